@@ -1,0 +1,85 @@
+"""Entry point: the table of sub-commands, exit codes, and how errors reach a person."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from gmemgpu import __version__
+from gmemgpu.errors import GmemgpuError, InputError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "sweep": "run a sweep specification and print its decision table",
+    "show": "print the decision table of a results directory",
+    "evaluate": "evaluate policies on one trace",
+    "verify": "run every engine on a trace and compare all integers",
+    "generate": "make a trace from a workload preset or a VM table",
+    "trace": "say what is in a trace file, or check it",
+    "policies": "list the named policies",
+    "presets": "list the workload presets",
+    "doctor": "report versions, engines, cores and memory",
+}
+"""Sub-command to one-line help. Its module ``gmemgpu.cli.<name>`` offers `add_arguments` and `run`."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS)) + 2
+    parser = argparse.ArgumentParser(
+        prog="gmemgpu",
+        description="When should the kernel run RMPOPT after a confidential guest is torn down?",
+        epilog="commands:\n" + "\n".join(f"  {name:<{width}}{text}" for name, text in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"gmemgpu {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help="see below; COMMAND --help tells more")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process if left out.
+
+    Returns
+    -------
+    int
+        0 done; 1 failed, or engines disagree; 2 bad input; 130 interrupted.
+    """
+    top = _parser().parse_args(argv)
+    # Imported only now: --help and --version must not pay for NumPy, Arrow or Dask.
+    command = import_module(f"gmemgpu.cli.{top.command}")
+    parser = argparse.ArgumentParser(prog=f"gmemgpu {top.command}", description=COMMANDS[top.command])
+    command.add_arguments(parser)
+    arguments = parser.parse_args(top.arguments)
+    try:
+        status: int = command.run(arguments)
+        sys.stdout.flush()
+    except InputError as error:
+        for problem in error.problems:
+            print(f"gmemgpu: {problem}", file=sys.stderr)
+        return error.exit_code
+    except GmemgpuError as error:
+        print(f"gmemgpu: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader went away (`gmemgpu … | head`). Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        print(f"gmemgpu: {error.strerror or error}{place}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("gmemgpu: interrupted", file=sys.stderr)
+        return 130
+    return status

@@ -1,0 +1,1 @@
+"""Engines: each turns (trace, policy) pairs into the same integers."""

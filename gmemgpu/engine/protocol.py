@@ -1,0 +1,44 @@
+"""What an engine must offer: traces and policies in, one row of integers for each pair out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Trace
+
+__all__ = ["Engine"]
+
+
+class Engine(Protocol):
+    """
+    An evaluator of (trace, policy) pairs.
+
+    Engines take whole batches, so that one built for a device can serve a batch with one launch.
+    Every engine gives the same integers; `gmemgpu.engine.registry` lists them.
+    """
+
+    name: str
+
+    def missing(self) -> str | None:
+        """Say why this engine cannot run here and what to do about it; None if it can."""
+
+    def evaluate(self, traces: Sequence[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
+        """
+        Evaluate every policy on every trace.
+
+        Parameters
+        ----------
+        traces : sequence of Trace
+            Valid ones; engines do not check.
+        policies : sequence of Policy
+            May hold the oracle.
+        costs : Costs
+
+        Returns
+        -------
+        list (traces) of list (policies) of MetricRow
+        """

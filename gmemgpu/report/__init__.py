@@ -1,0 +1,1 @@
+"""Decision tables with their uncertainty, from what a store holds."""

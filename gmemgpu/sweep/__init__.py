@@ -1,0 +1,1 @@
+"""Sweeps: a spec becomes tasks, tasks become parts of a store, with Dask in between."""
