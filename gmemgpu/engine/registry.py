@@ -1,0 +1,71 @@
+"""The engines, by name: which exist, which can run here, and which one `auto` means."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from gmemgpu.engine.protocol import Engine
+from gmemgpu.errors import BackendError
+
+__all__ = ["ENGINE_NAMES", "engine", "choose_engine", "available_engines", "missing_engines"]
+
+_ENGINES = {
+    "reference": ("gmemgpu.engine.reference", "ReferenceEngine"),
+    "numpy": ("gmemgpu.engine.numpy", "NumpyEngine"),
+}
+"""Name to module and class; a module is imported when its engine is asked for, never before."""
+
+_NOT_BUILT = {"cupy": f"this version has no CuPy engine; take one of {', '.join(_ENGINES)}"}
+"""Names that the command line documents and this version cannot serve, with the remedy."""
+
+ENGINE_NAMES = tuple(_ENGINES)
+
+
+@cache
+def engine(name: str) -> Engine:
+    """
+    Give the engine of a name.
+
+    Raises
+    ------
+    BackendError
+        If there is no such engine, or it cannot run here; the message says why and what to try.
+    """
+    if name not in _ENGINES:
+        remedy = _NOT_BUILT.get(name, f"unknown; take one of {', '.join(_ENGINES)}")
+        raise BackendError(f'backend "{name}": {remedy}')
+    module, attribute = _ENGINES[name]
+    found: Engine = getattr(import_module(module), attribute)()
+    reason = found.missing()
+    if reason is not None:
+        raise BackendError(f'backend "{name}" cannot run here: {reason}')
+    return found
+
+
+def choose_engine(name: str = "auto") -> Engine:
+    """
+    Give the engine to use; ``auto`` is the fastest that can run here.
+
+    Raises
+    ------
+    BackendError
+        As `engine` does.
+    """
+    return engine("numpy" if name == "auto" else name)
+
+
+def available_engines() -> list[Engine]:
+    """Give every engine that can run here, the reference first."""
+    return [engine(name) for name in _ENGINES if name not in missing_engines()]
+
+
+def missing_engines() -> dict[str, str]:
+    """Say of every engine that cannot run here why, and what to do about it."""
+    missing = dict(_NOT_BUILT)
+    for name in _ENGINES:
+        try:
+            engine(name)
+        except BackendError as error:
+            missing[name] = str(error)
+    return missing
