@@ -1,0 +1,32 @@
+"""The CPU engine: timelines once per trace, dense array passes where many regions are visited, scalars elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gmemgpu.engine.numpy.policy_run import run_policy
+from gmemgpu.engine.numpy.prepared import Prepared
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Trace
+
+__all__ = ["NumpyEngine"]
+
+
+class NumpyEngine:
+    """The fallback that runs everywhere; `gmemgpu.engine.protocol.Engine` describes the methods."""
+
+    name = "numpy"
+
+    def missing(self) -> str | None:
+        """NumPy is a core dependency: never missing."""
+        return None
+
+    def evaluate(self, traces: Sequence[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
+        """Evaluate every policy on every trace, one trace in memory at a time."""
+        rows = []
+        for trace in traces:
+            prepared = Prepared(trace)
+            rows.append([run_policy(prepared, policy, costs) for policy in policies])
+        return rows

@@ -1,0 +1,112 @@
+"""Class codes: what a pass finds at a region, as one small integer, and what each code costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.policy import Executor
+from gmemgpu.model.trace import Int64Array
+from gmemgpu.units import BLOCKS_PER_REGION
+
+__all__ = ["FAIL_EARLY", "CLEAN", "CACHED", "ABSENT", "N_CODES", "CodeCosts", "code_costs"]
+
+FAIL_EARLY = BLOCKS_PER_REGION
+"""Added to a busy region's first block, 0…511, while a guest's pages there are being converted (E > 0)."""
+CLEAN = 2 * FAIL_EARLY
+CACHED = CLEAN + 1
+ABSENT = CACHED + 1
+"""Dropped by the gate: costs nothing."""
+N_CODES = ABSENT + 1
+
+_RMP_BYTES_PER_BLOCK = 64
+"""One cache line: RMPOPT looks at the entries of 2 MiB granularity."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodeCosts:
+    """
+    Cost of one attempt by class code; regions covered by equally many cores form a group.
+
+    Parameters
+    ----------
+    length_ns : (n_groups * N_CODES,) int64
+        L + F of MODEL.md section 6, code c of group g at ``g * N_CODES + c``.
+    totals : dict of str to (n_groups * N_CODES,) int64
+        By metric name: what an attempt adds to it.
+    group : (n_regions,) int64
+        Group of each region, already times `N_CODES`.
+    """
+
+    length_ns: Int64Array
+    totals: dict[str, Int64Array]
+    group: Int64Array
+
+
+def code_costs(executor: Executor, costs: Costs, cores: Int64Array, threads_per_core: int) -> CodeCosts:
+    """
+    Tabulate an executor's costs.
+
+    Parameters
+    ----------
+    executor : Executor
+    costs : Costs
+    cores : (n_regions,) int64
+        Cores whose window covers each region.
+    threads_per_core : int
+    """
+    counts, group = np.unique(cores, return_inverse=True)
+    tables = [_one_group(executor, costs, int(count), threads_per_core) for count in counts]
+    return CodeCosts(
+        length_ns=np.concatenate([length for length, _ in tables]),
+        totals={name: np.concatenate([totals[name] for _, totals in tables]) for name in tables[0][1]},
+        group=group.astype(np.int64) * N_CODES,
+    )
+
+
+def _by_class(fail: Int64Array | int, clean: int, cached: int) -> Int64Array:
+    table = np.zeros(N_CODES, np.int64)
+    table[:FAIL_EARLY] = table[FAIL_EARLY:CLEAN] = fail
+    table[CLEAN], table[CACHED] = clean, cached
+    return table
+
+
+def _one_group(
+    executor: Executor, costs: Costs, cores: int, threads_per_core: int
+) -> tuple[Int64Array, dict[str, Int64Array]]:
+    blocks = np.arange(1, BLOCKS_PER_REGION + 1)  # examined until the first assigned one is met
+    scan = _by_class(costs.base + blocks * costs.block, costs.base + BLOCKS_PER_REGION * costs.block, costs.cached)
+    busy = _by_class(costs.busy_fail, costs.busy_clean, costs.busy_cached)
+    one = _by_class(1, 1, 1)
+    follow = one  # whether followers are asked at all, by class
+    scanners = 1
+    helpers = cores - 1
+    if executor in ("leader_followers", "leader_first"):
+        rounds = _by_class(costs.round_fail, costs.round_clean, costs.round_cached)
+        if executor == "leader_first":
+            follow = _by_class(0, 1, 1)
+        length = scan + rounds * follow
+        leader, follower = scan, busy
+    elif executor == "serial":
+        leader = follower = scan + costs.call * one
+        length = cores * leader
+        scanners = cores
+    else:
+        if executor == "all_cores":
+            length = _by_class(costs.cores_fail, costs.cores_clean, costs.cores_cached)
+        else:
+            length = _by_class(costs.threads_fail, costs.threads_clean, costs.threads_cached)
+            helpers = cores * threads_per_core - 1
+        scanners = helpers + 1
+        leader = follower = busy
+    ipis = helpers * follow
+    return length, {
+        "attempts": one,
+        "rmpopts": ipis + one,
+        "ipis": ipis,
+        "leader_busy_ns": leader,
+        "follower_busy_ns": follower * ipis,
+        "rmp_bytes_read": _by_class(blocks, BLOCKS_PER_REGION, 0) * scanners * _RMP_BYTES_PER_BLOCK,
+    }

@@ -1,0 +1,102 @@
+"""When passes start: timers, boot passes, requests that join, move the timer or are lost."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Generator
+from typing import NamedTuple
+
+from gmemgpu.model.policy import Policy
+from gmemgpu.timeline.snp import FOREVER
+
+__all__ = ["PassStart", "Schedule", "schedule"]
+
+
+class PassStart(NamedTuple):
+    """A pass about to run; requests ``first_request:stop_request`` belong to it, but for those lost."""
+
+    start_ns: int
+    boot: bool
+    first_request: int
+    stop_request: int
+
+
+Schedule = Generator[PassStart, int, None]
+"""Yields the next pass; send it the time at which that pass ends."""
+
+
+def schedule(policy: Policy, t_ns: list[int], boots_ns: list[int], horizon_ns: int, lost: list[int]) -> Schedule:
+    """
+    Give the passes of a policy in order (MODEL.md section 5, Timer).
+
+    Parameters
+    ----------
+    policy : Policy
+    t_ns : list of int
+        Times of the requests, ascending.
+    boots_ns : list of int
+        When boot passes fall due, ascending.
+    horizon_ns : int
+        No pass starts from here on.
+    lost : list of int
+        Receives the indices of the requests that ``drop`` loses.
+    """
+    delay_ns = policy.timer.delay_ns
+    debounce = policy.timer.kind == "debounce"
+    period_ns = delay_ns if policy.timer.kind == "periodic" else 0
+    latest_ns = policy.timer.max_wait_ns
+    drop = policy.busy == "drop"
+    n, n_boots = len(t_ns), len(boots_ns)
+    i = boot = first = 0
+    tick = 1
+    started = free_at = 0  # the running, or else last, pass
+    armed = False
+    due = last_due = 0
+    while True:
+        boot_start = max(boots_ns[boot], free_at) if boot < n_boots else FOREVER
+        if armed:
+            timer_start = due if due > free_at else free_at
+        elif period_ns:
+            tick = max(tick, -(-free_at // period_ns))
+            timer_start = tick * period_ns
+        else:
+            timer_start = FOREVER
+        start = boot_start if boot_start <= timer_start else timer_start
+        # Requests strictly before the next pass come first: they may arm or move the timer, or be lost.
+        if i < n and t_ns[i] < start:
+            t = t_ns[i]
+            if drop and started < t < free_at:
+                stop = bisect_left(t_ns, free_at, i)
+                lost.extend(range(i, stop))
+                i = stop
+            elif not armed:
+                armed, first = True, i
+                due = t + delay_ns
+                if latest_ns is not None:
+                    last_due = t + latest_ns
+                    due = min(due, last_due)
+                i += 1
+            elif debounce:
+                due = t + delay_ns
+                if latest_ns is not None and due > last_due:
+                    due = last_due
+                i += 1
+            elif drop and free_at > t:
+                i += 1
+            else:
+                i = bisect_left(t_ns, start, i)
+            continue
+        if start >= horizon_ns:
+            return
+        if boot_start <= timer_start:
+            boot += 1
+            end = yield PassStart(start, True, i, i)
+        else:
+            # Those at exactly the start still belong to the pass, and no longer move its timer.
+            stop = bisect_right(t_ns, start, i) if i < n and t_ns[i] == start else i
+            i = stop
+            end = yield PassStart(start, False, first if armed else i, i)
+            armed = False
+            if period_ns:
+                tick += 1
+        started, free_at = start, end

@@ -1,0 +1,164 @@
+"""One policy's passes in the making: which bits are set, what each visit finds, what has been counted."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from gmemgpu.engine.numpy.code import CACHED, CLEAN, FAIL_EARLY, N_CODES, CodeCosts
+from gmemgpu.engine.numpy.prepared import Prepared
+from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Int64Array
+from gmemgpu.timeline.snp import FOREVER
+
+__all__ = ["Visits"]
+
+_OFF = (0, 0)
+
+
+class Visits:
+    """
+    The visits of one policy on one trace, in time order.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    policy : Policy
+    code_costs : CodeCosts
+
+    Attributes
+    ----------
+    bit_end_ns : list of int
+        Per region, until when its bit is set (the end of the free episode); 0 if it never was.
+    bits : list of int
+        Four entries a set bit: region, begin and end of its free episode, time of the bit.
+    counted : bool
+        Whether the running pass began after the warm-up; the rest below counts only then.
+    codes : list of int
+        Attempts by class code, as `CodeCosts` numbers them.
+    """
+
+    def __init__(self, prepared: Prepared, policy: Policy, code_costs: CodeCosts) -> None:
+        self.prepared = prepared
+        self.horizon_ns = prepared.horizon_ns
+        self.epochs = prepared.snp.epochs
+        self.always_on = self.epochs == [(0, FOREVER)]
+        self.gate = policy.gate
+        self.fails_by_class = policy.executor == "leader_first"
+        self.length_ns: list[int] = code_costs.length_ns.tolist()
+        self.group: list[int] = code_costs.group.tolist()
+        self.bit_end_ns = [0] * len(self.group)
+        self.bits: list[int] = []
+        self.counted = False
+        self.codes = [0] * len(self.length_ns)
+        self.new = self.cached = self.failed = self.wasted = self.early = 0
+
+    def epoch_at(self, t_ns: int) -> tuple[int, int]:
+        """Begin and end of the SNP-on time that holds an instant; (0, 0) if SNP is off."""
+        if self.always_on:
+            return self.epochs[0]
+        for begin, end in self.epochs:
+            if begin <= t_ns < end:
+                return begin, end
+        return _OFF
+
+    def visit_all(self, start_ns: int, targets: list[int], dropped: list[int], failed: list[int]) -> int:
+        """
+        Run a pass over a few regions, one after another.
+
+        Parameters
+        ----------
+        start_ns : int
+            SNP is on then.
+        targets : list of int
+            Covered regions, ascending.
+        dropped, failed : list of int
+            Receive the regions that the gate dropped, and those whose attempt failed.
+
+        Returns
+        -------
+        int
+            When the pass ends.
+        """
+        state_t_ns, state_code = self.prepared.state_t_ns, self.prepared.state_code
+        bit_end_ns, group, length_ns = self.bit_end_ns, self.group, self.length_ns
+        gate, counted, codes = self.gate, self.counted, self.codes
+        epoch_end = self.epoch_at(start_ns)[1]
+        at = start_ns
+        for region in targets:
+            times = state_t_ns[region]
+            i = bisect_right(times, start_ns) - 1
+            code = state_code[region][i]
+            if code < CLEAN:
+                if gate == "free" or (gate == "gmem_free" and self.prepared.state_gmem[region][i]):
+                    dropped.append(region)
+                    continue
+            elif bit_end_ns[region] > start_ns:
+                code = CACHED
+            done = at + length_ns[code + group[region]]
+            if counted:
+                codes[code + group[region]] += 1
+            if at < epoch_end and times[i + 1] > at and code != CLEAN:
+                # Nothing has changed since the start: the outcome is the class.
+                if code == CACHED:
+                    self.cached += counted
+                else:
+                    failed.append(region)
+                    self.failed += counted
+                    self.early += counted and code >= FAIL_EARLY
+            elif not self.visit(region, code, at, done):
+                failed.append(region)
+            at = done
+        return at
+
+    def visit(self, region: int, code: int, at_ns: int, done_ns: int) -> bool:
+        """
+        Settle one attempt by the state at its visit.
+
+        Parameters
+        ----------
+        region : int
+        code : int
+            Its class at the pass's start.
+        at_ns, done_ns : int
+            Visit and completion.
+
+        Returns
+        -------
+        bool
+            False if it failed.
+        """
+        times = self.prepared.state_t_ns[region]
+        i = bisect_right(times, at_ns) - 1
+        now = self.prepared.state_code[region][i]
+        epoch_begin, epoch_end = self.epoch_at(at_ns)
+        counted = self.counted
+        if now < CLEAN or not epoch_end or (self.fails_by_class and code < CLEAN):
+            self.failed += counted
+            self.early += counted and FAIL_EARLY <= now < CLEAN
+            return False
+        if self.bit_end_ns[region] > at_ns:
+            self.cached += counted
+            return True
+        begin, end = max(times[i], epoch_begin), min(times[i + 1], epoch_end)
+        if done_ns < end and done_ns < self.horizon_ns:
+            self.bit_end_ns[region] = end
+            self.bits += (region, begin, end, done_ns)
+            self.new += counted
+        else:
+            self.wasted += counted
+        return True
+
+    def add_codes(self, codes: Int64Array) -> None:
+        """
+        Count attempts whose outcome is their class, but for clean ones, which are settled one by one.
+
+        Parameters
+        ----------
+        codes : (n_groups * N_CODES,) int64
+            Attempts by class code.
+        """
+        by_class = codes.reshape(-1, N_CODES).sum(axis=0)
+        self.cached += int(by_class[CACHED])
+        self.failed += int(by_class[:CLEAN].sum())
+        self.early += int(by_class[FAIL_EARLY:CLEAN].sum())
+        self.codes = [a + b for a, b in zip(self.codes, codes.tolist(), strict=True)]

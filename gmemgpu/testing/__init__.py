@@ -1,0 +1,1 @@
+"""For tests of engines, ours and yours: random hosts, traces, policies and costs (needs Hypothesis)."""

@@ -1,0 +1,142 @@
+"""Hypothesis strategies over the whole space of the model: what every engine must agree on."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, get_args
+
+import numpy as np
+from hypothesis import strategies as st
+
+from gmemgpu.model.catalogue import default_costs
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.event import EXTENT_KINDS, FOLIO_PAGES, Kind
+from gmemgpu.model.host import Host
+from gmemgpu.model.policy import Busy, Executor, Gate, Hook, Policy, Scope, Timer
+from gmemgpu.model.trace import Trace
+from gmemgpu.units import PAGES_PER_BLOCK, PAGES_PER_REGION, REGION_BYTES
+
+__all__ = ["TICK_NS", "hosts", "traces", "policies", "costs"]
+
+TICK_NS = 40_000
+"""A third of a clean attempt: events fall into passes, onto their ends, and between them."""
+
+
+@st.composite
+def hosts(draw: Any) -> Host:
+    """Small hosts: uneven last regions, windows that miss some of them, uneven coverage."""
+    nodes = draw(st.sampled_from([1, 1, 2, 3]))
+    if draw(st.booleans()):
+        memory_bytes = nodes * draw(st.integers(1, 6 // nodes)) * REGION_BYTES
+    else:
+        memory_bytes = nodes * 4096 * draw(st.integers(1, 5 * PAGES_PER_REGION // nodes))
+    return Host(
+        memory_bytes=memory_bytes,
+        nodes=nodes,
+        cores=nodes * draw(st.integers(1, 4)),
+        threads_per_core=draw(st.integers(1, 2)),
+        window_bytes=draw(st.sampled_from([0, 1, 2, 4, 2048])) * REGION_BYTES,
+        window=draw(st.sampled_from(["global", "node"])),
+    )
+
+
+_KINDS = [
+    *[Kind.ASSIGN] * 6,
+    *[Kind.RELEASE] * 5,
+    Kind.SHARE,
+    Kind.INVALIDATE,
+    Kind.FREED,
+    *[Kind.USE] * 2,
+    Kind.UNUSE,
+    *[Kind.EVICT_BEGIN] * 2,
+    *[Kind.EVICT_END] * 2,
+    Kind.INODE_FREE,
+    Kind.VM_DESTROY,
+    Kind.SNP_SHUTDOWN_BEGIN,
+    Kind.SNP_SHUTDOWN_END,
+    Kind.SNP_INIT,
+    Kind.KVM_UNLOAD,
+]
+
+
+@st.composite
+def extents(draw: Any, pages: int) -> tuple[int, int]:
+    """Extents that repeat, overlap, cross region borders, or end with the host; sometimes empty."""
+    grain = draw(st.sampled_from([1, PAGES_PER_BLOCK, PAGES_PER_REGION // 2, PAGES_PER_REGION, PAGES_PER_REGION]))
+    pfn = min(draw(st.integers(0, pages // grain)) * grain, pages)
+    npages = draw(st.sampled_from([0, 1, 1, 2, 3])) * draw(st.sampled_from([grain, grain, 1]))
+    return pfn, min(npages, pages - pfn)
+
+
+@st.composite
+def traces(draw: Any, max_events: int = 40) -> Trace:
+    """Valid traces of any shape: ties, idempotent events, several inodes a VM, pages of no inode, SNP going."""
+    host = draw(hosts())
+    t = 0
+    rows: list[tuple[int, int, int, int, int, int, int]] = []
+    destroyed: set[int] = set()
+    calm = draw(st.booleans())
+    pool = draw(st.lists(extents(host.pages), min_size=1, max_size=4))
+    for _ in range(draw(st.integers(0, max_events))):
+        t += draw(st.sampled_from([0, 0, 1, TICK_NS, TICK_NS, 3 * TICK_NS, 10 * TICK_NS]))
+        kind = draw(st.sampled_from(_KINDS[:-4] if calm else _KINDS))
+        vm = draw(st.integers(-1, 2))
+        inode = draw(st.integers(-1, 3))
+        if kind == Kind.VM_DESTROY and vm in destroyed:
+            continue
+        if kind == Kind.VM_DESTROY and vm >= 0:
+            destroyed.add(vm)
+        if kind in EXTENT_KINDS:
+            pfn, npages = draw(st.one_of(st.sampled_from(pool), extents(host.pages)))
+            rows.append((t, kind, pfn, npages, vm, inode, draw(st.sampled_from(FOLIO_PAGES))))
+        else:
+            rows.append((t, kind, 0, 0, vm, inode, 0))
+    horizon_ns = max(1, t + draw(st.sampled_from([-10 * TICK_NS, 0, 1, 5 * TICK_NS, 40 * TICK_NS])))
+    columns = np.array(rows, np.int64).reshape(-1, 7).T
+    return Trace(
+        host=host,
+        horizon_ns=horizon_ns,
+        warmup_ns=draw(st.sampled_from([0, 0, horizon_ns // 3, horizon_ns // 3 // TICK_NS * TICK_NS])),
+        t_ns=columns[0],
+        kind=columns[1].astype(np.int8),
+        pfn=columns[2],
+        npages=columns[3],
+        vm=columns[4].astype(np.int32),
+        inode=columns[5].astype(np.int32),
+        folio_pages=columns[6].astype(np.int32),
+    )
+
+
+_DELAYS_NS = st.sampled_from([0, 1, TICK_NS, 3 * TICK_NS, 5 * TICK_NS, 20 * TICK_NS])
+
+
+@st.composite
+def timers(draw: Any) -> Timer:
+    """Every kind of timer, delays that meet the ticks of `traces`."""
+    kind = draw(st.sampled_from(["fixed", "fixed", "debounce", "debounce", "periodic"]))
+    if kind == "periodic":
+        return Timer("periodic", draw(st.sampled_from([TICK_NS, 7 * TICK_NS, 50_001])))
+    delay_ns = draw(_DELAYS_NS)
+    return Timer(kind, delay_ns, draw(st.none() | _DELAYS_NS) if kind == "debounce" else None)
+
+
+@st.composite
+def policies(draw: Any) -> Policy:
+    """Policies from the whole space of MODEL.md section 5, named or not."""
+    timer = draw(timers())
+    return Policy(
+        name="drawn",
+        hook="none" if timer.kind == "periodic" else draw(st.sampled_from(get_args(Hook))),
+        timer=timer,
+        busy=draw(st.sampled_from(get_args(Busy))),
+        scope=draw(st.sampled_from(get_args(Scope))),
+        gate=draw(st.sampled_from(get_args(Gate))),
+        executor=draw(st.sampled_from(get_args(Executor))),
+        boot=draw(st.booleans()),
+    )
+
+
+def costs() -> st.SearchStrategy[Costs]:
+    """The packaged costs, or any others, zero included."""
+    drawn = st.sampled_from([0, 1, 7, 60, 3_000, TICK_NS, 121_000, 10**9])
+    return st.one_of(st.just(default_costs()), st.builds(Costs, **{field.name: drawn for field in fields(Costs)}))

@@ -1,0 +1,119 @@
+"""Exact sums and integrals whose values pass 63 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmemgpu.model.trace import Int32Array, Int64Array
+from gmemgpu.timeline.build import Timeline
+
+__all__ = ["exact_sum", "UsedIntegral", "used_integral"]
+
+_LIMB_BITS = 20
+_LIMB = (1 << _LIMB_BITS) - 1
+
+
+def exact_sum(values: Int64Array) -> int:
+    """
+    Sum int64 values without overflow.
+
+    Parameters
+    ----------
+    values : (n,) int64
+        n below 2**32.
+
+    Returns
+    -------
+    int
+    """
+    half = 31
+    return (int((values >> half).sum()) << half) + int((values & ((1 << half) - 1)).sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UsedIntegral:
+    """
+    The running integral of U for every region.
+
+    Parameters
+    ----------
+    offset : (n_regions + 1,) int64
+    t_ns : (n,) int64
+        When U changes; the first row of each region is at 0.
+    used : (n,) int64
+        U from there on.
+    high, low : (n,) int64
+        The integral up to `t_ns` is ``high * 2**20 + low``. Both sums run on over all regions and may wrap;
+        only differences within a region are taken, which fit: `low` grows by less than 2**38 a row, and
+        `high` over a region by less than 2**(18 + 63 - 20).
+    """
+
+    offset: Int64Array
+    t_ns: Int64Array
+    used: Int64Array
+    high: Int64Array
+    low: Int64Array
+
+    def between(self, region: Int32Array, begin_ns: Int64Array, end_ns: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """
+        Integrate U of some regions over some intervals.
+
+        Parameters
+        ----------
+        region : (m,) int32
+        begin_ns, end_ns : (m,) int64
+
+        Returns
+        -------
+        high, low : (m,) int64
+            The integral is ``high * 2**20 + low`` page·ns, exactly.
+        """
+        end_high, end_low = self._until(region, end_ns)
+        begin_high, begin_low = self._until(region, begin_ns)
+        return end_high - begin_high, end_low - begin_low
+
+    def _until(self, region: Int32Array, t_ns: Int64Array) -> tuple[Int64Array, Int64Array]:
+        row = self._row(region, t_ns)
+        since = t_ns - self.t_ns[row]
+        used = self.used[row]
+        return self.high[row] + used * (since >> _LIMB_BITS), self.low[row] + used * (since & _LIMB)
+
+    def _row(self, region: Int32Array, t_ns: Int64Array) -> NDArray[np.int64]:
+        # Binary search in every region's rows at once: last row at or before t.
+        lo = self.offset[region]
+        hi = self.offset[region + 1] - 1
+        while np.any(lo < hi):
+            middle = (lo + hi + 1) >> 1
+            later = self.t_ns[middle] > t_ns
+            hi = np.where(later, middle - 1, hi)
+            lo = np.where(later, lo, middle)
+        return lo
+
+    def exact(self, high: Int64Array, low: Int64Array) -> int:
+        """Add up what `between` gives."""
+        return (exact_sum(high) << _LIMB_BITS) + exact_sum(low)
+
+
+def used_integral(timeline: Timeline) -> UsedIntegral | None:
+    """Integrate U over time for every region of a timeline; None if no page is ever in use."""
+    if not timeline.used.any():
+        return None
+    head = np.zeros(len(timeline.t_ns), bool)
+    head[timeline.offset[:-1]] = True
+    rows = np.flatnonzero(head | (np.diff(timeline.used, prepend=np.int32(0)) != 0))
+    t_ns = timeline.t_ns[rows]
+    used = timeline.used[rows].astype(np.int64)
+    # The step from the last row of a region to the first of the next is negative and wraps; see `high`.
+    step = np.diff(t_ns, prepend=t_ns[0])
+    before = np.append(0, used[:-1])
+    step[head[rows]] = 0
+    return UsedIntegral(
+        offset=np.searchsorted(rows, timeline.offset),
+        t_ns=t_ns,
+        used=used,
+        high=np.cumsum(before * (step >> _LIMB_BITS)),
+        low=np.cumsum(before * (step & _LIMB)),
+    )

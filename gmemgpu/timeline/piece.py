@@ -1,0 +1,147 @@
+"""Events cut at region borders: one piece for each region that an extent touches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmemgpu.model.event import Kind
+from gmemgpu.model.trace import Int32Array, Int64Array, Trace
+from gmemgpu.units import PAGES_PER_REGION
+
+__all__ = ["Pieces", "IdRegions", "cut_at_regions", "id_regions", "state_pieces", "EVICT_BEGIN", "EVICT_END"]
+
+EVICT_BEGIN = int(Kind.EVICT_BEGIN)
+EVICT_END = int(Kind.EVICT_END)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """
+    Parts of events, each within one region.
+
+    Parameters
+    ----------
+    event : (n,) int64
+        Row of the trace.
+    region : (n,) int32
+    lo, hi : (n,) int32
+        Pages of the region, half open; 0, 0 for evictions.
+    """
+
+    event: Int64Array
+    region: Int32Array
+    lo: Int32Array
+    hi: Int32Array
+
+    def take(self, order: NDArray[np.intp]) -> Pieces:
+        """Reorder or select."""
+        return Pieces(self.event[order], self.region[order], self.lo[order], self.hi[order])
+
+
+def cut_at_regions(trace: Trace, events: Int64Array) -> Pieces:
+    """
+    Cut the extents of some events at region borders; empty extents vanish.
+
+    Parameters
+    ----------
+    trace : Trace
+    events : (m,) int64
+        Rows of the trace that carry extents.
+
+    Returns
+    -------
+    Pieces
+        In the order of `events`, ascending region within one.
+    """
+    events = events[trace.npages[events] > 0]
+    begin = trace.pfn[events]
+    end = begin + trace.npages[events]
+    first = begin // PAGES_PER_REGION
+    n_pieces = (end - 1) // PAGES_PER_REGION - first + 1
+    owner = np.repeat(np.arange(len(events)), n_pieces)
+    # Position within its own extent: a running index less the index at which the extent's pieces start.
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
+    region = first[owner] + within
+    base = region * PAGES_PER_REGION
+    return Pieces(
+        events[owner],
+        region.astype(np.int32),
+        np.maximum(begin[owner] - base, 0).astype(np.int32),
+        np.minimum(end[owner] - base, PAGES_PER_REGION).astype(np.int32),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IdRegions:
+    """
+    The regions in which each VM or inode ever had assigned pages, and since when.
+
+    Parameters
+    ----------
+    ids : (n,) int64
+        Ascending; the regions of one id ascend.
+    region : (n,) int32
+    since_ns : (n,) int64
+        Time of the first `assign` of this id there.
+    """
+
+    ids: Int64Array
+    region: Int32Array
+    since_ns: Int64Array
+
+
+def id_regions(trace: Trace, assigns: Pieces, ids: Int32Array) -> IdRegions:
+    """
+    Find where each id of `assign` events ever had pages of a guest_memfd.
+
+    Parameters
+    ----------
+    trace : Trace
+    assigns : Pieces
+        Those of the trace's `assign` events, in time order.
+    ids : (n events,) int32
+        ``trace.vm`` or ``trace.inode``; -1 names none.
+    """
+    mine = ids[assigns.event].astype(np.int64)
+    keep = (mine >= 0) & (trace.inode[assigns.event] >= 0)
+    n_regions = trace.host.n_regions
+    key, first = np.unique(mine[keep] * n_regions + assigns.region[keep], return_index=True)
+    since = trace.t_ns[assigns.event[keep][first]]
+    return IdRegions(key // n_regions, (key % n_regions).astype(np.int32), since)
+
+
+def state_pieces(trace: Trace, by_inode: IdRegions) -> Pieces:
+    """
+    Give everything that changes the state of a region, grouped by region, each group in event order.
+
+    Parameters
+    ----------
+    trace : Trace
+    by_inode : IdRegions
+        Of inodes: an eviction concerns the regions in which its inode ever had pages.
+    """
+    kind = trace.kind
+    changing = np.flatnonzero(
+        (kind == Kind.ASSIGN)
+        | (kind == Kind.RELEASE)
+        | (kind == Kind.SHARE)
+        | (kind == Kind.USE)
+        | (kind == Kind.UNUSE)
+    )
+    extents = cut_at_regions(trace, changing)
+    evictions = np.flatnonzero(((kind == EVICT_BEGIN) | (kind == EVICT_END)) & (trace.inode >= 0))
+    lo = np.searchsorted(by_inode.ids, trace.inode[evictions], "left")
+    n_pieces = np.searchsorted(by_inode.ids, trace.inode[evictions], "right") - lo
+    owner = np.repeat(np.arange(len(evictions)), n_pieces)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
+    none = np.zeros(len(owner), np.int32)
+    pieces = Pieces(
+        np.concatenate([extents.event, evictions[owner]]),
+        np.concatenate([extents.region, by_inode.region[lo[owner] + within]]),
+        np.concatenate([extents.lo, none]),
+        np.concatenate([extents.hi, none]),
+    )
+    return pieces.take(np.lexsort((pieces.event, pieces.region)))

@@ -1,0 +1,49 @@
+"""Every engine that can run here gives the reference's integers, on anything that the model allows."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gmemgpu.engine.protocol import Engine
+from gmemgpu.engine.registry import available_engines, engine
+from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.metric import METRIC_NAMES
+from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Trace
+from gmemgpu.testing.strategies import costs, policies, traces
+
+FAST = [found for found in available_engines() if found.name != "reference"]
+
+
+def disagreements(fast: Engine, trace: Trace, chosen: list[Policy], cost: Costs) -> dict[str, object]:
+    expected = engine("reference").evaluate([trace], chosen, cost)[0]
+    found = fast.evaluate([trace], chosen, cost)[0]
+    return {
+        f"{policy.name}.{metric}": (want[metric], got[metric])
+        for policy, want, got in zip(chosen, expected, found, strict=True)
+        for metric in METRIC_NAMES
+        if want[metric] != got[metric]
+    }
+
+
+@pytest.mark.parametrize("fast", FAST, ids=lambda found: found.name)
+@given(trace=traces(), chosen=st.lists(policies(), min_size=1, max_size=6), cost=costs())
+def test_any_policy_on_any_trace(fast: Engine, trace: Trace, chosen: list[Policy], cost: Costs) -> None:
+    assert disagreements(fast, trace, chosen, cost) == {}
+
+
+@pytest.mark.parametrize("fast", FAST, ids=lambda found: found.name)
+@given(trace=traces(max_events=60))
+def test_named_policies_on_any_trace(fast: Engine, trace: Trace) -> None:
+    assert disagreements(fast, trace, list(named_policies()), default_costs()) == {}
+
+
+@pytest.mark.parametrize("fast", FAST, ids=lambda found: found.name)
+@given(trace=traces(), policy=policies())
+def test_values_are_python_integers_in_column_order(fast: Engine, trace: Trace, policy: Policy) -> None:
+    row = fast.evaluate([trace], [policy], default_costs())[0][0]
+    assert tuple(row) == METRIC_NAMES
+    assert {type(value) for value in row.values()} == {int}
