@@ -1,0 +1,228 @@
+"""Whether a trace may be trusted: every broken rule at once, with the numbers of the rows that break it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmemgpu.errors import Problem, TraceError
+from gmemgpu.model.event import EXTENT_KINDS, FOLIO_PAGES, Kind
+from gmemgpu.model.host import host_problems
+from gmemgpu.model.trace import COLUMNS, BoolArray, Int64Array, Trace
+from gmemgpu.trace.header import header_of, header_problems
+
+__all__ = ["COLUMN_DTYPES", "MAX_ROWS_NAMED", "check_trace", "list_rows", "row_problems", "trace_problems"]
+
+MAX_ROWS_NAMED = 20
+"""Rows named for one rule; of the rest only the number is given."""
+
+COLUMN_DTYPES: dict[str, type[np.signedinteger[Any]]] = {
+    "t_ns": np.int64,
+    "kind": np.int8,
+    "pfn": np.int64,
+    "npages": np.int64,
+    "vm": np.int32,
+    "inode": np.int32,
+    "folio_pages": np.int32,
+}
+"""Types of a trace's columns in memory."""
+
+_HAS_EXTENT = np.array([kind in EXTENT_KINDS for kind in Kind])
+
+
+def list_rows(
+    where: str, column: str | None, rows: Int64Array, message: Callable[[int], str], rule: str, problems: list[Problem]
+) -> None:
+    """
+    Append one problem a row, up to `MAX_ROWS_NAMED`, then one that counts the rest.
+
+    Parameters
+    ----------
+    where : str
+        The file.
+    column : str or None
+        The column to blame; None blames the whole row.
+    rows : (m,) int64
+        1-based data rows, ascending.
+    message : callable
+        Says what is wrong in the i-th of `rows`.
+    rule : str
+        What the rows that are not named have in common.
+    problems : list of Problem
+        Appended to.
+    """
+    part = f", column {column}" if column else ""
+    for i, row in enumerate(rows[:MAX_ROWS_NAMED].tolist()):
+        problems.append(Problem(f"{where}: row {row}{part}", message(i)))
+    if len(rows) > MAX_ROWS_NAMED:
+        rest = f"… and {len(rows) - MAX_ROWS_NAMED} more rows where {rule}"
+        problems.append(Problem(f"{where}: {part.removeprefix(', ') or 'rows'}", rest))
+
+
+def _column_problems(trace: Trace, where: str) -> list[Problem]:
+    problems = []
+    for name in COLUMNS:
+        column = getattr(trace, name)
+        dtype = COLUMN_DTYPES[name]
+        if not isinstance(column, np.ndarray) or column.dtype != dtype or column.shape != (len(trace),):
+            shape, found = np.shape(column), getattr(column, "dtype", type(column).__name__)
+            problems.append(
+                Problem(
+                    f"{where}: column {name}", f"is {found} of shape {shape}, not {np.dtype(dtype)} of ({len(trace)},)"
+                )
+            )
+    return problems
+
+
+def row_problems(
+    columns: Mapping[str, NDArray[Any]],
+    where: str,
+    *,
+    pages: int | None,
+    row_numbers: Int64Array | None = None,
+) -> list[Problem]:
+    """
+    List the rows that break a rule of MODEL.md section 3.
+
+    Parameters
+    ----------
+    columns : mapping of str to (n,) integer array
+        Every column of a trace; kinds as codes.
+    where : str
+        The file, for messages.
+    pages : int or None
+        4 KiB pages of the host; None leaves the upper bound of extents unchecked.
+    row_numbers : (n,) int64, optional
+        Data row of each event; 1 to n if left out.
+
+    Returns
+    -------
+    list of Problem
+        By rule, then by row; at most `MAX_ROWS_NAMED` rows a rule, then how many more.
+    """
+    t_ns, kind, pfn, npages = (columns[name] for name in ("t_ns", "kind", "pfn", "npages"))
+    vm, folio_pages = columns["vm"], columns["folio_pages"]
+    problems: list[Problem] = []
+
+    def refuse(column: str, broken: BoolArray, message: Callable[[int], str], rule: str) -> None:
+        indices = np.flatnonzero(broken)
+        if len(indices):
+            rows = indices + 1 if row_numbers is None else row_numbers[indices]
+            list_rows(where, column, rows, lambda i: message(int(indices[i])), rule, problems)
+
+    known = (kind >= 0) & (kind < len(Kind))
+    refuse(
+        "kind", ~known, lambda i: f"code {kind[i]} is unknown; codes are 0 to {len(Kind) - 1}", "the kind is unknown"
+    )
+    has_extent = _HAS_EXTENT[np.where(known, kind, 0)]
+    life_cycle = known & ~has_extent
+    has_extent &= known
+
+    refuse("t_ns", t_ns < 0, lambda i: f"{t_ns[i]} is negative; a trace starts at 0", "the time is negative")
+    earlier = np.zeros(len(t_ns), bool)
+    earlier[1:] = t_ns[1:] < t_ns[:-1]
+    refuse(
+        "t_ns",
+        earlier,
+        lambda i: f"{t_ns[i]} is before {t_ns[i - 1]} of the row above; sort the rows by t_ns, ties as they happened",
+        "the time is before the row above",
+    )
+
+    negative = npages < 0
+    refuse("npages", negative, lambda i: f"{npages[i]} is negative; an extent has 0 or more pages", "it is negative")
+    outside = has_extent & (pfn < 0)
+    if pages is not None:
+        # pfn + npages could pass 2**63; pages - pfn cannot where it is looked at.
+        outside |= has_extent & ~negative & ((pfn >= pages) | (npages > pages - np.maximum(pfn, 0)))
+    room = "" if pages is None else f" of {pages} pages"
+    refuse(
+        "pfn",
+        outside,
+        lambda i: f"{npages[i]} pages from {pfn[i]} are not inside the host{room}; is it the trace of another host?",
+        "the extent is not inside the host",
+    )
+    refuse(
+        "folio_pages",
+        has_extent & ~np.isin(folio_pages, FOLIO_PAGES),
+        lambda i: f"{folio_pages[i]} is no folio size; an extent takes {', '.join(map(str, FOLIO_PAGES))}",
+        "it is no folio size",
+    )
+    for name in ("pfn", "npages", "folio_pages"):
+        values = columns[name]
+        refuse(
+            name,
+            life_cycle & (values != 0),
+            lambda i, values=values: f"{values[i]} with kind {Kind(int(kind[i])).text}, which has no extent; write 0",  # type: ignore[misc]
+            "a kind without extent has one",
+        )
+    for name in ("vm", "inode"):
+        values = columns[name]
+        refuse(
+            name,
+            values < -1,
+            lambda i, values=values: f"{values[i]} is no id; write -1 for none",  # type: ignore[misc]
+            "the id is below -1",
+        )
+
+    destroyed = np.flatnonzero((kind == Kind.VM_DESTROY) & (vm >= 0))
+    _, first, group = np.unique(vm[destroyed], return_index=True, return_inverse=True)
+    first_of = destroyed[first[group]]
+    again = first_of != destroyed
+    first_row = first_of[again] + 1 if row_numbers is None else row_numbers[first_of[again]]
+    twice = destroyed[again]
+    broken = np.zeros(len(t_ns), bool)
+    broken[twice] = True
+    refuse(
+        "vm",
+        broken,
+        lambda i: (
+            f"VM {vm[i]} is destroyed again, after row {first_row[np.searchsorted(twice, i)]}; ids are never reused"
+        ),
+        "a VM is destroyed again",
+    )
+    return problems
+
+
+def trace_problems(trace: Trace, where: str = "trace") -> list[Problem]:
+    """
+    List everything that makes a trace invalid.
+
+    Parameters
+    ----------
+    trace : Trace
+        To be checked.
+    where : str
+        The file, or another name, for messages.
+
+    Returns
+    -------
+    list of Problem
+        Empty if engines may trust the trace. One without events is valid: every region is free all the time.
+
+    Notes
+    -----
+    MODEL.md section 3. Doubtful rows that still mean something are `gmemgpu.trace.warn.trace_warnings`' business.
+    """
+    problems = header_problems(header_of(trace), where)
+    misshapen = _column_problems(trace, where)
+    if misshapen:
+        return problems + misshapen
+    pages = None if host_problems(trace.host) else trace.host.pages
+    return problems + row_problems({name: getattr(trace, name) for name in COLUMNS}, where, pages=pages)
+
+
+def check_trace(trace: Trace, where: str = "trace") -> None:
+    """
+    Refuse an invalid trace.
+
+    Raises
+    ------
+    TraceError
+        With every problem that `trace_problems` finds.
+    """
+    problems = trace_problems(trace, where)
+    if problems:
+        raise TraceError(problems)

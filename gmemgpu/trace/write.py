@@ -1,0 +1,91 @@
+"""Traces to Parquet or CSV: checked first, and in place only when complete."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from gmemgpu.atomic import written_whole
+from gmemgpu.errors import Problem, TraceError
+from gmemgpu.model.event import Kind
+from gmemgpu.model.trace import COLUMNS, Trace
+from gmemgpu.trace.check import check_trace
+from gmemgpu.trace.form import METADATA_KEY, header_path, trace_form
+from gmemgpu.trace.header import header_document, header_of
+
+__all__ = ["write_trace"]
+
+_KIND_NAMES = pa.array([kind.text for kind in Kind], pa.string())
+_BATCH_ROWS = 1 << 17
+"""Rows turned into CSV text at a time: some 5 MB."""
+
+
+def _arrow_table(trace: Trace) -> pa.Table:
+    columns = {name: pa.array(getattr(trace, name)) for name in COLUMNS}
+    columns["kind"] = pa.DictionaryArray.from_arrays(columns["kind"], _KIND_NAMES)
+    return pa.table(columns)
+
+
+def _header_toml(document: dict[str, Any]) -> bytes:
+    # A JSON scalar of ours (an integer, or plain text in quotes) is a TOML one too.
+    host = document.pop("host")
+    lines = [f"{key} = {json.dumps(value)}" for key, value in document.items()]
+    lines += ["", "[host]", *(f"{key} = {json.dumps(value)}" for key, value in host.items()), ""]
+    return "\n".join(lines).encode()
+
+
+def _write_csv(table: pa.Table, file: BinaryIO | gzip.GzipFile) -> None:
+    options = pa.csv.WriteOptions(include_header=True, quoting_style="none")
+    with pa.csv.CSVWriter(file, table.schema, write_options=options) as writer:
+        for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
+            writer.write_batch(batch)
+
+
+def write_trace(trace: Trace, path: str | Path) -> None:
+    """
+    Write a trace; `gmemgpu.trace.read.read_trace` gives it back.
+
+    Parameters
+    ----------
+    trace : Trace
+    path : str or Path
+        Ends in ``.parquet``, ``.csv`` or ``.csv.gz``; beside a CSV goes ``<stem>.toml`` with host and horizon.
+        Files of these names are replaced, each in one step.
+
+    Raises
+    ------
+    TraceError
+        If the trace is invalid, or the path cannot be written or has another suffix; nothing is left behind.
+
+    Notes
+    -----
+    MODEL.md section 3. The same trace gives the same bytes.
+    """
+    path = Path(path)
+    form = trace_form(path)
+    check_trace(trace, str(path))
+    table, document = _arrow_table(trace), header_document(header_of(trace))
+    try:
+        if form == "parquet":
+            table = table.replace_schema_metadata({METADATA_KEY: json.dumps(document)})
+            with written_whole(path) as file:
+                pa.parquet.write_table(table, file, compression="zstd")
+            return
+        with written_whole(header_path(path)) as header, written_whole(path) as file:
+            header.write(_header_toml(document))
+            if path.suffix == ".gz":
+                # Name and time left out of the gzip header: equal traces are equal files.
+                with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+                    _write_csv(table, packed)
+            else:
+                _write_csv(table, file)
+    except OSError as error:
+        place = error.strerror or str(error)
+        remedy = "choose a folder that exists, that you may write to, and that has room"
+        raise TraceError(Problem(str(path), f"cannot be written: {place}; {remedy}")) from None
