@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from gmemgpu.engine.numpy.code import code_costs
 from gmemgpu.engine.numpy.outcome import add_attempts, add_bits, empty_row, oracle_row
@@ -39,7 +39,9 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
     visits = Visits(prepared, policy, priced)
     window = WindowPasses(visits)
     whole = policy.scope == "window"
-    dirty = Dirty(prepared, retry=policy.scope == "dirty_retry") if policy.scope.startswith("dirty") else None
+    dirty = (
+        Dirty(prepared, policy.gate, retry=policy.scope == "dirty_retry") if policy.scope.startswith("dirty") else None
+    )
     named = None if whole or dirty else request_targets(policy, prepared, requests)
 
     row = empty_row(prepared)
@@ -62,26 +64,23 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
             if whole or boot:
                 end = window.run(start, refresh=not whole)
                 if dirty:
-                    dirty.targets(start)
+                    targets = dirty.targets(start)
                     if end is not None:
-                        dirty.attempted(window.dropped_regions(), window.failed_regions())
+                        dirty.attempted(targets, window.failed_regions())
             else:
-                dropped: list[int] = []
                 failed: list[int] = []
                 if dirty:
                     targets = dirty.targets(start)
                 else:
-                    batch: Iterable[int] = range(first, stop)
+                    batch: Sequence[int] = range(first, stop)
                     if lost:
                         lost_seen.update(lost[len(lost_seen) :])
                         batch = [i for i in batch if i not in lost_seen]
                     assert named is not None
                     targets = named(start, batch)
-                done = visits.visit_all(start, targets, dropped, failed)
-                if len(dropped) < len(targets):
-                    end = done
-                if dirty:
-                    dirty.attempted(dropped, failed)
+                end = visits.visit_all(start, targets, failed)
+                if dirty and end is not None:
+                    dirty.attempted(targets, failed)
             if end is None:
                 empty += counted
                 end = start

@@ -7,7 +7,6 @@ from bisect import bisect_right
 from gmemgpu.engine.numpy.code import CACHED, CLEAN, FAIL_EARLY, N_CODES, CodeCosts
 from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.model.policy import Policy
-from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.snp import FOREVER
 
 __all__ = ["Visits"]
@@ -61,7 +60,7 @@ class Visits:
                 return begin, end
         return _OFF
 
-    def visit_all(self, start_ns: int, targets: list[int], dropped: list[int], failed: list[int]) -> int:
+    def visit_all(self, start_ns: int, targets: list[int], failed: list[int]) -> int | None:
         """
         Run a pass over a few regions, one after another.
 
@@ -71,29 +70,30 @@ class Visits:
             SNP is on then.
         targets : list of int
             Covered regions, ascending.
-        dropped, failed : list of int
-            Receive the regions that the gate dropped, and those whose attempt failed.
+        failed : list of int
+            Receives the regions whose attempt failed.
 
         Returns
         -------
-        int
-            When the pass ends.
+        int or None
+            When the pass ends; None if the gate left no region.
         """
         state_t_ns, state_code = self.prepared.state_t_ns, self.prepared.state_code
         bit_end_ns, group, length_ns = self.bit_end_ns, self.group, self.length_ns
         gate, counted, codes = self.gate, self.counted, self.codes
         epoch_end = self.epoch_at(start_ns)[1]
         at = start_ns
+        some = False
         for region in targets:
             times = state_t_ns[region]
             i = bisect_right(times, start_ns) - 1
             code = state_code[region][i]
             if code < CLEAN:
                 if gate == "free" or (gate == "gmem_free" and self.prepared.state_gmem[region][i]):
-                    dropped.append(region)
                     continue
             elif bit_end_ns[region] > start_ns:
                 code = CACHED
+            some = True
             done = at + length_ns[code + group[region]]
             if counted:
                 codes[code + group[region]] += 1
@@ -108,7 +108,7 @@ class Visits:
             elif not self.visit(region, code, at, done):
                 failed.append(region)
             at = done
-        return at
+        return at if some else None
 
     def visit(self, region: int, code: int, at_ns: int, done_ns: int) -> bool:
         """
@@ -148,17 +148,17 @@ class Visits:
             self.wasted += counted
         return True
 
-    def add_codes(self, codes: Int64Array) -> None:
+    def add_codes(self, codes: list[int]) -> None:
         """
         Count attempts whose outcome is their class, but for clean ones, which are settled one by one.
 
         Parameters
         ----------
-        codes : (n_groups * N_CODES,) int64
+        codes : list of int, n_groups * N_CODES long
             Attempts by class code.
         """
-        by_class = codes.reshape(-1, N_CODES).sum(axis=0)
-        self.cached += int(by_class[CACHED])
-        self.failed += int(by_class[:CLEAN].sum())
-        self.early += int(by_class[FAIL_EARLY:CLEAN].sum())
-        self.codes = [a + b for a, b in zip(self.codes, codes.tolist(), strict=True)]
+        for group in range(0, len(codes), N_CODES):
+            self.cached += codes[group + CACHED]
+            self.failed += sum(codes[group : group + CLEAN])
+            self.early += sum(codes[group + FAIL_EARLY : group + CLEAN])
+        self.codes = [a + b for a, b in zip(self.codes, codes, strict=True)]
