@@ -22,6 +22,12 @@ __all__ = ["trace_columns"]
 _UNKNOWN, _MISSING = -1, -2
 
 
+def _numpy(chunks: list[pa.Array], dtype: type[np.generic]) -> NDArray[Any]:
+    # Not to_numpy, which loads pandas where it is installed: half a second for nothing.
+    parts = [np.from_dlpack(chunk) for chunk in chunks if len(chunk)]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
+
+
 class _Rows:
     """Names rows that cannot be taken, and remembers them."""
 
@@ -54,8 +60,8 @@ def _integers(column: pa.ChunkedArray, name: str, rows: _Rows) -> NDArray[Any] |
         missing = column.is_null().to_numpy()
         rows.refuse(name, missing, lambda _: "is empty; every row has every column", "it is empty")
         column = column.fill_null(0)
-    values = column.to_numpy()
     dtype = COLUMN_DTYPES[name]
+    values = _numpy(column.chunks, dtype)
     limits = np.iinfo(dtype)
     # Compared in the column's own type: a uint64 above 2**63 must not wrap first.
     too_large = (values > limits.max) | (values < limits.min)
@@ -83,8 +89,8 @@ def _kinds(column: pa.ChunkedArray, rows: _Rows) -> NDArray[np.int8] | None:
     ]
     codes = [_MISSING if name is None else int(KIND_BY_NAME.get(name, _UNKNOWN)) for name in names]
     lookup = np.array([*codes, _MISSING], np.int8)
-    indices = [pc.fill_null(chunk.indices.cast(pa.int32()), -1).to_numpy() for chunk in encoded.chunks]
-    places = np.concatenate(indices)
+    indices = [chunk.indices.cast(pa.int32()) for chunk in encoded.chunks]
+    places = _numpy([pc.fill_null(part, -1) if part.null_count else part for part in indices], np.int32)
     found: NDArray[np.int8] = lookup[places]
 
     def unknown(i: int) -> str:
