@@ -1,0 +1,70 @@
+"""``gmemgpu show``: the decision table of a results directory."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gmemgpu.report.decision import DecisionTable
+
+__all__ = ["add_arguments", "run", "print_table"]
+
+PIPE_WIDTH = 160
+"""Columns where the output is no terminal: enough for every column on one line."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``gmemgpu show``."""
+    parser.add_argument("directory", metavar="DIR", help="results directory of a sweep; it may be unfinished")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--json", action="store_true", help="write JSON: mean, interval and number of seeds of each figure"
+    )
+    form.add_argument("--csv", action="store_true", help="write CSV: one line for each group and policy")
+    parser.add_argument(
+        "--sort", metavar="COL", help="best first by this column: coverage, benefit, core_seconds, regret …, or policy"
+    )
+    parser.add_argument(
+        "--group-by",
+        nargs="+",
+        default=[],
+        metavar="KEY",
+        help="one table for each value of: label, preset, or an axis",
+    )
+    parser.add_argument("--policy", nargs="+", default=[], metavar="NAME", help="show only these, in this order")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table; 0 if there is one."""
+    from gmemgpu.report.decision import decide
+
+    table = decide(arguments.directory, group_by=arguments.group_by, policies=arguments.policy, sort=arguments.sort)
+    print_table(table, form="json" if arguments.json else "csv" if arguments.csv else "text")
+    return 0
+
+
+def print_table(table: DecisionTable, form: str) -> None:
+    """
+    Write a decision table to standard output.
+
+    Parameters
+    ----------
+    table : DecisionTable
+    form : {"text", "json", "csv"}
+    """
+    if form != "text":
+        from gmemgpu.report.export import table_csv, table_json
+
+        sys.stdout.write(table_json(table) + "\n" if form == "json" else table_csv(table))
+        return
+    from rich.console import Console
+
+    from gmemgpu.report.render import render
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPE_WIDTH)
+    for piece in render(table):
+        console.print(piece)

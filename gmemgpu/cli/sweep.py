@@ -1,0 +1,113 @@
+"""``gmemgpu sweep``: run a specification, show how it goes, end with its decision table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from gmemgpu.sweeping.progress import Listener, SweepEvent
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``gmemgpu sweep``."""
+    parser.add_argument("spec", metavar="SPEC", help="TOML specification; see jobs/ for examples")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="results directory; what it already holds of the same sweep is kept",
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one a core)")
+    parser.add_argument("--backend", metavar="B", help="auto, numpy, reference or cupy (default: what SPEC says)")
+    parser.add_argument("--json", action="store_true", help="write the decision table as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the sweep and print its table; 0 if all of it is done."""
+    from gmemgpu.sweeping.run import sweep
+
+    with _listener(quiet=arguments.quiet) as listen:
+        result = sweep(
+            arguments.spec,
+            arguments.output,
+            backend=arguments.backend,
+            workers=arguments.workers,
+            progress=listen,
+        )
+    if arguments.json or not arguments.quiet:
+        from gmemgpu.cli.show import print_table
+        from gmemgpu.report.decision import decide
+
+        print_table(decide(result.directory), form="json" if arguments.json else "text")
+    return 0
+
+
+@contextmanager
+def _listener(*, quiet: bool) -> Iterator[Listener | None]:
+    # A live bar on a terminal, a line at either end on a pipe, nothing if quiet.
+    if quiet:
+        yield None
+    elif not sys.stderr.isatty():
+        yield _tell
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} evaluations"),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            # An average over the whole run: shards of different scenarios take different times.
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            speed_estimate_period=3600,
+        )
+        with progress:
+            yield _bar(progress)
+
+
+def _tell(event: SweepEvent) -> None:
+    from gmemgpu.sweeping.progress import SweepStarted
+
+    if isinstance(event, SweepStarted):
+        print(
+            f"gmemgpu: {event.n_rows - event.n_rows_done:,} of {event.n_rows:,} evaluations to do "
+            f"in {event.n_shards - event.n_shards_done:,} tasks on {event.workers} workers",
+            file=sys.stderr,
+        )
+
+
+def _bar(progress: Progress) -> Listener:
+    from gmemgpu.sweeping.progress import ShardDone, SweepMerged, SweepStarted
+
+    task = progress.add_task("starting", total=None, rate="")
+    found_done = 0
+
+    def listen(event: SweepEvent) -> None:
+        nonlocal found_done
+        if isinstance(event, SweepStarted):
+            found_done = event.n_rows_done
+            progress.update(task, total=event.n_rows, completed=found_done, description="sweeping")
+        elif isinstance(event, ShardDone):
+            progress.advance(task, event.n_rows)
+            elapsed_s = progress.tasks[task].elapsed
+            if elapsed_s:
+                rate = (progress.tasks[task].completed - found_done) / elapsed_s
+                progress.update(task, rate=f"{rate:,.0f}/s", description=event.label[:40])
+        elif isinstance(event, SweepMerged):
+            progress.update(task, description="done")
+
+    return listen

@@ -1,0 +1,92 @@
+"""A decision table for people: rich tables, one a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from gmemgpu.report.decision import DecisionTable, Group
+from gmemgpu.report.quantity import QUANTITIES
+from gmemgpu.report.statistics import Estimate
+
+__all__ = ["render", "estimate_text"]
+
+_TIMES = ((86_400e9, "d"), (3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+
+
+def _number(value: float) -> str:
+    # Three digits that matter; no exponent where a person would not write one.
+    magnitude = abs(value)
+    if magnitude >= 1e6:
+        return f"{value:.3g}".replace("e+0", "e").replace("e+", "e")
+    if magnitude >= 100 or value == 0:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if magnitude >= 10 else f"{value:.2f}" if magnitude >= 0.01 else f"{value:.1g}"
+
+
+def estimate_text(found: Estimate | None, unit: str) -> str:
+    """
+    Write an estimate as a person would: ``97.3 % ±0.4`` or ``10.3 s ±0.2``.
+
+    Parameters
+    ----------
+    found : Estimate or None
+        None becomes a dash.
+    unit : {"share", "ns", "s", "count"}
+    """
+    if found is None:
+        return "–"
+    scale, sign = 1.0, ""
+    if unit == "share":
+        scale, sign = 0.01, " %"
+    elif unit == "ns":
+        # Minutes and longer only from three of them on: "95 s" says more than "1.58 min".
+        scale, name = next(
+            ((size, name) for size, name in _TIMES if found.mean >= (3 * size if size > 1e9 else size)), _TIMES[-1]
+        )
+        sign = f" {name}" if found.mean else ""
+    text = f"{_number(found.mean / scale)}{sign}"
+    return text if not found.half_width else f"{text} ±{_number(found.half_width / scale)}"
+
+
+def _title(group: Group) -> str:
+    if list(group.keys) == ["label"]:
+        title = str(group.keys["label"])
+    else:
+        title = ", ".join(f"{key}={'–' if value is None else value}" for key, value in group.keys.items())
+    if group.n_scenarios > 1:
+        title += f" ({group.n_scenarios} scenarios)"
+    seeds = sorted({line.n_seeds for line in group.lines})
+    if seeds:
+        title += f" · {seeds[0]}{f' to {seeds[-1]}' if len(seeds) > 1 else ''} seed{'s' if seeds[-1] > 1 else ''}"
+    return title
+
+
+def render(table: DecisionTable) -> Iterator[Table | Text]:
+    """
+    Write a decision table.
+
+    Yields
+    ------
+    rich.table.Table or rich.text.Text
+        One table a group, and what a reader must know about them.
+    """
+    for group in table.groups:
+        drawn = Table(title=Text(_title(group)), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        drawn.add_column("policy", no_wrap=True)
+        for quantity in QUANTITIES:
+            drawn.add_column(quantity.header, justify="right")
+        for line in group.lines:
+            cells = (estimate_text(line.estimates[quantity.key], quantity.unit) for quantity in QUANTITIES)
+            drawn.add_row(Text(line.policy), *cells)
+        yield drawn
+    if any(line.n_seeds > 1 for group in table.groups for line in group.lines):
+        yield Text("± is half of the 95 % interval over seeds (Student's t).", style="dim")
+    if table.n_parts_done < table.n_parts:
+        yield Text(
+            f"Not finished: {table.n_parts_done} of {table.n_parts} parts; run the sweep again to go on.",
+            style="yellow",
+        )

@@ -1,0 +1,75 @@
+"""Worker processes on this machine, reachable from this machine alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, LocalCluster
+
+__all__ = ["local_client", "default_workers"]
+
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), 1
+)
+"""Each worker is one core's: libraries that start threads of their own would fight over it."""
+
+_CONFIG: dict[str, Any] = {
+    # Spawn, not fork: a worker shall inherit no threads, no locks and no CUDA context of its client.
+    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.worker.preload": ["gmemgpu.sweeping.worker_process"],
+    "distributed.nanny.pre-spawn-environ": _ONE_THREAD,
+    # A task holds no data that a spill could save, so only the last resort is kept.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    # Without this a task waits for ever once no worker can be started any more.
+    "distributed.scheduler.no-workers-timeout": "60s",
+}
+
+
+def default_workers() -> int:
+    """Give the number of cores that this process may use, container limits included."""
+    return int(CPU_COUNT)
+
+
+@contextmanager
+def local_client(workers: int) -> Iterator[Client]:
+    """
+    Run a Dask cluster of single-threaded worker processes.
+
+    Parameters
+    ----------
+    workers : int
+
+    Yields
+    ------
+    distributed.Client
+        Its scheduler, dashboard and workers listen on loopback, at random ports.
+
+    Notes
+    -----
+    A killed worker is started again. Workers end by themselves when this process is killed.
+    """
+    with (
+        dask.config.set(_CONFIG),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            # None and False would listen on 8787 nevertheless, ":0" on every interface.
+            dashboard_address="127.0.0.1:0",
+            # What matters of a failure reaches the user as one message; Dask's own log lines would bury it.
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client

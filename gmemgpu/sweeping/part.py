@@ -1,0 +1,149 @@
+"""A part: the rows of one shard in one Parquet file, named by what they were computed from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gmemgpu.metrics.table import metric_arrow_type
+from gmemgpu.model.metric import METRIC_NAMES
+from gmemgpu.sweeping.atomic import replacing
+from gmemgpu.sweeping.axes import AxisValue
+from gmemgpu.sweeping.identity import SCHEMA_VERSION
+
+__all__ = ["TRACE_COLUMNS", "rows_schema", "part_name", "rows_to_arrow", "write_part", "part_is_done", "metadata_of"]
+
+TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "rejected")
+"""What a row says of its trace, all int64; VMs admitted and rejected are counted over the whole trace."""
+
+PARQUET_OPTIONS: dict[str, Any] = {
+    "compression": "zstd",
+    "write_page_checksum": True,
+    # A part is read whole and has few rows: dictionaries, statistics and a second schema would be half of it.
+    "use_dictionary": False,
+    "write_statistics": False,
+    "store_schema": False,
+}
+"""How parts are written."""
+
+_METADATA_KEY = b"gmemgpu"
+
+
+def _axis_type(values: set[AxisValue]) -> pa.DataType:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pa.bool_()
+    if kinds == {int}:
+        return pa.int64()
+    if kinds and kinds <= {int, float}:
+        return pa.float64()
+    return pa.string()
+
+
+def rows_schema(axes: Mapping[str, set[AxisValue]]) -> pa.Schema:
+    """
+    Give the columns of a sweep.
+
+    Parameters
+    ----------
+    axes : mapping of str to set of AxisValue
+        Axis column to all values that it takes in the sweep; they decide its type.
+
+    Returns
+    -------
+    pyarrow.Schema
+        ``label``, ``preset``, the axes, ``seed``, ``policy``, `TRACE_COLUMNS`, the metrics.
+    """
+    return pa.schema(
+        [
+            ("label", pa.string()),
+            ("preset", pa.string()),
+            *((name, _axis_type(values)) for name, values in axes.items()),
+            ("seed", pa.int64()),
+            ("policy", pa.string()),
+            *((name, pa.int64()) for name in TRACE_COLUMNS),
+            *((name, metric_arrow_type(name)) for name in METRIC_NAMES),
+        ]
+    )
+
+
+def part_name(part_id: str) -> str:
+    """Give the file name of a part."""
+    return f"part-{part_id}.parquet"
+
+
+def metadata_of(identity: str, n_rows: int) -> dict[bytes, bytes]:
+    """Give the Parquet metadata that say whose rows a file holds, and how many."""
+    told = {"schema": SCHEMA_VERSION, "id": identity, "rows": n_rows}
+    return {_METADATA_KEY: json.dumps(told, sort_keys=True).encode()}
+
+
+def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Turn rows into an Arrow table of the sweep's columns; an axis that mixes kinds is written as text."""
+    columns = []
+    for field in schema:
+        values = [row[field.name] for row in rows]
+        if pa.types.is_string(field.type):
+            values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        columns.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def write_part(folder: Path, part_id: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> Path:
+    """
+    Write the rows of a shard, atomically; equal rows give equal bytes.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists.
+    part_id : str
+    rows : sequence of mapping
+        A value for each column of `schema`.
+    schema : pyarrow.Schema
+
+    Returns
+    -------
+    Path
+        The part.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; then nothing is left behind.
+    """
+    path = folder / part_name(part_id)
+    table = rows_to_arrow(rows, schema.with_metadata(metadata_of(part_id, len(rows))))
+    with replacing(path) as file:
+        pq.write_table(table, file, **PARQUET_OPTIONS)
+    return path
+
+
+def part_is_done(path: Path, identity: str, n_rows: int) -> bool:
+    """
+    Say whether a file holds the rows that it should.
+
+    Parameters
+    ----------
+    path : Path
+    identity : str
+        What the file's metadata must name.
+    n_rows : int
+
+    Returns
+    -------
+    bool
+        False if it is missing, torn, of another shard, or short.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            footer = file.metadata
+    except (OSError, pa.ArrowException):
+        return False
+    told = (footer.metadata or {}).get(_METADATA_KEY)
+    return footer.num_rows == n_rows and told == metadata_of(identity, n_rows)[_METADATA_KEY]

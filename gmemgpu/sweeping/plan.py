@@ -1,0 +1,119 @@
+"""From a spec to shards: which tasks a sweep consists of, and what each of them is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gmemgpu.sweeping.axes import AxisValue
+from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, digest, file_hash
+from gmemgpu.sweeping.part import rows_schema
+from gmemgpu.sweeping.shard import Setting, Shard
+from gmemgpu.sweeping.spec import SweepSpec, policy_table
+from gmemgpu.workload.spec import Workload
+
+__all__ = ["Plan", "make_plan", "seeds_per_shard"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    The shards of a sweep.
+
+    Parameters
+    ----------
+    shards : tuple of Shard
+        In the order of the final rows: scenario, seed, policy.
+    setting : Setting
+        What they share.
+    results_id : str
+        Hash of all part ids: what the merged rows are named by.
+    """
+
+    shards: tuple[Shard, ...]
+    setting: Setting
+    results_id: str
+
+    @property
+    def n_rows(self) -> int:
+        """Number of (scenario, seed, policy) combinations."""
+        return sum(shard.n_rows for shard in self.shards)
+
+
+def make_plan(spec: SweepSpec, backend: str) -> Plan:
+    """
+    Cut a sweep into shards.
+
+    Parameters
+    ----------
+    spec : SweepSpec
+    backend : str
+        Name of the engine that will run, resolved.
+
+    Returns
+    -------
+    Plan
+        The same for the same spec on every machine.
+    """
+    columns: dict[str, set[AxisValue]] = {name: set() for name in spec.axes}
+    for scenario in spec.scenarios:
+        for name in spec.axes:
+            columns[name].add(scenario.axes.get(name))
+    hashes: dict[Path, str] = {}
+    shared = {
+        "schema": SCHEMA_VERSION,
+        "code": code_hash(),
+        "policies": [[policy.name, policy_table(policy)] for policy in spec.policies],
+        "costs": asdict(spec.costs),
+        "columns": {name: sorted(map(str, values)) for name, values in columns.items()},
+    }
+    common = digest(shared)
+    shards: list[Shard] = []
+    for scenario in spec.scenarios:
+        axes = {name: scenario.axes.get(name) for name in spec.axes}
+        identity = {
+            "common": common,
+            "label": scenario.label,
+            "preset": scenario.preset,
+            "axes": axes,
+            "workload": _json_ready(scenario.workload.model_dump(), hashes),
+        }
+        n = seeds_per_shard(scenario.workload, len(spec.policies))
+        for i in range(0, len(spec.seeds), n):
+            seeds = spec.seeds[i : i + n]
+            shards.append(
+                Shard(
+                    # 128 bits of the hash: no two shards ever meet, and the file names stay readable.
+                    part_id=digest({**identity, "seeds": list(seeds)})[:32],
+                    label=scenario.label,
+                    preset=scenario.preset,
+                    axes=axes,
+                    workload=scenario.workload,
+                    seeds=seeds,
+                    n_rows=len(seeds) * len(spec.policies),
+                )
+            )
+    return Plan(
+        shards=tuple(shards),
+        setting=Setting(policies=spec.policies, costs=spec.costs, backend=backend, schema=rows_schema(columns)),
+        results_id=digest([shard.part_id for shard in shards])[:32],
+    )
+
+
+def seeds_per_shard(workload: Workload, n_policies: int) -> int:
+    return 1
+
+
+def _json_ready(value: Any, hashes: dict[Path, str]) -> Any:
+    # A file counts by what is in it, not by where it lies.
+    if isinstance(value, Path):
+        if value not in hashes:
+            hashes[value] = file_hash(value)
+        return hashes[value]
+    if isinstance(value, Mapping):
+        return {str(key): _json_ready(inner, hashes) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_ready(inner, hashes) for inner in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -1,0 +1,86 @@
+"""Rows of a results directory, finished or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gmemgpu.errors import StoreError
+from gmemgpu.sweeping.part import part_is_done, part_name
+from gmemgpu.sweeping.store import PARTS, RESULTS, read_manifest
+
+__all__ = ["StoredRows", "read_rows"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRows:
+    """
+    What is there of a sweep.
+
+    Parameters
+    ----------
+    name : str
+        The sweep's.
+    table : pyarrow.Table
+        Rows in the order of scenario, seed, policy.
+    axes : tuple of str
+        Columns that tell scenarios apart.
+    n_parts, n_parts_done : int
+        Planned ones, and those that `table` holds.
+    """
+
+    name: str
+    table: pa.Table
+    axes: tuple[str, ...]
+    n_parts: int
+    n_parts_done: int
+
+
+def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
+    """
+    Read the rows of a results directory.
+
+    Parameters
+    ----------
+    directory : str or Path
+    columns : sequence of str
+        What to read besides the scenario columns, ``seed`` and ``policy``; everything if empty.
+
+    Returns
+    -------
+    StoredRows
+
+    Raises
+    ------
+    StoreError
+        If the directory holds no sweep, or no part is finished yet.
+    """
+    directory = Path(directory)
+    manifest = read_manifest(directory)
+    parts: list[dict[str, Any]] = manifest["parts"]
+    axes = tuple(manifest["axes"])
+    wanted = ["label", "preset", *axes, "seed", "policy", *columns] if columns else None
+    merged = directory / RESULTS
+    if part_is_done(merged, manifest["results"]["id"], manifest["results"]["rows"]):
+        files, n_done = [merged], len(parts)
+    else:
+        named = ((directory / PARTS / part_name(part["id"]), part) for part in parts)
+        files = [path for path, part in named if part_is_done(path, part["id"], part["rows"])]
+        n_done = len(files)
+    if not files:
+        raise StoreError(f"{directory}: no part is finished yet (0 of {len(parts)}); run the sweep first")
+    try:
+        tables = [
+            pq.ParquetFile(path, page_checksum_verification=True).read(wanted).replace_schema_metadata(None)
+            for path in files
+        ]
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{directory}: a part is damaged ({error}); run the sweep again") from None
+    return StoredRows(
+        name=manifest["name"], table=pa.concat_tables(tables), axes=axes, n_parts=len(parts), n_parts_done=n_done
+    )

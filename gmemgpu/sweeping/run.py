@@ -1,0 +1,180 @@
+"""Run a sweep: missing shards go to Dask workers, parts come back as files, at the end they are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gmemgpu.engine.registry import choose_engine
+from gmemgpu.errors import Problem, SpecError
+from gmemgpu.sweeping.plan import make_plan
+from gmemgpu.sweeping.progress import Listener, ShardDone, SweepMerged, SweepStarted
+from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shard
+from gmemgpu.sweeping.spec import read_spec
+from gmemgpu.sweeping.store import Store, open_store, writing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["SweepResult", "sweep"]
+
+_SHARDS_IN_FLIGHT = 4
+"""Per worker: enough that none waits for the client, few enough that Ctrl-C and a failure stop soon."""
+_RETRIES = 2
+"""For what may pass, such as a shared disk that hiccups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepResult:
+    """
+    A finished sweep.
+
+    Parameters
+    ----------
+    directory : Path
+        The store; ``gmemgpu show`` reads it.
+    n_rows : int
+        One for each (scenario, seed, policy).
+    n_computed : int
+        Rows that this call computed; 0 if all were there.
+    """
+
+    directory: Path
+    n_rows: int
+    n_computed: int
+
+    def to_arrow(self) -> pa.Table:
+        """Read all rows: scenario columns, seed, policy, facts of the trace, every metric."""
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(self.directory / "results.parquet").read()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Read the same as a data frame; metrics that can pass 2**63 are exact `decimal.Decimal`."""
+        return self.to_arrow().to_pandas()
+
+
+def sweep(
+    spec: str | Path | Mapping[str, Any],
+    directory: str | Path,
+    *,
+    backend: str | None = None,
+    workers: int | None = None,
+    progress: Listener | None = None,
+) -> SweepResult:
+    """
+    Evaluate every policy of a spec on every scenario and seed, on the cores of this machine.
+
+    Parameters
+    ----------
+    spec : str, Path or mapping
+        A TOML file, or the same as a mapping.
+    directory : str or Path
+        Where results go. If it holds finished parts of the same sweep they are kept; a finished sweep costs nothing.
+    backend : str, optional
+        Engine, in place of the spec's.
+    workers : int, optional
+        Worker processes; one a core if left out.
+    progress : callable, optional
+        Called with each `SweepEvent`, from this thread.
+
+    Returns
+    -------
+    SweepResult
+
+    Raises
+    ------
+    SpecError
+        If the spec is wrong; lists every problem.
+    BackendError
+        If the engine cannot run here.
+    StoreError
+        If `directory` cannot be written, or holds another sweep.
+    ShardError
+        If a shard fails; parts that were finished stay.
+    KeyboardInterrupt
+        Likewise; call again to go on.
+
+    Notes
+    -----
+    Workers are started with `spawn`: a script that calls this needs ``if __name__ == "__main__":``.
+    """
+    if workers is not None and workers < 1:
+        raise SpecError(Problem("workers", f"{workers} is not positive; leave it out for one a core"))
+    what = read_spec(spec)
+    plan = make_plan(what, choose_engine(backend or what.backend).name)
+    store = open_store(directory, what, plan)
+    todo = store.missing()
+    n_todo = sum(shard.n_rows for shard in todo)
+    if todo:
+        # Only now: Dask takes half a second to import, and a finished sweep needs none of it.
+        from gmemgpu.sweeping.cluster import default_workers
+
+        workers = min(workers or default_workers(), len(todo))
+    listen = progress or (lambda event: None)
+    listen(
+        SweepStarted(
+            n_shards=len(plan.shards),
+            n_shards_done=len(plan.shards) - len(todo),
+            n_rows=plan.n_rows,
+            n_rows_done=plan.n_rows - n_todo,
+            workers=workers if todo and workers else 0,
+        )
+    )
+    if todo and workers:
+        _run_shards(todo, plan.setting, store, workers, listen)
+    if todo or not store.is_merged():
+        store.merge()
+        store.remove_temporaries()
+        listen(SweepMerged(n_rows=plan.n_rows))
+    return SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_todo)
+
+
+def _run_shards(todo: Sequence[Shard], setting: Setting, store: Store, workers: int, listen: Listener) -> None:
+    from distributed import as_completed
+
+    from gmemgpu.sweeping.cluster import local_client
+
+    with local_client(workers) as client:
+        shards: Iterator[Shard] = iter(todo)
+        by_key: dict[str, Shard] = {}
+
+        def submit(shard: Shard) -> Any:
+            key = f"shard-{shard.part_id}"
+            by_key[key] = shard
+            return client.submit(
+                compute_shard, shard, setting, str(store.parts.resolve()), key=key, retries=_RETRIES, pure=False
+            )
+
+        running = as_completed(
+            [submit(shard) for shard in islice(shards, workers * _SHARDS_IN_FLIGHT)], loop=client.loop
+        )
+        for future in running:
+            shard = by_key.pop(future.key)
+            if future.status != "finished":
+                _raise(shard, future.exception(), store)
+            failure = future.result()
+            if failure is not None:
+                raise failure
+            listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
+            for following in islice(shards, 1):
+                running.add(submit(following))
+
+
+def _raise(shard: Shard, error: BaseException, store: Store) -> NoReturn:
+    from distributed.scheduler import KilledWorker
+
+    where = f'scenario "{shard.label}", seeds {shard.seeds[0]} to {shard.seeds[-1]}'
+    if isinstance(error, KilledWorker):
+        raise ShardError(
+            f"{where}: its worker process died again and again, most likely for want of memory; "
+            "try fewer --workers or a smaller host"
+        ) from error
+    if isinstance(error, OSError):
+        with writing(store.directory):
+            raise error
+    raise ShardError(f"{where}: {type(error).__name__}: {error}") from error
