@@ -7,4 +7,76 @@ mailing-list debate, what it costs and what it recovers.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gmemgpu.api import evaluate, generate
+    from gmemgpu.errors import BackendError, GmemgpuError, InputError, SpecError, StoreError, TraceError
+    from gmemgpu.metrics.table import MetricTable
+    from gmemgpu.model.cost import Costs
+    from gmemgpu.model.event import Kind
+    from gmemgpu.model.host import Host
+    from gmemgpu.model.policy import Policy, Timer
+    from gmemgpu.model.trace import Trace
+    from gmemgpu.sweeping.run import sweep
+    from gmemgpu.trace.read import read_trace
+    from gmemgpu.trace.write import write_trace
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "read_trace",
+    "write_trace",
+    "generate",
+    "evaluate",
+    "sweep",
+    "Host",
+    "Kind",
+    "Trace",
+    "Policy",
+    "Timer",
+    "Costs",
+    "MetricTable",
+    "GmemgpuError",
+    "InputError",
+    "SpecError",
+    "TraceError",
+    "BackendError",
+    "StoreError",
+    "__version__",
+]
+
+# Imported when first asked for: `gmemgpu --help` must not pay for NumPy, Arrow or Dask.
+_HOMES = {
+    "read_trace": "gmemgpu.trace.read",
+    "write_trace": "gmemgpu.trace.write",
+    "generate": "gmemgpu.api",
+    "evaluate": "gmemgpu.api",
+    "sweep": "gmemgpu.sweeping.run",
+    "Host": "gmemgpu.model.host",
+    "Kind": "gmemgpu.model.event",
+    "Trace": "gmemgpu.model.trace",
+    "Policy": "gmemgpu.model.policy",
+    "Timer": "gmemgpu.model.policy",
+    "Costs": "gmemgpu.model.cost",
+    "MetricTable": "gmemgpu.metrics.table",
+    "GmemgpuError": "gmemgpu.errors",
+    "InputError": "gmemgpu.errors",
+    "SpecError": "gmemgpu.errors",
+    "TraceError": "gmemgpu.errors",
+    "BackendError": "gmemgpu.errors",
+    "StoreError": "gmemgpu.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -136,7 +136,7 @@ def row_problems(
     outside = has_extent & (pfn < 0)
     if pages is not None:
         # pfn + npages could pass 2**63; pages - pfn cannot where it is looked at.
-        outside |= has_extent & ~negative & ((pfn >= pages) | (npages > pages - np.maximum(pfn, 0)))
+        outside |= has_extent & ~negative & (npages > pages - np.maximum(pfn, 0))
     room = "" if pages is None else f" of {pages} pages"
     refuse(
         "pfn",

@@ -41,7 +41,9 @@ def _header_toml(document: dict[str, Any]) -> bytes:
 
 
 def _write_csv(table: pa.Table, file: BinaryIO | gzip.GzipFile) -> None:
-    options = pa.csv.WriteOptions(include_header=True, quoting_style="none")
+    # Arrow would put the names in quotes, which no other part of the file has.
+    file.write(f"{','.join(COLUMNS)}\n".encode())
+    options = pa.csv.WriteOptions(include_header=False, quoting_style="none")
     with pa.csv.CSVWriter(file, table.schema, write_options=options) as writer:
         for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
             writer.write_batch(batch)

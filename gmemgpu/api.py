@@ -1,0 +1,138 @@
+"""The public functions behind ``import gmemgpu``: they check what they are given, then hand it on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from gmemgpu.engine.registry import choose_engine
+from gmemgpu.errors import Problem, SpecError
+from gmemgpu.metrics.table import MetricTable
+from gmemgpu.model.catalogue import default_costs, named_policies, read_costs, read_policies, unknown_key
+from gmemgpu.model.cost import Costs, cost_problems
+from gmemgpu.model.metric import METRIC_NAMES
+from gmemgpu.model.policy import Policy, policy_problems
+from gmemgpu.model.trace import Trace
+from gmemgpu.trace.check import check_trace
+
+__all__ = ["choose_policies", "evaluate"]
+
+
+def choose_policies(
+    wanted: Iterable[str | Policy] | None, among: Iterable[Policy], *, where: str = "policies"
+) -> tuple[Policy, ...]:
+    """
+    Look policies up by name.
+
+    Parameters
+    ----------
+    wanted : iterable of str or Policy, or None
+        Names out of `among`, or policies of one's own; None takes all of `among`.
+    among : iterable of Policy
+        Of two with one name the first counts.
+    where : str
+        For messages.
+
+    Returns
+    -------
+    tuple of Policy
+        In the order of `wanted`.
+
+    Raises
+    ------
+    SpecError
+        With every name that is unknown or comes twice, and every policy that is unsound.
+    """
+    known: dict[str, Policy] = {}
+    for policy in among:
+        known.setdefault(policy.name, policy)
+    problems: list[Problem] = []
+    chosen: dict[str, Policy] = {}
+    for i, item in enumerate(known.values() if wanted is None else wanted):
+        place = f"{where}[{i}]"
+        if isinstance(item, str) and item not in known:
+            hint = unknown_key(item, list(known)).removeprefix("unknown key")
+            problems.append(Problem(place, f'"{item}" is no policy{hint}'))
+            continue
+        policy = known[item] if isinstance(item, str) else item
+        if policy.name in chosen:
+            problems.append(Problem(place, f'"{policy.name}" comes twice; results are told apart by name'))
+        problems.extend(policy_problems(policy, place))
+        chosen[policy.name] = policy
+    if not chosen and not problems:
+        problems.append(Problem(where, "names no policy; leave it out for all of them"))
+    if problems:
+        raise SpecError(problems)
+    return tuple(chosen.values())
+
+
+def _policies(policies: str | Path | Policy | Iterable[str | Policy] | None) -> tuple[Policy, ...]:
+    if isinstance(policies, Path) or (isinstance(policies, str) and policies.endswith(".toml")):
+        return choose_policies(None, read_policies(policies))
+    if isinstance(policies, str | Policy):
+        policies = [policies]
+    return choose_policies(policies, named_policies())
+
+
+def _costs(costs: Costs | str | Path | None) -> Costs:
+    if costs is None:
+        return default_costs()
+    if isinstance(costs, str | Path):
+        return read_costs(costs)
+    problems = cost_problems(costs, "costs")
+    if problems:
+        raise SpecError(problems)
+    return costs
+
+
+def evaluate(
+    trace: Trace,
+    policies: str | Path | Policy | Iterable[str | Policy] | None = None,
+    *,
+    costs: Costs | str | Path | None = None,
+    backend: str = "auto",
+) -> MetricTable:
+    """
+    Say what every policy costs and recovers on a trace.
+
+    Parameters
+    ----------
+    trace : Trace
+        From `gmemgpu.read_trace` or `gmemgpu.generate`, or made by hand; it is checked first.
+    policies : str, Path, Policy or iterable of str and Policy, optional
+        Names of the package's policies, policies of one's own, or a policies file (a path, or text that ends in
+        ``.toml``). All of the package's, the oracle last, if left out.
+    costs : Costs, str or Path, optional
+        A cost table or a costs file. The package's if left out.
+    backend : str
+        ``auto``, or an engine's name. All engines give the same integers.
+
+    Returns
+    -------
+    MetricTable
+        One row a policy: ``policy``, then every metric of MODEL.md section 7.
+
+    Raises
+    ------
+    TraceError
+        If the trace breaks a rule; lists all rows that do.
+    SpecError
+        If a policy or a cost is unknown or unsound; lists all.
+    BackendError
+        If the engine cannot run here.
+
+    Examples
+    --------
+    >>> import gmemgpu
+    >>> trace = gmemgpu.read_trace("t.parquet")  # doctest: +SKIP
+    >>> gmemgpu.evaluate(trace, ["v10", "oracle"])["never"]  # doctest: +SKIP
+    [12, 0]
+    """
+    chosen, table = _policies(policies), _costs(costs)
+    engine = choose_engine(backend)
+    check_trace(trace)
+    (rows,) = engine.evaluate([trace], chosen, table)
+    return MetricTable.from_rows(
+        {"policy": policy.name, **{name: row[name] for name in METRIC_NAMES}}
+        for policy, row in zip(chosen, rows, strict=True)
+    )

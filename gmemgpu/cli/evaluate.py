@@ -1,0 +1,103 @@
+"""``gmemgpu evaluate``: what policies cost and recover on one trace."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gmemgpu.model.policy import Policy
+    from gmemgpu.model.trace import Trace
+
+__all__ = ["add_arguments", "add_policy_arguments", "run", "wanted_policies"]
+
+
+def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that choose policies and costs."""
+    parser.add_argument(
+        "--policy",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="only these, by name, out of FILE and the package (default: all of FILE, or all of the package)",
+    )
+    parser.add_argument("--policies", metavar="FILE", help="TOML file with [[policy]] tables")
+    parser.add_argument("--costs", metavar="FILE", help="TOML file with costs in ns, in place of the package's")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``gmemgpu evaluate``."""
+    parser.add_argument("trace", metavar="TRACE", help="trace file: .parquet, .csv or .csv.gz")
+    add_policy_arguments(parser)
+    parser.add_argument("--backend", default="auto", metavar="B", help="auto, numpy, reference or cupy (default: auto)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="write JSON: one object a policy, every metric an integer")
+    form.add_argument("--csv", action="store_true", help="write CSV: one line a policy, every metric an integer")
+
+
+def wanted_policies(arguments: argparse.Namespace) -> tuple[Policy, ...]:
+    """
+    Give the policies that the options of `add_policy_arguments` name.
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown or the file is wrong.
+    """
+    from gmemgpu.api import choose_policies
+    from gmemgpu.model.catalogue import named_policies, read_policies
+
+    own = read_policies(arguments.policies) if arguments.policies else ()
+    if arguments.policy is None:
+        return choose_policies(None, own or named_policies())
+    return choose_policies(arguments.policy, (*own, *named_policies()), where="--policy")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate and print; 0 if that went well."""
+    from gmemgpu.api import evaluate
+    from gmemgpu.model.catalogue import default_costs, read_costs
+    from gmemgpu.model.policy import ORACLE
+    from gmemgpu.trace.read import read_trace
+
+    policies = wanted_policies(arguments)
+    costs = read_costs(arguments.costs) if arguments.costs else default_costs()
+    trace = read_trace(arguments.trace)
+    exact = arguments.json or arguments.csv
+    # A table for people measures against the oracle, asked for or not.
+    bound = () if exact or ORACLE in policies else (ORACLE,)
+    table = evaluate(trace, (*policies, *bound), costs=costs, backend=arguments.backend)
+    rows = table.rows()
+    if arguments.json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    elif arguments.csv:
+        writer = csv.DictWriter(sys.stdout, list(table.columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        oracle = next(row for row in rows if row["policy"] == ORACLE.name)
+        _print_rounded(arguments.trace, trace, rows[: len(policies)], oracle)
+    return 0
+
+
+def _print_rounded(name: str, trace: Trace, rows: list[dict[str, int]], oracle: dict[str, int]) -> None:
+    from gmemgpu.cli.terminal import print_table
+    from gmemgpu.metrics.derived import derived
+    from gmemgpu.report.quantity import QUANTITIES
+    from gmemgpu.report.render import estimate_text
+    from gmemgpu.report.statistics import Estimate
+
+    lines = []
+    for row in rows:
+        ratios = derived(row, oracle, cores=trace.host.cores, counted_ns=trace.horizon_ns - trace.warmup_ns)
+        values = [(quantity.value(row, ratios), quantity.unit) for quantity in QUANTITIES]
+        cells = [
+            estimate_text(None if value is None else Estimate(mean=value, half_width=None, n=1), unit)
+            for value, unit in values
+        ]
+        lines.append([str(row["policy"]), *cells])
+    headings = ["policy", *(quantity.header for quantity in QUANTITIES)]
+    print_table(headings, lines, title=name, right=range(1, len(headings)))

@@ -1,0 +1,54 @@
+"""Tables on standard output: drawn on a terminal, bare aligned columns on a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["print_table"]
+
+_PIPE_WIDTH = 1000
+"""Wide enough that no line breaks where another program reads."""
+
+
+def print_table(
+    headings: Sequence[str], lines: Iterable[Sequence[str]], *, title: str = "", right: Iterable[int] = ()
+) -> None:
+    """
+    Print a table.
+
+    Parameters
+    ----------
+    headings : sequence of str
+        Empty for none.
+    lines : iterable of sequence of str
+        Cells; shown as they are.
+    title : str
+        A line above.
+    right : iterable of int
+        Columns whose cells are flush right.
+    """
+    console = Console(highlight=False)
+    drawn = console.is_terminal
+    if not drawn:
+        console = Console(highlight=False, width=_PIPE_WIDTH)
+    lines = [list(line) for line in lines]
+    table = Table(
+        title=Text(title, "bold") if title else None,
+        title_justify="left",
+        show_header=bool(headings),
+        header_style="bold",
+        box=box.SIMPLE_HEAD if drawn else None,
+        pad_edge=drawn,
+    )
+    flush_right = set(right)
+    for i in range(len(headings) or max(map(len, lines), default=0)):
+        heading = headings[i] if headings else ""
+        table.add_column(Text(heading), justify="right" if i in flush_right else "left", no_wrap=i == 0)
+    for line in lines:
+        table.add_row(*map(Text, line))
+    console.print(table)
