@@ -1,0 +1,179 @@
+"""From a VM table to a trace: every VM placed, launched, run and torn down (MODEL.md section 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gmemgpu.model.event import Kind
+from gmemgpu.model.host import Host
+from gmemgpu.model.trace import Int64Array, Trace
+from gmemgpu.placement.choice import build_allocator
+from gmemgpu.placement.host_map import HostMap, map_host
+from gmemgpu.placement.kernel_pages import KernelPages
+from gmemgpu.trace.admission import Placed, endless_draws, place_vms
+from gmemgpu.trace.conversion import add_conversions, conversions_of
+from gmemgpu.trace.event_columns import ARRIVAL, END_OF_LIFE, EventColumns
+from gmemgpu.trace.guest import Guests, Inodes, guests_of, inodes_of
+from gmemgpu.trace.guest_pages import Backing, step_index
+from gmemgpu.trace.launch import Launch, launch_of
+from gmemgpu.trace.private_memory import Pieces, backing_of, contiguous, private_pieces
+from gmemgpu.trace.returns import returns_of
+from gmemgpu.trace.schedule import faults_of, schedule_of
+from gmemgpu.trace.teardown import add_teardowns
+from gmemgpu.vmtable.random_stream import Purpose, Stream
+from gmemgpu.vmtable.table import VmTable
+from gmemgpu.workload.guest_memory import GuestMemory
+
+__all__ = ["GeneratedTrace", "trace_from_vms"]
+
+_SLOT = 4
+_KERNEL_PAGES, _USE, _ASSIGN = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedTrace:
+    """
+    A trace, and how the host coped with its VMs.
+
+    Parameters
+    ----------
+    trace : Trace
+        VM ids are rows of the VM table; inode ids count the SNP guests' guest_memfds in its order.
+    admitted, rejected : int
+        VMs that arrived before the horizon: those that found room and those that did not.
+    extents : int
+        Contiguous pieces of host memory that the admitted VMs got in all: `admitted` of them on an unfragmented host.
+    """
+
+    trace: Trace
+    admitted: int
+    rejected: int
+    extents: int
+
+
+def trace_from_vms(
+    vms: VmTable, host: Host, memory: GuestMemory, *, horizon_ns: int, warmup_ns: int, seed: int
+) -> GeneratedTrace:
+    """
+    Turn VMs into a trace of their memory.
+
+    Parameters
+    ----------
+    vms : VmTable
+    host : Host
+        Of whole 2 MiB blocks per node.
+    memory : GuestMemory
+    horizon_ns : int
+        Nothing happens at or after it.
+    warmup_ns : int
+        Goes into the trace unchanged.
+    seed : int
+        What is drawn for a VM depends on the seed and the VM table, not on placement.
+
+    Returns
+    -------
+    GeneratedTrace
+
+    Raises
+    ------
+    SpecError
+        If host, VM table and memory do not fit each other.
+
+    Notes
+    -----
+    An eager guest's memory is assigned through its launch, in guest order, granule after granule; a guest that departs
+    during launch has assigned only a part. Teardown times depend on the guest alone, so they are computed for the whole
+    table at once; only who lies where needs a loop over time.
+    """
+    host_map = map_host(host, memory)
+    n = int(np.searchsorted(vms.arrival_ns, horizon_ns))
+    guests = guests_of(vms, memory, n)
+    inodes = inodes_of(guests, vms, memory, seed)
+    launch = launch_of(guests, vms, memory, horizon_ns=horizon_ns, seed=seed)
+    schedule = schedule_of(guests, inodes, launch, vms, memory, horizon_ns=horizon_ns, seed=seed)
+    faults = faults_of(guests, inodes, schedule, memory, horizon_ns=horizon_ns, seed=seed)
+
+    n_kernel_pages = np.where(vms.snp[:n], memory.context_pages + vms.vcpus[:n].astype(np.int64), 0)
+    allocator = build_allocator(host_map, memory, Stream(seed, Purpose.PLACEMENT))
+    placed = place_vms(
+        vms.arrival_ns[:n],
+        guests.n_blocks,
+        n_kernel_pages,
+        vms.node[:n].astype(np.int64),
+        vms.snp[:n],
+        returns_of(guests, inodes, schedule, faults, vms, n_kernel_pages, horizon_ns=horizon_ns),
+        allocator=allocator,
+        kernel_pages=KernelPages(allocator, memory.vmsa, endless_draws(Stream(seed, Purpose.VMSA))),
+    )
+
+    backing = backing_of(guests, placed)
+    private = private_pieces(guests, inodes, schedule, placed, backing)
+    events = EventColumns(horizon_ns)
+    _add_host(events, host_map)
+    _add_arrivals(events, private, guests, inodes, launch, vms, placed, backing)
+    _add_ordinary(events, vms, placed)
+    conversions = conversions_of(guests, inodes, launch, vms, memory, horizon_ns=horizon_ns, seed=seed)
+    add_conversions(events, conversions, placed.admitted, backing)
+    add_teardowns(events, private, guests, inodes, schedule, faults, placed, backing, memory, horizon_ns=horizon_ns)
+    admitted = int(np.count_nonzero(placed.admitted))
+    return GeneratedTrace(
+        trace=events.build(host, warmup_ns),
+        admitted=admitted,
+        rejected=n - admitted,
+        extents=len(placed.extent_vm),
+    )
+
+
+def _add_host(events: EventColumns, host_map: HostMap) -> None:
+    for kind, extents in ((Kind.ASSIGN, host_map.assigned), (Kind.USE, host_map.in_use)):
+        pfn, npages = np.array(extents, dtype=np.int64).reshape(-1, 2).T
+        events.add(kind, np.zeros_like(pfn), END_OF_LIFE - 1, pfn=pfn, npages=npages, folio_pages=1)
+
+
+def _add_arrivals(
+    events: EventColumns,
+    private: Pieces,
+    guests: Guests,
+    inodes: Inodes,
+    launch: Launch,
+    vms: VmTable,
+    placed: Placed,
+    backing: Backing,
+) -> None:
+    vm = placed.page_vm
+    events.add(
+        Kind.ASSIGN,
+        vms.arrival_ns[vm],
+        ARRIVAL + _SLOT * vm + _KERNEL_PAGES,
+        pfn=placed.page_pfn,
+        npages=1,
+        vm=vm,
+        folio_pages=1,
+    )
+    guest = np.flatnonzero(placed.admitted & vms.snp[: len(placed.admitted)])
+    low = guests.base[guest]
+    pfn, npages, source = contiguous(low, low + guests.shared_pages[guest], backing)
+    vm = guest[source]
+    events.add(Kind.USE, vms.arrival_ns[vm], ARRIVAL + _SLOT * vm + _USE, pfn=pfn, npages=npages, vm=vm, folio_pages=1)
+    pieces = private.cut(launch.low)
+    vm = inodes.vm[pieces.inode]
+    events.add(
+        Kind.ASSIGN,
+        launch.t_ns[step_index(launch.low, pieces.low)],
+        ARRIVAL + _SLOT * vm + _ASSIGN,
+        pfn=backing.pfn_at(pieces.low),
+        npages=pieces.high - pieces.low,
+        vm=vm,
+        inode=pieces.inode,
+        folio_pages=pieces.folio_pages,
+    )
+
+
+def _add_ordinary(events: EventColumns, vms: VmTable, placed: Placed) -> None:
+    extent = np.flatnonzero(~vms.snp[placed.extent_vm])
+    vm = placed.extent_vm[extent]
+    where: dict[str, Int64Array] = {"pfn": placed.extent_pfn[extent], "npages": placed.extent_pages[extent], "vm": vm}
+    events.add(Kind.USE, vms.arrival_ns[vm], ARRIVAL + _SLOT * vm + _USE, folio_pages=1, **where)
+    events.add(Kind.UNUSE, vms.departure_ns[vm], END_OF_LIFE, folio_pages=1, **where)

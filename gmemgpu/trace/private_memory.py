@@ -1,0 +1,117 @@
+"""Placed private memory as parts of one inode and one folio size each, cut where host memory is not contiguous."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gmemgpu.model.trace import BoolArray, Int64Array
+from gmemgpu.trace.admission import Placed
+from gmemgpu.trace.guest import Guests, Inodes
+from gmemgpu.trace.guest_pages import Backing, cut, running_sum
+from gmemgpu.trace.schedule import Schedule
+
+__all__ = ["Pieces", "backing_of", "private_pieces", "contiguous"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pieces:
+    """
+    Contiguous in guest and host memory, of one inode, in folios of one size.
+
+    Parameters
+    ----------
+    low, high : (k,) int64
+        On the line of guest pages; ascending, disjoint.
+    inode : (k,) int64
+    folio_pages : (k,) int64
+    page_ns : (k,) int64
+        Conversion time of a page at teardown.
+    """
+
+    low: Int64Array
+    high: Int64Array
+    inode: Int64Array
+    folio_pages: Int64Array
+    page_ns: Int64Array
+
+    def cut(self, points: Int64Array) -> Pieces:
+        """Cut at ascending points on the line of guest pages."""
+        low, high, source = cut(self.low, self.high, points)
+        return Pieces(
+            low=low,
+            high=high,
+            inode=self.inode[source],
+            folio_pages=self.folio_pages[source],
+            page_ns=self.page_ns[source],
+        )
+
+    def where(self, keep: BoolArray) -> Pieces:
+        """Keep some."""
+        return Pieces(
+            low=self.low[keep],
+            high=self.high[keep],
+            inode=self.inode[keep],
+            folio_pages=self.folio_pages[keep],
+            page_ns=self.page_ns[keep],
+        )
+
+
+def backing_of(guests: Guests, placed: Placed) -> Backing:
+    """Say where the placed VMs' pages lie."""
+    place = running_sum(placed.extent_pages, placed.extent_vm) - placed.extent_pages
+    return Backing(start=guests.base[placed.extent_vm] + place, pfn=placed.extent_pfn)
+
+
+def private_pieces(guests: Guests, inodes: Inodes, schedule: Schedule, placed: Placed, backing: Backing) -> Pieces:
+    """
+    Give the private memory that admitted SNP guests assign before they depart, or before the horizon.
+
+    Parameters
+    ----------
+    guests, inodes, schedule, placed, backing : Guests, Inodes, Schedule, Placed, Backing
+
+    Returns
+    -------
+    Pieces
+    """
+    inode = np.flatnonzero(placed.admitted[inodes.vm])
+    end = schedule.high[inode]
+    big_low = np.minimum(inodes.big_low[inode], end)
+    big_high = np.maximum(schedule.big_high[inode], big_low)
+    folio = guests.folio_pages[inodes.vm[inode]]
+    page_ns, big_page_ns = schedule.page_ns[inode], schedule.big_page_ns[inode]
+    ones = np.ones_like(folio)
+
+    def interleave(head: Int64Array, middle: Int64Array, tail: Int64Array) -> Int64Array:
+        return np.stack([head, middle, tail], axis=1).ravel()
+
+    parts = Pieces(
+        low=interleave(inodes.low[inode], big_low, big_high),
+        high=interleave(big_low, big_high, end),
+        inode=interleave(inode, inode, inode),
+        folio_pages=interleave(ones, folio, ones),
+        page_ns=interleave(page_ns, big_page_ns, page_ns),
+    )
+    return parts.where(parts.low < parts.high).cut(backing.start)
+
+
+def contiguous(low: Int64Array, high: Int64Array, backing: Backing) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """
+    Cut ranges of guest pages into contiguous host memory.
+
+    Parameters
+    ----------
+    low, high : (n,) int64
+        Ascending, disjoint, of placed VMs; empty ones give nothing.
+    backing : Backing
+
+    Returns
+    -------
+    pfn, npages, source : (k,) int64
+        And the range that each belongs to.
+    """
+    kept = np.flatnonzero(low < high)
+    low, high, source = cut(low[kept], high[kept], backing.start)
+    return backing.pfn_at(low), high - low, kept[source]

@@ -1,0 +1,192 @@
+"""Events from an SNP guest's departure on: eviction inode by inode, `vm_destroy` before the last, grace periods."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gmemgpu.model.event import Kind
+from gmemgpu.model.trace import BoolArray, Int64Array
+from gmemgpu.trace.admission import Placed
+from gmemgpu.trace.event_columns import END_OF_LIFE, EventColumns
+from gmemgpu.trace.guest import Guests, Inodes
+from gmemgpu.trace.guest_pages import Backing, cut, regular_cuts, running_sum, step_index
+from gmemgpu.trace.private_memory import Pieces, contiguous
+from gmemgpu.trace.schedule import Faults, Schedule
+from gmemgpu.workload.guest_memory import GuestMemory
+
+__all__ = ["add_teardowns"]
+
+# Order at equal times. Every inode has a slot for its beginning, one for each of its pieces and one for its end.
+_SLOT = 8
+_KERNEL_PAGES, _DESTROY, _EVICT_BEGIN, _UNUSE = 0, 1, 2, 3
+_INVALIDATE, _RELEASE, _FREED = 0, 1, 2
+_EVICT_END, _INODE_FREE = 0, 1
+
+
+def add_teardowns(
+    events: EventColumns,
+    private: Pieces,
+    guests: Guests,
+    inodes: Inodes,
+    schedule: Schedule,
+    faults: Faults,
+    placed: Placed,
+    backing: Backing,
+    memory: GuestMemory,
+    *,
+    horizon_ns: int,
+) -> None:
+    """
+    Add what happens when admitted SNP guests depart.
+
+    Parameters
+    ----------
+    events : EventColumns
+    private : Pieces
+        Assigned memory.
+    guests, inodes, schedule, faults, placed, backing : Guests, Inodes, Schedule, Faults, Placed, Backing
+    memory : GuestMemory
+    horizon_ns : int
+        Teardowns that begin later are left out.
+    """
+    ends = schedule.begin_ns < horizon_ns
+    pieces = _granules(private.where(ends[private.inode]), guests, inodes, faults, memory)
+    # Slots count pieces and two more for each inode before; inodes without pieces have theirs all the same.
+    ids = np.arange(len(inodes.vm))
+    begin_slot = np.searchsorted(pieces.inode, ids) + 2 * ids
+    end_slot = np.searchsorted(pieces.inode, ids, side="right") + 2 * ids + 1
+    piece_rank = END_OF_LIFE + _SLOT * (np.arange(len(pieces.low)) + 2 * pieces.inode + 1)
+    begin_rank = END_OF_LIFE + _SLOT * begin_slot
+    end_rank = END_OF_LIFE + _SLOT * end_slot
+
+    evicted = np.flatnonzero(ends & placed.admitted[inodes.vm])
+    vm = inodes.vm[evicted]
+    events.add(Kind.EVICT_BEGIN, schedule.begin_ns[evicted], begin_rank[evicted] + _EVICT_BEGIN, vm=vm, inode=evicted)
+    events.add(Kind.EVICT_END, schedule.end_ns[evicted], end_rank[evicted] + _EVICT_END, vm=vm, inode=evicted)
+    events.add(Kind.INODE_FREE, schedule.free_ns[evicted], end_rank[evicted] + _INODE_FREE, vm=vm, inode=evicted)
+    last = evicted[inodes.is_last[evicted]]
+    events.add(Kind.VM_DESTROY, schedule.begin_ns[last], begin_rank[last] + _DESTROY, vm=inodes.vm[last])
+    _add_pieces(events, pieces, piece_rank, inodes, schedule, faults, backing)
+    _add_kernel_pages(events, begin_rank, last, inodes, schedule, placed)
+
+    first = evicted[np.diff(vm, prepend=-1) != 0]
+    low = guests.base[inodes.vm[first]]
+    pfn, npages, source = contiguous(low, low + guests.shared_pages[inodes.vm[first]], backing)
+    source = first[source]
+    events.add(
+        Kind.UNUSE,
+        schedule.begin_ns[source],
+        begin_rank[source] + _UNUSE,
+        pfn=pfn,
+        npages=npages,
+        vm=inodes.vm[source],
+        folio_pages=1,
+    )
+
+
+def _granules(pieces: Pieces, guests: Guests, inodes: Inodes, faults: Faults, memory: GuestMemory) -> Pieces:
+    # A leaked page is a piece of its own; a folio is converted whole, even where the granule is smaller.
+    pieces = pieces.cut(np.union1d(faults.leaked, faults.leaked + 1))
+    step = np.maximum(memory.granule_pages // pieces.folio_pages, 1) * pieces.folio_pages
+    return pieces.cut(regular_cuts(guests.base[inodes.vm[pieces.inode]], pieces.low, pieces.high, step))
+
+
+def _add_pieces(
+    events: EventColumns,
+    pieces: Pieces,
+    rank: Int64Array,
+    inodes: Inodes,
+    schedule: Schedule,
+    faults: Faults,
+    backing: Backing,
+) -> None:
+    duration = (pieces.high - pieces.low) * pieces.page_ns
+    end_ns = schedule.begin_ns[pieces.inode] + running_sum(duration, pieces.inode)
+    pfn = backing.pfn_at(pieces.low)
+    npages, vm = pieces.high - pieces.low, inodes.vm[pieces.inode]
+    events.add(
+        Kind.INVALIDATE,
+        end_ns - duration,
+        rank + _INVALIDATE,
+        pfn=pfn,
+        npages=npages,
+        vm=vm,
+        inode=pieces.inode,
+        folio_pages=pieces.folio_pages,
+    )
+    leaked = np.isin(pieces.low, faults.leaked)
+    # Its conversion failed: the page stays assigned, and no guest_memfd owns it any more.
+    events.add(Kind.ASSIGN, end_ns[leaked], rank[leaked] + _RELEASE, pfn=pfn[leaked], npages=1, folio_pages=1)
+    left = ~leaked
+    events.add(
+        Kind.RELEASE,
+        end_ns[left],
+        rank[left] + _RELEASE,
+        pfn=pfn[left],
+        npages=npages[left],
+        vm=vm[left],
+        inode=pieces.inode[left],
+        folio_pages=pieces.folio_pages[left],
+    )
+    _add_freed(events, pieces, left, end_ns, rank, inodes, faults, backing)
+
+
+def _add_freed(
+    events: EventColumns,
+    pieces: Pieces,
+    left: BoolArray,
+    end_ns: Int64Array,
+    rank: Int64Array,
+    inodes: Inodes,
+    faults: Faults,
+    backing: Backing,
+) -> None:
+    low, high, source = pieces.low[left], pieces.high[left], np.flatnonzero(left)
+    freed_ns = end_ns[source]
+    if len(faults.pinned) and len(source):
+        # Pinned folios go when their pin does, which cuts the extent that is freed around them.
+        at = np.maximum(step_index(low, faults.pinned), 0)
+        placed = (low[at] <= faults.pinned) & (faults.pinned < high[at])
+        pin_low, at = faults.pinned[placed], at[placed]
+        pin_high = np.minimum(pin_low + pieces.folio_pages[source[at]], high[at])
+        low, high, at = cut(low, high, np.union1d(pin_low, pin_high))
+        source, freed_ns = source[at], freed_ns[at]
+        pin = np.maximum(step_index(pin_low, low), 0)
+        if len(pin_low):
+            held = pin_low[pin] == low
+            freed_ns = np.where(held, np.maximum(freed_ns, faults.unpinned_ns[placed][pin]), freed_ns)
+    inode = pieces.inode[source]
+    events.add(
+        Kind.FREED,
+        freed_ns,
+        rank[source] + _FREED,
+        pfn=backing.pfn_at(low),
+        npages=high - low,
+        vm=inodes.vm[inode],
+        inode=inode,
+        folio_pages=pieces.folio_pages[source],
+    )
+
+
+def _add_kernel_pages(
+    events: EventColumns,
+    begin_rank: Int64Array,
+    last: Int64Array,
+    inodes: Inodes,
+    schedule: Schedule,
+    placed: Placed,
+) -> None:
+    # Context and VMSA pages are HV-owned again when the VM is destroyed, at the start of its last inode's eviction.
+    vm = inodes.vm[last]
+    at = np.maximum(step_index(vm, placed.page_vm), 0)
+    gone = vm[at] == placed.page_vm if len(vm) else np.zeros(len(placed.page_vm), np.bool_)
+    inode = last[at[gone]] if len(vm) else last
+    events.add(
+        Kind.RELEASE,
+        schedule.begin_ns[inode],
+        begin_rank[inode] + _KERNEL_PAGES,
+        pfn=placed.page_pfn[gone],
+        npages=1,
+        vm=placed.page_vm[gone],
+        folio_pages=1,
+    )
