@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Generator
-from typing import NamedTuple
+from typing import TypeAlias
 
 from gmemgpu.model.policy import Policy
 from gmemgpu.timeline.snp import FOREVER
@@ -12,16 +12,10 @@ from gmemgpu.timeline.snp import FOREVER
 __all__ = ["PassStart", "Schedule", "schedule"]
 
 
-class PassStart(NamedTuple):
-    """A pass about to run; requests ``first_request:stop_request`` belong to it, but for those lost."""
+PassStart: TypeAlias = tuple[int, bool, int, int]
+"""Start in ns; whether a boot pass; its requests ``first:stop``, lost ones among them. Plain: there is one a pass."""
 
-    start_ns: int
-    boot: bool
-    first_request: int
-    stop_request: int
-
-
-Schedule = Generator[PassStart, int, None]
+Schedule: TypeAlias = Generator[PassStart, int, None]
 """Yields the next pass; send it the time at which that pass ends."""
 
 
@@ -90,12 +84,12 @@ def schedule(policy: Policy, t_ns: list[int], boots_ns: list[int], horizon_ns: i
             return
         if boot_start <= timer_start:
             boot += 1
-            end = yield PassStart(start, True, i, i)
+            end = yield start, True, i, i
         else:
             # Those at exactly the start still belong to the pass, and no longer move its timer.
             stop = bisect_right(t_ns, start, i) if i < n and t_ns[i] == start else i
             i = stop
-            end = yield PassStart(start, False, first if armed else i, i)
+            end = yield start, False, first if armed else i, i
             armed = False
             if period_ns:
                 tick += 1

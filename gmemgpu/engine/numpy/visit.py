@@ -81,7 +81,7 @@ class Visits:
         state_t_ns, state_code = self.prepared.state_t_ns, self.prepared.state_code
         bit_end_ns, group, length_ns = self.bit_end_ns, self.group, self.length_ns
         gate, counted, codes = self.gate, self.counted, self.codes
-        epoch_end = self.epoch_at(start_ns)[1]
+        epoch_begin, epoch_end = self.epoch_at(start_ns)
         at = start_ns
         some = False
         for region in targets:
@@ -97,9 +97,11 @@ class Visits:
             done = at + length_ns[code + group[region]]
             if counted:
                 codes[code + group[region]] += 1
-            if at < epoch_end and times[i + 1] > at and code != CLEAN:
-                # Nothing has changed since the start: the outcome is the class.
-                if code == CACHED:
+            if at < epoch_end and times[i + 1] > at:
+                # Nothing has changed since the start: the outcome follows from the class.
+                if code == CLEAN:
+                    self._set_bit(region, max(times[i], epoch_begin), min(times[i + 1], epoch_end), done)
+                elif code == CACHED:
                     self.cached += counted
                 else:
                     failed.append(region)
@@ -139,14 +141,17 @@ class Visits:
         if self.bit_end_ns[region] > at_ns:
             self.cached += counted
             return True
-        begin, end = max(times[i], epoch_begin), min(times[i + 1], epoch_end)
-        if done_ns < end and done_ns < self.horizon_ns:
-            self.bit_end_ns[region] = end
-            self.bits += (region, begin, end, done_ns)
-            self.new += counted
-        else:
-            self.wasted += counted
+        self._set_bit(region, max(times[i], epoch_begin), min(times[i + 1], epoch_end), done_ns)
         return True
+
+    def _set_bit(self, region: int, begin_ns: int, end_ns: int, done_ns: int) -> None:
+        # An attempt in the free episode [begin, end) is complete: in time, or wasted.
+        if done_ns < end_ns and done_ns < self.horizon_ns:
+            self.bit_end_ns[region] = end_ns
+            self.bits += (region, begin_ns, end_ns, done_ns)
+            self.new += self.counted
+        else:
+            self.wasted += self.counted
 
     def add_codes(self, codes: list[int]) -> None:
         """

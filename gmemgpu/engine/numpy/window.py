@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import repeat
 
 import numpy as np
 
@@ -63,23 +65,31 @@ class WindowPasses:
 
     # -- classes ------------------------------------------------------------------------------------------
 
-    def _set_code(self, position: int, code: int) -> None:
-        group, before = self.group[position], self.code[position]
-        self.codes[before + group] += self.n_counted
-        self.codes[code + group] -= self.n_counted
-        table = self.visits.length_ns
-        length = table[code + group]
-        self.total_ns += length - table[before + group]
-        self.length_ns[position] = length
-        self.code[position] = code
-        if code == CLEAN:
-            self.clean.add(position)
-        elif before == CLEAN:
-            self.clean.discard(position)
-        if code == ABSENT:
-            self.n_absent += 1
-        if before == ABSENT:
-            self.n_absent -= 1
+    def _set_codes(self, positions: Iterable[int], codes: Iterable[int]) -> None:
+        code, group, table, length_ns = self.code, self.group, self.visits.length_ns, self.length_ns
+        counts, n_counted, clean = self.codes, self.n_counted, self.clean
+        total_ns, n_absent = self.total_ns, self.n_absent
+        for position, after in zip(positions, codes, strict=False):
+            before = code[position]
+            if after == before:
+                continue
+            code[position] = after
+            a, b = after + group[position], before + group[position]
+            # A code counts the passes between its coming (-) and its going (+).
+            counts[b] += n_counted
+            counts[a] -= n_counted
+            length = table[a]
+            total_ns += length - table[b]
+            length_ns[position] = length
+            if after == CLEAN:
+                clean.add(position)
+            elif before == CLEAN:
+                clean.discard(position)
+            if after == ABSENT:
+                n_absent += 1
+            elif before == ABSENT:
+                n_absent -= 1
+        self.total_ns, self.n_absent = total_ns, n_absent
 
     def _advance(self, start_ns: int, refresh: bool) -> None:
         # Bring all classes to the state at a pass's start.
@@ -94,14 +104,12 @@ class WindowPasses:
             self._advance_dense(start_ns, first)
         else:
             part = slice(first, self.next_change)
-            positions, codes = self.changes.position[part].tolist(), self.new_code[part].tolist()
-            for row, position, code in zip(range(first, self.next_change), positions, codes, strict=True):
+            positions = self.changes.position[part].tolist()
+            for row, position in enumerate(positions, first):
                 self.row[position] = row
-                if code != self.code[position]:
-                    self._set_code(position, code)
-            for position, end_ns in self.just_set:
-                if end_ns > start_ns:
-                    self._set_code(position, CACHED)
+            self._set_codes(positions, self.new_code[part].tolist())
+            still_set = [position for position, end_ns in self.just_set if end_ns > start_ns]
+            self._set_codes(still_set, repeat(CACHED))
         self.just_set.clear()
 
     def _advance_dense(self, start_ns: int, first: int) -> None:
@@ -122,7 +130,6 @@ class WindowPasses:
             self._flush_codes(code, -1)
 
     def _flush_codes(self, code: Int64Array, sign: int) -> None:
-        # A region adds to its code's count when it gets the code (-) and when it loses it (+): passes in between.
         self.dense_codes += sign * self.n_counted * np.bincount(code + self.groups, minlength=len(self.table))
 
     # -- passes -------------------------------------------------------------------------------------------
