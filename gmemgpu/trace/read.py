@@ -54,7 +54,8 @@ def _json_header(metadata: dict[bytes, bytes] | None, where: str, problems: list
 def _read_parquet(path: Path, problems: list[Problem]) -> tuple[pa.Table, Header | None]:
     try:
         # Not pyarrow.parquet.read_table, which loads pyarrow.dataset first.
-        with pa.parquet.ParquetFile(path, read_dictionary=["kind"]) as file:
+        coded = [name for name in pa.parquet.read_schema(path).names if name == "kind"]
+        with pa.parquet.ParquetFile(path, read_dictionary=coded) as file:
             table = file.read()
     except _ARROW_ERRORS as error:
         reason = str(error).splitlines()[0]
