@@ -168,6 +168,13 @@ def test_fall_at_a_snp_init_is_fresh() -> None:
     assert episodes(found) == (0, 0, 0, 0)
 
 
+def test_fresh_episode_that_a_guest_ends_is_no_episode() -> None:
+    # Fresh [0, 600) and [600, 800), then busy.
+    found = row(trace(ev(600, "snp_init"), ev(800, "assign"), horizon=1000), NEVER)
+    assert found["optimizable_ns"] == 800
+    assert episodes(found) == (0, 0, 0, 0)
+
+
 def test_snp_off_ends_an_episode_and_counts_nowhere() -> None:
     # Off in [500, 800). Region 0 falls at 300: [300, 500) overtaken, [800, 1000) fresh.
     # Region 1 falls at 600, while off: its first episode begins with SNP, at 800.

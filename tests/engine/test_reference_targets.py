@@ -169,6 +169,7 @@ def test_vm_names_the_regions_of_its_guest_memfds() -> None:
     assert attempts(*events, ev(10, "vm_destroy", vm=1), ev(10, "vm_destroy", vm=2), scope="vm") == 3
     assert attempts(*events, ev(10, "vm_destroy", vm=3), scope="vm") == 0
     assert attempts(*events, ev(10, "vm_destroy", vm=-1), scope="vm") == 0
+    assert attempts(ev(0, "assign", vm=-1), ev(10, "vm_destroy", vm=-1), scope="vm") == 0
     assert attempts(*events, ev(0, "assign", 3, 0, vm=1), ev(10, "vm_destroy", vm=1), scope="vm") == 2
 
 
