@@ -3,7 +3,7 @@ exp, log, cosine and the normal quantile, from correctly rounded operations only
 
 NumPy's own exp, log and cos differ in the last bit between processors (it picks a vector variant at run time), and a
 last bit may turn a rounded integer. Everything here is made of ``+ - * /``, square root, rounding and powers of two,
-which IEEE 754 fixes to the bit, one NumPy call each so that no compiler can fuse two: the same seed gives the same trace
+which IEEE 754 fixes to the bit, one NumPy call each so that no compiler can fuse two: a seed gives the same trace
 anywhere.
 """
 

@@ -54,6 +54,11 @@ class Purpose(IntEnum):
     BIN_LIFETIME = 23
     THINNING = 24
     CHOSEN_VM = 25
+    LIFETIME_FACTOR = 26
+    NIGHT_SIZE = 27
+    NIGHT_LIFETIME = 28
+    OWN_SNP = 29
+    STOCK_THINNING = 30
 
     TOUCHED = 64
     CONVERT_FACTOR = 65

@@ -1,0 +1,104 @@
+"""Reads ``vmtable.csv`` of Azure Public Dataset V1 and V2 as Microsoft publishes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gmemgpu.model.trace import Int64Array
+from gmemgpu.units import GIB, NS_PER_S
+from gmemgpu.vmtable.csv_columns import CsvColumns
+from gmemgpu.vmtable.exact_math import FloatArray
+from gmemgpu.vmtable.record import VmRecords, vm_records
+
+__all__ = ["COLUMNS", "read_azure_vmtable"]
+
+COLUMNS = (
+    "vmid",
+    "subscriptionid",
+    "deploymentid",
+    "vmcreated",
+    "vmdeleted",
+    "maxcpu",
+    "avgcpu",
+    "p95maxcpu",
+    "vmcategory",
+    "vmcorecount",
+    "vmmemory",
+)
+"""The published order; the files have no header line."""
+
+_SLOT_S = 300
+_LAST_TICK_V1_S = 2_591_700
+_LAST_TICK_V2_S = 2_591_400
+# The last bucket of V2 has no upper bound. Assumption: the next power of two.
+_CORES_PAST_24 = 32
+_GIB_PAST_64 = 128
+
+
+def _bucketed(file: CsvColumns, name: str, past: str, assumed: int) -> tuple[FloatArray, bool]:
+    # A column of numbers in which the open bucket is written as text; whether it occurs.
+    cells = file.text(name)
+    open_bucket = np.array([cell.strip('"') == past for cell in cells], dtype=bool)
+    if not open_bucket.any():
+        return file.decimals(name, low=1 / 1024, high=1 << 20), False
+    numbers = np.full(len(cells), float(assumed))
+    wrong = np.zeros(len(cells), dtype=bool)
+    for i in np.flatnonzero(~open_bucket):
+        try:
+            numbers[i] = float(cells[i].strip('"'))
+            wrong[i] = not 0 < numbers[i] < 1 << 20
+        except ValueError:
+            wrong[i] = True
+    file.blame(name, wrong, f'is neither a positive number nor "{past}"')
+    return numbers, True
+
+
+def _batches(file: CsvColumns, created: Int64Array) -> Int64Array:
+    # A batch is what one deployment creates in one slot.
+    deployments: dict[tuple[str, int], int] = {}
+    pairs = zip(file.text("deploymentid"), created.tolist(), strict=True)
+    return np.array([deployments.setdefault(pair, len(deployments)) for pair in pairs], dtype=np.int64)
+
+
+def read_azure_vmtable(path: Path) -> VmRecords:
+    """
+    Read a published VM table, V1 or V2.
+
+    Parameters
+    ----------
+    path : Path
+        Plain or gzipped, no header line, 11 columns, times in seconds.
+
+    Returns
+    -------
+    VmRecords
+        VMs created at 0 were running already; those deleted at the last tick are endless. Others live whole slots, one
+        at least: the lifetime is taken as published. A file in which an open size bucket occurs is V2.
+
+    Raises
+    ------
+    TraceError
+        With every problem of the file, by row and column.
+    """
+    file = CsvColumns(path, COLUMNS)
+    created = file.integers("vmcreated", high=10**9)
+    deleted = file.integers("vmdeleted", high=10**9)
+    file.blame("vmdeleted", deleted < created, "is before vmcreated")
+    cores, open_cores = _bucketed(file, "vmcorecount", ">24", _CORES_PAST_24)
+    memory_gb, open_memory = _bucketed(file, "vmmemory", ">64", _GIB_PAST_64)
+    file.blame("vmcorecount", (cores < 1) | (cores != np.rint(cores)), "is no whole number of cores")
+    file.raise_problems()
+    last_tick = _LAST_TICK_V2_S if open_cores or open_memory else _LAST_TICK_V1_S
+    lifetime = np.maximum(deleted - created, _SLOT_S) * NS_PER_S
+    return vm_records(
+        arrival_ns=created * NS_PER_S,
+        least_ns=lifetime,
+        most_ns=lifetime,
+        endless=deleted >= last_tick,
+        memory_bytes=np.rint(memory_gb * GIB).astype(np.int64),
+        vcpus=cores.astype(np.int32),
+        running=created == 0,
+        batch=_batches(file, created),
+    )

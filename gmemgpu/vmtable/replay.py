@@ -1,0 +1,51 @@
+"""From a file's records to a VM table: chance settles what the file leaves open."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gmemgpu.vmtable.assemble import end_after, vm_table
+from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose, Stream
+from gmemgpu.vmtable.record import VmRecords
+from gmemgpu.vmtable.snp import snp_by_batch
+from gmemgpu.vmtable.table import VmTable
+
+__all__ = ["replay"]
+
+
+def replay(records: VmRecords, seed: int, *, snp_share: float, gmems: int) -> VmTable:
+    """
+    Make the VM table that a file describes.
+
+    Parameters
+    ----------
+    records : VmRecords
+    seed : int
+        Places each lifetime uniformly in its bin, to the microsecond, and chooses confidential batches.
+    snp_share : float
+        Share of confidential batches, where the file does not say.
+    gmems : int
+        guest_memfds of a confidential guest, where the file does not say.
+
+    Returns
+    -------
+    VmTable
+        VMs that the file leaves running do not end.
+    """
+    u = Stream(seed, Purpose.BIN_LIFETIME).uniform(len(records))
+    width_us = (records.most_ns - records.least_ns) // 1000
+    lifetime = records.least_ns + np.floor(u * width_us).astype(np.int64) * 1000
+    departure = np.where(records.endless, NEVER_NS, end_after(records.arrival_ns, lifetime))
+    drawn = snp_by_batch(seed, records.batch, snp_share)
+    return vm_table(
+        arrival_ns=records.arrival_ns,
+        departure_ns=departure,
+        memory_bytes=records.memory_bytes,
+        vcpus=records.vcpus,
+        snp=np.where(records.snp < 0, drawn, records.snp == 1),
+        batch=records.batch,
+        stock=records.running,
+        node=records.node,
+        gmems=np.where(records.gmems > 0, records.gmems, gmems),
+        folio_pages=records.folio_pages,
+    )
