@@ -1,0 +1,81 @@
+"""From a workload and a seed to a VM table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gmemgpu.vmtable.assemble import concatenate
+from gmemgpu.vmtable.replay import replay
+from gmemgpu.vmtable.table import VmTable
+from gmemgpu.vmtable.tenant import Tenants, running_vms
+from gmemgpu.workload.process.process import Setting
+from gmemgpu.workload.spec import Workload
+
+__all__ = ["draw_vm_table", "tenants_of"]
+
+
+def tenants_of(workload: Workload) -> Tenants:
+    """
+    Give the distributions that a workload's VMs are drawn from.
+
+    Raises
+    ------
+    TraceError
+        If a lifetime distribution is a file that cannot be read.
+    """
+    return Tenants(
+        lifetime=workload.lifetime.distribution(),
+        copy_probability=workload.lifetime.copy_probability,
+        copy_sigma=workload.lifetime.copy_sigma,
+        plain_sizes=workload.sizes.mix(workload.sizes.plain),
+        snp_sizes=workload.sizes.mix(workload.sizes.snp),
+        size_copy_probability=workload.sizes.copy_probability,
+        snp_share=workload.snp.share,
+        gmems=workload.snp.gmems,
+    )
+
+
+def draw_vm_table(workload: Workload, seed: int) -> VmTable:
+    """
+    Draw the VMs of a workload, or read those of its VM table.
+
+    Parameters
+    ----------
+    workload : Workload
+    seed : int
+        0 to 2**64 - 1; the same seed gives the same integers on every machine.
+
+    Returns
+    -------
+    VmTable
+        The stock, then everything that arrives before the horizon.
+
+    Raises
+    ------
+    TraceError
+        With every problem of a file that the workload reads.
+    """
+    if workload.vm_table is not None:
+        return _replayed(workload, seed)
+    setting = Setting(
+        seed=seed,
+        horizon_ns=workload.horizon_ns,
+        n_stock=workload.stock.vms,
+        tenants=tenants_of(workload),
+        sizes=workload.sizes,
+    )
+    return workload.arrivals.draw(setting)
+
+
+def _replayed(workload: Workload, seed: int) -> VmTable:
+    source = workload.vm_table
+    assert source is not None
+    records = source.for_host(workload.host.host, seed)
+    records = records.select(records.arrival_ns < workload.horizon_ns)
+    from_table = source.stock == "table" or (source.stock == "auto" and bool(np.any(records.running)))
+    if not from_table:
+        records = records.select(~records.running)
+    table = replay(records, seed, snp_share=workload.snp.share, gmems=workload.snp.gmems)
+    if from_table:
+        return table
+    return concatenate([running_vms(tenants_of(workload), seed, workload.stock.vms), table])

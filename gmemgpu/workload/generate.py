@@ -1,0 +1,41 @@
+"""From a workload and a seed to a trace."""
+
+from __future__ import annotations
+
+from gmemgpu.trace.life_cycle import GeneratedTrace, trace_from_vms
+from gmemgpu.workload.draw import draw_vm_table
+from gmemgpu.workload.spec import Workload
+
+__all__ = ["generate"]
+
+
+def generate(workload: Workload, seed: int) -> GeneratedTrace:
+    """
+    Make the trace of a workload.
+
+    Parameters
+    ----------
+    workload : Workload
+    seed : int
+        0 to 2**64 - 1.
+
+    Returns
+    -------
+    GeneratedTrace
+        The trace, and how many VMs the host took and refused.
+
+    Raises
+    ------
+    TraceError
+        With every problem of a file that the workload reads.
+    SpecError
+        If its memory side is impossible on its host.
+    """
+    return trace_from_vms(
+        draw_vm_table(workload, seed),
+        workload.host.host,
+        workload.memory,
+        horizon_ns=workload.horizon_ns,
+        warmup_ns=workload.warmup_ns,
+        seed=seed,
+    )

@@ -1,0 +1,133 @@
+"""Families of lifetime distributions, as a workload or ``lifetimes.toml`` describes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from gmemgpu.units import NS_PER_S
+from gmemgpu.vmtable import lifetime
+from gmemgpu.vmtable.cdf_file import read_cdf
+from gmemgpu.workload.input_path import InputPath
+from gmemgpu.workload.quantity import DurationNs
+from gmemgpu.workload.section import NonNegative, Positive, Section, Share
+
+__all__ = ["Family"]
+
+
+class _Family(Section):
+    source: str = Field(default="", description="Where the figures come from; no effect.")
+
+
+class LognormalMixture(_Family):
+    """Lognormals, each met by its weight."""
+
+    family: Literal["lognormal_mixture"]
+    weight: tuple[Positive, ...] = Field(min_length=1)
+    median_ns: tuple[DurationNs, ...]
+    sigma: tuple[NonNegative, ...]
+
+    @model_validator(mode="after")
+    def _as_long(self) -> Self:
+        if not len(self.weight) == len(self.median_ns) == len(self.sigma):
+            raise ValueError("weight, median_ns and sigma differ in length; give one of each for every component")
+        if not all(self.median_ns):
+            raise ValueError("median_ns holds a 0; every median is longer")
+        return self
+
+    def components(self) -> list[lifetime.Component]:
+        """Give the parts of the mixture."""
+        return lifetime.lognormal_mixture(self.weight, [m / NS_PER_S for m in self.median_ns], self.sigma)
+
+
+class Lognormal(_Family):
+    """One lognormal."""
+
+    family: Literal["lognormal"]
+    median_ns: DurationNs = Field(gt=0)
+    sigma: NonNegative
+
+    def components(self) -> list[lifetime.Component]:
+        """Give the one part."""
+        return lifetime.lognormal_mixture([1.0], [self.median_ns / NS_PER_S], [self.sigma])
+
+
+class Weibull(_Family):
+    """Weibull, by scale and shape."""
+
+    family: Literal["weibull"]
+    scale_ns: DurationNs = Field(gt=0)
+    shape: Positive
+
+    def components(self) -> list[lifetime.Component]:
+        """Give the one part."""
+        return lifetime.weibull(self.scale_ns / NS_PER_S, self.shape)
+
+
+class Hyperexponential(_Family):
+    """Exponentials, each met by its weight."""
+
+    family: Literal["hyperexponential"]
+    weight: tuple[Positive, ...] = Field(min_length=1)
+    mean_ns: tuple[DurationNs, ...]
+
+    @model_validator(mode="after")
+    def _as_long(self) -> Self:
+        if len(self.weight) != len(self.mean_ns):
+            raise ValueError("weight and mean_ns differ in length; give one of each for every component")
+        return self
+
+    def components(self) -> list[lifetime.Component]:
+        """Give the parts of the mixture."""
+        return lifetime.hyperexponential(self.weight, [m / NS_PER_S for m in self.mean_ns])
+
+
+class PiecewiseLogLinear(_Family):
+    """A CDF linear in log time between published points."""
+
+    family: Literal["piecewise_log_linear"]
+    knot_ns: tuple[DurationNs, ...] = Field(min_length=2)
+    cdf: tuple[Share, ...]
+
+    @model_validator(mode="after")
+    def _is_cdf(self) -> Self:
+        if len(self.knot_ns) != len(self.cdf):
+            raise ValueError("knot_ns and cdf differ in length; give one share for every time")
+        if self.knot_ns[0] == 0 or any(a >= b for a, b in zip(self.knot_ns, self.knot_ns[1:], strict=False)):
+            raise ValueError("knot_ns does not ascend from above 0")
+        if self.cdf[0] != 0 or self.cdf[-1] != 1 or any(a > b for a, b in zip(self.cdf, self.cdf[1:], strict=False)):
+            raise ValueError("cdf does not rise from 0 to 1")
+        return self
+
+    def components(self) -> list[lifetime.Component]:
+        """Give the one part."""
+        return lifetime.piecewise_log_linear([k / NS_PER_S for k in self.knot_ns], self.cdf)
+
+
+class Constant(_Family):
+    """The same lifetime for all."""
+
+    family: Literal["constant"]
+    value_ns: DurationNs = Field(gt=0)
+
+    def components(self) -> list[lifetime.Component]:
+        """Give the one part."""
+        return lifetime.constant(self.value_ns / NS_PER_S)
+
+
+class Empirical(_Family):
+    """A CDF read from a CSV file with columns ``lifetime_s`` and ``cdf``."""
+
+    family: Literal["empirical"]
+    path: InputPath
+
+    def components(self) -> list[lifetime.Component]:
+        """Read the file and give the one part."""
+        return lifetime.piecewise_log_linear(*read_cdf(self.path))
+
+
+Family: TypeAlias = Annotated[
+    LognormalMixture | Lognormal | Weibull | Hyperexponential | PiecewiseLogLinear | Constant | Empirical,
+    Field(discriminator="family"),
+]

@@ -1,0 +1,1 @@
+"""Arrival processes, one file each; a workload names one in ``arrivals.process``."""

@@ -1,0 +1,80 @@
+"""What an arrival process gets, and what it gives."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from gmemgpu.model.trace import Int64Array
+from gmemgpu.vmtable.arrival import batch_sizes_on_host
+from gmemgpu.vmtable.assemble import concatenate
+from gmemgpu.vmtable.table import VmTable
+from gmemgpu.vmtable.tenant import Tenants, running_vms, vms_of_batches
+from gmemgpu.workload.section import Positive, Section, Share
+from gmemgpu.workload.size_choice import SizeChoice
+
+__all__ = ["Setting", "Process", "BatchProcess"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """
+    What arrivals come to.
+
+    Parameters
+    ----------
+    seed : int
+    horizon_ns : int
+    n_stock : int
+        VMs that run at t = 0.
+    tenants : Tenants
+    sizes : SizeChoice
+        For processes that have sizes of their own.
+    """
+
+    seed: int
+    horizon_ns: int
+    n_stock: int
+    tenants: Tenants
+    sizes: SizeChoice
+
+
+class Process(Section):
+    """An arrival process and its parameters."""
+
+    @abstractmethod
+    def draw(self, setting: Setting) -> VmTable:
+        """Draw the stock and everything that arrives before the horizon."""
+
+
+class BatchProcess(Process):
+    """A process of batches, of which a host gets one VM or all."""
+
+    p_coloc: Share = Field(
+        default=0.1, description="Chance that a whole batch comes to this host; else one VM of it. Assumed."
+    )
+    zipf_exponent: Positive = Field(
+        default=2.0, description="Batch sizes k have weight k**-exponent: 2.0 fits 452,901 batches of Azure 2017."
+    )
+    zipf_max: int = Field(
+        default=32, ge=1, le=100_000, description="Largest batch: 400 in a region, 32 on a host (assumed)."
+    )
+
+    @abstractmethod
+    def times(self, seed: int, horizon_ns: int) -> Int64Array:
+        """Draw when batches arrive."""
+
+    def draw(self, setting: Setting) -> VmTable:
+        """Draw the stock and the VMs of arriving batches."""
+        at_ns = self.times(setting.seed, setting.horizon_ns)
+        n_vms = batch_sizes_on_host(
+            setting.seed,
+            len(at_ns),
+            zipf_exponent=self.zipf_exponent,
+            zipf_max=self.zipf_max,
+            p_coloc=self.p_coloc,
+        )
+        stock = running_vms(setting.tenants, setting.seed, setting.n_stock)
+        return concatenate([stock, vms_of_batches(setting.tenants, setting.seed, at_ns, n_vms)])

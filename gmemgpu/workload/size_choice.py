@@ -1,0 +1,93 @@
+"""How large a workload's VMs are."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Self
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from gmemgpu.model.catalogue import unknown_key
+from gmemgpu.units import BLOCK_BYTES
+from gmemgpu.vmtable.size import SizeMix
+from gmemgpu.workload.packaged import packaged_tables
+from gmemgpu.workload.quantity import SizeBytes
+from gmemgpu.workload.section import NonNegative, Positive, Section, Share
+
+__all__ = ["Size", "Mix", "SizeChoice", "packaged_mixes"]
+
+
+class Size(Section):
+    """One size of VM."""
+
+    vcpus: int = Field(ge=1, le=4096)
+    memory_bytes: SizeBytes = Field(gt=0)
+    weight: NonNegative = Field(default=1.0, description="Share among arrivals; need not add up to 1.")
+
+
+class Mix(Section):
+    """Sizes and their shares."""
+
+    source: str = Field(default="", description="Where the figures come from; no effect.")
+    size: tuple[Size, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        if not any(size.weight for size in self.size):
+            raise ValueError("every weight is 0; one size must be possible")
+        return self
+
+    def scaled(self, factor: float) -> SizeMix:
+        """
+        Give the mix with all memory multiplied.
+
+        Parameters
+        ----------
+        factor : float
+            The results are rounded to whole blocks of 2 MiB, and are one at least; with factor 1 they stay as given.
+        """
+        memory = [size.memory_bytes for size in self.size]
+        if factor != 1:
+            memory = [max(1, round(m * factor / BLOCK_BYTES)) * BLOCK_BYTES for m in memory]
+        return SizeMix([size.vcpus for size in self.size], memory, [size.weight for size in self.size])
+
+
+@cache
+def packaged_mixes() -> dict[str, Mix]:
+    """Give the mixes of ``sizes.toml``, by name."""
+    return TypeAdapter(dict[str, Mix]).validate_python(packaged_tables("sizes"))
+
+
+class SizeChoice(Section):
+    """Named mixes for ordinary and for confidential guests."""
+
+    plain: str = Field(default="azure2017", description="Mix of ordinary guests: one of sizes.toml or of `define`.")
+    snp: str = Field(default="snp_catalogue", description="Mix of confidential guests.")
+    scale: Positive = Field(default=1.0, description="Factor on the memory of all sizes.")
+    copy_probability: Share = Field(
+        default=0.945,
+        description="Chance that a VM has its batch's size, else it draws its own: then 80 % of batches have one "
+        "size, as Azure 2017 had.",
+    )
+    define: dict[str, Mix] = Field(default={}, description="Mixes of your own, by name.")
+
+    @property
+    def known(self) -> list[str]:
+        """Names of all mixes."""
+        return [*packaged_mixes(), *self.define]
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        known = self.known
+        wrong = [
+            f'{key} "{name}": {unknown_key(name, known).replace("key", "mix")}'
+            for key, name in (("plain", self.plain), ("snp", self.snp))
+            if name not in known
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def mix(self, name: str) -> SizeMix:
+        """Give a named mix, scaled."""
+        return (self.define.get(name) or packaged_mixes()[name]).scaled(self.scale)

@@ -1,0 +1,74 @@
+"""A workload: everything that, with a seed, gives a trace."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from gmemgpu.units import NS_PER_S
+from gmemgpu.vmtable.random_stream import NEVER_NS
+from gmemgpu.workload.guest_memory import GuestMemory
+from gmemgpu.workload.host_choice import HostChoice
+from gmemgpu.workload.lifetime_choice import LifetimeChoice
+from gmemgpu.workload.process.choice import Arrivals
+from gmemgpu.workload.process.rhythm import Rhythm
+from gmemgpu.workload.quantity import DurationNs
+from gmemgpu.workload.section import Section, Share
+from gmemgpu.workload.size_choice import SizeChoice
+from gmemgpu.workload.vm_table_source import VmTableSource
+
+__all__ = ["Workload", "Stock", "Snp"]
+
+_DAY_NS = 86_400 * NS_PER_S
+
+
+class Stock(Section):
+    """What runs at t = 0."""
+
+    vms: int = Field(default=110, ge=0, le=1_000_000, description="Running VMs, long-lived ones as on any old host.")
+
+
+class Snp(Section):
+    """Which guests are confidential."""
+
+    share: Share = Field(
+        default=0.2, description="Share of tenants whose VMs are SNP guests. Nothing is published; sweep it."
+    )
+    gmems: int = Field(default=1, ge=1, le=1024, description="guest_memfds of each, one per memory backend. Assumed.")
+
+
+class Workload(Section):
+    """
+    Tenants' VMs on one host over a time.
+
+    Durations and sizes are integers of the unit that the key names, or text such as "8 d" and "1.5 TiB".
+    """
+
+    preset: str = Field(default="", description="Name of the preset that it comes from; empty if from none.")
+    host: HostChoice = Field(default=HostChoice(), description='A table, or a name: host = "pod".')
+    horizon_ns: DurationNs = Field(default=8 * _DAY_NS, gt=0, le=NEVER_NS // 2, description="Length of the trace.")
+    warmup_ns: DurationNs = Field(default=0, description="Metrics count from here on.")
+    stock: Stock = Stock()
+    snp: Snp = Snp()
+    arrivals: Arrivals = Rhythm(process="batches")
+    lifetime: LifetimeChoice = LifetimeChoice()
+    sizes: SizeChoice = SizeChoice()
+    memory: GuestMemory = GuestMemory()
+    vm_table: VmTableSource | None = Field(default=None, description="A file to replay in place of arrivals.")
+
+    @field_validator("host", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.warmup_ns >= self.horizon_ns:
+            raise ValueError(
+                f"warmup_ns {self.warmup_ns} leaves nothing before horizon_ns {self.horizon_ns}; shorten it"
+            )
+        night_size = getattr(self.arrivals, "night_size", None)
+        if night_size is not None and night_size not in self.sizes.known:
+            raise ValueError(f'arrivals.night_size "{night_size}" is no mix; known: {", ".join(self.sizes.known)}')
+        return self
