@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gmemgpu.cli.main import main
+from gmemgpu.engine.numpy import NumpyEngine
+from gmemgpu.model.catalogue import named_policies
+from gmemgpu.model.event import Kind
+from gmemgpu.model.host import Host
+from gmemgpu.model.metric import METRIC_NAMES
+from gmemgpu.model.trace import Trace
+from gmemgpu.trace.write import write_trace
+from gmemgpu.units import GIB
+
+NAMES = [policy.name for policy in named_policies()]
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> str:
+    """A guest of one region that goes after 1 s; a host with so many cores that a metric passes 2**63."""
+    made = Trace(
+        host=Host(memory_bytes=4 * GIB, nodes=1, cores=10**9, threads_per_core=2),
+        horizon_ns=60 * 10**9,
+        t_ns=np.array([0, 0, 10**9, 10**9]),
+        kind=np.array([Kind.ASSIGN, Kind.USE, Kind.VM_DESTROY, Kind.RELEASE], np.int8),
+        pfn=np.array([0, 262_144, 0, 0]),
+        npages=np.array([262_144, 1000, 0, 262_144]),
+        vm=np.zeros(4, np.int32),
+        inode=np.array([0, -1, -1, 0], np.int32),
+        folio_pages=np.array([512, 1, 0, 512], np.int32),
+    )
+    path = tmp_path / "t.parquet"
+    write_trace(made, path)
+    return str(path)
+
+
+def json_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert main(arguments) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_json_has_every_metric_as_an_integer(trace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json_of(capsys, "evaluate", trace, "--json")
+    assert [row["policy"] for row in rows] == NAMES
+    for row in rows:
+        assert list(row) == ["policy", *METRIC_NAMES]
+        assert all(type(row[name]) is int for name in METRIC_NAMES)
+    # The oracle: region 0 from 1 s on and three regions all the time, on every core.
+    assert rows[-1]["optimized_core_ns"] == (3 * 60 + 59) * 10**9 * 10**9 > 2**63
+
+
+def test_csv_has_the_same_integers(trace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json_of(capsys, "evaluate", trace, "--json", "--policy", "v10", "oracle")
+    assert main(["evaluate", trace, "--csv", "--policy", "v10", "--policy", "oracle"]) == 0
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert lines == [{name: str(value) for name, value in row.items()} for row in rows]
+
+
+@pytest.mark.parametrize("backend", ["auto", "numpy", "reference"])
+def test_backends_agree(trace: str, capsys: pytest.CaptureFixture[str], backend: str) -> None:
+    assert json_of(capsys, "evaluate", trace, "--json", "--backend", backend) == json_of(
+        capsys, "evaluate", trace, "--json"
+    )
+
+
+def test_a_table_for_people_measures_against_the_oracle(trace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", trace, "--policy", "v10", "never"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1][:2] == ["policy", "coverage"]
+    (v10,), (never,) = ([line for line in lines if line[0] == name] for name in ("v10", "never"))
+    # Region 0 is optimized 10 s after its guest went, of 239 region-seconds that were free.
+    assert v10[1:3] == ["95.8", "%"]
+    assert never[1:3] == ["0", "%"]
+    assert not any(line[0] == "oracle" for line in lines)
+
+
+def test_policies_and_costs_of_ones_own(trace: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policies, costs = tmp_path / "p.toml", tmp_path / "c.toml"
+    policies.write_text('[[policy]]\nname = "mine"\nhook = "free_folio"\n[[policy]]\nname = "v10"\nhook = "none"\n')
+    costs.write_text("round_clean = 0\n")
+    own = json_of(capsys, "evaluate", trace, "--json", "--policies", str(policies))
+    assert [row["policy"] for row in own] == ["mine", "v10"]
+    chosen = json_of(
+        capsys,
+        "evaluate",
+        trace,
+        "--json",
+        "--policies",
+        str(policies),
+        "--policy",
+        "oracle",
+        "v10",
+        "--costs",
+        str(costs),
+    )
+    assert [row["policy"] for row in chosen] == ["oracle", "v10"]
+    # The file's v10 has no hook.
+    assert chosen[1]["requests"] == 0
+    assert chosen[1]["pass_wall_max_ns"] < own[1]["pass_wall_max_ns"]
+
+
+def test_verify_says_that_engines_agree(trace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", trace, trace]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    n = len(NAMES) * len(METRIC_NAMES)
+    told = f"{trace}: equal: {n:,} integers, 4 events, {len(NAMES)} policies; engines reference, numpy"
+    assert lines[:2] == [told, told]
+    assert lines[2].startswith("not run: cupy: ")
+
+
+def test_verify_names_what_differs(
+    trace: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = NumpyEngine.evaluate
+
+    def wrong(self: NumpyEngine, *arguments: Any) -> Any:
+        rows = right(self, *arguments)
+        rows[0][1]["ipis"] += 1
+        return rows
+
+    monkeypatch.setattr(NumpyEngine, "evaluate", wrong)
+    assert main(["verify", trace, "--policy", "never", "v10"]) == 1
+    out = capsys.readouterr().out
+    assert "DIFFERENT: 1 of 68 integers" in out
+    ipis = next(line for line in out.splitlines() if line.startswith("  v10, ipis: reference "))
+    reference, numpy = (int(word) for word in ipis.replace(",", "").split() if word.isdigit())
+    assert numpy == reference + 1
+    assert main(["verify", trace, "--policy", "never", "v10", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["traces"][0]["equal"] is False
+    assert report["traces"][0]["differences"] == [
+        {"policy": "v10", "metric": "ipis", "values": {"reference": reference, "numpy": numpy}}
+    ]

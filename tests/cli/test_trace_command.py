@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gmemgpu.cli.main import main
+from gmemgpu.units import GIB
+
+TOML = f"horizon_ns = 60_000_000_000\n[host]\nmemory_bytes = {4 * GIB}\nnodes = 1\ncores = 4\nthreads_per_core = 2\n"
+HEADER = "t_ns,kind,pfn,npages,vm,inode,folio_pages\n"
+ROWS = "0,assign,0,262144,1,1,512\n5,vm_destroy,0,0,1,-1,0\n7,release,0,262144,1,1,512\n"
+
+
+def write(folder: Path, rows: str = ROWS, toml: str = TOML) -> str:
+    path = folder / "t.csv"
+    path.write_text(HEADER + rows)
+    path.with_suffix(".toml").write_text(toml)
+    return str(path)
+
+
+def test_info_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "info", write(tmp_path)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "host 4 GiB, nodes: 1, cores: 4 of 2 threads, global window of 2 TiB" in lines
+    assert "events 3, and 0 past the horizon" in lines
+    assert "assigned at most 262,144 pages, 25.0%, at 0.000 s" in lines
+    assert "free regions 3 at start, 3 at least, 4 at end" in lines
+    assert "vm_destroy 1" in lines
+
+
+def test_info_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "info", "--json", write(tmp_path)]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["events_by_kind"]["release"] == 1
+    assert info["host"]["memory_bytes"] == 4 * GIB
+
+
+def test_info_of_a_trace_without_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "info", write(tmp_path, "")]) == 0
+    assert "span" in capsys.readouterr().out
+
+
+def test_check_of_a_sound_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path)
+    assert main(["trace", "check", path]) == 0
+    assert capsys.readouterr() == (f"{path}: valid, 3 events, no warnings\n", "")
+
+
+def test_check_warns_of_doubtful_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, ROWS + "8,release,0,9,1,1,1\n")
+    assert main(["trace", "check", path]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{path}: valid, 4 events, with warnings\n"
+    assert f"warning: {path}: row 4, column npages: release of 9 pages of which 9 are not assigned\n" in err
+    assert main(["trace", "check", "--json", path]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["valid"], report["problems"], len(report["warnings"])) == (True, [], 2)
+
+
+def test_check_of_an_empty_trace_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "check", write(tmp_path, "")]) == 0
+    assert "has no events: every region is free" in capsys.readouterr().err
+
+
+def test_check_names_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, "5,asign,0,1,1,1,1\n4,use,0,-1,1,1,1\n3,use,0,1,1,1,9\n")
+    assert main(["trace", "check", path]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split(": ")[2] for line in err.splitlines()] == [
+        "row 1, column kind",
+        "row 3, column t_ns",
+        "row 2, column npages",
+        "row 3, column folio_pages",
+    ]
+    assert main(["trace", "check", "--json", path]) == 2
+    report = json.loads(capsys.readouterr().out)
+    assert (report["valid"], len(report["problems"])) == (False, 4)
+    assert report["problems"][0] == {
+        "where": f"{path}: row 1, column kind",
+        "message": '"asign" is unknown; did you mean "assign"?',
+    }

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gmemgpu
+from gmemgpu.api import choose_policies
+from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.model.metric import METRIC_NAMES
+from gmemgpu.units import GIB
+
+
+def small_trace() -> gmemgpu.Trace:
+    """A guest of one region that goes after 1 s, on a host of two."""
+    return gmemgpu.Trace(
+        host=gmemgpu.Host(memory_bytes=2 * GIB, nodes=1, cores=4, threads_per_core=2),
+        horizon_ns=60 * 10**9,
+        t_ns=np.array([0, 10**9, 10**9]),
+        kind=np.array([gmemgpu.Kind.ASSIGN, gmemgpu.Kind.VM_DESTROY, gmemgpu.Kind.RELEASE], np.int8),
+        pfn=np.array([0, 0, 0]),
+        npages=np.array([262_144, 0, 262_144]),
+        vm=np.zeros(3, np.int32),
+        inode=np.array([0, -1, 0], np.int32),
+        folio_pages=np.array([512, 0, 512], np.int32),
+    )
+
+
+def test_everything_public_can_be_had() -> None:
+    for name in gmemgpu.__all__:
+        assert getattr(gmemgpu, name) is not None
+    assert set(gmemgpu.__all__) <= set(dir(gmemgpu))
+
+
+def test_what_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'gmemgpu' has no attribute 'evalute'"):
+        gmemgpu.evalute  # noqa: B018
+
+
+def test_functions_are_not_hidden_by_sub_packages() -> None:
+    import gmemgpu.sweeping.run
+
+    for name in ("read_trace", "write_trace", "generate", "evaluate", "sweep"):
+        assert callable(getattr(gmemgpu, name))
+
+
+def test_all_named_policies_if_none_is_named() -> None:
+    table = gmemgpu.evaluate(small_trace())
+    assert table["policy"] == [policy.name for policy in named_policies()]
+    assert list(table.columns) == ["policy", *METRIC_NAMES]
+    assert all(type(value) is int for row in table.rows() for name, value in row.items() if name != "policy")
+
+
+def test_names_and_policies_together_in_the_order_asked_for() -> None:
+    mine = gmemgpu.Policy(name="mine", hook="vm_destroy", timer=gmemgpu.Timer.parse("fixed(2 s)"))
+    table = gmemgpu.evaluate(small_trace(), ["oracle", mine, "never"])
+    assert table["policy"] == ["oracle", "mine", "never"]
+    assert table["reoptimized"] == [1, 1, 0]
+    # The pass is due 2 s after the guest went. Region 0, clean: 30 + 512 × 60 + 121,000 ns.
+    assert table["latency_max_ns"][1] == 2 * 10**9 + 151_750
+
+
+def test_one_name_one_policy_or_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[[policy]]\nname = "mine"\nhook = "free_folio"\n')
+    assert gmemgpu.evaluate(small_trace(), "v10")["policy"] == ["v10"]
+    assert gmemgpu.evaluate(small_trace(), named_policies()[0])["policy"] == ["never"]
+    assert gmemgpu.evaluate(small_trace(), path)["policy"] == ["mine"]
+    assert gmemgpu.evaluate(small_trace(), str(path))["policy"] == ["mine"]
+
+
+def test_costs_as_a_table_or_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "costs.toml"
+    path.write_text("round_clean = 0\n")
+    for costs in (path, str(path), gmemgpu.Costs(**{**_as_dict(default_costs()), "round_clean": 0})):
+        table = gmemgpu.evaluate(small_trace(), "free_folio", costs=costs)
+        assert table["latency_max_ns"] == [30_750]
+
+
+def _as_dict(costs: gmemgpu.Costs) -> dict[str, int]:
+    return {name: getattr(costs, name) for name in type(costs).__dataclass_fields__}
+
+
+@pytest.mark.parametrize("backend", ["auto", "numpy", "reference"])
+def test_every_backend_gives_the_same(backend: str) -> None:
+    assert gmemgpu.evaluate(small_trace(), backend=backend).columns == gmemgpu.evaluate(small_trace()).columns
+
+
+def test_every_wrong_policy_is_named() -> None:
+    bad = gmemgpu.Policy(name="bad", hook="no_hook")  # type: ignore[arg-type]
+    with pytest.raises(gmemgpu.SpecError) as caught:
+        gmemgpu.evaluate(small_trace(), ["v1o", "v10", "xyz", bad, "v10"])
+    texts = [str(problem) for problem in caught.value.problems]
+    assert texts[0] == 'policies[0]: "v1o" is no policy; did you mean "v10"?'
+    assert texts[1].startswith('policies[2]: "xyz" is no policy; known: never, boot_only')
+    assert texts[2].startswith('policies[3].hook: "no_hook" is unknown; use none, conversion')
+    assert texts[3] == 'policies[4]: "v10" comes twice; results are told apart by name'
+
+
+def test_no_policy_at_all() -> None:
+    with pytest.raises(gmemgpu.SpecError, match="policies: names no policy"):
+        gmemgpu.evaluate(small_trace(), [])
+
+
+def test_of_two_policies_with_one_name_the_first_counts() -> None:
+    mine = gmemgpu.Policy(name="v10", hook="free_folio")
+    assert choose_policies(["v10"], (mine, *named_policies())) == (mine,)
+
+
+def test_a_wrong_trace_a_wrong_cost_and_a_missing_engine() -> None:
+    trace = small_trace()
+    with pytest.raises(gmemgpu.SpecError, match="costs: block: -1 is outside"):
+        gmemgpu.evaluate(trace, costs=gmemgpu.Costs(**{**_as_dict(default_costs()), "block": -1}))
+    with pytest.raises(gmemgpu.BackendError, match='backend "cupy"'):
+        gmemgpu.evaluate(trace, backend="cupy")
+    trace.pfn[0] = -1
+    with pytest.raises(gmemgpu.TraceError, match="trace: row 1, column pfn"):
+        gmemgpu.evaluate(trace)
+
+
+def test_results_go_to_arrow_and_pandas() -> None:
+    table = gmemgpu.evaluate(small_trace(), ["v10"])
+    assert table.to_arrow().num_rows == 1
+    assert table.to_pandas()["policy"].tolist() == ["v10"]

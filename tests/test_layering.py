@@ -1,0 +1,152 @@
+"""Dependencies point one way, every module says what is public, and a bare import stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import gmemgpu
+
+ROOT = Path(gmemgpu.__file__).parent
+
+# What each part of the package may import: a part is a sub-package or a module at the top. Data flows from a VM table
+# through placement to a trace, its timeline, an engine, metrics, a sweep and a report; imports go the other way.
+_BASE = {"units", "errors"}
+_MODEL = {*_BASE, "model"}
+_MAKES_TRACES = {*_MODEL, "atomic", "vmtable", "placement", "workload", "trace"}
+ALLOWED = {
+    "units": set(),
+    "errors": set(),
+    "atomic": set(),
+    "data": set(),
+    "model": _BASE,
+    "vmtable": {*_MODEL, "workload"},
+    "workload": _MAKES_TRACES,
+    "placement": {*_MODEL, "vmtable", "workload"},
+    "trace": _MAKES_TRACES,
+    "timeline": _MODEL,
+    "engine": {*_MODEL, "timeline"},
+    "metrics": _MODEL,
+    "sweeping": {*_MAKES_TRACES, "engine", "metrics"},
+    "report": {*_MODEL, "metrics", "sweeping"},
+    "testing": _MODEL,
+    "api": {*_MAKES_TRACES, "engine", "metrics"},
+    "cli": {*_MAKES_TRACES, "engine", "metrics", "sweeping", "report", "api"},
+    "__init__": {"api", "errors", "metrics", "model", "sweeping", "trace"},
+    "__main__": {"cli"},
+}
+
+# The judge must not share code with what it judges.
+REFERENCE_MAY_IMPORT = {"gmemgpu.model", "gmemgpu.units"}
+
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def _name(path: Path) -> str:
+    return ".".join(("gmemgpu", *path.relative_to(ROOT).with_suffix("").parts))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            yield node.module
+            # `from gmemgpu import units` names a part too; `from gmemgpu import __version__` does not.
+            yield from (f"gmemgpu.{alias.name}" for alias in node.names if node.module == "gmemgpu")
+
+
+def _parts(path: Path) -> set[str]:
+    named = (name.split(".") for name in _imports(path))
+    return {parts[1] for parts in named if parts[0] == "gmemgpu" and len(parts) > 1} - {"__version__"}
+
+
+def test_every_part_is_in_the_table() -> None:
+    parts = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in MODULES}
+    assert parts == set(ALLOWED)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_imports_point_one_way(path: Path) -> None:
+    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    assert _parts(path) - {part} <= ALLOWED[part]
+
+
+def test_the_reference_imports_model_and_units_only() -> None:
+    modules = [path for path in MODULES if path.is_relative_to(ROOT / "engine" / "reference")]
+    assert modules
+    for path in modules:
+        for name in _imports(path):
+            if name.startswith("gmemgpu."):
+                allowed = {*REFERENCE_MAY_IMPORT, "gmemgpu.engine.reference"}
+                assert any(name == base or name.startswith(f"{base}.") for base in allowed), f"{path}: {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_cupy_is_not_imported(path: Path) -> None:
+    assert not any(name.split(".")[0] == "cupy" for name in _imports(path))
+
+
+def _public_names(tree: ast.Module) -> set[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            return set(ast.literal_eval(node.value))
+    raise AssertionError("no __all__")
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names.update(alias.asname or alias.name for alias in node.names)
+    return names
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if path.name not in ("__init__.py", "__main__.py") and not path.name.startswith("_")],
+    ids=_name,
+)
+def test_modules_say_what_is_public(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    public = _public_names(tree)
+    assert public <= _defined(tree)
+
+
+def _loaded_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*(name.split('.')[0] for name in sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+@pytest.mark.parametrize("statement", ["import gmemgpu", "import gmemgpu.cli.main"])
+def test_a_bare_import_loads_nothing_heavy(statement: str) -> None:
+    loaded = _loaded_after(statement)
+    assert "gmemgpu" in loaded
+    assert not loaded & {"numpy", "pyarrow", "dask", "distributed", "pydantic", "rich", "pandas"}
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    for option in ("--help", "--version"):
+        call = f"try: main(['{option}'])\nexcept SystemExit as end: assert end.code == 0"
+        loaded = _loaded_after(f"from gmemgpu.cli.main import main\n{call}")
+        assert not loaded & {"numpy", "pyarrow", "dask", "distributed", "pydantic", "rich", "pandas"}
+
+
+def test_reading_a_trace_loads_no_data_frames() -> None:
+    # pandas and pyarrow.dataset take longer to load than most traces to read.
+    code = "import gmemgpu.trace.read, gmemgpu.trace.check, sys\nassert 'pyarrow.dataset' not in sys.modules"
+    assert "pandas" not in _loaded_after(code)
