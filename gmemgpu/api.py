@@ -2,20 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gmemgpu.engine.registry import choose_engine
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.metrics.table import MetricTable
-from gmemgpu.model.catalogue import default_costs, named_policies, read_costs, read_policies, unknown_key
+from gmemgpu.model.catalogue import default_costs, named_policies, read_costs, read_policies, read_toml, unknown_key
 from gmemgpu.model.cost import Costs, cost_problems
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.model.policy import Policy, policy_problems
 from gmemgpu.model.trace import Trace
 from gmemgpu.trace.check import check_trace
 
-__all__ = ["choose_policies", "evaluate"]
+if TYPE_CHECKING:
+    from gmemgpu.workload.spec import Workload
+
+__all__ = ["choose_policies", "evaluate", "generate"]
+
+_SEEDS = 1 << 64
+
+
+def generate(workload: str | Path | Mapping[str, Any] | Workload, seed: int = 0) -> Trace:
+    """
+    Make the trace of a workload.
+
+    Parameters
+    ----------
+    workload : str, Path, mapping or Workload
+        A preset's name; or a workload as a table, of which ``{"preset": "iaas-mixed", "horizon_ns": "4 d"}`` changes one
+        key of a preset; or a TOML file with such a table (a path, or text that ends in ``.toml``).
+    seed : int
+        0 to 2**64 - 1. The same workload and seed give the same trace on every machine.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    SpecError
+        If the workload is wrong; lists every problem.
+    TraceError
+        If a file that the workload reads is wrong.
+
+    Notes
+    -----
+    MODEL.md section 9.
+    """
+    # Only here: pydantic and the distributions take longer to load than a small trace takes to evaluate.
+    from gmemgpu.workload.generate import generate as generate_trace
+    from gmemgpu.workload.preset import preset, workload_from_mapping
+
+    if not 0 <= seed < _SEEDS:
+        raise SpecError(Problem("seed", f"{seed} is outside 0 to {_SEEDS - 1}"))
+    if isinstance(workload, Path) or (isinstance(workload, str) and workload.endswith(".toml")):
+        workload = workload_from_mapping(read_toml(workload), str(workload), Path(workload).parent)
+    elif isinstance(workload, str):
+        workload = preset(workload)
+    elif isinstance(workload, Mapping):
+        workload = workload_from_mapping(workload, "workload", Path())
+    return generate_trace(workload, seed).trace
 
 
 def choose_policies(

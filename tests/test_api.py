@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,32 @@ def test_a_wrong_trace_a_wrong_cost_and_a_missing_engine() -> None:
     trace.pfn[0] = -1
     with pytest.raises(gmemgpu.TraceError, match="trace: row 1, column pfn"):
         gmemgpu.evaluate(trace)
+
+
+def test_generate_takes_a_preset_a_table_or_a_file(tmp_path: Path) -> None:
+    table = {"preset": "iaas-mixed", "horizon_ns": "5 min", "warmup_ns": 0}
+    path = tmp_path / "w.toml"
+    path.write_text('preset = "iaas-mixed"\nhorizon_ns = "5 min"\nwarmup_ns = 0\n')
+    made = [gmemgpu.generate(source, seed=7) for source in (table, path, str(path))]
+    assert all(len(trace) > 0 and trace.horizon_ns == 300 * 10**9 for trace in made)
+    for trace in made[1:]:
+        assert np.array_equal(made[0].t_ns, trace.t_ns)
+        assert np.array_equal(made[0].pfn, trace.pfn)
+    assert not np.array_equal(made[0].pfn, gmemgpu.generate(table, seed=8).pfn)
+
+
+@pytest.mark.parametrize(
+    ("workload", "seed", "message"),
+    [
+        ("iaas-mixd", 0, '"iaas-mixd" is no preset; did you mean "iaas-mixed"?'),
+        ({"preset": "iaas-mixed", "horizn_ns": "1 h"}, 0, "horizn_ns: unknown key"),
+        ("iaas-mixed", -1, "seed: -1 is outside 0 to 18446744073709551615"),
+        ("iaas-mixed", 2**64, "seed: 18446744073709551616 is outside"),
+    ],
+)
+def test_generate_refuses_what_it_does_not_know(workload: str | dict[str, str], seed: int, message: str) -> None:
+    with pytest.raises(gmemgpu.SpecError, match=re.escape(message)):
+        gmemgpu.generate(workload, seed)
 
 
 def test_results_go_to_arrow_and_pandas() -> None:
