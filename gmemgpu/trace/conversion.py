@@ -21,7 +21,7 @@ __all__ = ["Conversions", "conversions_of", "add_conversions"]
 
 _NS_PER_US = 1000
 _STEP = 4
-_BACK, _UNUSE, _SHARE, _USE = 0, 1, 2, 3
+_SHARE, _USE, _BACK, _UNUSE = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

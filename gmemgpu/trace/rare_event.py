@@ -11,6 +11,7 @@ from gmemgpu.vmtable.random_stream import Stream
 __all__ = ["hits", "poisson_points", "beta_quantile", "binomial"]
 
 _BETA_STEPS = 1 << 14
+_TINY = 1e-6
 
 
 def _walk(stream: Stream, length: int, *, mean_gap: float, stride: int, n_expected: float) -> Int64Array:
@@ -48,7 +49,12 @@ def hits(stream: Stream, length: int, chance: float) -> Int64Array:
     if chance <= 0:
         return np.empty(0, np.int64)
     # The distance to the next hit is geometric: an exponential variate over -ln(1 - chance), rounded down.
-    mean_gap = -1.0 / float(exact_log(np.array([1.0 - chance]))[0]) if chance < 1 else 0.0
+    if chance < _TINY:
+        mean_gap = 1.0 / chance - 0.5  # 1 - chance would lose its last digits
+    elif chance < 1:
+        mean_gap = -1.0 / float(exact_log(np.array([1.0 - chance]))[0])
+    else:
+        mean_gap = 0.0
     return _walk(stream, length, mean_gap=mean_gap, stride=1, n_expected=length * chance)
 
 

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from gmemgpu.errors import SpecError
+from gmemgpu.model.host import Host
+from gmemgpu.placement.host_map import map_host
+from gmemgpu.units import GIB
+from gmemgpu.workload.guest_memory import GuestMemory, Reserved
+
+MIB_PAGES = 256
+
+
+def host(gib: int, nodes: int = 1) -> Host:
+    return Host(memory_bytes=gib * GIB, nodes=nodes, cores=8, threads_per_core=2)
+
+
+def test_small_host_has_a_proportional_rmp_and_keeps_region_0() -> None:
+    map_ = map_host(host(2), GuestMemory())
+    # 2 GiB are 524288 pages of 16 bytes of RMP: 8 MiB, 2048 pages, at the top.
+    assert map_.assigned == ((256, 8), (524_288 - 2048, 2048))
+    assert map_.in_use == ((0, 262_144),)
+    assert map_.free == (((512, 508),),)
+
+
+def test_every_segment_has_its_rmp_at_its_top() -> None:
+    map_ = map_host(host(160, 2), GuestMemory(firmware_pages=0))
+    gib = 262_144
+    # 64, 64 and 32 GiB: 256, 256 and 128 MiB.
+    assert map_.assigned == (
+        (64 * gib - 256 * MIB_PAGES, 256 * MIB_PAGES),
+        (128 * gib - 256 * MIB_PAGES, 256 * MIB_PAGES),
+        (160 * gib - 128 * MIB_PAGES, 128 * MIB_PAGES),
+    )
+    assert map_.node_blocks == 80 * 512
+    assert map_.free == (
+        ((512, 63 * 512 - 128), (64 * 512, 16 * 512)),
+        ((80 * 512, 48 * 512 - 128), (128 * 512, 32 * 512 - 64)),
+    )
+
+
+def test_reserved_extents_are_no_guests_and_assigned_only_if_said() -> None:
+    memory = GuestMemory(
+        reserved=(
+            Reserved(start_bytes="1025 MiB", size_bytes="4 KiB"),
+            Reserved(start_bytes=GIB + 4096, size_bytes=5000, assigned=True),
+        )
+    )
+    map_ = map_host(host(2), memory)
+    # The first page of the odd MiB spoils block 512; so do two pages from page 1 of the same block.
+    assert map_.free == (((513, 507),),)
+    assert map_.assigned[-1] == (262_145, 2)
+    assert len(map_.assigned) == 3
+
+
+def test_what_does_not_fit_the_host_is_said_at_once() -> None:
+    memory = GuestMemory(reserved=(Reserved(start_bytes="3 GiB", size_bytes="2 GiB"),))
+    with pytest.raises(SpecError) as caught:
+        map_host(Host(memory_bytes=4 * GIB, nodes=1024 * 3, cores=3072, threads_per_core=1), memory)
+    assert [problem.where for problem in caught.value.problems] == ["host.memory_bytes", "memory.reserved[0]"]
+    assert "move or shrink it" in str(caught.value)
