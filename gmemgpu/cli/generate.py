@@ -1,0 +1,138 @@
+"""``gmemgpu generate``: make a trace from a workload preset or a VM table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from gmemgpu.errors import Problem, SpecError
+
+__all__ = ["add_arguments", "run", "table_from_settings"]
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if not 0 <= seed < 1 << 64:
+        raise ValueError
+    return seed
+
+
+_seed.__name__ = "seed"  # argparse names the type in its message
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``gmemgpu generate``."""
+    parser.add_argument("--preset", metavar="NAME", default="iaas-mixed", help="workload (default: %(default)s)")
+    parser.add_argument("--seed", type=_seed, default=0, help="0 to 2**64 - 1 (default: %(default)s)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="trace to write: .parquet, .csv or .csv.gz"
+    )
+    parser.add_argument("--small", action="store_true", help="scale the preset down: about 2000 events at most")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="settings",
+        help='change a field, as in --set memory.placement=scatter or --set horizon_ns="2 d"; may be repeated',
+    )
+    parser.add_argument(
+        "--vm-table", metavar="FILE", help="replay this VM table; --set vm_table.thin.keep=0.001 makes it one host's"
+    )
+    parser.add_argument("--json", action="store_true", help="write a summary as JSON to standard output")
+
+
+def table_from_settings(settings: list[str]) -> dict[str, Any]:
+    """
+    Turn ``key=value`` texts into nested tables.
+
+    Parameters
+    ----------
+    settings : list of str
+        Keys are dotted; a value is TOML, or else text as it stands.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    SpecError
+        With every text that is no setting.
+
+    Examples
+    --------
+    >>> table_from_settings(["stock.vms=3", "horizon_ns=2 d"])
+    {'stock': {'vms': 3}, 'horizon_ns': '2 d'}
+    """
+    problems = []
+    table: dict[str, Any] = {}
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        keys = path.strip().split(".")
+        if not separator or not all(keys):
+            problems.append(Problem(f"--set {setting}", "is no setting; write key=value, as in memory.folio=2M"))
+            continue
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        place = table
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+            if not isinstance(place, dict):
+                problems.append(Problem(f"--set {setting}", f"{key} was set to one value before; drop one of the two"))
+                break
+        else:
+            place[keys[-1]] = value
+    if problems:
+        raise SpecError(problems)
+    return table
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the trace; 0 if it is written."""
+    from gmemgpu.trace.form import trace_form
+    from gmemgpu.trace.write import write_trace
+    from gmemgpu.units import format_duration_ns
+    from gmemgpu.workload.generate import generate
+    from gmemgpu.workload.merge import lay_over
+    from gmemgpu.workload.preset import preset, small_variant, workload_from_mapping
+
+    # A wrong name is said before minutes of work, not after.
+    trace_form(Path(arguments.output))
+    settings = table_from_settings(arguments.settings)
+    if arguments.vm_table is not None:
+        settings = lay_over(settings, {"vm_table": {"path": arguments.vm_table}})
+    table: dict[str, Any] = {"preset": arguments.preset}
+    if arguments.small:
+        table = small_variant(preset(arguments.preset)).model_dump()
+    workload = workload_from_mapping(lay_over(table, settings), "", Path())
+    made = generate(workload, arguments.seed)
+    write_trace(made.trace, arguments.output)
+    skipped = workload.vm_table.read(workload.host.host).skipped if workload.vm_table else ()
+    if arguments.json:
+        summary = {
+            "output": arguments.output,
+            "seed": arguments.seed,
+            "events": len(made.trace),
+            "admitted": made.admitted,
+            "rejected": made.rejected,
+            "skipped": list(skipped),
+            "workload": workload.model_dump(mode="json"),
+        }
+        print(json.dumps(summary, indent=1, ensure_ascii=False))
+        return 0
+    source = arguments.vm_table or f"{workload.preset}{' (small)' if arguments.small else ''}"
+    print(
+        f"{arguments.output}: {source}, seed {arguments.seed}, {len(made.trace):,} events in "
+        f"{format_duration_ns(workload.horizon_ns)}; {made.admitted:,} VMs admitted, {made.rejected:,} rejected",
+        file=sys.stderr,
+    )
+    for reason in skipped:
+        print(f"skipped {reason}", file=sys.stderr)
+    return 0
