@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gmemgpu.errors import Problem, SpecError
 from gmemgpu.vmtable.assemble import concatenate
 from gmemgpu.vmtable.replay import replay
 from gmemgpu.vmtable.table import VmTable
@@ -52,9 +53,13 @@ def draw_vm_table(workload: Workload, seed: int) -> VmTable:
 
     Raises
     ------
+    SpecError
+        If the seed is out of range.
     TraceError
         With every problem of a file that the workload reads.
     """
+    if not 0 <= seed < 1 << 64:
+        raise SpecError(Problem("seed", f"{seed} is outside 0 to {(1 << 64) - 1}"))
     if workload.vm_table is not None:
         return _replayed(workload, seed)
     setting = Setting(

@@ -49,9 +49,9 @@ class HostChoice(Section):
         hosts = packaged_tables("hosts")
         if self.name not in hosts:
             raise ValueError(f'name "{self.name}": {unknown_key(self.name, list(hosts)).replace("key", "host")}')
-        problems = [f"{problem.where} {problem.message}" for problem in host_problems(self.host, "")]
+        problems = [f"{problem.where}: {problem.message}" for problem in host_problems(self.host, "")]
         if self.host.memory_bytes % GIB:
-            problems.append(f"memory_bytes {self.host.memory_bytes} is not a whole number of GiB")
+            problems.append(f"memory_bytes: {self.host.memory_bytes} is not a whole number of GiB")
         if problems:
             raise ValueError("; ".join(problem.lstrip(".") for problem in problems))
         return self

@@ -24,12 +24,14 @@ class LognormalMixture(_Family):
     """Lognormals, each met by its weight."""
 
     family: Literal["lognormal_mixture"]
-    weight: tuple[Positive, ...] = Field(min_length=1)
+    weight: tuple[Positive, ...]
     median_ns: tuple[DurationNs, ...]
     sigma: tuple[NonNegative, ...]
 
     @model_validator(mode="after")
     def _as_long(self) -> Self:
+        if not self.weight:
+            raise ValueError("weight is empty; give a component at least")
         if not len(self.weight) == len(self.median_ns) == len(self.sigma):
             raise ValueError("weight, median_ns and sigma differ in length; give one of each for every component")
         if not all(self.median_ns):
@@ -69,11 +71,13 @@ class Hyperexponential(_Family):
     """Exponentials, each met by its weight."""
 
     family: Literal["hyperexponential"]
-    weight: tuple[Positive, ...] = Field(min_length=1)
+    weight: tuple[Positive, ...]
     mean_ns: tuple[DurationNs, ...]
 
     @model_validator(mode="after")
     def _as_long(self) -> Self:
+        if not self.weight:
+            raise ValueError("weight is empty; give a component at least")
         if len(self.weight) != len(self.mean_ns):
             raise ValueError("weight and mean_ns differ in length; give one of each for every component")
         return self
@@ -87,11 +91,13 @@ class PiecewiseLogLinear(_Family):
     """A CDF linear in log time between published points."""
 
     family: Literal["piecewise_log_linear"]
-    knot_ns: tuple[DurationNs, ...] = Field(min_length=2)
+    knot_ns: tuple[DurationNs, ...]
     cdf: tuple[Share, ...]
 
     @model_validator(mode="after")
     def _is_cdf(self) -> Self:
+        if len(self.knot_ns) < 2:
+            raise ValueError("knot_ns holds no two times; a CDF has a first and a last")
         if len(self.knot_ns) != len(self.cdf):
             raise ValueError("knot_ns and cdf differ in length; give one share for every time")
         if self.knot_ns[0] == 0 or any(a >= b for a, b in zip(self.knot_ns, self.knot_ns[1:], strict=False)):

@@ -29,12 +29,12 @@ class Mix(Section):
     """Sizes and their shares."""
 
     source: str = Field(default="", description="Where the figures come from; no effect.")
-    size: tuple[Size, ...] = Field(min_length=1)
+    size: tuple[Size, ...]
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
         if not any(size.weight for size in self.size):
-            raise ValueError("every weight is 0; one size must be possible")
+            raise ValueError("size holds none with a weight above 0; one must be possible")
         return self
 
     def scaled(self, factor: float) -> SizeMix:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from gmemgpu.errors import Problem
 from gmemgpu.model.catalogue import unknown_key
@@ -53,15 +54,16 @@ def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
     )
 
 
-def _message(error: Mapping[str, Any], known: list[str]) -> str:
+def _message(error: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> str:
     value, kind = error["input"], error["type"]
     shown = f'"{value}"' if isinstance(value, str) else repr(value)
     if len(shown) > 60:
         shown = f"{shown[:57]}…"
     if kind == "extra_forbidden":
-        return unknown_key(str(error["loc"][-1]), known)
+        return unknown_key(str(error["loc"][-1]), list(fields))
     if kind == "missing":
-        return "is missing"
+        meaning = fields[error["loc"][-1]].description
+        return f"is missing: {meaning}" if meaning else "is missing"
     if kind == "union_tag_invalid":
         context = error["ctx"]
         tags = context["expected_tags"].replace("'", "")
@@ -96,5 +98,5 @@ def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> l
         if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
             keys.append(detail["ctx"]["discriminator"].strip("'"))
         place = ".".join(part for part in (where, *keys) if part)
-        problems.append(Problem(place, _message(detail, list(table.model_fields) if table else [])))
+        problems.append(Problem(place, _message(detail, table.model_fields if table else {})))
     return problems

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from gmemgpu.errors import Problem, TraceError
 from gmemgpu.model.host import Host
 from gmemgpu.vmtable.record import VmRecords
 from gmemgpu.vmtable.thin import keep_for_rate, thin_to_host
@@ -67,24 +69,11 @@ class VmTableSource(Section):
         TraceError
             With every problem of the file.
         """
-        path = Path(self.path)
-        chosen = _guess(path) if self.format == "auto" else self.format
-        # The readers need Arrow or SQLite, which those who only draw do not wait for.
-        if chosen == "native":
-            from gmemgpu.vmtable.native_csv import read_native_csv
-
-            return read_native_csv(path)
-        if chosen == "own":
-            from gmemgpu.vmtable.own_table import read_own_table
-
-            return read_own_table(path)
-        if chosen == "azure_vmtable":
-            from gmemgpu.vmtable.azure_vmtable import read_azure_vmtable
-
-            return read_azure_vmtable(path)
-        from gmemgpu.vmtable.azure_packing import read_azure_packing
-
-        return read_azure_packing(path, host, machine=self.machine, priority=self.priority)
+        try:
+            stat = self.path.stat()
+        except OSError as error:
+            raise TraceError(Problem(str(self.path), f"cannot be read: {error.strerror}; check the path")) from None
+        return _read(self.path, stat.st_mtime_ns, stat.st_size, self.format, host, self.machine, self.priority)
 
     def for_host(self, host: Host, seed: int) -> VmRecords:
         """
@@ -104,9 +93,40 @@ class VmTableSource(Section):
         return thin_to_host(records, seed, keep=keep, p_coloc=self.thin.p_coloc, batch_max=self.thin.batch_max)
 
 
+# A sweep replays one file with many seeds, one after another; a changed file is another key.
+@lru_cache(maxsize=1)
+def _read(
+    path: Path,
+    mtime_ns: int,
+    size_bytes: int,
+    table_format: TableFormat,
+    host: Host,
+    machine: int | None,
+    priority: Literal["all", "high", "low"],
+) -> VmRecords:
+    chosen = _guess(path) if table_format == "auto" else table_format
+    # The readers need Arrow or SQLite, which those who only draw do not wait for.
+    if chosen == "native":
+        from gmemgpu.vmtable.native_csv import read_native_csv
+
+        return read_native_csv(path)
+    if chosen == "own":
+        from gmemgpu.vmtable.own_table import read_own_table
+
+        return read_own_table(path)
+    if chosen == "azure_vmtable":
+        from gmemgpu.vmtable.azure_vmtable import read_azure_vmtable
+
+        return read_azure_vmtable(path)
+    from gmemgpu.vmtable.azure_packing import read_azure_packing
+
+    return read_azure_packing(path, host, machine=machine, priority=priority)
+
+
 def _guess(path: Path) -> TableFormat:
     from gmemgpu.vmtable.csv_columns import CsvColumns
 
+    # Told by content, not by name: what is downloaded is often renamed.
     with path.open("rb") as file:
         if file.read(16) == b"SQLite format 3\x00":
             return "azure_packing"
