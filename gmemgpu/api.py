@@ -31,8 +31,8 @@ def generate(workload: str | Path | Mapping[str, Any] | Workload, seed: int = 0)
     Parameters
     ----------
     workload : str, Path, mapping or Workload
-        A preset's name; or a workload as a table, of which ``{"preset": "iaas-mixed", "horizon_ns": "4 d"}`` changes one
-        key of a preset; or a TOML file with such a table (a path, or text that ends in ``.toml``).
+        A preset's name; or a workload as a table, of which ``{"preset": "iaas-mixed", "horizon_ns": "4 d"}`` changes
+        one key of a preset; or a TOML file with such a table (a path, or text that ends in ``.toml``).
     seed : int
         0 to 2**64 - 1. The same workload and seed give the same trace on every machine.
 
