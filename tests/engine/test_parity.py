@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,3 +60,16 @@ def test_values_are_python_integers_in_column_order(fast: Engine, trace: Trace, 
     row = fast.evaluate([trace], [policy], default_costs())[0][0]
     assert tuple(row) == METRIC_NAMES
     assert {type(value) for value in row.values()} == {int}
+
+
+@given(
+    trace=traces(), chosen=st.lists(policies(), min_size=1, max_size=4), scale=st.sampled_from([10**9, 3 * 10**10 + 7])
+)
+def test_integrals_past_63_bits(trace: Trace, chosen: list[Policy], scale: int) -> None:
+    # The same events months apart: pages times nanoseconds no longer fit 63 bits, on any engine.
+    stretched = dataclasses.replace(
+        trace, t_ns=trace.t_ns * scale, horizon_ns=trace.horizon_ns * scale, warmup_ns=trace.warmup_ns * scale
+    )
+    chosen = [policy for policy in chosen if policy.timer.kind != "periodic"]  # a tick every 40 µs, for months
+    for fast in FAST:
+        assert disagreements(fast, stretched, chosen, default_costs()) == {}

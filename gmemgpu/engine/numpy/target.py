@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gmemgpu.engine.numpy.code import ABSENT
 from gmemgpu.engine.numpy.prepared import Prepared, RequestLists
+from gmemgpu.engine.numpy.search import after
 from gmemgpu.model.policy import Gate, Policy
 from gmemgpu.model.trace import BoolArray
 
@@ -82,11 +82,11 @@ class Dirty:
 
     def targets(self, start_ns: int) -> list[int]:
         """Regions that a pass attempts, gate applied, ascending."""
-        first, self.next = self.next, bisect_right(self.t_ns, start_ns, self.next)
+        first, self.next = self.next, after(self.t_ns, start_ns, self.next)
         self.dirty[self.region[first : self.next]] = True
         if self.absent is None:
             return self.dirty.nonzero()[0].tolist()
-        first, self.next_change = self.next_change, bisect_right(self.changes.t_ns, start_ns, self.next_change)
+        first, self.next_change = self.next_change, after(self.changes.t_ns, start_ns, self.next_change)
         part = slice(first, self.next_change)
         # NumPy keeps the last of repeated assignments, and changes are in time order.
         self.dropped[self.region_of[self.changes.position[part]]] = self.absent[part]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 from gmemgpu.engine.numpy.code import CACHED, CLEAN, FAIL_EARLY, N_CODES, CodeCosts
 from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.model.policy import Policy
@@ -28,6 +26,9 @@ class Visits:
     ----------
     bit_end_ns : list of int
         Per region, until when its bit is set (the end of the free episode); 0 if it never was.
+    seen : list of int
+        Per region, the row of its states that the last visit looked at. Visits come in time order, so a scan from
+        there is linear over a whole run, and touches less memory than a bisection.
     bits : list of int
         Four entries a set bit: region, begin and end of its free episode, time of the bit.
     counted : bool
@@ -46,6 +47,7 @@ class Visits:
         self.length_ns: list[int] = code_costs.length_ns.tolist()
         self.group: list[int] = code_costs.group.tolist()
         self.bit_end_ns = [0] * len(self.group)
+        self.seen = [0] * len(self.group)
         self.bits: list[int] = []
         self.counted = False
         self.codes = [0] * len(self.length_ns)
@@ -80,13 +82,16 @@ class Visits:
         """
         state_t_ns, state_code = self.prepared.state_t_ns, self.prepared.state_code
         bit_end_ns, group, length_ns = self.bit_end_ns, self.group, self.length_ns
-        gate, counted, codes = self.gate, self.counted, self.codes
+        gate, counted, codes, seen = self.gate, self.counted, self.codes, self.seen
         epoch_begin, epoch_end = self.epoch_at(start_ns)
         at = start_ns
         some = False
         for region in targets:
             times = state_t_ns[region]
-            i = bisect_right(times, start_ns) - 1
+            i = seen[region]
+            while times[i + 1] <= start_ns:
+                i += 1
+            seen[region] = i
             code = state_code[region][i]
             if code < CLEAN:
                 if gate == "free" or (gate == "gmem_free" and self.prepared.state_gmem[region][i]):
@@ -130,7 +135,10 @@ class Visits:
             False if it failed.
         """
         times = self.prepared.state_t_ns[region]
-        i = bisect_right(times, at_ns) - 1
+        i = self.seen[region]
+        while times[i + 1] <= at_ns:
+            i += 1
+        self.seen[region] = i
         now = self.prepared.state_code[region][i]
         epoch_begin, epoch_end = self.epoch_at(at_ns)
         counted = self.counted

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import repeat
 
 import numpy as np
 
 from gmemgpu.engine.numpy.code import ABSENT, CACHED, CLEAN, FAIL_EARLY
+from gmemgpu.engine.numpy.search import after
 from gmemgpu.engine.numpy.visit import Visits
 from gmemgpu.model.trace import Int64Array
 
@@ -69,23 +69,23 @@ class WindowPasses:
         code, group, table, length_ns = self.code, self.group, self.visits.length_ns, self.length_ns
         counts, n_counted, clean = self.codes, self.n_counted, self.clean
         total_ns, n_absent = self.total_ns, self.n_absent
-        for position, after in zip(positions, codes, strict=False):
+        for position, new in zip(positions, codes, strict=False):
             before = code[position]
-            if after == before:
+            if new == before:
                 continue
-            code[position] = after
-            a, b = after + group[position], before + group[position]
+            code[position] = new
+            a, b = new + group[position], before + group[position]
             # A code counts the passes between its coming (-) and its going (+).
             counts[b] += n_counted
             counts[a] -= n_counted
             length = table[a]
             total_ns += length - table[b]
             length_ns[position] = length
-            if after == CLEAN:
+            if new == CLEAN:
                 clean.add(position)
             elif before == CLEAN:
                 clean.discard(position)
-            if after == ABSENT:
+            if new == ABSENT:
                 n_absent += 1
             elif before == ABSENT:
                 n_absent -= 1
@@ -93,10 +93,7 @@ class WindowPasses:
 
     def _advance(self, start_ns: int, refresh: bool) -> None:
         # Bring all classes to the state at a pass's start.
-        first, self.next_change = (
-            self.next_change,
-            bisect_right(self.changes.t_ns, start_ns, self.next_change),
-        )
+        first, self.next_change = self.next_change, after(self.changes.t_ns, start_ns, self.next_change)
         epoch = self.visits.epoch_at(start_ns)
         n_changes = self.next_change - first
         if refresh or epoch != self.epoch or n_changes + len(self.just_set) > DENSE_CHANGES:
@@ -156,7 +153,7 @@ class WindowPasses:
             return None
         end_ns = start_ns + self.total_ns
         self.n_counted += self.visits.counted
-        stop = bisect_right(self.changes.t_ns, end_ns, self.next_change)
+        stop = after(self.changes.t_ns, end_ns, self.next_change)
         off = end_ns >= self.epoch[1]
         if self.clean or stop > self.next_change or off:
             done_ns = start_ns + np.cumsum(self.length_ns)
