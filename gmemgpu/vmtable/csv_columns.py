@@ -53,9 +53,13 @@ class CsvColumns:
         return int(self._table.num_rows)
 
     def _read(self, names: Sequence[str] | None) -> Any:
+        skip = 0
+        if names is None:
+            names, skip = self.header(self.path), 1
+
         def refuse(row: Any) -> str:
             # Arrow counts lines from 1, the header line among them.
-            number = (row.number or 0) - (0 if names else 1)
+            number = (row.number or 0) - skip
             self.problems.append(
                 Problem(
                     f"{self.path}: row {number}",
@@ -64,9 +68,6 @@ class CsvColumns:
             )
             return "skip"
 
-        skip = 0
-        if names is None:
-            names, skip = self.header(self.path), 1
         try:
             with pa.input_stream(str(self.path), compression="detect") as stream:
                 table = pa.csv.read_csv(
@@ -78,7 +79,8 @@ class CsvColumns:
                     ),
                 )
         except pa.ArrowInvalid as error:
-            if "Empty CSV" in str(error):
+            # A header line and nothing after it, with or without a line end.
+            if "Empty CSV" in str(error) or "Could not skip initial" in str(error):
                 return pa.table({name: pa.array([], pa.string()) for name in names})
             raise TraceError(Problem(str(self.path), f"is no CSV text: {error}")) from None
         except OSError as error:

@@ -18,8 +18,8 @@ from gmemgpu.vmtable.exact_math import FloatArray, exact_exp, exact_log, exact_p
 
 __all__ = ["Purpose", "Stream", "NEVER_NS", "seconds_to_ns"]
 
-NEVER_NS = 1 << 61
-"""A time past every horizon (73 years): no draw is longer, and a sum of two still fits 63 bits."""
+NEVER_NS = 2 * 10**18
+"""A time past every horizon (63 years): no draw is longer, and a sum of two still fits 63 bits."""
 
 
 class Purpose(IntEnum):

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from gmemgpu.errors import TraceError
+from gmemgpu.vmtable.azure_vmtable import read_azure_vmtable
+
+EXCERPT = Path(__file__).parents[2] / "jobs" / "data" / "azure_v1_vmtable_10rows.csv"
+S = 10**9
+GIB = 1 << 30
+
+
+def row(created: int, deleted: int, cores: str, memory: str, deployment: str = "d+/=", category: str = "Unkown") -> str:
+    return f"vm+/=,sub,{deployment},{created},{deleted},99.5,3.25,10,{category},{cores},{memory}"
+
+
+def write(path: Path, *rows: str, end: str = "\n") -> Path:
+    path.write_bytes("".join(line + end for line in rows).encode())
+    return path
+
+
+def test_the_published_excerpt() -> None:
+    records = read_azure_vmtable(EXCERPT)
+    assert len(records) == 10
+    assert int(records.running.sum()) == 7
+    # Deleted at the last tick of V1: censored.
+    assert int(records.endless.sum()) == 6
+    assert records.memory_bytes.tolist().count(56 * GIB) == 4
+    assert records.least_ns[-1] == (2_292_300 - 2_290_500) * S
+
+
+def test_version_2_is_told_by_its_open_buckets(tmp_path: Path) -> None:
+    rows = [row(0, 2_591_400, "24", "64"), row(300, 2_591_400, ">24", ">64"), row(300, 300, "2", "4")]
+    records = read_azure_vmtable(write(tmp_path / "v2.csv", *rows, end="\r\n"))
+    assert records.endless.tolist() == [True, True, False]
+    assert records.vcpus.tolist() == [24, 32, 2]
+    assert records.memory_bytes.tolist() == [64 * GIB, 128 * GIB, 4 * GIB]
+    # Created and deleted in one slot: one slot is the shortest life.
+    assert records.least_ns[2] == 300 * S
+    assert records.running.tolist() == [True, False, False]
+
+
+def test_version_1_ends_one_tick_later(tmp_path: Path) -> None:
+    records = read_azure_vmtable(
+        write(tmp_path / "v1.csv", row(300, 2_591_400, "1", "1.75"), row(300, 2_591_700, "1", "1.75"))
+    )
+    assert records.endless.tolist() == [False, True]
+
+
+def test_a_batch_is_one_deployment_in_one_slot(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    rows = [
+        row(300, 900, "1", "1", "a"),
+        row(300, 900, "1", "1", "b"),
+        row(300, 900, "1", "1", "a"),
+        row(600, 900, "1", "1", "a"),
+    ]
+    path.write_bytes(gzip.compress("\n".join(rows).encode()))
+    assert read_azure_vmtable(path).batch.tolist() == [0, 1, 0, 2]
+
+
+def test_all_mistakes_at_once(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "t.csv",
+        row(600, 300, "1.5", "1"),
+        row(0, 300, "many", "1"),
+        row(0, 300, ">24", ">65"),
+        "too,short",
+    )
+    with pytest.raises(TraceError) as caught:
+        read_azure_vmtable(path)
+    assert [problem.where.removeprefix(f"{path}: ") for problem in caught.value.problems] == [
+        "row 4",
+        "row 1, column vmdeleted",
+        "row 2, column vmcorecount",
+        "row 3, column vmmemory",
+        "row 1, column vmcorecount",
+    ]
