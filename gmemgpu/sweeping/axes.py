@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any, TypeAlias
 
-from gmemgpu.sweeping.document import KeyPath, deep_merge
+from gmemgpu.sweeping.document import KeyPath
 
 __all__ = ["AxisValue", "find_axes", "points", "value_at", "axis_value"]
 
@@ -48,17 +48,15 @@ def _axes(
 def points(table: Mapping[str, Any], axes: Mapping[KeyPath, list[Any]]) -> Iterator[dict[str, Any]]:
     """Give the table once for every combination of axis values; the last axis runs fastest."""
     for values in product(*axes.values()):
-        point = dict(table)
+        point: dict[str, Any] = dict(table)
         for path, value in zip(axes, values, strict=True):
-            point = deep_merge(point, _nested(path, value))
+            point = _with(point, path, value)
         yield point
 
 
-def _nested(path: KeyPath, value: Any) -> dict[str, Any]:
-    for key in reversed(path):
-        value = {key: value}
-    nested: dict[str, Any] = value
-    return nested
+def _with(table: Mapping[str, Any], path: KeyPath, value: Any) -> dict[str, Any]:
+    key, *rest = path
+    return {**table, key: _with(table[key], tuple(rest), value) if rest else value}
 
 
 def value_at(table: Mapping[str, Any], path: KeyPath) -> Any:
@@ -72,7 +70,9 @@ def value_at(table: Mapping[str, Any], path: KeyPath) -> Any:
 
 
 def axis_value(value: Any) -> AxisValue:
-    """Turn what a spec says on an axis into what a result column holds: a table becomes its JSON."""
+    """Turn what a spec says on an axis into what a result column holds: a table becomes its JSON, or its mere name."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
+    if isinstance(value, Mapping) and list(value) == ["name"]:
+        return axis_value(value["name"])
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

@@ -9,8 +9,9 @@ from typing import Any
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.model.catalogue import read_toml
+from gmemgpu.workload.merge import lay_over
 
-__all__ = ["Document", "KeyPath", "read_document", "deep_merge"]
+__all__ = ["Document", "KeyPath", "read_document"]
 
 KeyPath = tuple[str, ...]
 Anchor = Callable[[dict[str, Any], Path], dict[str, Any]]
@@ -52,22 +53,6 @@ class Document:
             if keys[:n] in self.origins:
                 return f"{self.origins[keys[:n]]}: {path}"
         return f"{self.source}: {path}" if path else self.source
-
-
-def deep_merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Lay one table over another: tables merge key by key, everything else of `above` replaces what it covers.
-
-    Examples
-    --------
-    >>> deep_merge({"a": 1, "t": {"x": 1, "y": 2}}, {"t": {"y": [3, 4]}})
-    {'a': 1, 't': {'x': 1, 'y': [3, 4]}}
-    """
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = deep_merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def _leaves(table: Mapping[str, Any], prefix: KeyPath = ()) -> list[KeyPath]:
@@ -114,4 +99,4 @@ def _read(path: Path, anchor: Anchor, including: tuple[Path, ...]) -> Document:
     below = _read(path.parent / include, anchor, (*including, resolved))
     mine = set(_leaves(values))
     origins = {keys: below.origins.get(keys, below.source) for keys in _leaves(below.values) if keys not in mine}
-    return Document(source=str(path), folder=path.parent, values=deep_merge(below.values, values), origins=origins)
+    return Document(source=str(path), folder=path.parent, values=lay_over(below.values, values), origins=origins)

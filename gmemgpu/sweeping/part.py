@@ -5,31 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gmemgpu.atomic import written_whole
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.model.metric import METRIC_NAMES
-from gmemgpu.sweeping.atomic import replacing
 from gmemgpu.sweeping.axes import AxisValue
 from gmemgpu.sweeping.identity import SCHEMA_VERSION
 
-__all__ = ["TRACE_COLUMNS", "rows_schema", "part_name", "rows_to_arrow", "write_part", "part_is_done", "metadata_of"]
+__all__ = ["TRACE_COLUMNS", "rows_schema", "part_name", "rows_to_arrow", "write_part", "part_is_done", "parquet_writer"]
 
 TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "rejected")
 """What a row says of its trace, all int64; VMs admitted and rejected are counted over the whole trace."""
-
-PARQUET_OPTIONS: dict[str, Any] = {
-    "compression": "zstd",
-    "write_page_checksum": True,
-    # A part is read whole and has few rows: dictionaries, statistics and a second schema would be half of it.
-    "use_dictionary": False,
-    "write_statistics": False,
-    "store_schema": False,
-}
-"""How parts are written."""
 
 _METADATA_KEY = b"gmemgpu"
 
@@ -77,7 +67,7 @@ def part_name(part_id: str) -> str:
     return f"part-{part_id}.parquet"
 
 
-def metadata_of(identity: str, n_rows: int) -> dict[bytes, bytes]:
+def _metadata_of(identity: str, n_rows: int) -> dict[bytes, bytes]:
     """Give the Parquet metadata that say whose rows a file holds, and how many."""
     told = {"schema": SCHEMA_VERSION, "id": identity, "rows": n_rows}
     return {_METADATA_KEY: json.dumps(told, sort_keys=True).encode()}
@@ -92,6 +82,33 @@ def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Ta
             values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
         columns.append(pa.array(values, field.type))
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def parquet_writer(file: IO[bytes], schema: pa.Schema, identity: str, n_rows: int) -> pq.ParquetWriter:
+    """
+    Open a Parquet file that says whose rows it holds and how many, and whose bytes depend on the rows alone.
+
+    Parameters
+    ----------
+    file : binary file
+    schema : pyarrow.Schema
+    identity : str
+        Of a part or of the merged rows.
+    n_rows : int
+        To be written.
+    """
+    writer = pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        write_page_checksum=True,
+        # Rows are few and always read whole: dictionaries, statistics and Arrow's own schema would be half of a part.
+        use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,
+    )
+    writer.add_key_value_metadata(_metadata_of(identity, n_rows))
+    return writer
 
 
 def write_part(folder: Path, part_id: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> Path:
@@ -118,9 +135,8 @@ def write_part(folder: Path, part_id: str, rows: Sequence[Mapping[str, Any]], sc
         If it cannot be written; then nothing is left behind.
     """
     path = folder / part_name(part_id)
-    table = rows_to_arrow(rows, schema.with_metadata(metadata_of(part_id, len(rows))))
-    with replacing(path) as file:
-        pq.write_table(table, file, **PARQUET_OPTIONS)
+    with written_whole(path) as file, parquet_writer(file, schema, part_id, len(rows)) as writer:
+        writer.write_table(rows_to_arrow(rows, schema))
     return path
 
 
@@ -146,4 +162,4 @@ def part_is_done(path: Path, identity: str, n_rows: int) -> bool:
     except (OSError, pa.ArrowException):
         return False
     told = (footer.metadata or {}).get(_METADATA_KEY)
-    return footer.num_rows == n_rows and told == metadata_of(identity, n_rows)[_METADATA_KEY]
+    return footer.num_rows == n_rows and told == _metadata_of(identity, n_rows)[_METADATA_KEY]

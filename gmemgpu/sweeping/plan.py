@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from gmemgpu.sweeping.axes import AxisValue
-from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, digest, file_hash
+from gmemgpu.sweeping.effort import expected_events
+from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, digest
 from gmemgpu.sweeping.part import rows_schema
 from gmemgpu.sweeping.shard import Setting, Shard
 from gmemgpu.sweeping.spec import SweepSpec, policy_table
 from gmemgpu.workload.spec import Workload
 
 __all__ = ["Plan", "make_plan", "seeds_per_shard"]
+
+_TRACE_S = 0.001
+"""Of one policy on an empty trace, by the NumPy engine."""
+_EVENT_S = 5e-7
+"""Of one policy for each event."""
+_MAX_SEEDS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +68,6 @@ def make_plan(spec: SweepSpec, backend: str) -> Plan:
     for scenario in spec.scenarios:
         for name in spec.axes:
             columns[name].add(scenario.axes.get(name))
-    hashes: dict[Path, str] = {}
     shared = {
         "schema": SCHEMA_VERSION,
         "code": code_hash(),
@@ -78,7 +84,7 @@ def make_plan(spec: SweepSpec, backend: str) -> Plan:
             "label": scenario.label,
             "preset": scenario.preset,
             "axes": axes,
-            "workload": _json_ready(scenario.workload.model_dump(), hashes),
+            "workload": _json_ready(scenario.workload.model_dump(), spec.input_hashes),
         }
         n = seeds_per_shard(scenario.workload, len(spec.policies))
         for i in range(0, len(spec.seeds), n):
@@ -103,17 +109,29 @@ def make_plan(spec: SweepSpec, backend: str) -> Plan:
 
 
 def seeds_per_shard(workload: Workload, n_policies: int) -> int:
-    return 1
+    """
+    Say how many seeds make a task of about a second: less drowns in scheduling, more is lost with a killed worker.
+
+    Parameters
+    ----------
+    workload : Workload
+    n_policies : int
+
+    Returns
+    -------
+    int
+        At least 1; a matter of parameters alone, so that every machine cuts the same parts.
+    """
+    trace_s = _TRACE_S + _EVENT_S * expected_events(workload)
+    return max(1, min(_MAX_SEEDS, round(1.0 / (trace_s * n_policies))))
 
 
-def _json_ready(value: Any, hashes: dict[Path, str]) -> Any:
+def _json_ready(value: Any, hashes: Mapping[Path, str]) -> Any:
     # A file counts by what is in it, not by where it lies.
     if isinstance(value, Path):
-        if value not in hashes:
-            hashes[value] = file_hash(value)
         return hashes[value]
     if isinstance(value, Mapping):
         return {str(key): _json_ready(inner, hashes) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_json_ready(inner, hashes) for inner in value]
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    return value

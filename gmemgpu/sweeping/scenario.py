@@ -10,9 +10,10 @@ from typing import Any
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.sweeping.axes import AxisValue, axis_value, find_axes, points, value_at
-from gmemgpu.sweeping.document import Document, KeyPath, deep_merge
+from gmemgpu.sweeping.document import Document, KeyPath
 from gmemgpu.sweeping.identity import file_hash
 from gmemgpu.sweeping.schema_fields import holds_list, holds_path
+from gmemgpu.workload.merge import lay_over
 from gmemgpu.workload.preset import workload_from_mapping
 from gmemgpu.workload.spec import Workload
 
@@ -70,14 +71,13 @@ def scenarios_from_document(
     paths: dict[KeyPath, None] = {}
     for override, where in _overrides(document, problems):
         name = override.get("name")
-        merged = deep_merge(table, {key: value for key, value in override.items() if key != "name"})
+        merged = lay_over(table, {key: value for key, value in override.items() if key != "name"})
         axes = find_axes(merged, _is_list_by_nature)
         for path, values in axes.items():
             if not values:
                 problems.append(
                     Problem(document.where(f"{where}.{'.'.join(path)}"), "is an empty list; an axis needs a value")
                 )
-        paths.update(dict.fromkeys(path for path in _leaves_of(override) if path != ("name",)))
         paths.update(dict.fromkeys(axes))
         if name is not None:
             paths = {("scenario",): None, **paths}
@@ -115,14 +115,6 @@ def _overrides(document: Document, problems: list[Problem]) -> Iterator[tuple[di
         yield table, f"scenario[{i}]"
 
 
-def _leaves_of(table: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[KeyPath]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _leaves_of(value, (*prefix, key))
-        else:
-            yield (*prefix, key)
-
-
 def _scenario(
     draft: dict[str, Any], where: str, paths: Mapping[KeyPath, None], document: Document, problems: list[Problem]
 ) -> Scenario | None:
@@ -137,12 +129,10 @@ def _scenario(
             if placed not in problems:
                 problems.append(placed)
         return None
-    preset = draft.get("preset")
+    label = ", ".join(_part(path, value) for path, value in values.items() if value is not None)
     return Scenario(
-        label=", ".join(_part(path, value) for path, value in values.items() if value is not None)
-        or preset
-        or "workload",
-        preset=preset if isinstance(preset, str) else "",
+        label=label or workload.preset or "workload",
+        preset=workload.preset,
         axes={".".join(path): value for path, value in values.items() if path != ("preset",)},
         workload=workload,
     )
@@ -190,7 +180,7 @@ def _map_paths(table: Mapping[str, Any], convert: Callable[[str], str]) -> dict[
 
 def anchor_paths(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make every file name of one spec file start from the folder of that file."""
-    return _map_paths(table, lambda text: str(folder / text))
+    return _map_paths(table, lambda text: str((folder / text).absolute()))
 
 
 def relative_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -214,7 +204,12 @@ def input_paths(workload: Workload) -> list[Path]:
     return list(found(workload.model_dump()))
 
 
-def input_hashes(scenarios: tuple[Scenario, ...], folder: Path) -> dict[str, str]:
+def input_hashes(scenarios: tuple[Scenario, ...], problems: list[Problem]) -> dict[Path, str]:
     """Hash the files that scenarios read: a sweep with other data under the same name is another sweep."""
-    files = sorted({path for scenario in scenarios for path in input_paths(scenario.workload)})
-    return {os.path.relpath(path, folder): file_hash(path) for path in files}
+    hashes: dict[Path, str] = {}
+    for path in sorted({path for scenario in scenarios for path in input_paths(scenario.workload)}):
+        try:
+            hashes[path] = file_hash(path)
+        except SpecError as error:
+            problems.extend(error.problems)
+    return hashes

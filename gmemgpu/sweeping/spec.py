@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,6 +53,8 @@ class SweepSpec:
         Points of the workload space.
     axes : tuple of str
         Names of the columns that tell scenarios apart, ``preset`` not among them.
+    input_hashes : dict of Path to str
+        SHA-256 of every file that a scenario reads.
     canonical : dict
         JSON-ready; two sweeps are the same if these are equal (and code and versions are).
     """
@@ -63,6 +66,7 @@ class SweepSpec:
     backend: str
     scenarios: tuple[Scenario, ...]
     axes: tuple[str, ...]
+    input_hashes: dict[Path, str]
     canonical: dict[str, Any]
 
 
@@ -99,6 +103,7 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
     if backend not in BACKENDS:
         problems.append(Problem(document.where("backend"), f'"{backend}" is unknown; use {", ".join(BACKENDS)}'))
     scenarios, axes = scenarios_from_document(document, problems)
+    hashes = input_hashes(scenarios, problems)
     if problems:
         raise SpecError(problems)
     return SweepSpec(
@@ -109,12 +114,13 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
         backend=backend,
         scenarios=scenarios,
         axes=axes,
+        input_hashes=hashes,
         canonical={
             "seeds": list(seeds),
             "policy": {policy.name: policy_table(policy) for policy in policies},
             "costs": asdict(costs),
             **relative_paths({key: values.get(key) for key in ("workload", "scenario")}, document.folder),
-            "inputs": input_hashes(scenarios, document.folder),
+            "inputs": {os.path.relpath(path, document.folder): found for path, found in hashes.items()},
         },
     )
 

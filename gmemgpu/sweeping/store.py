@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gmemgpu.atomic import written_whole
 from gmemgpu.errors import StoreError
-from gmemgpu.sweeping.atomic import replacing
 from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, differences, versions
-from gmemgpu.sweeping.part import metadata_of, part_is_done, part_name
+from gmemgpu.sweeping.part import parquet_writer, part_is_done, part_name
 from gmemgpu.sweeping.plan import Plan
 from gmemgpu.sweeping.shard import Shard
 from gmemgpu.sweeping.spec import SweepSpec
@@ -89,11 +89,10 @@ class Store:
         StoreError
             If a part is missing or damaged, or the file cannot be written.
         """
-        schema = self.plan.setting.schema.with_metadata(metadata_of(self.plan.results_id, self.plan.n_rows))
         with (
             writing(self.directory),
-            replacing(self.results) as file,
-            pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+            written_whole(self.results) as file,
+            parquet_writer(file, self.plan.setting.schema, self.plan.results_id, self.plan.n_rows) as writer,
         ):
             held: list[pa.Table] = []
             n_held = 0
@@ -101,14 +100,14 @@ class Store:
                 held.append(self._read_part(shard))
                 n_held += shard.n_rows
                 if n_held >= _ROWS_PER_GROUP:
-                    writer.write_table(pa.concat_tables(held).replace_schema_metadata(schema.metadata))
+                    writer.write_table(pa.concat_tables(held))
                     held, n_held = [], 0
             if held:
-                writer.write_table(pa.concat_tables(held).replace_schema_metadata(schema.metadata))
+                writer.write_table(pa.concat_tables(held))
 
     def remove_temporaries(self) -> None:
         """Remove what killed workers left half-written; only once all parts are there, when nobody writes."""
-        for path in self.parts.glob(".part-*.tmp"):
+        for path in self.parts.glob(".part-*.partial"):
             path.unlink(missing_ok=True)
 
     def _read_part(self, shard: Shard) -> pa.Table:
@@ -117,7 +116,7 @@ class Store:
             table = pq.ParquetFile(path, page_checksum_verification=True).read()
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"{path}: is damaged ({error}); delete it and run the same command again") from None
-        return table.replace_schema_metadata(None)
+        return table
 
 
 def read_manifest(directory: str | Path) -> dict[str, Any]:
@@ -202,7 +201,7 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan) -> Store:
                 "give a directory of its own to each sweep"
             )
         store.parts.mkdir(exist_ok=True)
-        with replacing(directory / MANIFEST) as file:
+        with written_whole(directory / MANIFEST) as file:
             file.write(json.dumps(ours, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
     return store
 
