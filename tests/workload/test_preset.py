@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gmemgpu.errors import SpecError
+from gmemgpu.model.event import Kind
+from gmemgpu.units import GIB, NS_PER_S
+from gmemgpu.workload.draw import draw_vm_table
+from gmemgpu.workload.generate import generate
+from gmemgpu.workload.merge import lay_over
+from gmemgpu.workload.packaged import packaged_tables
+from gmemgpu.workload.preset import preset, preset_names, preset_summary, small_variant, workload_from_mapping
+from gmemgpu.workload.spec import Workload
+
+DAY = 86_400
+
+# Host GiB, stock, share of SNP tenants, length and warm-up in days, placement.
+CHARACTER = {
+    "iaas-mixed": (1536, 110, 0.2, 8, 1, "lifo"),
+    "idle-snp": (1536, 110, 0.0, 1, 0, "lifo"),
+    "iaas-2019-large": (3072, 220, 0.2, 8, 1, "lifo"),
+    "confidential-only": (1536, 60, 1.0, 8, 1, "lifo"),
+    "coco-pods": (512, 100, 0.8, 1, 0.125, "lifo"),
+    "mixed-pods": (512, 100, 0.5, 1, 1 / 24, "first_fit"),
+    "faas-stress": (512, 0, 1.0, 1 / 24, 1 / 288, "lifo"),
+    "batch-night": (1024, 40, 0.1, 3, 0, "first_fit"),
+    "spot-evict": (1024, 16, 1.0, 14, 1, "lifo"),
+    "maintenance": (1536, 60, 0.5, 1 / 6, 0, "lifo"),
+    "rolling-autoscale": (1024, 20, 1.0, 3, 0, "lifo"),
+    "last-big-VM": (1536, 100, 0.0, 1 / 6, 0, "first_fit"),
+    "fragment-age": (1024, 60, 0.1, 90, 1, "scatter"),
+    "leak-fault": (1024, 60, 0.2, 30, 1, "lifo"),
+}
+# How many VMs run, on average after the warm-up; a balance of rate × mean lifetime.
+RUNNING = {
+    "iaas-mixed": 110,
+    "idle-snp": 110,
+    "iaas-2019-large": 220,
+    "confidential-only": 60,
+    "coco-pods": 110,
+    "mixed-pods": 102,
+    "faas-stress": 127,
+    "leak-fault": 60,
+    "fragment-age": 60,
+    "spot-evict": 16,
+}
+
+
+def test_the_presets_are_these() -> None:
+    assert preset_names() == tuple(CHARACTER)
+
+
+@pytest.mark.parametrize("name", CHARACTER)
+def test_character(name: str) -> None:
+    gib, stock, share, days, warm_days, placement = CHARACTER[name]
+    workload = preset(name)
+    assert workload.preset == name
+    assert workload.host.host.memory_bytes == gib * GIB
+    assert workload.stock.vms == stock
+    assert workload.snp.share == share
+    assert workload.horizon_ns == round(days * DAY * NS_PER_S)
+    assert workload.warmup_ns == round(warm_days * DAY * NS_PER_S)
+    assert workload.memory.placement == placement
+    assert preset_summary(name)
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_running_vms(name: str) -> None:
+    workload = preset(name)
+    running = []
+    for seed in range(2 if name == "mixed-pods" else 60):
+        vms = draw_vm_table(workload, seed)
+        from_ns, to_ns = workload.warmup_ns, workload.horizon_ns
+        spent = np.clip(vms.departure_ns, from_ns, to_ns) - np.clip(vms.arrival_ns, from_ns, to_ns)
+        running.append(spent.sum() / (to_ns - from_ns))
+    assert np.mean(running) == pytest.approx(RUNNING[name], rel=0.06)
+
+
+@pytest.mark.parametrize("name", CHARACTER)
+def test_small_variants_are_small_and_keep_their_kind(name: str) -> None:
+    workload = small_variant(preset(name))
+    assert workload.preset == name
+    assert workload.arrivals.process == preset(name).arrivals.process
+    assert workload.memory.placement == preset(name).memory.placement
+    assert 8 * GIB <= workload.host.host.memory_bytes <= 32 * GIB
+    made = generate(workload, 7)
+    assert 100 < len(made.trace) < 2500
+    destroyed = int((made.trace.kind == Kind.VM_DESTROY).sum())
+    assert destroyed == 0 if name == "idle-snp" else destroyed > 0
+    assert made.rejected <= made.admitted // 10
+
+
+def test_a_changed_key_stays_changed_when_small() -> None:
+    workload = workload_from_mapping({"preset": "iaas-mixed", "memory": {"vmsa": "packed"}}, "", Path())
+    small = small_variant(workload)
+    assert small.memory.vmsa == "packed"
+    assert small.stock.vms < workload.stock.vms
+
+
+def test_only_presets_have_a_small_variant() -> None:
+    with pytest.raises(SpecError, match="only presets"):
+        small_variant(Workload())
+
+
+def test_every_packaged_figure_says_where_it_comes_from() -> None:
+    for stem in ("lifetimes", "sizes"):
+        for name, table in packaged_tables(stem).items():
+            assert table.get("source"), f"{stem}.toml: {name}"
+
+
+def test_the_default_preset_is_the_default() -> None:
+    plain = workload_from_mapping({}, "", Path())
+    named = preset("iaas-mixed")
+    assert plain.model_dump(exclude={"preset", "warmup_ns"}) == named.model_dump(exclude={"preset", "warmup_ns"})
+
+
+@pytest.mark.parametrize("name", CHARACTER)
+def test_a_dumped_workload_is_read_back(name: str) -> None:
+    workload = preset(name)
+    assert Workload.model_validate(workload.model_dump()) == workload
+    assert Workload.model_validate_json(workload.model_dump_json()) == workload
+
+
+def test_another_process_replaces_the_presets() -> None:
+    arrivals = workload_from_mapping(
+        {"preset": "iaas-mixed", "arrivals": {"process": "poisson", "vms_per_s": 1.0}}, "", Path()
+    ).arrivals
+    assert arrivals.model_dump() == {"process": "poisson", "vms_per_s": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "merged"),
+    [
+        ({"host": "pod"}, {"host": "big"}, {"host": {"name": "big"}}),
+        ({"host": {"name": "pod", "nodes": 4}}, {"host": "big"}, {"host": {"name": "big"}}),
+        ({"host": "pod"}, {"host": {"cores": 8}}, {"host": {"name": "pod", "cores": 8}}),
+        ({"a": {"process": "x", "k": 1}}, {"a": {"k": 2}}, {"a": {"process": "x", "k": 2}}),
+        ({"a": {"process": "x", "k": 1}}, {"a": {"process": "x", "j": 2}}, {"a": {"process": "x", "k": 1, "j": 2}}),
+        ({"a": {"process": "x", "k": 1}}, {"a": {"process": "y"}}, {"a": {"process": "y"}}),
+    ],
+)
+def test_laying_over(below: dict, above: dict, merged: dict) -> None:
+    assert lay_over(below, above) == merged
