@@ -44,7 +44,7 @@ def test_numpy_dense_and_scalar_passes_alike(
 ) -> None:
     # Small hosts never reach the crossover by themselves.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gmemgpu.engine.numpy.window.DENSE_CHANGES", dense_changes)
+        patch.setattr("gmemgpu.engine.numpy.class_sums.DENSE_CHANGES", dense_changes)
         assert disagreements(engine("numpy"), trace, chosen, cost) == {}
 
 

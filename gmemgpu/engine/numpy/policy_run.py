@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from gmemgpu.engine.numpy.code import code_costs
 from gmemgpu.engine.numpy.outcome import add_attempts, add_bits, empty_row, oracle_row
 from gmemgpu.engine.numpy.prepared import Prepared
-from gmemgpu.engine.numpy.schedule import schedule
+from gmemgpu.engine.numpy.retry import RetryPasses
+from gmemgpu.engine.numpy.schedule import PassStart, Quiet, Schedule, schedule
 from gmemgpu.engine.numpy.target import Dirty, request_targets
 from gmemgpu.engine.numpy.visit import Visits
 from gmemgpu.engine.numpy.window import WindowPasses
@@ -38,62 +39,66 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
     priced = code_costs(policy.executor, costs, prepared.cores, prepared.trace.host.threads_per_core)
     visits = Visits(prepared, policy, priced)
     window = WindowPasses(visits)
+    retry = RetryPasses(visits) if policy.scope == "dirty_retry" else None
+    dirty = Dirty(prepared, policy.gate) if policy.scope == "dirty" else None
     whole = policy.scope == "window"
-    dirty = (
-        Dirty(prepared, policy.gate, retry=policy.scope == "dirty_retry") if policy.scope.startswith("dirty") else None
-    )
-    named = None if whole or dirty else request_targets(policy, prepared, requests)
+    named = request_targets(policy, prepared, requests) if policy.scope in ("region", "vm", "inode") else None
 
     row = empty_row(prepared)
     warmup_ns, always_on, shutdowns = prepared.warmup_ns, visits.always_on, prepared.snp.shutdowns
     boots_ns = [0, *prepared.snp.inits] if policy.boot else []
     lost: list[int] = []
     lost_seen: set[int] = set()
+    quiet = Quiet()
     passes = empty = skipped = hazard = wall = longest = 0
-    plan = schedule(policy, requests.t_ns, boots_ns, prepared.horizon_ns, lost)
-    end: int | None = None
-    try:
-        start, boot, first, stop = next(plan)
-        while True:
-            counted = visits.counted = start >= warmup_ns
-            end = None
-            if not always_on and not visits.epoch_at(start)[1]:
-                skipped += counted
-                start, boot, first, stop = plan.send(start)
-                continue
-            if whole or boot:
-                end = window.run(start, refresh=not whole)
-                if dirty:
-                    targets = dirty.targets(start)
-                    if end is not None:
-                        dirty.attempted(targets, window.failed_regions())
-            else:
-                failed: list[int] = []
-                if dirty:
-                    targets = dirty.targets(start)
-                else:
-                    batch: Sequence[int] = range(first, stop)
-                    if lost:
-                        lost_seen.update(lost[len(lost_seen) :])
-                        batch = [i for i in batch if i not in lost_seen]
-                    assert named is not None
-                    targets = named(start, batch)
-                end = visits.visit_all(start, targets, failed)
-                if dirty and end is not None:
-                    dirty.attempted(targets, failed)
-            if end is None:
-                empty += counted
-                end = start
-            elif counted:
+    plan = schedule(policy, requests.t_ns, boots_ns, prepared.horizon_ns, lost, quiet, warmup_ns)
+    start, boot, first, stop = next(plan, _NONE)
+    while start >= 0:
+        counted = visits.counted = start >= warmup_ns
+        end: int | None
+        if not always_on and not visits.epoch_at(start)[1]:
+            skipped += counted
+            start, boot, first, stop = _next(plan, start)
+            continue
+        if whole or boot:
+            end = window.run(start, refresh=not whole)
+            if dirty:
+                dirty.targets(start)
+            elif retry and end is not None:
+                retry.attempted_elsewhere(start, window.sums.failed_regions())
+        elif retry:
+            end = retry.run(start)
+        elif dirty:
+            end = visits.visit_all(start, dirty.targets(start))
+        else:
+            assert named is not None
+            batch: Sequence[int] = range(first, stop)
+            if lost:
+                lost_seen.update(lost[len(lost_seen) :])
+                batch = [i for i in batch if i not in lost_seen]
+            end = visits.visit_all(start, named(start, batch))
+        if end is None:
+            empty += counted
+            end = start
+        else:
+            if counted:
                 passes += 1
                 wall += end - start
                 longest = max(longest, end - start)
                 if shutdowns:
                     hazard += any(b <= start < e or start < b < end for b, e in shutdowns)
-            start, boot, first, stop = plan.send(end)
-    except StopIteration:
-        pass
-    window.finish()
+            if whole and not shutdowns:
+                window.foresee(end, quiet)
+        start, boot, first, stop = _next(plan, end)
+        if quiet.n_counted:
+            passes += quiet.n_counted
+            wall += quiet.n_counted * quiet.length_ns
+            longest = max(longest, quiet.length_ns)
+            window.repeat(quiet.n_counted)
+            quiet.n_counted = 0
+    window.sums.finish()
+    if retry:
+        retry.sums.finish()
     row |= requests.counts
     row["requests_lost"] = sum(requests.t_ns[i] >= warmup_ns for i in lost)
     row["passes"], row["passes_empty"], row["passes_skipped"] = passes, empty, skipped
@@ -101,3 +106,13 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
     add_attempts(row, visits, priced)
     add_bits(row, prepared, visits.bits)
     return row
+
+
+_NONE: PassStart = (-1, False, 0, 0)
+
+
+def _next(plan: Schedule, end_ns: int) -> PassStart:
+    try:
+        return plan.send(end_ns)
+    except StopIteration:
+        return _NONE

@@ -3,23 +3,55 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
+
+import numpy as np
 
 from gmemgpu.model.policy import Policy
 from gmemgpu.timeline.snp import FOREVER
 
-__all__ = ["PassStart", "Schedule", "schedule"]
+__all__ = ["PassStart", "Quiet", "Schedule", "schedule"]
 
 
 PassStart: TypeAlias = tuple[int, bool, int, int]
 """Start in ns; whether a boot pass; its requests ``first:stop``, lost ones among them. Plain: there is one a pass."""
 
+
+@dataclass(slots=True)
+class Quiet:
+    """
+    A time in which all passes are alike, so that the schedule may run them by itself.
+
+    Parameters
+    ----------
+    length_ns : int
+        Of each of these passes.
+    until_ns : int
+        They start before this; 0 if nothing is known. The schedule takes it back once it has used it.
+    n_counted : int
+        Receives how many such passes ran that started at or after the warm-up.
+    """
+
+    length_ns: int = 0
+    until_ns: int = 0
+    n_counted: int = 0
+
+
 Schedule: TypeAlias = Generator[PassStart, int, None]
 """Yields the next pass; send it the time at which that pass ends."""
 
 
-def schedule(policy: Policy, t_ns: list[int], boots_ns: list[int], horizon_ns: int, lost: list[int]) -> Schedule:
+def schedule(
+    policy: Policy,
+    t_ns: list[int],
+    boots_ns: list[int],
+    horizon_ns: int,
+    lost: list[int],
+    quiet: Quiet,
+    warmup_ns: int,
+) -> Schedule:
     """
     Give the passes of a policy in order (MODEL.md section 5, Timer).
 
@@ -34,6 +66,10 @@ def schedule(policy: Policy, t_ns: list[int], boots_ns: list[int], horizon_ns: i
         No pass starts from here on.
     lost : list of int
         Receives the indices of the requests that ``drop`` loses.
+    quiet : Quiet
+        May be filled before the end of a pass is sent.
+    warmup_ns : int
+        For `quiet`.
     """
     delay_ns = policy.timer.delay_ns
     debounce = policy.timer.kind == "debounce"
@@ -46,7 +82,28 @@ def schedule(policy: Policy, t_ns: list[int], boots_ns: list[int], horizon_ns: i
     started = free_at = 0  # the running, or else last, pass
     armed = False
     due = last_due = 0
+    calm = _CalmDebounce.of(policy, t_ns)
     while True:
+        if quiet.until_ns and not armed:
+            limit = min(quiet.until_ns, horizon_ns)
+            if boot < n_boots:
+                limit = min(limit, boots_ns[boot] - quiet.length_ns)
+            ran: Sequence[int] = ()
+            if period_ns:
+                # Ticks before the end of a running pass are no passes.
+                stride = max(1, -(-quiet.length_ns // period_ns))
+                tick = max(tick, -(-free_at // period_ns))
+                ran = range(tick * period_ns, limit, stride * period_ns)
+                tick += len(ran) * stride
+            elif calm and i < n and t_ns[i] >= free_at and delay_ns >= quiet.length_ns:
+                low = bisect_left(calm.last_request, i)
+                ran = calm.start_ns[low : bisect_left(calm.start_ns, limit, low)]
+                if ran:
+                    i = calm.last_request[low + len(ran) - 1] + 1
+            if ran:
+                quiet.n_counted += len(ran) - bisect_left(ran, warmup_ns)
+                started, free_at = ran[-1], ran[-1] + quiet.length_ns
+            quiet.until_ns = 0
         boot_start = max(boots_ns[boot], free_at) if boot < n_boots else FOREVER
         if armed:
             timer_start = due if due > free_at else free_at
@@ -94,3 +151,23 @@ def schedule(policy: Policy, t_ns: list[int], boots_ns: list[int], horizon_ns: i
             if period_ns:
                 tick += 1
         started, free_at = start, end
+
+
+@dataclass(frozen=True, slots=True)
+class _CalmDebounce:
+    # When passes start if each is over before the delay is: the batches end where requests are further apart
+    # than the delay.
+    last_request: list[int]
+    start_ns: list[int]
+
+    @classmethod
+    def of(cls, policy: Policy, t_ns: list[int]) -> _CalmDebounce | None:
+        timer = policy.timer
+        if timer.kind != "debounce" or timer.max_wait_ns is not None or policy.busy == "drop" or not t_ns:
+            return None
+        times = np.array(t_ns, np.int64)
+        gap_ns = np.diff(times)
+        if (gap_ns == timer.delay_ns).any():
+            return None  # a request at exactly the start joins the pass; the plain way knows
+        last = np.append(np.flatnonzero(gap_ns > timer.delay_ns), len(times) - 1)
+        return cls(last.tolist(), (times[last] + timer.delay_ns).tolist())

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from gmemgpu.engine.numpy.code import ABSENT
 from gmemgpu.engine.numpy.prepared import Prepared, RequestLists
 from gmemgpu.engine.numpy.search import after
 from gmemgpu.model.policy import Gate, Policy
-from gmemgpu.model.trace import BoolArray
 
 __all__ = ["Dirty", "Targets", "request_targets"]
 
@@ -58,43 +55,39 @@ def request_targets(policy: Policy, prepared: Prepared, requests: RequestLists) 
 
 class Dirty:
     """
-    The regions with a release or share since the last pass that attempted them: ``dirty`` and ``dirty_retry``.
+    The regions with a release or share since the last pass that attempted them: scope ``dirty``.
 
     Parameters
     ----------
     prepared : Prepared
     gate : Gate
         Regions that it drops are not attempted, and stay dirty.
-    retry : bool
-        Whether a failed attempt leaves its region dirty.
     """
 
-    def __init__(self, prepared: Prepared, gate: Gate, *, retry: bool) -> None:
-        self.t_ns, self.region = prepared.clearings
-        self.retry = retry
-        self.dirty: BoolArray = np.zeros(len(prepared.covers), bool)
+    def __init__(self, prepared: Prepared, gate: Gate) -> None:
+        self.t_ns, regions = prepared.clearings
+        self.region: list[int] = regions.tolist()
+        self.dirty: set[int] = set()
         self.next = 0
+        self.gated = gate != "all"
         self.changes = prepared.changes
-        self.region_of = prepared.covered
-        self.absent = None if gate == "all" else self.changes.code[gate] == ABSENT
-        self.dropped: BoolArray = np.zeros(len(prepared.covers), bool)
+        self.region_of: list[int] = prepared.covered.tolist()
+        self.absent: list[bool] = (self.changes.code[gate] == ABSENT).tolist() if self.gated else []
+        self.dropped: set[int] = set()
         self.next_change = 0
 
     def targets(self, start_ns: int) -> list[int]:
-        """Regions that a pass attempts, gate applied, ascending."""
+        """Regions that a pass attempts, gate applied, ascending; they are not dirty any more."""
         first, self.next = self.next, after(self.t_ns, start_ns, self.next)
-        self.dirty[self.region[first : self.next]] = True
-        if self.absent is None:
-            return self.dirty.nonzero()[0].tolist()
+        self.dirty.update(self.region[first : self.next])
+        if not self.gated:
+            targets = sorted(self.dirty)
+            self.dirty.clear()
+            return targets
         first, self.next_change = self.next_change, after(self.changes.t_ns, start_ns, self.next_change)
         part = slice(first, self.next_change)
-        # NumPy keeps the last of repeated assignments, and changes are in time order.
-        self.dropped[self.region_of[self.changes.position[part]]] = self.absent[part]
-        return (self.dirty & ~self.dropped).nonzero()[0].tolist()
-
-    def attempted(self, regions: list[int], failed: list[int]) -> None:
-        """Note that a pass attempted some regions, and which of them failed."""
-        if self.retry:
-            kept = set(failed)
-            regions = [region for region in regions if region not in kept]
-        self.dirty[regions] = False
+        for position, absent in zip(self.changes.position[part].tolist(), self.absent[part], strict=True):
+            (self.dropped.add if absent else self.dropped.discard)(self.region_of[position])
+        targets = sorted(self.dirty - self.dropped)
+        self.dirty.difference_update(targets)
+        return targets

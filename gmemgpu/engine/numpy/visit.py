@@ -62,7 +62,7 @@ class Visits:
                 return begin, end
         return _OFF
 
-    def visit_all(self, start_ns: int, targets: list[int], failed: list[int]) -> int | None:
+    def visit_all(self, start_ns: int, targets: list[int]) -> int | None:
         """
         Run a pass over a few regions, one after another.
 
@@ -72,8 +72,6 @@ class Visits:
             SNP is on then.
         targets : list of int
             Covered regions, ascending.
-        failed : list of int
-            Receives the regions whose attempt failed.
 
         Returns
         -------
@@ -109,11 +107,10 @@ class Visits:
                 elif code == CACHED:
                     self.cached += counted
                 else:
-                    failed.append(region)
                     self.failed += counted
                     self.early += counted and code >= FAIL_EARLY
-            elif not self.visit(region, code, at, done):
-                failed.append(region)
+            else:
+                self.visit(region, code, at, done)
             at = done
         return at if some else None
 
