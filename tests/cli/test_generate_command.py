@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gmemgpu.cli.generate import table_from_settings
+from gmemgpu.cli.main import main
+from gmemgpu.errors import SpecError
+from gmemgpu.trace.read import read_trace
+from gmemgpu.workload.generate import generate
+from gmemgpu.workload.preset import preset, small_variant, workload_from_mapping
+
+SAMPLE = Path(__file__).parents[2] / "jobs" / "data" / "azure_v1_vm_arrivals_sample_24h.csv.gz"
+
+
+def test_a_small_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.parquet"
+    assert main(["generate", "--preset", "mixed-pods", "--small", "--seed", "7", "-o", str(path)]) == 0
+    made = generate(small_variant(preset("mixed-pods")), 7)
+    trace = read_trace(path)
+    assert trace.t_ns.tolist() == made.trace.t_ns.tolist()
+    assert trace.host == made.trace.host
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == (
+        f"{path}: mixed-pods (small), seed 7, {len(trace):,} events in 6 min; "
+        f"{made.admitted} VMs admitted, 0 rejected\n"
+    )
+
+
+def test_settings_go_over_the_small_variant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.csv"
+    settings = ["--set", "horizon_ns=2 min", "--set", "memory.placement=lifo", "--set", "stock.vms=3"]
+    assert main(["generate", "--preset", "mixed-pods", "--small", *settings, "-o", str(path), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["workload"]["horizon_ns"] == 120 * 10**9
+    assert summary["workload"]["memory"]["placement"] == "lifo"
+    assert summary["workload"]["stock"]["vms"] == 3
+    assert summary["workload"]["host"]["memory_bytes"] == 16 << 30
+    assert summary["events"] == len(read_trace(path))
+    # The summary is enough to make the trace again.
+    again = generate(workload_from_mapping(summary["workload"], "", tmp_path), summary["seed"])
+    assert again.trace.t_ns.tolist() == read_trace(path).t_ns.tolist()
+
+
+def test_a_vm_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.csv.gz"
+    arguments = ["--vm-table", str(SAMPLE), "--set", "vm_table.thin.keep=0.0005", "--set", 'horizon_ns="3 h"']
+    assert main(["generate", *arguments, "--set", "warmup_ns=0", "-o", str(path), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["workload"]["vm_table"]["thin"]["keep"] == 0.0005
+    assert summary["admitted"] > 100
+    assert len(read_trace(path)) == summary["events"]
+
+
+def test_all_mistakes_at_once_and_nothing_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.parquet"
+    settings = ["--set", "stock.vms=-1", "--set", "memory.placment=lifo"]
+    assert main(["generate", "--preset", "iaas-mixd", *settings, "-o", str(path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        'gmemgpu: preset: "iaas-mixd" is no preset; did you mean "iaas-mixed"?',
+        "gmemgpu: stock.vms: -1 cannot be used: it must be greater than or equal to 0",
+        'gmemgpu: memory.placment: unknown key; did you mean "placement"?',
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_name_is_said_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "--preset", "fragment-age", "-o", str(tmp_path / "t.txt")]) == 2
+    assert ".parquet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", ["-1", "x", str(1 << 64)])
+def test_a_wrong_seed(seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["generate", f"--seed={seed}", "-o", "t.csv"])
+    assert caught.value.code == 2
+    assert "invalid seed value" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "table"),
+    [
+        (["a.b=1", "a.c=true", "d=0.5"], {"a": {"b": 1, "c": True}, "d": 0.5}),
+        (["a=2 d", 'b="2 d"', "c=1e-7"], {"a": "2 d", "b": "2 d", "c": 1e-7}),
+        (['a=[{x=1, y="2 GiB"}]'], {"a": [{"x": 1, "y": "2 GiB"}]}),
+        (["a==b"], {"a": "=b"}),
+    ],
+)
+def test_settings(settings: list[str], table: dict) -> None:
+    assert table_from_settings(settings) == table
+
+
+def test_what_is_no_setting() -> None:
+    with pytest.raises(SpecError) as caught:
+        table_from_settings(["novalue", ".a=1", "a=1", "a.b=2"])
+    assert len(caught.value.problems) == 3
