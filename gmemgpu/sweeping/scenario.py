@@ -165,12 +165,12 @@ def _map_paths(table: Mapping[str, Any], convert: Callable[[str], str]) -> dict[
             return {key: of_workload(inner, (*keys, key)) for key, inner in value.items()}
         if isinstance(value, list) and holds_path(Workload, keys):
             return [of_workload(inner, keys) for inner in value]
-        return convert(value) if isinstance(value, str) and holds_path(Workload, keys) else value
+        return convert(str(value)) if isinstance(value, str | Path) and holds_path(Workload, keys) else value
 
     converted = dict(table)
     for key in ("policies_file", "costs"):
-        if isinstance(table.get(key), str):
-            converted[key] = convert(table[key])
+        if isinstance(table.get(key), str | Path):
+            converted[key] = convert(str(table[key]))
     if isinstance(table.get("workload"), Mapping):
         converted["workload"] = of_workload(table["workload"], ())
     if isinstance(table.get("scenario"), list):

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gmemgpu.errors import SpecError
+from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.sweeping.spec import SweepSpec, read_spec
+
+
+def read(tmp_path: Path, text: str) -> SweepSpec:
+    path = tmp_path / "s.toml"
+    path.write_text(text)
+    return read_spec(path)
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        read(tmp_path, text)
+    return [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+
+
+def test_an_empty_spec_is_the_default_workload_with_every_policy(tmp_path: Path) -> None:
+    spec = read(tmp_path, "")
+    assert spec.name == "s"
+    assert spec.seeds == (0,)
+    assert spec.policies == named_policies()
+    assert spec.costs == default_costs()
+    assert [scenario.label for scenario in spec.scenarios] == ["workload"]
+    assert spec.axes == ()
+
+
+def test_units_are_text(tmp_path: Path) -> None:
+    spec = read(tmp_path, '[workload]\nhorizon_ns = "2 h"\nhost = {name = "lab", memory_bytes = "1.5 TiB"}\n')
+    (scenario,) = spec.scenarios
+    assert scenario.workload.horizon_ns == 7200 * 10**9
+    assert scenario.workload.host.host.memory_bytes == 3 << 39
+
+
+def test_lists_on_scalars_are_axes_and_the_last_runs_fastest(tmp_path: Path) -> None:
+    spec = read(
+        tmp_path,
+        '[workload]\npreset = ["mixed-pods", "faas-stress"]\nmemory.placement = ["lifo", "scatter"]\nhorizon_ns = "2 h"\n',
+    )
+    assert [scenario.label for scenario in spec.scenarios] == [
+        "mixed-pods, memory.placement=lifo",
+        "mixed-pods, memory.placement=scatter",
+        "faas-stress, memory.placement=lifo",
+        "faas-stress, memory.placement=scatter",
+    ]
+    assert spec.axes == ("memory.placement",)
+    assert [scenario.preset for scenario in spec.scenarios] == ["mixed-pods"] * 2 + ["faas-stress"] * 2
+    assert [scenario.workload.memory.placement for scenario in spec.scenarios] == ["lifo", "scatter"] * 2
+    assert spec.scenarios[1].axes == {"memory.placement": "scatter"}
+
+
+def test_a_host_is_an_axis_by_name(tmp_path: Path) -> None:
+    spec = read(tmp_path, '[workload]\nhost = ["lab", "pod"]\n')
+    assert [scenario.label for scenario in spec.scenarios] == ["host=lab", "host=pod"]
+    assert [scenario.workload.host.host.cores for scenario in spec.scenarios] == [32, 64]
+
+
+def test_a_field_that_is_a_list_by_nature_is_no_axis(tmp_path: Path) -> None:
+    spec = read(
+        tmp_path, '[workload]\nmemory.reserved = [{start_bytes = "4 GiB", size_bytes = "1 GiB"}]\nsnp.share = [0.1]\n'
+    )
+    assert [scenario.label for scenario in spec.scenarios] == ["snp.share=0.1"]
+    assert len(spec.scenarios[0].workload.memory.reserved) == 1
+
+
+def test_scenarios_lie_over_the_workload_and_each_takes_the_axes(tmp_path: Path) -> None:
+    spec = read(
+        tmp_path,
+        """
+        [workload]
+        stock.vms = 5
+        snp.share = [0.1, 0.2]
+        [[scenario]]
+        name = "as it is"
+        [[scenario]]
+        name = "calm"
+        stock.vms = 9
+        snp.share = 0.9
+        """,
+    )
+    assert [scenario.label for scenario in spec.scenarios] == [
+        "as it is, snp.share=0.1",
+        "as it is, snp.share=0.2",
+        "calm, snp.share=0.9",
+    ]
+    assert [scenario.workload.stock.vms for scenario in spec.scenarios] == [5, 5, 9]
+    assert spec.axes == ("scenario", "snp.share")
+    assert spec.scenarios[2].axes == {"scenario": "calm", "snp.share": 0.9}
+
+
+def test_policies_by_name_own_ones_and_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[[policy]]\nname = "from_file"\nhook = "freed"\n')
+    spec = read(
+        tmp_path,
+        """
+        policies = ["oracle", "v10"]
+        policies_file = "mine.toml"
+        [[policy]]
+        name = "slow"
+        hook = "vm_destroy"
+        timer = "fixed(1 h)"
+        """,
+    )
+    assert [policy.name for policy in spec.policies] == ["v10", "from_file", "slow", "oracle"]
+
+
+def test_the_oracle_is_always_there_since_others_are_measured_by_it(tmp_path: Path) -> None:
+    assert [policy.name for policy in read(tmp_path, 'policies = ["v2"]').policies] == ["v2", "oracle"]
+
+
+def test_costs_from_a_table_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("block = 7\n")
+    assert read(tmp_path, 'costs = "c.toml"').costs.block == 7
+    spec = read(tmp_path, "[costs]\nbase = 3\n")
+    assert (spec.costs.base, spec.costs.block) == (3, default_costs().block)
+
+
+def test_five_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """
+        sedes = 3
+        backend = "cuda"
+        policies = ["v1o"]
+        [workload]
+        horizon_ns = "10 parsecs"
+        memory.placment = "lifo"
+        """,
+    )
+    assert len(found) == 5
+    assert found[0] == 's.toml: sedes: unknown key; did you mean "seeds"?'
+    assert found[1] == 's.toml: policies[0]: "v1o" is no policy; did you mean "v10"?'
+    assert found[2] == 's.toml: backend: "cuda" is unknown; use auto, numpy, reference, cupy'
+    assert found[3].startswith('s.toml: workload.horizon_ns: "10 parsecs" is not a time')
+    assert found[4] == 's.toml: workload.memory.placment: unknown key; did you mean "placement"?'
+
+
+def test_a_mistake_beside_an_axis_is_reported_once(tmp_path: Path) -> None:
+    found = problems(tmp_path, '[workload]\nsnp.share = [0.1, 0.2, 3]\nmemory.folio = "3K"\n')
+    assert [text.partition(": ")[2].partition(":")[0] for text in found] == ["workload.memory.folio", "workload.snp.share"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds = 0", "seeds: 0 is outside 1 to 1000000"),
+        ("seeds = []", r"seeds: \[\] is neither"),
+        ("seeds = [1, -1]", r"seeds\[1\]: -1 is no seed"),
+        ("seeds = [4, 4]", r"seeds\[1\]: 4 comes twice"),
+        ("seeds = true", "seeds: True is neither"),
+        ("name = 3", "name: 3 is not text"),
+        ('policies = "v10"', "policies: 'v10' is no list"),
+        ('policies = ["v10", "v10"]', r'policies\[1\]: "v10" comes twice'),
+        ('[[policy]]\nname = "v10"\nhook = "freed"', 'policy: the name "v10" is taken'),
+        ('[[policy]]\nname = "x"\nhook = "fred"', r'policy\[0\].hook: "fred" is unknown'),
+        ("policies_file = 3", "policies_file: 3 is no file name"),
+        ('policies_file = "gone.toml"', "gone.toml: cannot be read"),
+        ("costs = 3", "costs: 3 is neither"),
+        ("[costs]\nblock = -1", "costs: block: -1 is outside"),
+        ("workload = 3", "workload: 3 is no table"),
+        ("[workload]\nsnp.share = []", "workload.snp.share: is an empty list"),
+        ("[workload]\nsnp.share = [0.1, 0.1]", 'two scenarios are both "snp.share=0.1"'),
+        ('[workload]\npreset = "mixed-pod"', 'workload.preset: "mixed-pod" is no preset'),
+        ("[[scenario]]\nstock.vms = 3", r"scenario\[0\].name: None is no name"),
+        ('[[scenario]]\nname = "a"\n[[scenario]]\nname = "a"', r"scenario\[1\].name: 'a' is taken"),
+        ('[[scenario]]\nname = "a"\nstock.vsm = 3', r"scenario\[0\].stock.vsm: unknown key"),
+        ("[scenario]\nx = 3", "scenario: is no list of tables"),
+        ('[workload]\nvm_table.path = "gone.csv"', "gone.csv: cannot be read: No such file"),
+    ],
+)
+def test_every_mistake_has_its_place_and_message(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        read(tmp_path, text)
+
+
+def test_file_names_start_at_the_file_that_says_them(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "vms.csv").write_text("arrival_s,lifetime_s,vcpus,mem_gib,kind\n0,9,1,1,snp\n")
+    (tmp_path / "inner" / "costs.toml").write_text("block = 7\n")
+    (tmp_path / "inner" / "base.toml").write_text('costs = "costs.toml"\n[workload]\nvm_table.path = "vms.csv"\n')
+    spec = read(tmp_path, 'include = "inner/base.toml"\n')
+    assert spec.costs.block == 7
+    (path,) = spec.input_hashes
+    assert path == tmp_path / "inner" / "vms.csv"
+
+
+def canonical(tmp_path: Path, text: str, data: str = "x") -> dict[str, Any]:
+    tmp_path.mkdir(exist_ok=True)
+    (tmp_path / "vms.csv").write_text(data)
+    return read(tmp_path, text).canonical
+
+
+def test_a_sweep_is_the_same_wherever_it_lies_and_whatever_it_is_called(tmp_path: Path) -> None:
+    text = 'name = "{}"\n[workload]\nvm_table.path = "vms.csv"\n'
+    assert canonical(tmp_path / "a", text.format("a")) == canonical(tmp_path / "b", text.format("b"))
+
+
+def test_a_sweep_over_other_data_is_another(tmp_path: Path) -> None:
+    text = '[workload]\nvm_table.path = "vms.csv"\n'
+    assert canonical(tmp_path / "a", text) != canonical(tmp_path / "b", text, "y")
+
+
+def test_a_mapping_will_do(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("block = 7\n")
+    spec = read_spec({"costs": tmp_path / "c.toml", "seeds": [5], "policies": ["v10"], "workload": {"snp": {"share": [0.5, 1.0]}}})
+    assert spec.seeds == (5,)
+    assert spec.costs.block == 7
+    assert [scenario.workload.snp.share for scenario in spec.scenarios] == [0.5, 1.0]
