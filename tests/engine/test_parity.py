@@ -37,14 +37,13 @@ def test_any_policy_on_any_trace(fast: Engine, trace: Trace, chosen: list[Policy
     assert disagreements(fast, trace, chosen, cost) == {}
 
 
-@pytest.mark.parametrize("dense_changes", [0, 1 << 62])
+@pytest.mark.parametrize("dense", [0, 1 << 62])
 @given(trace=traces(), chosen=st.lists(policies(), min_size=1, max_size=6), cost=costs())
-def test_numpy_dense_and_scalar_passes_alike(
-    dense_changes: int, trace: Trace, chosen: list[Policy], cost: Costs
-) -> None:
+def test_numpy_dense_and_scalar_passes_alike(dense: int, trace: Trace, chosen: list[Policy], cost: Costs) -> None:
     # Small hosts never reach the crossover by themselves.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gmemgpu.engine.numpy.class_sums.DENSE_CHANGES", dense_changes)
+        patch.setattr("gmemgpu.engine.numpy.class_sums.DENSE_CHANGES", dense)
+        patch.setattr("gmemgpu.engine.numpy.class_sums.DENSE_CLEAN", dense)
         assert disagreements(engine("numpy"), trace, chosen, cost) == {}
 
 

@@ -11,10 +11,12 @@ from gmemgpu.engine.numpy.search import after
 from gmemgpu.engine.numpy.visit import Visits
 from gmemgpu.model.trace import Int64Array
 
-__all__ = ["ClassSums", "DENSE_CHANGES"]
+__all__ = ["ClassSums", "DENSE_CHANGES", "DENSE_CLEAN"]
 
-DENSE_CHANGES = 96
-"""From so many changes (or clean regions) on, array passes beat one by one; bench/crossover.py measures it."""
+DENSE_CHANGES = 0.4
+"""From so many changes a covered region on, arrays are rebuilt whole; bench/crossover.py measures it."""
+DENSE_CLEAN = 8
+"""From so many clean regions on, a pass settles them as arrays; bench/crossover.py measures it."""
 
 
 class ClassSums:
@@ -151,18 +153,18 @@ class ClassSums:
         # Clean regions whose state does not change while the pass runs: they succeed, unless it ends too late.
         visits = self.visits
         waiting = sorted(self.clean - self.settled.keys())
-        if len(waiting) <= DENSE_CHANGES:
+        if len(waiting) <= DENSE_CLEAN:
             for position in waiting:
                 self._visit(position, int(done_ns[position]))
             return
-        positions = np.array(waiting)
+        positions = np.array(waiting, np.int64)
         done = done_ns[positions]
         kept = done < visits.horizon_ns
         if visits.counted:
             visits.new += int(kept.sum())
             visits.wasted += int((~kept).sum())
         positions, done = positions[kept], done[kept]
-        row = np.array(self.row, np.int64)[positions]
+        row = [self.row[position] for position in positions.tolist()]
         region = self.regions[positions]
         begin = np.maximum(self.changes.begin_ns[row], epoch[0])
         end = np.minimum(self.changes.until_ns[row], epoch[1])

@@ -53,7 +53,7 @@ class WindowPasses:
         first, self.next_change = self.next_change, after(self.changes.t_ns, start_ns, self.next_change)
         epoch = self.visits.epoch_at(start_ns)
         n_changes = self.next_change - first + len(self.sums.just_set)
-        if refresh or epoch != self.epoch or n_changes > class_sums.DENSE_CHANGES:
+        if refresh or epoch != self.epoch or n_changes > class_sums.DENSE_CHANGES * len(self.sums.region):
             self.epoch = epoch
             self._advance_dense(start_ns, first)
         else:
