@@ -184,9 +184,8 @@ class Replay:
             gone = (self.inode == inode) & ~self.not_freed
             assert not self.assigned[gone].any()
             self.give_back(gone)
-            if self.evicted >= self.inodes_of[vm] and vm in self.destroyed:
-                # The shared part lies in the first inodes; the last one's end is a safe time for all of it.
-                self.holder[(self.holder == vm) & ~self.not_freed] = -1
+            # The shared part lies in the first inode, seldom in more: it may go now.
+            self.holder[(self.holder == vm) & (self.inode == -1) & ~self.assigned] = -1
         elif kind == Kind.INODE_FREE:
             assert inode in self.evicted
         elif kind == Kind.VM_DESTROY:

@@ -309,7 +309,7 @@ def test_lazy_guests_ramp_up_to_a_share() -> None:
 
 
 def test_every_page_can_leak() -> None:
-    vms = vm_table({"departure": S, "memory": 2 * MIB}, {"arrival": 2 * S, "memory": 2 * MIB, "snp": False})
+    vms = vm_table({"departure": S, "memory": 2 * MIB}, {"arrival": 2 * S, "memory": 4 * MIB, "snp": False})
     trace = generate(vms, shared_min_bytes=0, shared_max_bytes=0, leak_per_page=1).trace
     after = [row for row in rows(trace) if S <= row[0] < 2 * S and row[5] != 0 and row[1] == "assign"]
     first = 513 * 512
@@ -317,7 +317,7 @@ def test_every_page_can_leak() -> None:
     assert [row[0] for row in after] == [S + 1000 * (i + 1) for i in range(512)]
     assert [row for row in rows(trace) if row[1] in ("release", "freed") and row[5] == 0] == []
     # The block of the kernel pages is free again, the leaked one is not.
-    assert [row[2] for row in rows(trace) if row[1] == "use"] == [512 * 512]
+    assert [(row[2], row[3]) for row in rows(trace) if row[1] == "use"] == [(512 * 512, 512), (514 * 512, 512)]
 
 
 def test_pinned_folios_are_freed_and_reused_late() -> None:

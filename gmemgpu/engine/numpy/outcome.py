@@ -33,7 +33,7 @@ def _add_set_time(row: MetricRow, prepared: Prepared, region: Int32Array, begin:
     region, begin, end = region[kept], begin[kept], end[kept]
     cores = prepared.cores[region]
     used = None if prepared.used is None else prepared.used.between(region, begin, end)
-    for count in np.unique(cores).tolist():
+    for count in prepared.core_counts:
         mine = cores == count
         set_ns = exact_sum(end[mine] - begin[mine])
         row["optimized_ns"] += set_ns

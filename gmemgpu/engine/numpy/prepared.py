@@ -84,6 +84,7 @@ class Prepared:
         self.warmup_ns = self.trace.warmup_ns
         self.cores: Int64Array = np.array(self.trace.host.covering_cores(), np.int64)
         self.covered: Int64Array = np.flatnonzero(self.cores > 0)
+        self.core_counts: list[int] = np.unique(self.cores[self.covered]).tolist()
         self.covers: list[bool] = (self.cores > 0).tolist()
         self.snp = snp_states(self.trace)
         self.runs = free_runs(self.timeline)
