@@ -126,12 +126,14 @@ class FreeExtents:
         end, stamp, hot = extents[start]
         free[offset] = 0
         self.n_free -= 1
-        if start < block:
+        if start == block:
+            del extents[start]
+        elif hot < block:
             # The key of the whole extent stands for this part.
-            extents[start] = (block, stamp, hot if hot < block else start)
+            extents[start] = (block, stamp, hot)
             self._ends[block] = start
         else:
-            del extents[start]
+            self._insert(start, block, stamp - 1, start)  # all of it older than the hot part
         rest = block + 1
         if rest < end:
             extents[rest] = (end, stamp, hot if hot > rest else rest)

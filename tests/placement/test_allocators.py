@@ -169,8 +169,18 @@ def test_lifo_starts_at_the_hot_part_of_a_merged_extent() -> None:
     allocator.free([(512, 100)])
     allocator.free([(612, 100)])
     # 512…711 is one extent; its younger half goes first, then the older one, then memory never used.
-    assert allocator.allocate(150, 0, snp=False) == [(612, 100), (512, 50)]
+    assert allocator.allocate(50, 0, snp=False) == [(612, 50)]
+    assert allocator.allocate(100, 0, snp=False) == [(662, 50), (512, 50)]
     assert allocator.allocate(60, 0, snp=False) == [(562, 50), (812, 10)]
+
+
+def test_a_block_taken_below_the_hot_part_leaves_it_hot() -> None:
+    allocator = lifo(NODE_BLOCKS, FREE[:1])
+    assert allocator.allocate(300, 0, snp=False) == [(512, 300)]
+    allocator.free([(512, 100)])
+    allocator.free([(612, 100)])
+    assert allocator.allocate_at_random(1, iter([520])) == [520]
+    assert allocator.allocate(10, 0, snp=False) == [(612, 10)]
 
 
 def test_a_single_page_makes_no_memory_hot() -> None:
@@ -189,6 +199,16 @@ def test_a_random_block_is_looked_for_until_one_is_free() -> None:
     assert allocator.allocate(100, 0, snp=False) == [(512, 88), (602, 12)]
     # Draws that never hit: the lowest free block will do.
     assert allocator.allocate_at_random(1, itertools.repeat(0)) == [614]
+
+
+@pytest.mark.parametrize("name", ["first_fit", "lifo", "scatter"])
+def test_every_free_block_can_hold_a_page(name: str) -> None:
+    allocator = BUILDERS[name](FREE)
+    n = sum(n for extents in FREE for _, n in extents)
+    blocks = allocator.allocate_at_random(n, some_draws())
+    assert blocks is not None
+    assert len(set(blocks)) == len(blocks) == n
+    assert allocator.allocate_at_random(1, some_draws()) is None
 
 
 def test_scatter_has_no_order_and_no_bias() -> None:

@@ -47,6 +47,8 @@ memories = st.fixed_dictionaries(
         "folio": st.sampled_from(["4K", "2M", "1G"]),
         "folio_2m_success": st.sampled_from([0.0, 0.6, 1.0]),
         "touched": st.sampled_from(["eager", "lazy"]),
+        "ramp_boot_base_bytes": st.sampled_from([0, 4 * GIB]),
+        "ramp_constant_ns": st.just(20 * S),
         "ramp_unit_bytes": st.sampled_from([4 * MIB, 64 * MIB, 4096 * 777]),
         "launch_base_ns": st.sampled_from([0, 5 * S]),
         "conversions_per_s": st.sampled_from([0.0, 0.3]),
