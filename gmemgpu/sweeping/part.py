@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +24,7 @@ TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "reje
 _METADATA_KEY = b"gmemgpu"
 
 
-def _axis_type(values: set[AxisValue]) -> pa.DataType:
+def _axis_type(values: Iterable[AxisValue]) -> pa.DataType:
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return pa.bool_()
@@ -35,13 +35,13 @@ def _axis_type(values: set[AxisValue]) -> pa.DataType:
     return pa.string()
 
 
-def rows_schema(axes: Mapping[str, set[AxisValue]]) -> pa.Schema:
+def rows_schema(axes: Mapping[str, Sequence[AxisValue]]) -> pa.Schema:
     """
     Give the columns of a sweep.
 
     Parameters
     ----------
-    axes : mapping of str to set of AxisValue
+    axes : mapping of str to sequence of AxisValue
         Axis column to all values that it takes in the sweep; they decide its type.
 
     Returns

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gmemgpu.sweeping.axes import AxisValue
 from gmemgpu.sweeping.effort import expected_events
 from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, digest
 from gmemgpu.sweeping.part import rows_schema
@@ -64,16 +63,14 @@ def make_plan(spec: SweepSpec, backend: str) -> Plan:
     Plan
         The same for the same spec on every machine.
     """
-    columns: dict[str, set[AxisValue]] = {name: set() for name in spec.axes}
-    for scenario in spec.scenarios:
-        for name in spec.axes:
-            columns[name].add(scenario.axes.get(name))
+    columns = {name: [scenario.axes.get(name) for scenario in spec.scenarios] for name in spec.axes}
+    schema = rows_schema(columns)
     shared = {
         "schema": SCHEMA_VERSION,
         "code": code_hash(),
         "policies": [[policy.name, policy_table(policy)] for policy in spec.policies],
         "costs": asdict(spec.costs),
-        "columns": {name: sorted(map(str, values)) for name, values in columns.items()},
+        "columns": [[field.name, str(field.type)] for field in schema],
     }
     common = digest(shared)
     shards: list[Shard] = []
@@ -103,7 +100,7 @@ def make_plan(spec: SweepSpec, backend: str) -> Plan:
             )
     return Plan(
         shards=tuple(shards),
-        setting=Setting(policies=spec.policies, costs=spec.costs, backend=backend, schema=rows_schema(columns)),
+        setting=Setting(policies=spec.policies, costs=spec.costs, backend=backend, schema=schema),
         results_id=digest([shard.part_id for shard in shards])[:32],
     )
 

@@ -117,6 +117,7 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
         input_hashes=hashes,
         canonical={
             "seeds": list(seeds),
+            "policies": [policy.name for policy in policies],
             "policy": {policy.name: policy_table(policy) for policy in policies},
             "costs": asdict(costs),
             **relative_paths({key: values.get(key) for key in ("workload", "scenario")}, document.folder),

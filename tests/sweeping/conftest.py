@@ -53,8 +53,6 @@ def contents() -> Callable[[Path], dict[str, str]]:
 
     def of(directory: Path) -> dict[str, str]:
         files = (path for path in sorted(directory.rglob("*")) if path.is_file())
-        return {
-            path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
-        }
+        return {path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     return of

@@ -173,4 +173,3 @@ def test_a_disk_that_stays_full_is_tried_again_and_then_named(
 def test_zero_workers_are_refused(spec_file: Path, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="workers: 0 is not positive"):
         sweep(spec_file, tmp_path / "out", workers=0)
-

@@ -42,7 +42,7 @@ def test_units_are_text(tmp_path: Path) -> None:
 def test_lists_on_scalars_are_axes_and_the_last_runs_fastest(tmp_path: Path) -> None:
     spec = read(
         tmp_path,
-        '[workload]\npreset = ["mixed-pods", "faas-stress"]\nmemory.placement = ["lifo", "scatter"]\nhorizon_ns = "2 h"\n',
+        '[workload]\npreset = ["mixed-pods", "faas-stress"]\nmemory.placement = ["lifo", "scatter"]\n',
     )
     assert [scenario.label for scenario in spec.scenarios] == [
         "mixed-pods, memory.placement=lifo",
@@ -144,7 +144,10 @@ def test_five_mistakes_are_reported_at_once(tmp_path: Path) -> None:
 
 def test_a_mistake_beside_an_axis_is_reported_once(tmp_path: Path) -> None:
     found = problems(tmp_path, '[workload]\nsnp.share = [0.1, 0.2, 3]\nmemory.folio = "3K"\n')
-    assert [text.partition(": ")[2].partition(":")[0] for text in found] == ["workload.memory.folio", "workload.snp.share"]
+    assert [text.partition(": ")[2].partition(":")[0] for text in found] == [
+        "workload.memory.folio",
+        "workload.snp.share",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +212,8 @@ def test_a_sweep_over_other_data_is_another(tmp_path: Path) -> None:
 
 def test_a_mapping_will_do(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("block = 7\n")
-    spec = read_spec({"costs": tmp_path / "c.toml", "seeds": [5], "policies": ["v10"], "workload": {"snp": {"share": [0.5, 1.0]}}})
+    workload = {"snp": {"share": [0.5, 1.0]}}
+    spec = read_spec({"costs": tmp_path / "c.toml", "seeds": [5], "policies": ["v10"], "workload": workload})
     assert spec.seeds == (5,)
     assert spec.costs.block == 7
     assert [scenario.workload.snp.share for scenario in spec.scenarios] == [0.5, 1.0]

@@ -1,0 +1,124 @@
+"""The command line under a full disk, Ctrl-C and SIGKILL: what is finished stays, nothing is half-written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+Contents = Callable[[Path], dict[str, str]]
+
+PATIENCE_S = 120
+
+
+@contextmanager
+def running_sweep(spec: Path, directory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a sweep in a process group of its own, as a terminal does; kill what is left of it."""
+    command = [sys.executable, "-m", "gmemgpu", "sweep", str(spec), "-o", str(directory), "--workers", "2", *options]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=PATIENCE_S)
+
+
+def wait_for_parts(process: subprocess.Popen[str], directory: Path, n: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while len(list((directory / "parts").glob("part-*.parquet"))) < n:
+        assert process.poll() is None, "the sweep ended before it could be disturbed"
+        assert time.monotonic() < deadline, "the sweep writes no parts"
+        time.sleep(0.01)
+
+
+def finished_parts(directory: Path) -> list[str]:
+    return sorted(path.name for path in (directory / "parts").iterdir() if path.suffix == ".parquet")
+
+
+def test_ctrl_c_keeps_finished_parts_and_the_next_run_goes_on(
+    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out"
+    with running_sweep(spec_file, directory) as process:
+        wait_for_parts(process, directory, 3)
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert output == ""
+    assert [line for line in errors.splitlines() if line] == [
+        "gmemgpu: 240 of 240 evaluations to do in 24 tasks on 2 workers",
+        "gmemgpu: interrupted",
+    ]
+    kept = finished_parts(directory)
+    assert 3 <= len(kept) < 24
+    assert not (directory / "results.parquet").exists()
+    stamps = {name: (directory / "parts" / name).stat().st_mtime_ns for name in kept}
+    with running_sweep(spec_file, directory, "--quiet") as process:
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert process.returncode == 0
+    assert contents(directory) == contents(undisturbed)
+    assert {name: (directory / "parts" / name).stat().st_mtime_ns for name in kept} == stamps
+
+
+def test_a_killed_client_takes_its_workers_along_and_the_next_run_goes_on(
+    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out"
+    with running_sweep(spec_file, directory, "--quiet") as process:
+        wait_for_parts(process, directory, 3)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        assert process.wait(PATIENCE_S) == -signal.SIGKILL
+        _, orphans = psutil.wait_procs(workers, timeout=PATIENCE_S)
+    assert workers
+    assert not orphans
+    assert not (directory / "results.parquet").exists()
+    with running_sweep(spec_file, directory, "--quiet") as process:
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert process.returncode == 0
+    assert contents(directory) == contents(undisturbed)
+
+
+def limited(max_bytes: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize("room", ["none", "manifest", "parts"])
+def test_a_disk_without_room_is_named_and_nothing_is_half_written(
+    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path, room: str
+) -> None:
+    # A limit on file sizes, which workers inherit, stands for a full disk: write fails in the same places.
+    manifest = (undisturbed / "manifest.json").stat().st_size
+    results = (undisturbed / "results.parquet").stat().st_size
+    parts = [path.stat().st_size for path in (undisturbed / "parts").iterdir()]
+    assert results > max(manifest, *parts) + 1
+    directory = tmp_path / "out"
+    max_bytes = {"none": 100, "manifest": min(parts) - 1, "parts": results - 1}[room]
+    if room == "manifest":
+        directory.mkdir()
+        (directory / "manifest.json").write_bytes((undisturbed / "manifest.json").read_bytes())
+    command = [sys.executable, "-B", "-m", "gmemgpu", "sweep", str(spec_file), "-o", str(directory), "--quiet"]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_S, preexec_fn=limited(max_bytes), check=False
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"gmemgpu: {directory}: cannot be written: File too large; make room there")
+    assert ran.stderr.count("\n") == 1
+    whole = contents(undisturbed)
+    assert contents(directory).items() <= whole.items()
+    assert len(contents(directory)) == {"none": 0, "manifest": 1, "parts": 25}[room]
+    with running_sweep(spec_file, directory, "--quiet") as process:
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert contents(directory) == whole

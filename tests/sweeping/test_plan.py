@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from gmemgpu.sweeping import plan as planning
+from gmemgpu.sweeping.part import rows_schema, rows_to_arrow
+from gmemgpu.sweeping.plan import Plan, make_plan, seeds_per_shard
+from gmemgpu.sweeping.spec import read_spec
+from gmemgpu.workload.preset import preset, preset_names, small_variant
+
+MINE = {"name": "mine", "hook": "freed"}
+BASE: dict[str, Any] = {
+    "seeds": 3,
+    "policies": ["v10"],
+    "policy": [MINE],
+    "workload": {"preset": "idle-snp", "snp": {"share": [0.1, 0.2]}},
+}
+
+
+def plan_of(**changes: Any) -> Plan:
+    return make_plan(read_spec({**BASE, **changes}), "numpy")
+
+
+def ids(plan: Plan) -> list[str]:
+    return [shard.part_id for shard in plan.shards]
+
+
+def test_shards_cover_every_scenario_and_seed_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "seeds_per_shard", lambda workload, n_policies: 2)
+    plan = plan_of()
+    assert [(shard.label, shard.seeds) for shard in plan.shards] == [
+        ("snp.share=0.1", (0, 1)),
+        ("snp.share=0.1", (2,)),
+        ("snp.share=0.2", (0, 1)),
+        ("snp.share=0.2", (2,)),
+    ]
+    assert [shard.n_rows for shard in plan.shards] == [6, 3, 6, 3]
+    assert plan.n_rows == 18
+    assert len(set(ids(plan))) == 4
+
+
+@pytest.mark.parametrize(
+    "changes", [{"name": "other"}, {"backend": "reference"}, {"policy": [{**MINE, "origin": "me"}]}]
+)
+def test_what_has_no_effect_changes_no_id(changes: dict[str, Any]) -> None:
+    assert ids(plan_of(**changes)) == ids(plan_of())
+    assert plan_of(**changes).results_id == plan_of().results_id
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seeds": 4},
+        {"seeds": [0, 1, 3]},
+        {"policies": ["v2"]},
+        {"policies": ["v10", "v2"]},
+        {"policy": [{**MINE, "hook": "free_folio"}]},
+        {"policy": [{**MINE, "name": "yours"}]},
+        {"costs": {"base": 31}},
+        {"workload": {"preset": "idle-snp", "snp": {"share": [0.1, 0.2]}, "stock": {"vms": 3}}},
+    ],
+)
+def test_what_has_an_effect_changes_every_id(changes: dict[str, Any]) -> None:
+    assert not set(ids(plan_of(**changes))) & set(ids(plan_of()))
+
+
+def test_other_code_changes_every_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ids(plan_of())
+    monkeypatch.setattr(planning, "code_hash", lambda: "0")
+    assert not set(ids(plan_of())) & set(before)
+
+
+def test_the_same_scenario_beside_others_keeps_its_parts_while_columns_stay() -> None:
+    more = plan_of(workload={"preset": "idle-snp", "snp": {"share": [0.1, 0.2, 0.3]}})
+    assert set(ids(more)) > set(ids(plan_of()))
+    # One column more, and the bytes of every part change.
+    mixed = plan_of(workload={"preset": "idle-snp", "snp": {"share": [0.1, 0.2]}, "host": ["lab"]})
+    assert not set(ids(mixed)) & set(ids(plan_of()))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, 2], pa.int64()),
+        ([0.5, 1], pa.float64()),
+        ([True, False], pa.bool_()),
+        (["a", "b"], pa.string()),
+        (["a", 1], pa.string()),
+        ([True, 1], pa.string()),
+        ([None, 3], pa.int64()),
+    ],
+)
+def test_an_axis_column_has_the_kind_of_its_values(values: list[Any], kind: pa.DataType) -> None:
+    schema = rows_schema({"axis": values})
+    assert schema.field("axis").type == kind
+    row = dict.fromkeys(schema.names, 0) | {"label": "", "preset": "", "policy": ""}
+    written = rows_to_arrow([row | {"axis": value} for value in values], schema)["axis"].to_pylist()
+    assert written == ([str(value).lower() for value in values] if kind == pa.string() else values)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_small_traces_share_a_task_and_large_ones_do_not(name: str) -> None:
+    small = seeds_per_shard(small_variant(preset(name)), 27)
+    full = seeds_per_shard(preset(name), 27)
+    assert 1 <= full <= 40
+    assert small >= 5
+    assert seeds_per_shard(small_variant(preset(name)), 1000) == 1

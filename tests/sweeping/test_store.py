@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gmemgpu.errors import StoreError
+from gmemgpu.sweeping import store as storing
+from gmemgpu.sweeping.identity import differences
+from gmemgpu.sweeping.read import read_rows
+from gmemgpu.sweeping.run import sweep
+from gmemgpu.sweeping.store import read_manifest
+
+Contents = Callable[[Path], dict[str, str]]
+
+
+def refusal(spec: Path, directory: Path, **options: str) -> str:
+    with pytest.raises(StoreError) as caught:
+        sweep(spec, directory, **options)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def changed(spec_file: Path, folder: Path, old: str, new: str) -> Path:
+    path = folder / "changed.toml"
+    text = spec_file.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("seeds = 2", "seeds = 3", "seeds: [0,1] there, [0,1,2] here"),
+        (
+            '"refcount"',
+            '"v2"',
+            '"dirty_10s","refcount","oracle"] there, ["never","v10","dirty_10s","v2","oracle"] here',
+        ),
+        ("stock.vms = 20", "stock.vms = 21", "workload.stock.vms: 20 there, 21 here"),
+        ("[workload]", "costs.base = 1\n[workload]", "costs.base: 30 there, 1 here"),
+        ("0.02, 0.04", "0.04, 0.02", "workload.snp.share: [0.02,0.04"),
+    ],
+)
+def test_another_sweep_is_refused_with_the_difference(
+    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path, old: str, new: str, line: str
+) -> None:
+    before = contents(undisturbed)
+    message = refusal(changed(spec_file, tmp_path, old, new), undisturbed)
+    assert message.startswith(f"{undisturbed}: holds another sweep; choose another directory")
+    assert line in message
+    assert contents(undisturbed) == before
+
+
+def test_another_name_is_the_same_sweep(spec_file: Path, undisturbed: Path, tmp_path: Path) -> None:
+    assert sweep(changed(spec_file, tmp_path, '"disturbed"', '"renamed"'), undisturbed).n_computed == 0
+
+
+def test_another_engine_is_refused(spec_file: Path, undisturbed: Path) -> None:
+    assert 'backend: "numpy" there, "reference" here' in refusal(spec_file, undisturbed, backend="reference")
+
+
+def test_other_code_and_other_versions_are_refused(
+    spec_file: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "code_hash", lambda: "0" * 64)
+    monkeypatch.setattr(storing, "versions", lambda: {**storing_versions, "numpy": "1.0"})
+    storing_versions = read_manifest(undisturbed)["versions"]
+    message = refusal(spec_file, undisturbed)
+    assert "\n  code: " in message
+    assert f'versions.numpy: "{storing_versions["numpy"]}" there, "1.0" here' in message
+
+
+def test_a_directory_of_other_things_is_left_alone(spec_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert "holds other files (thesis.tex); give a directory of its own" in refusal(spec_file, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_path_below_a_file_cannot_be_written(spec_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot be written: Not a directory; make room there or choose" in refusal(
+        spec_file, tmp_path / "file" / "x"
+    )
+    assert "cannot be written: File exists" in refusal(spec_file, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "manifest.json: is damaged"),
+        ("[]", "manifest.json: is of schema None"),
+        ('{"schema": 999}', "is of schema 999, and this version reads schema 1"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense(spec_file: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    assert message in refusal(spec_file, tmp_path)
+
+
+def test_the_manifest_says_what_a_result_depends_on(undisturbed: Path) -> None:
+    manifest = json.loads((undisturbed / "manifest.json").read_text())
+    assert manifest["name"] == "disturbed"
+    assert manifest["backend"] == "numpy"
+    assert set(manifest["versions"]) == {"gmemgpu", "python", "numpy", "pyarrow"}
+    assert manifest["spec"]["workload"]["stock"] == {"vms": 20}
+    assert len(manifest["parts"]) == 24
+    assert {path.stem.removeprefix("part-") for path in (undisturbed / "parts").iterdir()} == {
+        part["id"] for part in manifest["parts"]
+    }
+
+
+def test_rows_of_an_unfinished_sweep_can_be_read(undisturbed: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "out"
+    shutil.copytree(undisturbed, directory)
+    (directory / "results.parquet").unlink()
+    for path in sorted((directory / "parts").iterdir())[:20]:
+        path.unlink()
+    stored = read_rows(directory, ["never"])
+    assert (stored.n_parts_done, stored.n_parts) == (4, 24)
+    assert stored.table.num_rows == 40
+    assert stored.table.column_names == ["label", "preset", "snp.share", "seed", "policy", "never"]
+    for path in (directory / "parts").iterdir():
+        path.unlink()
+    with pytest.raises(StoreError, match=r"no part is finished yet \(0 of 24\)"):
+        read_rows(directory)
+
+
+def test_parts_and_merged_rows_say_the_same(undisturbed: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "out"
+    shutil.copytree(undisturbed, directory)
+    (directory / "results.parquet").unlink()
+    assert read_rows(directory).table.equals(read_rows(undisturbed).table)
+
+
+def test_a_damaged_part_is_never_merged(spec_file: Path, undisturbed: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "out"
+    shutil.copytree(undisturbed, directory)
+    (directory / "results.parquet").unlink()
+    part = next((directory / "parts").iterdir())
+    data = bytearray(part.read_bytes())
+    # In the first pages, which the footer does not vouch for; their checksums do.
+    data[60] ^= 0xFF
+    part.write_bytes(bytes(data))
+    assert f"{part}: is damaged" in refusal(spec_file, directory)
+    assert sorted(path.name for path in directory.iterdir()) == ["manifest.json", "parts"]
+
+
+def test_a_directory_without_a_sweep(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"holds no sweep \(manifest.json is missing\)"):
+        read_rows(tmp_path)
+
+
+def test_differences_name_keys_and_both_values() -> None:
+    there = {"a": 1, "b": {"c": [1], "d": "x"}, "gone": True}
+    here = {"a": 1, "b": {"c": [2], "d": "x"}, "new": "y" * 99}
+    assert differences(there, here) == [
+        "b.c: [1] there, [2] here",
+        "gone: true there, nothing here",
+        f'new: nothing there, "{"y" * 56}… here',
+    ]
