@@ -63,9 +63,11 @@ class WindowPasses:
     def _advance(self, start_ns: int, first: int) -> None:
         sums, part = self.sums, slice(first, self.next_change)
         positions = self.changes.position[part].tolist()
-        for row, position in enumerate(positions, first):
+        # Of several changes of one region only the last is seen; a dict keeps just that.
+        for position, row in dict(zip(positions, range(first, self.next_change), strict=True)).items():
             sums.row[position] = row
-        sums.set_codes(positions, self.new_code[part].tolist())
+        codes = dict(zip(positions, self.new_code[part].tolist(), strict=True))
+        sums.set_codes(codes, codes.values())
         still_set = [position for position, end_ns in sums.just_set if end_ns > start_ns]
         sums.set_codes(still_set, repeat(CACHED))
 
