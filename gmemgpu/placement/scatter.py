@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from gmemgpu.model.trace import Int64Array
 from gmemgpu.placement.allocator import Extent
 from gmemgpu.vmtable.random_stream import Stream
 
@@ -29,53 +30,73 @@ class Scatter:
     def __init__(self, node_blocks: int, free: Sequence[Sequence[Extent]], stream: Stream) -> None:
         self._node_blocks = node_blocks
         self._stream = stream
-        # Each list is a random permutation at all times, so that its tail is a random choice in random order.
-        self._nodes: list[list[int]] = [[] for _ in free]
+        # Node i's free blocks are the first `_counts[i]` of its array, in no order.
+        self._blocks: list[Int64Array] = [np.empty(node_blocks, np.int64) for _ in free]
+        self._counts = [0] * len(free)
         for extents in free:
             self.free(extents)
 
     def allocate(self, n_blocks: int, node: int, *, snp: bool) -> list[Extent] | None:
         """Hand out blocks; see `Allocator`. All guests share the same memory."""
-        nodes = self._nodes
-        if n_blocks > sum(map(len, nodes)):
+        counts = self._counts
+        if n_blocks > sum(counts):
             return None
         if node < 0:
-            node = max(range(len(nodes)), key=lambda i: len(nodes[i]))
+            node = max(range(len(counts)), key=counts.__getitem__)
         extents: list[Extent] = []
         while True:
-            blocks = nodes[node]
-            n_left = max(len(blocks) - n_blocks, 0)
-            extents += [(block, 1) for block in blocks[n_left:]]
-            n_blocks -= len(blocks) - n_left
-            del blocks[n_left:]
+            taken = min(n_blocks, counts[node])
+            extents += [(block, 1) for block in self._take(node, self._places(counts[node], taken)).tolist()]
+            n_blocks -= taken
             if not n_blocks:
                 return extents
-            node = (node + 1) % len(nodes)
+            node = (node + 1) % len(counts)
+
+    def _places(self, n: int, k: int) -> Int64Array:
+        # k different places out of n, at random and in random order.
+        if 2 * k > n:
+            return np.argsort(self._stream.raw(n), kind="stable")[:k]
+        places = np.empty(0, np.int64)
+        while len(places) < k:
+            drawn = (self._stream.raw(k) % np.uint64(n)).astype(np.int64)
+            places = np.concatenate([places, drawn])
+            _, first = np.unique(places, return_index=True)
+            places = places[np.sort(first)]
+        return places[:k]
+
+    def _take(self, node: int, places: Int64Array) -> Int64Array:
+        blocks, n_taken = self._blocks[node], len(places)
+        n_left = self._counts[node] - n_taken
+        taken = blocks[places]
+        # Blocks at the end that were not chosen move into the holes that chosen ones leave.
+        stays = np.ones(n_taken, np.bool_)
+        stays[places[places >= n_left] - n_left] = False
+        blocks[places[places < n_left]] = blocks[n_left : n_left + n_taken][stays]
+        self._counts[node] = n_left
+        return taken
 
     def free(self, extents: Iterable[Extent]) -> None:
         """Take back blocks."""
+        freed: list[list[int]] = [[] for _ in self._blocks]
         for first, n_blocks in extents:
-            blocks = self._nodes[first // self._node_blocks]
-            lengths = np.arange(len(blocks) + 1, len(blocks) + n_blocks + 1, dtype=np.uint64)
-            places = (self._stream.raw(n_blocks) % lengths).tolist()
-            # Each block changes places with a random one, perhaps itself: Fisher and Yates' shuffle as the list grows.
-            for block, place in enumerate(places, first):
-                blocks.append(block)
-                blocks[place], blocks[-1] = block, blocks[place]
+            freed[first // self._node_blocks] += range(first, first + n_blocks)
+        for node, blocks in enumerate(freed):
+            count = self._counts[node]
+            self._blocks[node][count : count + len(blocks)] = blocks
+            self._counts[node] = count + len(blocks)
 
     def allocate_at_random(self, n_blocks: int, draws: Iterator[int]) -> list[int] | None:
         """Hand out free blocks for single pages; see `Allocator`."""
-        n_free = sum(map(len, self._nodes))
-        if n_blocks > n_free:
+        if n_blocks > sum(self._counts):
             return None
         taken: list[int] = []
         for _ in range(n_blocks):
-            place = next(draws) % (n_free - len(taken))
-            for blocks in self._nodes:
-                if place < len(blocks):
-                    taken.append(blocks.pop())
-                    break
-                place -= len(blocks)
+            place = next(draws) % sum(self._counts)
+            node = 0
+            while place >= self._counts[node]:
+                place -= self._counts[node]
+                node += 1
+            taken += self._take(node, np.array([place])).tolist()
         return taken
 
     def free_cold(self, blocks: Iterable[int]) -> None:

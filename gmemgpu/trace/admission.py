@@ -99,8 +99,8 @@ def place_vms(
     t_ns = np.concatenate([returns.t_ns, arrival_ns])
     order = np.argsort(t_ns, kind="stable")  # returns come first in the input, so at equal times too
     admitted = np.zeros(n, np.bool_)
-    extent_vm, extent_first, extent_blocks = array("q"), array("q"), array("q")
-    page_vm, page_pfn = array("q"), array("q")
+    n_extents, n_pages = [0] * n, [0] * n
+    extent_first, extent_blocks, page_pfn = array("q"), array("q"), array("q")
     extents_of: dict[int, list[Extent]] = {}
     pages_of: dict[int, list[int]] = {}
     n_left = (np.bincount(returns.vm, minlength=n) if n_returns else np.zeros(n, np.int64)).tolist()
@@ -120,13 +120,11 @@ def place_vms(
                 kernel_pages.free(pages)
                 continue
             admitted[vm] = True
-            for first, length in extents:
-                extent_vm.append(vm)
-                extent_first.append(first)
-                extent_blocks.append(length)
-            for pfn in pages:
-                page_vm.append(vm)
-                page_pfn.append(pfn)
+            n_extents[vm] = len(extents)
+            extent_first.extend([first for first, _ in extents])
+            extent_blocks.extend([length for _, length in extents])
+            n_pages[vm] = len(pages)
+            page_pfn.extend(pages)
             if n_left[vm]:
                 extents_of[vm] = extents
                 pages_of[vm] = pages
@@ -150,10 +148,10 @@ def place_vms(
 
     return Placed(
         admitted=admitted,
-        extent_vm=column(extent_vm),
+        extent_vm=np.repeat(np.arange(n), n_extents),
         extent_pfn=column(extent_first) * PAGES_PER_BLOCK,
         extent_pages=column(extent_blocks) * PAGES_PER_BLOCK,
-        page_vm=column(page_vm),
+        page_vm=np.repeat(np.arange(n), n_pages),
         page_pfn=column(page_pfn),
     )
 

@@ -17,7 +17,7 @@ FOLIO_PAGES_BY_NAME = {"4K": 1, "2M": 512, "1G": 262_144}
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-MIB = 1 << 20
+_MIB = 1 << 20
 
 
 class Reserved(BaseModel):
@@ -86,7 +86,7 @@ class GuestMemory(BaseModel):
     )
 
     shared_fraction: Share = Field(default=0.06, description="Shared part of an SNP guest: Linux swiotlb, 6 %.")
-    shared_min_bytes: SizeBytes = Field(default=64 * MIB, description="Its least size: Linux swiotlb, 64 MiB.")
+    shared_min_bytes: SizeBytes = Field(default=64 * _MIB, description="Its least size: Linux swiotlb, 64 MiB.")
     shared_max_bytes: SizeBytes = Field(default=GIB, description="Its greatest size: Linux swiotlb, 1 GiB.")
 
     touched: Literal["eager", "lazy"] = Field(
@@ -107,7 +107,7 @@ class GuestMemory(BaseModel):
         default=1800 * NS_PER_S, description="lazy: time constant of the exponential approach after that. Assumed."
     )
     ramp_unit_bytes: SizeBytes = Field(
-        default=4 * MIB,
+        default=4 * _MIB,
         gt=0,
         multiple_of=PAGE_BYTES,
         description="lazy: guests accept memory in units of 4 MiB (Linux). Larger units make smaller traces.",
