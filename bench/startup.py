@@ -1,0 +1,48 @@
+"""
+Wall time of commands that people wait for before anything happens: `--help`, `--version`, and one small evaluation.
+
+Held fixed: a warm page cache (one run first); each figure is the median of the repeats, whole process.
+
+    python -m bench.startup [--repeats N] [--save]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.hardware import record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--save", action="store_true", help="keep the figures in bench/results")
+    arguments = parser.parse_args()
+    command = str(Path(sys.executable).with_name("gmemgpu"))
+    figures = {}
+    with TemporaryDirectory() as folder:
+        trace = f"{folder}/t.parquet"
+        generate = [command, "generate", "--preset", "mixed-pods", "--small", "-o", trace]
+        subprocess.run(generate, check=True, stderr=subprocess.DEVNULL)
+        for name, line in {
+            "help_s": ["--help"],
+            "version_s": ["--version"],
+            "evaluate_small_json_s": ["evaluate", trace, "--json"],
+        }.items():
+            times = []
+            for _ in range(arguments.repeats + 1):
+                before = time.perf_counter()
+                subprocess.run([command, *line], check=True, stdout=subprocess.DEVNULL)
+                times.append(time.perf_counter() - before)
+            figures[name] = round(statistics.median(times[1:]), 3)
+    record("startup", "python -m bench.startup --save", figures, save=arguments.save)
+
+
+if __name__ == "__main__":
+    main()
