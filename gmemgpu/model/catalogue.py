@@ -72,11 +72,10 @@ def _policy(table: Mapping[str, Any], where: str, problems: list[Problem]) -> Po
                 problems.append(Problem(f"{where}.{key}", "is missing; every policy has a name and a hook"))
             continue
         value: Any = table[key]
-        wanted = bool if key == "boot" else str
-        if not isinstance(value, wanted):
-            problems.append(
-                Problem(f"{where}.{key}", f"{value!r} is not {'true or false' if wanted is bool else 'text in quotes'}")
-            )
+        sound = isinstance(value, bool) if key == "boot" else isinstance(value, str)
+        if not sound:
+            expected = "true or false" if key == "boot" else "text in quotes"
+            problems.append(Problem(f"{where}.{key}", f"{value!r} is not {expected}"))
         elif key == "timer":
             try:
                 values[key] = Timer.parse(value)

@@ -17,14 +17,16 @@ __all__ = ["render", "estimate_text"]
 _TIMES = ((86_400e9, "d"), (3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 
 
-def _number(value: float) -> str:
-    # Three digits that matter; no exponent where a person would not write one.
-    magnitude = abs(value)
-    if magnitude >= 1e6:
-        return f"{value:.3g}".replace("e+0", "e").replace("e+", "e")
-    if magnitude >= 100 or value == 0:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if magnitude >= 10 else f"{value:.2f}" if magnitude >= 0.01 else f"{value:.1g}"
+def _decimals(value: float) -> int:
+    # Three digits that matter, but never more than two after the point.
+    return 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+
+
+def _number(value: float, decimals: int) -> str:
+    if value == 0:
+        return "0"
+    smallest = 10.0**-decimals
+    return f"<{smallest:g}" if 0 < value < smallest / 2 else f"{value:,.{decimals}f}"
 
 
 def estimate_text(found: Estimate | None, unit: str) -> str:
@@ -48,8 +50,12 @@ def estimate_text(found: Estimate | None, unit: str) -> str:
             ((size, name) for size, name in _TIMES if found.mean >= (3 * size if size > 1e9 else size)), _TIMES[-1]
         )
         sign = f" {name}" if found.mean else ""
-    text = f"{_number(found.mean / scale)}{sign}"
-    return text if not found.half_width else f"{text} ±{_number(found.half_width / scale)}"
+    mean = found.mean / scale
+    decimals = _decimals(mean)
+    text = f"{_number(mean, decimals)}{sign}"
+    spread = f"{(found.half_width or 0.0) / scale:,.{decimals}f}"
+    # A spread that rounds to nothing says no more than its absence.
+    return text if float(spread.replace(",", "")) == 0 else f"{text} ±{spread}"
 
 
 def _title(group: Group) -> str:

@@ -16,9 +16,9 @@ from gmemgpu.workload.spec import Workload
 
 __all__ = ["Plan", "make_plan", "seeds_per_shard"]
 
-_TRACE_S = 0.001
+_TRACE_S = 0.0015
 """Of one policy on an empty trace, by the NumPy engine."""
-_EVENT_S = 5e-7
+_EVENT_S = 2e-7
 """Of one policy for each event."""
 _MAX_SEEDS = 64
 
