@@ -64,6 +64,6 @@ def expected_events(workload: Workload) -> float:
     share = workload.snp.share
     conversions = workload.memory.conversions_per_s * workload.stock.vms * share * workload.horizon_ns / NS_PER_S
     if workload.memory.placement == "scatter":
-        return vms * _EVENTS_PER_SCATTERED_VM + conversions * _EVENTS_PER_CONVERSION
+        return vms * _EVENTS_PER_SCATTERED_VM * workload.sizes.scale + conversions * _EVENTS_PER_CONVERSION
     per_vm = share * _EVENTS_PER_SNP_VM + (1.0 - share) * _EVENTS_PER_PLAIN_VM
     return vms * per_vm + conversions * _EVENTS_PER_CONVERSION
