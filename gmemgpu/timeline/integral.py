@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gmemgpu.model.trace import Int32Array, Int64Array
 from gmemgpu.timeline.build import Timeline
+from gmemgpu.timeline.lookup import last_row_at
 
 __all__ = ["exact_sum", "UsedIntegral", "used_integral"]
 
@@ -76,21 +76,10 @@ class UsedIntegral:
         return end_high - begin_high, end_low - begin_low
 
     def _until(self, region: Int32Array, t_ns: Int64Array) -> tuple[Int64Array, Int64Array]:
-        row = self._row(region, t_ns)
+        row = last_row_at(self.offset, self.t_ns, region, t_ns)
         since = t_ns - self.t_ns[row]
         used = self.used[row]
         return self.high[row] + used * (since >> _LIMB_BITS), self.low[row] + used * (since & _LIMB)
-
-    def _row(self, region: Int32Array, t_ns: Int64Array) -> NDArray[np.int64]:
-        # Binary search in every region's rows at once: last row at or before t.
-        lo = self.offset[region]
-        hi = self.offset[region + 1] - 1
-        while np.any(lo < hi):
-            middle = (lo + hi + 1) >> 1
-            later = self.t_ns[middle] > t_ns
-            hi = np.where(later, middle - 1, hi)
-            lo = np.where(later, lo, middle)
-        return lo
 
     def exact(self, high: Int64Array, low: Int64Array) -> int:
         """Add up what `between` gives."""

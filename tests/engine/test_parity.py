@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 from gmemgpu.testing.strategies import costs, policies, traces
 
+NEVER = 1 << 62
 FAST = [found for found in available_engines() if found.name != "reference"]
 
 
@@ -37,14 +39,36 @@ def test_any_policy_on_any_trace(fast: Engine, trace: Trace, chosen: list[Policy
     assert disagreements(fast, trace, chosen, cost) == {}
 
 
-@pytest.mark.parametrize("dense", [0, 1 << 62])
+@pytest.mark.parametrize("dense", [0, NEVER])
 @given(trace=traces(), chosen=st.lists(policies(), min_size=1, max_size=6), cost=costs())
 def test_numpy_dense_and_scalar_passes_alike(dense: int, trace: Trace, chosen: list[Policy], cost: Costs) -> None:
     # Small hosts never reach the crossover by themselves.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gmemgpu.engine.numpy.class_sums.DENSE_CHANGES", dense)
         patch.setattr("gmemgpu.engine.numpy.class_sums.DENSE_CLEAN", dense)
+        patch.setattr("gmemgpu.engine.numpy.foreseen.LEAST_RUN", 1 if dense else NEVER)
         assert disagreements(engine("numpy"), trace, chosen, cost) == {}
+
+
+@st.composite
+def conversion_policies(draw: Any) -> Policy:
+    # Where engines take short cuts: many requests of running guests, most of whose passes only fail.
+    policy = draw(policies())
+    return dataclasses.replace(
+        policy,
+        hook="none" if policy.timer.kind == "periodic" else draw(st.sampled_from(["conversion", "free_folio"])),
+        scope=draw(st.sampled_from(["region", "dirty", "dirty_retry", "window"])),
+        gate=draw(st.sampled_from(["all", "all", "gmem_free"])),
+        busy="rerun",
+    )
+
+
+@pytest.mark.parametrize("fast", FAST, ids=lambda found: found.name)
+@given(trace=traces(), chosen=st.lists(conversion_policies(), min_size=4, max_size=8), cost=costs())
+def test_conversion_policies(fast: Engine, trace: Trace, chosen: list[Policy], cost: Costs) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gmemgpu.engine.numpy.foreseen.LEAST_RUN", 1)
+        assert disagreements(fast, trace, chosen, cost) == {}
 
 
 @pytest.mark.parametrize("fast", FAST, ids=lambda found: found.name)

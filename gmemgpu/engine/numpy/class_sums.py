@@ -173,6 +173,12 @@ class ClassSums:
             visits.bit_end_ns[r] = e
             self.just_set.append((p, e))
 
+    def unchanged_until(self, next_change: int, epoch: tuple[int, int]) -> int:
+        """Until when passes over the present codes find the same and change nothing; 0 if not even the next does."""
+        if self.clean or self.just_set or self.n_absent == len(self.code):
+            return 0
+        return min(self.changes.t_ns[next_change], epoch[1]) if next_change < len(self.changes.t_ns) else epoch[1]
+
     def failed_regions(self) -> list[int]:
         """Regions whose attempt in the last pass failed."""
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gmemgpu.engine.numpy.code import code_costs
+from gmemgpu.engine.numpy.foreseen import foresee
 from gmemgpu.engine.numpy.outcome import add_attempts, add_bits, empty_row, oracle_row
 from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.engine.numpy.retry import RetryPasses
@@ -42,6 +43,7 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
     retry = RetryPasses(visits) if policy.scope == "dirty_retry" else None
     dirty = Dirty(prepared, policy.gate) if policy.scope == "dirty" else None
     whole = policy.scope == "window"
+    carried = window if whole else retry
     named = request_targets(policy, prepared, requests) if policy.scope in ("region", "vm", "inode") else None
 
     row = empty_row(prepared)
@@ -50,8 +52,19 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
     lost: list[int] = []
     lost_seen: set[int] = set()
     quiet = Quiet()
+    foreseen = foresee(policy, prepared, priced)
     passes = empty = skipped = hazard = wall = longest = 0
-    plan = schedule(policy, requests.t_ns, boots_ns, prepared.horizon_ns, lost, quiet, warmup_ns)
+    plan = schedule(
+        policy,
+        requests.t_ns,
+        boots_ns,
+        prepared.horizon_ns,
+        lost,
+        quiet,
+        warmup_ns,
+        carried=bool(carried),
+        foreseen=foreseen,
+    )
     start, boot, first, stop = next(plan, _NONE)
     while start >= 0:
         counted = visits.counted = start >= warmup_ns
@@ -69,6 +82,8 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
         elif retry:
             end = retry.run(start)
         elif dirty:
+            if foreseen and foreseen.ran:
+                dirty.forget_until(foreseen.start_ns[foreseen.ran[-1][1] - 1])
             end = visits.visit_all(start, dirty.targets(start))
         else:
             assert named is not None
@@ -87,18 +102,21 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
                 longest = max(longest, end - start)
                 if shutdowns:
                     hazard += any(b <= start < e or start < b < end for b, e in shutdowns)
-            if whole and not shutdowns:
-                window.foresee(end, quiet)
+            if carried and not boot and not shutdowns:
+                carried.foresee(end, quiet)
         start, boot, first, stop = _next(plan, end)
-        if quiet.n_counted:
+        if carried and quiet.n_counted:
             passes += quiet.n_counted
             wall += quiet.n_counted * quiet.length_ns
             longest = max(longest, quiet.length_ns)
-            window.repeat(quiet.n_counted)
+            carried.sums.n_counted += quiet.n_counted
             quiet.n_counted = 0
     window.sums.finish()
     if retry:
         retry.sums.finish()
+    if foreseen and foreseen.ran:
+        n, total_ns, longest_ns = foreseen.count(visits, warmup_ns)
+        passes, wall, longest = passes + n, wall + total_ns, max(longest, longest_ns)
     row |= requests.counts
     row["requests_lost"] = sum(requests.t_ns[i] >= warmup_ns for i in lost)
     row["passes"], row["passes_empty"], row["passes_skipped"] = passes, empty, skipped

@@ -17,6 +17,7 @@ from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array, Trace
 from gmemgpu.timeline.build import build_timeline
 from gmemgpu.timeline.episode import free_episodes, free_runs
 from gmemgpu.timeline.integral import exact_sum, used_integral
+from gmemgpu.timeline.lookup import last_row_at
 from gmemgpu.timeline.piece import IdRegions, cut_at_regions, id_regions
 from gmemgpu.timeline.request import hook_requests
 from gmemgpu.timeline.snp import FOREVER, snp_states
@@ -115,6 +116,28 @@ class Prepared:
         bounds = np.searchsorted(rows, self.timeline.offset).tolist()
         values: list[T] = column[rows].tolist()
         return [[*values[lo:hi], last] for lo, hi in pairwise(bounds)]
+
+    def states_at(self, region: Int32Array, t_ns: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """
+        Look many regions up at many times.
+
+        Parameters
+        ----------
+        region : (m,) int32
+        t_ns : (m,) int64
+
+        Returns
+        -------
+        code, until_ns : (m,) int64
+            The class as if no bit were set, and when it may change next; `FOREVER` if never.
+        """
+        rows = self._noticed
+        offset = np.searchsorted(rows, self.timeline.offset)
+        times = self.timeline.t_ns[rows]
+        at = last_row_at(offset, times, region, t_ns)
+        until = np.append(times[1:], FOREVER)
+        until[offset[1:] - 1] = FOREVER
+        return self._codes[rows][at], until[at]
 
     @cached_property
     def state_t_ns(self) -> list[list[int]]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import repeat
 
+import numpy as np
+
 from gmemgpu.engine.numpy.class_sums import ClassSums
 from gmemgpu.engine.numpy.code import ABSENT, CACHED, CLEAN
+from gmemgpu.engine.numpy.schedule import Quiet
 from gmemgpu.engine.numpy.search import after
 from gmemgpu.engine.numpy.visit import Visits
 
@@ -31,7 +34,8 @@ class RetryPasses:
         self.natural = [ABSENT] * len(self.sums.region)
         """Per covered region, its class as if it were dirty and its bit not set."""
         self.next_change = 0
-        self.cleared_ns, self.cleared = prepared.clearings
+        self.cleared_ns, cleared = prepared.clearings
+        self.cleared: list[int] = np.searchsorted(prepared.covered, cleared).tolist()
         self.next_clearing = 0
         self.position = {region: position for position, region in enumerate(self.sums.region)}
         self.dirty: set[int] = set()
@@ -48,8 +52,7 @@ class RetryPasses:
             if position in self.dirty:
                 touched.add(position)
         first, self.next_clearing = self.next_clearing, after(self.cleared_ns, start_ns, self.next_clearing)
-        for region in self.cleared[first : self.next_clearing].tolist():
-            position = self.position[region]
+        for position in self.cleared[first : self.next_clearing]:
             if position not in self.dirty:
                 self.dirty.add(position)
                 touched.add(position)
@@ -83,6 +86,29 @@ class RetryPasses:
         # What the gate dropped was not attempted, so it stays dirty, as does what failed.
         self._forget(p for p in self.touched if settled.get(p, code[p] in (CLEAN, CACHED)))
         return end_ns
+
+    def foresee(self, end_ns: int, quiet: Quiet) -> None:
+        """
+        Tell the schedule until when passes will all be like the last one.
+
+        Parameters
+        ----------
+        end_ns : int
+            When the last pass ended.
+        quiet : Quiet
+            Receives the length of a pass and the time before which it starts.
+        """
+        until = self.sums.unchanged_until(self.next_change, self.visits.epoch_at(end_ns))
+        if until <= end_ns or self.touched:
+            return
+        # Clearings of regions that are dirty, and fail until then, add nothing.
+        i, cleared_ns = self.next_clearing, self.cleared_ns
+        while i < len(cleared_ns) and cleared_ns[i] < until and self.cleared[i] in self.dirty:
+            i += 1
+        self.next_clearing = i
+        quiet.length_ns, quiet.until_ns = self.sums.total_ns, until - self.sums.total_ns
+        if i < len(cleared_ns):
+            quiet.until_ns = min(quiet.until_ns, cleared_ns[i])
 
     def attempted_elsewhere(self, start_ns: int, failed: list[int]) -> None:
         """

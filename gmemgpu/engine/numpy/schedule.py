@@ -7,8 +7,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-
+from gmemgpu.engine.numpy.calm import calm_starts
+from gmemgpu.engine.numpy.foreseen import Foreseen
 from gmemgpu.model.policy import Policy
 from gmemgpu.timeline.snp import FOREVER
 
@@ -51,6 +51,9 @@ def schedule(
     lost: list[int],
     quiet: Quiet,
     warmup_ns: int,
+    *,
+    carried: bool,
+    foreseen: Foreseen | None,
 ) -> Schedule:
     """
     Give the passes of a policy in order (MODEL.md section 5, Timer).
@@ -70,6 +73,10 @@ def schedule(
         May be filled before the end of a pass is sent.
     warmup_ns : int
         For `quiet`.
+    carried : bool
+        Whether `quiet` will be used.
+    foreseen : Foreseen, optional
+        Passes that need not be looked at one by one.
     """
     delay_ns = policy.timer.delay_ns
     debounce = policy.timer.kind == "debounce"
@@ -82,7 +89,7 @@ def schedule(
     started = free_at = 0  # the running, or else last, pass
     armed = False
     due = last_due = 0
-    calm = _CalmDebounce.of(policy, t_ns)
+    calm = calm_starts(policy, t_ns) if carried else None
     while True:
         if quiet.until_ns and not armed:
             limit = min(quiet.until_ns, horizon_ns)
@@ -96,14 +103,20 @@ def schedule(
                 ran = range(tick * period_ns, limit, stride * period_ns)
                 tick += len(ran) * stride
             elif calm and i < n and t_ns[i] >= free_at and delay_ns >= quiet.length_ns:
-                low = bisect_left(calm.last_request, i)
-                ran = calm.start_ns[low : bisect_left(calm.start_ns, limit, low)]
-                if ran:
-                    i = calm.last_request[low + len(ran) - 1] + 1
+                low = bisect_right(calm.first_request, i) - 1
+                if calm.first_request[low] == i or not calm.exact:
+                    ran = calm.start_ns[low : bisect_left(calm.start_ns, limit, low)]
+                    follower = low + len(ran)
+                    if ran:
+                        i = calm.first_request[follower] if follower < len(calm.first_request) else n
             if ran:
                 quiet.n_counted += len(ran) - bisect_left(ran, warmup_ns)
                 started, free_at = ran[-1], ran[-1] + quiet.length_ns
             quiet.until_ns = 0
+        if foreseen and not armed and boot == n_boots and i < n:
+            taken = foreseen.take(i, started, free_at)
+            if taken:
+                i, started, free_at = taken
         boot_start = max(boots_ns[boot], free_at) if boot < n_boots else FOREVER
         if armed:
             timer_start = due if due > free_at else free_at
@@ -151,23 +164,3 @@ def schedule(
             if period_ns:
                 tick += 1
         started, free_at = start, end
-
-
-@dataclass(frozen=True, slots=True)
-class _CalmDebounce:
-    # When passes start if each is over before the delay is: the batches end where requests are further apart
-    # than the delay.
-    last_request: list[int]
-    start_ns: list[int]
-
-    @classmethod
-    def of(cls, policy: Policy, t_ns: list[int]) -> _CalmDebounce | None:
-        timer = policy.timer
-        if timer.kind != "debounce" or timer.max_wait_ns is not None or policy.busy == "drop" or not t_ns:
-            return None
-        times = np.array(t_ns, np.int64)
-        gap_ns = np.diff(times)
-        if (gap_ns == timer.delay_ns).any():
-            return None  # a request at exactly the start joins the pass; the plain way knows
-        last = np.append(np.flatnonzero(gap_ns > timer.delay_ns), len(times) - 1)
-        return cls(last.tolist(), (times[last] + timer.delay_ns).tolist())

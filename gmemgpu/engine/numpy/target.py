@@ -91,3 +91,7 @@ class Dirty:
         targets = sorted(self.dirty - self.dropped)
         self.dirty.difference_update(targets)
         return targets
+
+    def forget_until(self, start_ns: int) -> None:
+        """Pass over the clearings that earlier passes, run elsewhere, have attempted; gate `all` only."""
+        self.next = max(self.next, after(self.t_ns, start_ns, self.next))

@@ -92,11 +92,6 @@ class WindowPasses:
         quiet : Quiet
             Receives the length of a pass and the time before which it starts.
         """
-        sums, times = self.sums, self.changes.t_ns
-        until = min(times[self.next_change], self.epoch[1]) if self.next_change < len(times) else self.epoch[1]
-        if until > end_ns and not sums.clean and not sums.just_set:
-            quiet.length_ns, quiet.until_ns = sums.total_ns, until - sums.total_ns
-
-    def repeat(self, n_counted: int) -> None:
-        """Note that as many counted passes like the last one have run."""
-        self.sums.n_counted += n_counted
+        until = self.sums.unchanged_until(self.next_change, self.epoch)
+        if until > end_ns:
+            quiet.length_ns, quiet.until_ns = self.sums.total_ns, until - self.sums.total_ns
