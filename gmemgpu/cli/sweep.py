@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
     from gmemgpu.sweeping.progress import Listener, SweepEvent
@@ -61,22 +62,31 @@ def _listener(*, quiet: bool) -> Iterator[Listener | None]:
         yield _tell
     else:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} evaluations"),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            # An average over the whole run: shards of different scenarios take different times.
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            speed_estimate_period=3600,
-        )
-        with progress:
+        with _progress(Console(stderr=True)) as progress:
             yield _bar(progress)
+
+
+def _progress(console: Console) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("evaluations {task.fields[rate]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        # An average over the whole run: shards of different scenarios take different times.
+        speed_estimate_period=7 * 86_400,
+    )
 
 
 def _tell(event: SweepEvent) -> None:
@@ -106,7 +116,7 @@ def _bar(progress: Progress) -> Listener:
             elapsed_s = progress.tasks[task].elapsed
             if elapsed_s:
                 rate = (progress.tasks[task].completed - found_done) / elapsed_s
-                progress.update(task, rate=f"{rate:,.0f}/s", description=event.label[:40])
+                progress.update(task, rate=f"{rate:,.0f}/s", description=event.label[:24])
         elif isinstance(event, SweepMerged):
             progress.update(task, description="done")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -21,7 +23,6 @@ _ONE_THREAD = dict.fromkeys(
 _CONFIG: dict[str, Any] = {
     # Spawn, not fork: a worker shall inherit no threads, no locks and no CUDA context of its client.
     "distributed.worker.multiprocessing-method": "spawn",
-    "distributed.worker.preload": ["gmemgpu.sweeping.worker_process"],
     "distributed.nanny.pre-spawn-environ": _ONE_THREAD,
     # A task holds no data that a spill could save, so only the last resort is kept.
     "distributed.worker.memory.target": False,
@@ -56,20 +57,29 @@ def local_client(workers: int) -> Iterator[Client]:
 
     Notes
     -----
-    A killed worker is started again. Workers end by themselves when this process is killed.
+    A killed worker is started again. Workers end by themselves when this process is killed. Ctrl-C, which a terminal
+    sends to all of them, is for this process alone: it is blocked while the cluster starts, and workers and the
+    threads that start them inherit that; one that came meanwhile is taken up right after.
     """
-    with (
-        dask.config.set(_CONFIG),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            # None and False would listen on 8787 nevertheless, ":0" on every interface.
-            dashboard_address="127.0.0.1:0",
-            # What matters of a failure reaches the user as one message; Dask's own log lines would bury it.
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+    with dask.config.set(_CONFIG), ExitStack() as stack:
+        # The tracker of Python's own processes would unblock the signal again if it were started later.
+        resource_tracker.ensure_running()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            cluster = stack.enter_context(_cluster(workers))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+def _cluster(workers: int) -> LocalCluster:
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        # None and False would listen on 8787 nevertheless, ":0" on every interface.
+        dashboard_address="127.0.0.1:0",
+        # What matters of a failure reaches the user as one message; Dask's own log lines would bury it.
+        silence_logs=logging.CRITICAL,
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gmemgpu.engine.registry import choose_engine
-from gmemgpu.errors import Problem, SpecError
+from gmemgpu.errors import GmemgpuError, Problem, SpecError
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import Listener, ShardDone, SweepMerged, SweepStarted
 from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shard
@@ -24,8 +24,6 @@ __all__ = ["SweepResult", "sweep"]
 
 _SHARDS_IN_FLIGHT = 4
 """Per worker: enough that none waits for the client, few enough that Ctrl-C and a failure stop soon."""
-_RETRIES = 2
-"""For what may pass, such as a shared disk that hiccups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,20 +144,16 @@ def _run_shards(todo: Sequence[Shard], setting: Setting, store: Store, workers: 
         def submit(shard: Shard) -> Any:
             key = f"shard-{shard.part_id}"
             by_key[key] = shard
-            return client.submit(
-                compute_shard, shard, setting, str(store.parts.resolve()), key=key, retries=_RETRIES, pure=False
-            )
+            return client.submit(compute_shard, shard, setting, str(store.parts.resolve()), key=key, pure=False)
 
         running = as_completed(
             [submit(shard) for shard in islice(shards, workers * _SHARDS_IN_FLIGHT)], loop=client.loop
         )
         for future in running:
             shard = by_key.pop(future.key)
+            # Only the state is looked at: to fetch a result is to compute it again should its worker be dead by now.
             if future.status != "finished":
                 _raise(shard, future.exception(), store)
-            failure = future.result()
-            if failure is not None:
-                raise failure
             listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
             for following in islice(shards, 1):
                 running.add(submit(following))
@@ -168,6 +162,8 @@ def _run_shards(todo: Sequence[Shard], setting: Setting, store: Store, workers: 
 def _raise(shard: Shard, error: BaseException, store: Store) -> NoReturn:
     from distributed.scheduler import KilledWorker
 
+    if isinstance(error, GmemgpuError):
+        raise error
     where = f'scenario "{shard.label}", seeds {shard.seeds[0]} to {shard.seeds[-1]}'
     if isinstance(error, KilledWorker):
         raise ShardError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,14 @@ from gmemgpu.errors import GmemgpuError, InputError, Problem
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Policy
 from gmemgpu.sweeping.axes import AxisValue
-from gmemgpu.sweeping.part import write_part
+from gmemgpu.sweeping.part import part_is_done, part_name, write_part
 from gmemgpu.workload.generate import generate
 from gmemgpu.workload.spec import Workload
 
 __all__ = ["Shard", "Setting", "ShardError", "compute_shard", "shard_rows"]
+
+_WRITE_AGAIN_AFTER_S = (0.1, 1.0)
+"""A shared disk may hiccup; rows that took a second to compute are worth another second."""
 
 
 class ShardError(GmemgpuError):
@@ -117,7 +120,7 @@ def shard_rows(shard: Shard, setting: Setting) -> Iterator[dict[str, Any]]:
             yield {**told, "policy": policy.name, **row}
 
 
-def compute_shard(shard: Shard, setting: Setting, folder: str) -> GmemgpuError | None:
+def compute_shard(shard: Shard, setting: Setting, folder: str) -> None:
     """
     Compute a shard and write its part: what a worker runs.
 
@@ -128,21 +131,23 @@ def compute_shard(shard: Shard, setting: Setting, folder: str) -> GmemgpuError |
     folder : str
         Where parts lie; reachable from the worker.
 
-    Returns
-    -------
-    GmemgpuError or None
-        What is wrong with the shard itself. It is returned, not raised, since it would fail the same way again:
-        only what is raised is worth another try.
-
     Raises
     ------
+    InputError, ShardError
+        As `shard_rows` does.
     OSError
-        If the part cannot be written.
+        If the part cannot be written, not even after a while.
     """
-    try:
-        rows = list(shard_rows(shard, setting))
-    except GmemgpuError as error:
-        error.add_note(traceback.format_exc())
-        return error
-    write_part(Path(folder), shard.part_id, rows, setting.schema)
-    return None
+    parts = Path(folder)
+    # A worker that dies after its last act is not known to have finished: its shard comes again, its part is there.
+    if part_is_done(parts / part_name(shard.part_id), shard.part_id, shard.n_rows):
+        return
+    rows = list(shard_rows(shard, setting))
+    for wait_s in (*_WRITE_AGAIN_AFTER_S, None):
+        try:
+            write_part(parts, shard.part_id, rows, setting.schema)
+            return
+        except OSError:
+            if wait_s is None:
+                raise
+            time.sleep(wait_s)

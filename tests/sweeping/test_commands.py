@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from gmemgpu.cli import sweep as sweep_command
 from gmemgpu.cli.main import main
@@ -69,19 +71,22 @@ def test_mistakes_go_to_stderr_with_exit_code_two(tmp_path: Path, capsys: pytest
 
 
 def test_the_bar_counts_evaluations_and_their_rate() -> None:
-    from rich.progress import Progress
-
-    now = [100.0]
-    progress = Progress(disable=True, get_time=lambda: now[0])
-    listen = sweep_command._bar(progress)
-    (task,) = progress.tasks
-    listen(SweepStarted(n_shards=10, n_shards_done=4, n_rows=100, n_rows_done=40, workers=2))
-    assert (task.completed, task.total) == (40, 100)
-    now[0] = 102.0
-    listen(ShardDone(label="pods", seeds=(1,), n_rows=10))
-    assert (task.completed, task.fields["rate"], task.description) == (50, "5/s", "pods")
-    listen(SweepMerged(n_rows=100))
-    assert task.description == "done"
+    screen = io.StringIO()
+    with sweep_command._progress(Console(file=screen, force_terminal=True, width=150)) as progress:
+        now = [100.0]
+        progress.get_time = lambda: now[0]
+        listen = sweep_command._bar(progress)
+        (task,) = progress.tasks
+        listen(SweepStarted(n_shards=10, n_shards_done=4, n_rows=100, n_rows_done=40, workers=2))
+        assert (task.completed, task.total) == (40, 100)
+        now[0] = 102.0
+        listen(ShardDone(label="pods", seeds=(1,), n_rows=10))
+        assert (task.completed, task.fields["rate"], task.description) == (50, "5/s", "pods")
+        progress.refresh()
+        assert "50/100" in screen.getvalue()
+        assert "evaluations 5/s" in screen.getvalue()
+        listen(SweepMerged(n_rows=100))
+        assert task.description == "done"
 
 
 @pytest.mark.parametrize("path", sorted(JOBS.glob("*.toml")), ids=lambda path: path.stem)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -43,6 +43,15 @@ def wait_for_parts(process: subprocess.Popen[str], directory: Path, n: int) -> N
         time.sleep(0.01)
 
 
+def worker_processes(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if "--multiprocessing-fork" in child.cmdline():
+                found.append(child)
+    return found
+
+
 def finished_parts(directory: Path) -> list[str]:
     return sorted(path.name for path in (directory / "parts").iterdir() if path.suffix == ".parquet")
 
@@ -70,6 +79,38 @@ def test_ctrl_c_keeps_finished_parts_and_the_next_run_goes_on(
     assert process.returncode == 0
     assert contents(directory) == contents(undisturbed)
     assert {name: (directory / "parts" / name).stat().st_mtime_ns for name in kept} == stamps
+
+
+def test_ctrl_c_while_workers_start_is_as_quiet(spec_file: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "out"
+    with running_sweep(spec_file, directory, "--quiet") as process:
+        deadline = time.monotonic() + PATIENCE_S
+        # A worker process exists long before it has imported anything.
+        while not worker_processes(process):
+            assert process.poll() is None
+            assert time.monotonic() < deadline, "no worker was started"
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "gmemgpu: interrupted\n")
+    assert process.returncode == 130
+    assert finished_parts(directory) == []
+
+
+def test_a_replaced_worker_leaves_ctrl_c_to_the_client_too(spec_file: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "out"
+    with running_sweep(spec_file, directory, "--quiet") as process:
+        wait_for_parts(process, directory, 1)
+        victim, *others = worker_processes(process)
+        victim.kill()
+        known = {victim.pid, *(worker.pid for worker in others)}
+        deadline = time.monotonic() + PATIENCE_S
+        while {worker.pid for worker in worker_processes(process)} <= known:
+            assert process.poll() is None
+            assert time.monotonic() < deadline, "the worker was not replaced"
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "gmemgpu: interrupted\n")
+    assert process.returncode == 130
 
 
 def test_a_killed_client_takes_its_workers_along_and_the_next_run_goes_on(

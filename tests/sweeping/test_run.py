@@ -16,7 +16,8 @@ import pytest
 from gmemgpu.engine.registry import choose_engine
 from gmemgpu.errors import SpecError, StoreError, TraceError
 from gmemgpu.model.metric import METRIC_NAMES, METRICS
-from gmemgpu.sweeping import cluster, run
+from gmemgpu.sweeping import cluster, run, shard
+from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import ShardDone, SweepEvent, SweepMerged, SweepStarted
 from gmemgpu.sweeping.run import sweep
 from gmemgpu.sweeping.shard import ShardError
@@ -143,7 +144,7 @@ def dies(*arguments: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def hiccups(*arguments: object) -> None:
+def full_disk(*arguments: object) -> None:
     raise OSError(28, "No space left on device")
 
 
@@ -162,12 +163,51 @@ def test_a_shard_that_kills_every_worker_is_named(
         sweep({}, tmp_path / "out", workers=1)
 
 
-def test_a_disk_that_stays_full_is_tried_again_and_then_named(
-    shards_do: Callable[[Callable[..., None]], None], tmp_path: Path
-) -> None:
-    shards_do(hiccups)
+def test_a_disk_that_stays_full_is_named(shards_do: Callable[[Callable[..., None]], None], tmp_path: Path) -> None:
+    shards_do(full_disk)
     with pytest.raises(StoreError, match="out: cannot be written: No space left on device; make room"):
         sweep({}, tmp_path / "out", workers=1)
+
+
+def test_a_hiccup_of_the_disk_costs_a_moment_and_no_second_computation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def third_time_lucky(folder: Path, part_id: str, *arguments: object) -> None:
+        written.append(part_id)
+        if len(written) < 3:
+            raise OSError(5, "Input/output error")
+
+    plan = make_plan(read_spec({"policies": [], "workload": {"preset": "idle-snp"}}), "reference")
+    (one,) = plan.shards
+    monkeypatch.setattr(shard, "write_part", third_time_lucky)
+    monkeypatch.setattr(shard, "_WRITE_AGAIN_AFTER_S", (0.0, 0.0))
+    shard.compute_shard(one, plan.setting, str(tmp_path))
+    assert written == [one.part_id] * 3
+    monkeypatch.setattr(shard, "_WRITE_AGAIN_AFTER_S", (0.0,))
+    written.clear()
+    with pytest.raises(OSError, match="Input/output error"):
+        shard.compute_shard(one, plan.setting, str(tmp_path))
+
+
+def test_what_is_done_is_not_done_again(undisturbed: Path, spec_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(shard, "generate", refuse)
+    plan = make_plan(read_spec(spec_file), "numpy")
+    shard.compute_shard(plan.shards[5], plan.setting, str(undisturbed / "parts"))
+
+
+def test_any_failure_names_scenario_and_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(workload: object, seed: int) -> None:
+        raise ZeroDivisionError(f"no sense in {seed}")
+
+    plan = make_plan(read_spec({"seeds": [9], "policies": [], "workload": {"preset": ["idle-snp"]}}), "numpy")
+    monkeypatch.setattr(shard, "generate", fail)
+    with pytest.raises(ShardError, match='scenario "idle-snp", seed 9: ZeroDivisionError: no sense in 9'):
+        shard.compute_shard(plan.shards[0], plan.setting, str(tmp_path))
 
 
 def test_zero_workers_are_refused(spec_file: Path, tmp_path: Path) -> None:
