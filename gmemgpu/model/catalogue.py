@@ -17,9 +17,7 @@ from gmemgpu.model.policy import ORACLE, Policy, Timer, policy_problems
 
 __all__ = [
     "named_policies",
-    "named_policy",
     "default_costs",
-    "cost_sources",
     "read_policies",
     "read_costs",
     "policies_from_tables",
@@ -218,24 +216,7 @@ def named_policies() -> tuple[Policy, ...]:
     return (*policies_from_tables(_packaged("policies.toml")["policy"], "policies.toml"), ORACLE)
 
 
-def named_policy(name: str) -> Policy:
-    """
-    Look a policy of the package up.
-
-    Raises
-    ------
-    KeyError
-        If there is none of that name.
-    """
-    return {policy.name: policy for policy in named_policies()}[name]
-
-
 @cache
 def default_costs() -> Costs:
     """Give the packaged cost table."""
     return costs_from_table(_packaged("costs.toml"), "costs.toml")
-
-
-def cost_sources() -> dict[str, str]:
-    """Say for every packaged cost where its figure comes from."""
-    return {key: table["source"] for key, table in _packaged("costs.toml").items()}
