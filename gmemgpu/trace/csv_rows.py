@@ -38,7 +38,8 @@ def _lines(path: Path, where: str, problems: list[Problem]) -> Iterator[list[str
             for n, line in enumerate(filter(None, csv.reader(file))):  # noqa: B007  # n is where it broke
                 yield line
     except UnicodeDecodeError:
-        problems.append(Problem(where, f"is not UTF-8 text after about row {n}; save it as UTF-8"))
+        place = f"after about row {n}" if n > 0 else "from its first lines on"
+        problems.append(Problem(where, f"is not UTF-8 text {place}; save it as UTF-8"))
     except (EOFError, zlib.error, gzip.BadGzipFile):
         problems.append(Problem(where, f"is no complete gzip file; it breaks off after row {max(n, 0)}, copy it again"))
     except csv.Error as error:

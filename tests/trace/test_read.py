@@ -180,7 +180,10 @@ def test_truncated_gzip(tmp_path: Path) -> None:
 
 def test_text_that_is_no_utf8(tmp_path: Path) -> None:
     problems = problems_of(write_csv(tmp_path / "t.csv", CSV.encode() + b"6,\xff,0,0,1,-1,0\n"))
-    assert any("UTF-8" in problem or '"\ufffd" is unknown' in problem for problem in problems)
+    assert "t.csv: is not UTF-8 text from its first lines on; save it as UTF-8" in problems
+    many = CSV + "6,vm_destroy,0,0,3,-1,0\n" * 2000
+    problems = problems_of(write_csv(tmp_path / "t.csv", many.encode() + b"6,\xff,0,0,1,-1,0\n"))
+    assert any("is not UTF-8 text after about row 1" in problem for problem in problems), problems
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])
