@@ -103,7 +103,7 @@ class Policy:
     hook, timer, busy, scope, gate, executor
         The choices of MODEL.md section 5.
     boot : bool
-        One pass over all covered regions at t = 0 and at each ``snp_init``.
+        Whether a pass follows the start of the trace and every ``snp_init``, without a request.
     origin : str
         Where the idea comes from; shown by ``gmemgpu policies``, no effect.
     """

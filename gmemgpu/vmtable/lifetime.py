@@ -134,7 +134,8 @@ class Lifetime:
             Seconds.
         """
         weights = [part.weight * mean for part, mean in zip(self.components, self._means_s, strict=True)]
-        # The offset takes its share of the mean: a VM met in it has the whole rest before it.
+        # What is left of a life has a density of P(life > left) / mean: flat up to the offset, which so takes its share
+        # of the mean, and behind it that of the mixture.
         mixed_s = self.mean_s - self.offset_s
         u_component = component.uniform(n) * self.mean_s
         in_offset = u_component >= mixed_s

@@ -26,7 +26,7 @@ SLOT_S = 300
 DAY_S = 86_400
 SAMPLE = Path(__file__).parents[2] / "jobs" / "data" / "azure_v1_vm_arrivals_sample_24h.csv.gz"
 
-# Upper edges of lifetime bins: 5 min wide to 3900 s, hourly to 86,700 s, daily to 518,700 s.
+# Where lifetime bins end: every 300 s up to 3900 s, then every hour up to 86,700 s, then every day.
 EDGES_S = np.concatenate([np.arange(0, 3901, 300), np.arange(7500, 86_701, 3600), np.arange(173_100, 518_701, 86_400)])
 # CDF in %: the fitted mixture, and Kaplan-Meier over 669,435 VMs of 9.16 days.
 FITTED_CDF = {900: 25.0, 1800: 49.5, 3600: 65.1, 7500: 72.6, 14_700: 78.3, 29_100: 84.8, 86_700: 93.0}
@@ -246,7 +246,7 @@ def test_a_batch_ends_together(region: Arrived, sample: Arrived) -> None:
 
 
 def test_a_batch_has_one_size(region: Arrived) -> None:
-    # 7.16 d: 80 % of batches of two and more; a VM has the size of the one before it with 0.93.
+    # The first 7.16 d: 80 % of batches of two and more have one size; 93 % of VMs have their predecessor's.
     sizes = region.batch_sizes()
     first = np.searchsorted(region.batch, np.arange(len(sizes)))
     unlike_first = np.bincount(region.batch, region.size != region.size[first][region.batch])

@@ -17,7 +17,7 @@ __all__ = ["ReferenceEngine"]
 
 def _evaluate_one(history: TraceHistory, policy: Policy, costs: Costs) -> MetricRow:
     if policy.is_oracle:
-        # Section 8: the bound. Every free episode is optimized from its first instant, at no cost.
+        # The bit is there as soon as the region is free, and nobody worked for it (section 7).
         return metric_row(history, lambda region, episode: episode.start_ns, {})
     simulation = Simulation(history, policy, costs)
     return metric_row(history, simulation.bits.set_in, simulation.tally.row)
@@ -25,7 +25,7 @@ def _evaluate_one(history: TraceHistory, policy: Policy, costs: Costs) -> Metric
 
 class ReferenceEngine:
     """
-    The judge: walks each trace event by event over page arrays, in plain Python (MODEL.md section 10).
+    The judge: takes one event after another and looks at every page.
 
     Slow and obvious; needs 1.25 MiB of memory for each region that a trace touches.
     """

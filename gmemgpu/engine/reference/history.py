@@ -76,7 +76,7 @@ class TraceHistory:
             evicting = [inode for inode in self._evicting if region in self.inode_regions[inode]]
             now = pages.count(region, evicting)
             counts.record(t_ns, now)
-            # A fall and a rise at the same instant do not fire (section 5): before and now are states.
+            # Before and now are states between instants (section 5): what comes and goes within one is not seen.
             if before.assigned_pages > 0 and now.assigned_pages == 0:
                 self.falls.append((t_ns, region))
 

@@ -22,7 +22,7 @@ class Episode:
     start_ns, end_ns : int
         An episode that lasts ends at the horizon.
     fresh : bool
-        It begins with SNP itself, at t = 0 or at a ``snp_init``, not with a guest's going.
+        SNP's start made it (t = 0 or a ``snp_init``), not a guest's going.
     """
 
     start_ns: int
@@ -78,7 +78,7 @@ class RegionHistory:
         return cls(Steps(NOTHING), snp, horizon_ns)
 
     def at(self, t_ns: int) -> RegionCount:
-        """Give the counts at a time; from the horizon on the state is frozen (section 6)."""
+        """Give the counts at a time; later than the horizon, those of its last instant (section 6)."""
         return self.counts.at(min(t_ns, self._last_ns))
 
     def episode_at(self, t_ns: int) -> Episode | None:

@@ -46,7 +46,7 @@ def metric_row(history: TraceHistory, set_time: SetTime, counts: MetricRow) -> M
             row["optimizable_ns"] += max(0, episode.end_ns - max(episode.start_ns, warmup_ns))
             set_ns = set_time(region, episode) if n_cores else None
             if set_ns is not None:
-                # A set bit stays until its free episode ends.
+                # Only an assignment or SNP's end clears a bit, and both end the episode.
                 from_ns = max(set_ns, warmup_ns)
                 optimized_ns = max(0, episode.end_ns - from_ns)
                 row["optimized_ns"] += optimized_ns

@@ -21,8 +21,8 @@ class Bits:
     """
     When each region's RMPOPT bit got set, per free episode.
 
-    A set bit stays until its free episode ends, and is never set before the episode begins, so that an episode has one
-    time at most. Passes do not overlap: what is noted here was set before the next pass starts.
+    A bit is set within a free episode and lost at its end, so that an episode has one time at most. Passes do not
+    overlap: what is noted here was set before the next pass starts.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ def run_attempts(
             costs,
         )
         end_ns = visit_ns + cost.leader_ns + cost.round_ns
-        # The outcome is taken from the state at the visit; no episode means busy or SNP off.
+        # No episode at the visit means busy or SNP off.
         episode = history.regions[region].episode_at(visit_ns)
         outcome: Outcome
         if episode is None or (policy.executor == "leader_first" and target == "fail"):

@@ -55,7 +55,7 @@ class Simulation:
             _, free_ns = self._running_ns
             timer_ns = self._timer.start_ns(free_ns)
             boot_ns = max(self._boots[0], free_ns) if self._boots else None
-            # A boot pass goes before a pass of the timer that could not start earlier.
+            # At equal starts the boot pass is first.
             is_boot = boot_ns is not None and (timer_ns is None or boot_ns <= timer_ns)
             start_ns = boot_ns if is_boot else timer_ns
             # Requests before the start come first, and may move it. One at exactly the start belongs to the timer's
@@ -77,7 +77,7 @@ class Simulation:
 
     def _handle(self, request: Request) -> None:
         start_ns, end_ns = self._running_ns
-        # Strictly between a pass's start and its end; rerun handles it as any other.
+        # Lost is what comes inside the running pass, neither with its start nor with its end; rerun loses nothing.
         lost = self._policy.busy == "drop" and start_ns < request.t_ns < end_ns
         self.tally.request(request, lost=lost, hazard=self._history.snp.request_is_hazardous(request.t_ns))
         if not lost:

@@ -17,7 +17,7 @@ class SnpState(NamedTuple):
     """What life-cycle events of the host have left behind."""
 
     on: bool = True
-    """From time 0 until a ``snp_shutdown_end``, and again from a ``snp_init`` (MODEL.md section 3)."""
+    """Whether RMP checks are made (MODEL.md section 3): only ``snp_shutdown_end`` ends that, ``snp_init`` begins it."""
     shutting_down: bool = False
     """Inside [``snp_shutdown_begin``, ``snp_shutdown_end``); nothing but the end closes that window."""
     kvm_unloaded: bool = False

@@ -15,8 +15,8 @@ class Steps(Generic[State]):
     """
     A step function from time 0 on.
 
-    "State at time t" is the state after every event with ``t_ns <= t`` (MODEL.md section 3), so only the last state
-    recorded for an instant counts.
+    Of several states recorded for one instant the last counts, as all its events come before it is looked at
+    (MODEL.md section 3).
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ class WorkTimer:
         start_ns = self.start_ns(free_ns)
         self._batch.append(request)
         # The timer stays pending until the pass starts, so a due pass that still waits is moved again by debounce;
-        # a request at exactly the start belongs to the pass and moves nothing.
+        # one that comes with the start joins the pass and moves nothing.
         moves = self._timer.kind == "debounce" and start_ns is not None and request.t_ns < start_ns
         if start_ns is None or moves:
             self._due_ns = request.t_ns + self._timer.delay_ns
@@ -59,7 +59,7 @@ class PeriodicTimer:
         self._tick_ns = timer.delay_ns
 
     def start_ns(self, free_ns: int) -> int | None:
-        """Say when the next pass would start; a tick before the end of the running pass is no pass at all."""
+        """Say when the next pass would start; ticks that fall into the running pass are left out."""
         if self._tick_ns < free_ns:
             self._tick_ns = -(-free_ns // self._period_ns) * self._period_ns
         return self._tick_ns
