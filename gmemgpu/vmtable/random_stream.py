@@ -42,7 +42,6 @@ class Purpose(IntEnum):
     SIZE_COPY = 11
     SIZE_OWN = 12
     SNP = 13
-    NODE = 14
     STOCK_COMPONENT = 15
     STOCK_LIFETIME = 16
     STOCK_RESIDUAL = 17
@@ -69,7 +68,6 @@ class Purpose(IntEnum):
     LEAK = 70
     THP = 71
     PLACEMENT = 72
-    WORKQUEUE = 73
     PIN_DELAY = 74
     CONVERSION_EXTENT = 75
 
