@@ -94,8 +94,10 @@ def schedule_of(
     factor = np.ones(n)
     factor[snp] = Stream(seed, Purpose.CONVERT_FACTOR).lognormal(len(snp), 1.0, memory.convert_sigma)
     big_ns = np.where(guests.folio_pages == PAGES_PER_REGION, memory.convert_1g_ns, memory.convert_2m_ns)
-    page_ns: Int64Array = np.rint(memory.convert_4k_ns * factor).astype(np.int64)[vm]
-    big_page_ns: Int64Array = np.rint(big_ns * factor).astype(np.int64)[vm]
+    # No guest's conversion takes longer than NEVER_NS: past every horizon, and sums stay within 63 bits.
+    longest = NEVER_NS // np.maximum(guests.n_pages, 1)
+    page_ns = np.minimum(np.rint(memory.convert_4k_ns * factor), longest).astype(np.int64)[vm]
+    big_page_ns = np.minimum(np.rint(big_ns * factor), longest).astype(np.int64)[vm]
 
     high = np.clip(launch.assigned_end[vm], inodes.low, inodes.high)
     big_high = np.minimum(inodes.big_high, high)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from gmemgpu.units import GIB, NS_PER_S, PAGE_BYTES, PAGES_PER_REGION
 from gmemgpu.workload.quantity import DurationNs, SizeBytes
+from gmemgpu.workload.section import NonNegative, Positive, Section, Share, Sigma
 
 __all__ = ["GuestMemory", "Reserved", "FOLIO_PAGES_BY_NAME"]
 
 FOLIO_PAGES_BY_NAME = {"4K": 1, "2M": 512, "1G": 262_144}
 """Backing to pages of a folio."""
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
 _MIB = 1 << 20
 
 
-class Reserved(BaseModel):
+class Reserved(Section):
     """An extent of the host that no guest gets: a hole, or memory of firmware."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     start_bytes: SizeBytes = Field(description="Physical address of the first byte.")
     size_bytes: SizeBytes = Field(description="Length; pages that it touches are reserved whole.")
@@ -33,14 +29,12 @@ class Reserved(BaseModel):
     )
 
 
-class GuestMemory(BaseModel):
+class GuestMemory(Section):
     """
     How guests take, convert and give back memory; every field says on what its default rests.
 
     "Assumed" marks values that nothing published supports. Durations and sizes are text with a unit or integers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     placement: Literal["lifo", "first_fit", "scatter", "pool_1g"] = Field(
         default="lifo",
@@ -139,7 +133,7 @@ class GuestMemory(BaseModel):
     )
 
     granule_pages: int = Field(
-        default=PAGES_PER_REGION, ge=1, description="Most pages of one assign, invalidate or release event."
+        default=PAGES_PER_REGION, ge=1, le=1 << 40, description="Most pages of one assign, invalidate or release event."
     )
     convert_4k_ns: DurationNs = Field(
         default=1526,
@@ -150,14 +144,14 @@ class GuestMemory(BaseModel):
         default=153, description="The same in 2 MiB folios: 0.04 s/GiB (assumed; flush alone 0.028 s/GiB)."
     )
     convert_1g_ns: DurationNs = Field(default=153, description="The same in 1 GiB folios: as 2 MiB ones. Assumed.")
-    convert_sigma: NonNegative = Field(
+    convert_sigma: Sigma = Field(
         default=0.5, description="Spread of a guest's conversion speed: lognormal factor of median 1. Assumed."
     )
     rcu_median_ns: DurationNs = Field(
         default=12_000_000,
         description="RCU grace period, lognormal: median (assumed; 5.7 ms measured on 2 CPUs at HZ 250).",
     )
-    rcu_sigma: NonNegative = Field(default=0.6, description="Its spread (p90 8.0, p99 16 ms measured there).")
+    rcu_sigma: Sigma = Field(default=0.6, description="Its spread (p90 8.0, p99 16 ms measured there).")
     rcu_min_ns: DurationNs = Field(default=4_000_000, description="Its least length: one jiffy at HZ 250.")
 
     leak_per_page: Share = Field(
@@ -171,7 +165,7 @@ class GuestMemory(BaseModel):
     pin_median_ns: DurationNs = Field(
         default=NS_PER_S, description="How long such a pin lasts from the inode's eviction on, lognormal. Assumed."
     )
-    pin_sigma: NonNegative = Field(default=1.0, description="Its spread. Assumed.")
+    pin_sigma: Sigma = Field(default=1.0, description="Its spread. Assumed.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

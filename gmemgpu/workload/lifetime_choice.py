@@ -13,7 +13,7 @@ from gmemgpu.vmtable.lifetime import Lifetime
 from gmemgpu.workload.lifetime_family import Family
 from gmemgpu.workload.packaged import packaged_tables
 from gmemgpu.workload.quantity import DurationNs
-from gmemgpu.workload.section import NonNegative, Section, Share
+from gmemgpu.workload.section import Section, Share, Sigma
 
 __all__ = ["LifetimeChoice", "packaged_lifetimes"]
 
@@ -35,7 +35,7 @@ class LifetimeChoice(Section):
         description="Chance that a VM lives as long as its batch, else it draws its own life: gives the correlation "
         "of log lives within a batch (0.85) and the share that ends together (0.72) of Azure 2017.",
     )
-    copy_sigma: NonNegative = Field(
+    copy_sigma: Sigma = Field(
         default=0.10, description="Spread of the lognormal factor on a copied life; fitted with copy_probability."
     )
     define: dict[str, Family] = Field(default={}, description="Distributions of your own, by name.")

@@ -11,7 +11,7 @@ from gmemgpu.vmtable import lifetime
 from gmemgpu.vmtable.cdf_file import read_cdf
 from gmemgpu.workload.input_path import InputPath
 from gmemgpu.workload.quantity import DurationNs
-from gmemgpu.workload.section import NonNegative, Positive, Section, Share
+from gmemgpu.workload.section import Positive, Section, Share, Sigma
 
 __all__ = ["Family"]
 
@@ -26,7 +26,7 @@ class LognormalMixture(_Family):
     family: Literal["lognormal_mixture"]
     weight: tuple[Positive, ...]
     median_ns: tuple[DurationNs, ...]
-    sigma: tuple[NonNegative, ...]
+    sigma: tuple[Sigma, ...]
 
     @model_validator(mode="after")
     def _as_long(self) -> Self:
@@ -48,7 +48,7 @@ class Lognormal(_Family):
 
     family: Literal["lognormal"]
     median_ns: DurationNs = Field(gt=0)
-    sigma: NonNegative
+    sigma: Sigma
 
     def components(self) -> list[lifetime.Component]:
         """Give the one part."""

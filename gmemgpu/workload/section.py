@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Section", "Share", "Positive", "NonNegative"]
+__all__ = ["Section", "Share", "Positive", "NonNegative", "Sigma"]
 
 
 class Section(BaseModel):
@@ -19,3 +19,5 @@ Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 """A probability or share."""
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 NonNegative: TypeAlias = Annotated[float, Field(ge=0)]
+Sigma: TypeAlias = Annotated[float, Field(ge=0, le=10)]
+"""Standard deviation of a lognormal's logarithm. Past 10 variates spread over 70 decades, which no float carries."""

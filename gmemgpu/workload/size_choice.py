@@ -16,6 +16,9 @@ from gmemgpu.workload.section import NonNegative, Positive, Section, Share
 
 __all__ = ["Size", "Mix", "SizeChoice", "packaged_mixes"]
 
+_LARGEST_BYTES = 1 << 50
+"""More than any host has, and the pages of a million such VMs still fit 63 bits."""
+
 
 class Size(Section):
     """One size of VM."""
@@ -79,6 +82,9 @@ class SizeChoice(Section):
     @model_validator(mode="after")
     def _named(self) -> Self:
         known = self.known
+        largest = max(size.memory_bytes for mix in {**packaged_mixes(), **self.define}.values() for size in mix.size)
+        if largest * self.scale > _LARGEST_BYTES:
+            raise ValueError(f"scale {self.scale} makes sizes of more than 1 PiB; shrink it")
         wrong = [
             f'{key} "{name}": {unknown_key(name, known).replace("key", "mix")}'
             for key, name in (("plain", self.plain), ("snp", self.snp))

@@ -282,3 +282,24 @@ def test_every_private_page_is_assigned_and_released_once(
             assert trace.npages[events].max(initial=0) <= granule_pages
         in_use = (trace.vm == vm) & (trace.kind == Kind.USE)
         assert int(trace.npages[in_use].sum()) == shared * 512
+
+
+def test_conversions_that_outlast_any_horizon_leave_a_sound_trace() -> None:
+    rows = [
+        {
+            "arrival_s": 0,
+            "life_s": 30,
+            "memory_bytes": GIB,
+            "vcpus": 1,
+            "snp": True,
+            "stock": True,
+            "node": -1,
+            "gmems": 3,
+        }
+    ]
+    slow = GuestMemory(convert_4k_ns=(1 << 63) - 1, convert_sigma=10.0)
+    trace = trace_from_vms(table(rows), HOST, slow, horizon_ns=100 * S, warmup_ns=0, seed=1).trace
+    assert trace_problems(trace) == []
+    # The first eviction begins and never ends; the VM is destroyed with the last, which never comes.
+    assert np.count_nonzero(trace.kind == Kind.EVICT_BEGIN) == 1
+    assert not np.isin(trace.kind, (Kind.EVICT_END, Kind.VM_DESTROY)).any()

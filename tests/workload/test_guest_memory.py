@@ -28,6 +28,10 @@ def test_every_field_has_a_description() -> None:
         ({"shared_fraction": 1.5}, "less than or equal to 1"),
         ({"granule_page": 512}, "granule_page"),
         ({"launch_base_ns": 1.5}, "launch_base_ns"),
+        ({"conversions_per_s": float("inf")}, "finite number"),
+        ({"touched_alpha": float("inf")}, "finite number"),
+        ({"convert_sigma": 11}, "less than or equal to 10"),
+        ({"granule_pages": 1 << 70}, "granule_pages"),
     ],
 )
 def test_nonsense_is_refused(change: dict[str, object], words: str) -> None:

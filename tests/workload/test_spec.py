@@ -71,6 +71,8 @@ def test_every_mistake_at_once_each_with_its_key() -> None:
         ({"arrivals": {"process": "poisson"}}, "workload.arrivals.vms_per_s: is missing"),
         ({"arrivals": {"process": "none", "p_coloc": 1}}, "workload.arrivals.p_coloc: unknown key; known: process"),
         ({"arrivals": 3}, "workload.arrivals"),
+        ({"sizes": {"scale": 1e30}}, "workload.sizes: scale 1e+30 makes sizes of more than 1 PiB; shrink it"),
+        ({"lifetime": {"copy_sigma": 1e308}}, "workload.lifetime.copy_sigma: 1e+308 cannot be used"),
         ({"host": "clod"}, 'workload.host: name "clod": unknown host; did you mean "cloud"?'),
         (
             {"host": {"nodes": 7}},

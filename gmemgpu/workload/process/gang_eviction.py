@@ -17,7 +17,7 @@ from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms
 from gmemgpu.workload.process.process import Process, Setting
 from gmemgpu.workload.quantity import DurationNs
-from gmemgpu.workload.section import NonNegative
+from gmemgpu.workload.section import NonNegative, Sigma
 
 __all__ = ["GangEviction"]
 
@@ -35,7 +35,7 @@ class GangEviction(Process):
     refill_median_ns: DurationNs = Field(
         default=120 * NS_PER_S, gt=0, description="From a slot's loss to its next VM, lognormal: median."
     )
-    refill_sigma: NonNegative = Field(default=0.5, description="Spread of the same.")
+    refill_sigma: Sigma = Field(default=0.5, description="Spread of the same.")
 
     def draw(self, setting: Setting) -> VmTable:
         """Draw the stock, its losses and refills."""

@@ -14,7 +14,7 @@ from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.process.process import Setting
 from gmemgpu.workload.process.rhythm import Rhythm
 from gmemgpu.workload.quantity import DurationNs
-from gmemgpu.workload.section import NonNegative, Share
+from gmemgpu.workload.section import Share, Sigma
 
 __all__ = ["NightBatch"]
 
@@ -31,7 +31,7 @@ class NightBatch(Rhythm):
     night_snp_share: Share = Field(default=1.0, description="Chance that a night's batch is confidential.")
     night_size: str = Field(default="vm_2_8", description="Mix of its sizes.")
     night_median_ns: DurationNs = Field(default=1800 * NS_PER_S, description="Its run time, lognormal: median.")
-    night_sigma: NonNegative = Field(default=0.5, description="Spread of the run time from night to night.")
+    night_sigma: Sigma = Field(default=0.5, description="Spread of the run time from night to night.")
     night_end_within_ns: DurationNs = Field(
         default=300 * NS_PER_S, description="Its VMs end within this time after the run time, uniform."
     )
