@@ -1,0 +1,23 @@
+"""The small variant of every preset: all engines that run here, all named policies, the same integers."""
+
+from __future__ import annotations
+
+import pytest
+
+from gmemgpu.engine.registry import available_engines
+from gmemgpu.engine.verify import verify
+from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.model.metric import METRIC_NAMES
+from gmemgpu.workload.generate import generate
+from gmemgpu.workload.preset import preset, preset_names, small_variant
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_engines_agree(name: str) -> None:
+    trace = generate(small_variant(preset(name)), 7).trace
+    found = verify(trace, named_policies(), default_costs())
+    assert found.differences == ()
+    assert found.n_events == len(trace.t_ns) > 100
+    assert found.n_compared == len(named_policies()) * len(METRIC_NAMES)
+    assert found.engines == tuple(engine.name for engine in available_engines())
+    assert {"reference", "numpy"} <= set(found.engines)
