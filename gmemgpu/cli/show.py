@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run", "print_table"]
 
-PIPE_WIDTH = 160
-"""Columns where the output is no terminal: enough for every column on one line."""
+PIPE_WIDTH = 1000
+"""Columns where the output is no terminal: no line breaks, whatever the names and the spreads."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

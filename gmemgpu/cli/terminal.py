@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -48,7 +49,9 @@ def print_table(
     flush_right = set(right)
     for i in range(len(headings) or max(map(len, lines), default=0)):
         heading = headings[i] if headings else ""
-        table.add_column(Text(heading), justify="right" if i in flush_right else "left", no_wrap=i == 0)
+        # Folded, never cut: what a narrow terminal replaced by "…" could not be read at all.
+        justify: Literal["left", "right"] = "right" if i in flush_right else "left"
+        table.add_column(Text(heading), justify=justify, no_wrap=i == 0, overflow="fold")
     for line in lines:
         table.add_row(*map(Text, line))
     console.print(table)

@@ -52,6 +52,9 @@ def estimate_text(found: Estimate | None, unit: str) -> str:
         sign = f" {name}" if found.mean else ""
     mean = found.mean / scale
     decimals = _decimals(mean)
+    if unit == "count" and found.n == 1 and mean.is_integer():
+        # Of one trace a count is exact.
+        decimals = 0
     text = f"{_number(mean, decimals)}{sign}"
     spread = f"{(found.half_width or 0.0) / scale:,.{decimals}f}"
     # A spread that rounds to nothing says no more than its absence.
@@ -82,9 +85,10 @@ def render(table: DecisionTable) -> Iterator[Table | Text]:
     """
     for group in table.groups:
         drawn = Table(title=Text(_title(group)), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-        drawn.add_column("policy", no_wrap=True)
+        drawn.add_column("policy", no_wrap=True, overflow="fold")
         for quantity in QUANTITIES:
-            drawn.add_column(quantity.header, justify="right")
+            # Folded, never cut: on a narrow terminal a figure that ends in "…" would be lost.
+            drawn.add_column(quantity.header, justify="right", overflow="fold")
         for line in group.lines:
             cells = (estimate_text(line.estimates[quantity.key], quantity.unit) for quantity in QUANTITIES)
             drawn.add_row(Text(line.policy), *cells)

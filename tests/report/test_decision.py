@@ -179,6 +179,8 @@ def test_csv_has_a_line_for_each_group_and_policy() -> None:
         (Estimate(mean=0.0, half_width=0.0, n=2), "ns", "0"),
         (Estimate(mean=18742.3, half_width=1080.2, n=2), "count", "18,742 ±1,080"),
         (Estimate(mean=3.0, half_width=4.5, n=2), "count", "3.00 ±4.50"),
+        (Estimate(mean=3.0, half_width=None, n=1), "count", "3"),
+        (Estimate(mean=2.5, half_width=None, n=1), "count", "2.50"),
         (Estimate(mean=79.46, half_width=3.19, n=2), "s", "79.5 ±3.2"),
     ],
 )
@@ -186,8 +188,8 @@ def test_estimates_are_written_as_a_person_would(found: Estimate | None, unit: s
     assert estimate_text(found, unit) == text
 
 
-def drawn(table: DecisionTable) -> str:
-    console = Console(width=160, record=True, file=io.StringIO())
+def drawn(table: DecisionTable, width: int = 160) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
     for piece in render(table):
         console.print(piece)
     return console.export_text()
@@ -200,6 +202,10 @@ def test_the_table_says_all_that_a_reader_needs() -> None:
     assert "± is half of the 95 % interval over seeds (Student's t)." in text
     assert "Not finished: 1 of 3 parts" in text
     assert "50.0 % ±317.7" in text
+
+
+def test_a_narrow_terminal_folds_figures_and_cuts_none() -> None:
+    assert "…" not in drawn(decision_table(stored(ROWS)), width=72)
 
 
 def test_a_finished_table_of_single_seeds_explains_nothing_that_is_not_there() -> None:
