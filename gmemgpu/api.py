@@ -165,7 +165,7 @@ def evaluate(
     TraceError
         If the trace breaks a rule; lists all rows that do.
     SpecError
-        If a policy or a cost is unknown or unsound; lists all.
+        If a policy or a cost is unknown or unsound (lists all), or the engine is unknown.
     BackendError
         If the engine cannot run here.
 

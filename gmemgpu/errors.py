@@ -63,7 +63,7 @@ class InputError(GmemgpuError):
 
 
 class SpecError(InputError):
-    """A sweep, workload, policy, cost or host description is wrong."""
+    """A sweep, workload, policy, cost, host or engine that was asked for is wrong."""
 
 
 class TraceError(InputError):

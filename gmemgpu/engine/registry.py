@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 
 from gmemgpu.engine.protocol import Engine
-from gmemgpu.errors import BackendError
+from gmemgpu.errors import BackendError, Problem, SpecError
 
 __all__ = ["ENGINE_NAMES", "engine", "choose_engine", "available_engines", "missing_engines"]
 
@@ -29,12 +29,15 @@ def engine(name: str) -> Engine:
 
     Raises
     ------
+    SpecError
+        If there is no such engine.
     BackendError
-        If there is no such engine, or it cannot run here; the message says why and what to try.
+        If it cannot run here; the message says why and what to try.
     """
+    if name in _NOT_BUILT:
+        raise BackendError(f'backend "{name}": {_NOT_BUILT[name]}')
     if name not in _ENGINES:
-        remedy = _NOT_BUILT.get(name, f"unknown; take one of {', '.join(_ENGINES)}")
-        raise BackendError(f'backend "{name}": {remedy}')
+        raise SpecError(Problem("backend", f'"{name}" is unknown; use {", ".join(("auto", *_ENGINES))}'))
     module, attribute = _ENGINES[name]
     found: Engine = getattr(import_module(module), attribute)()
     reason = found.missing()
@@ -49,7 +52,7 @@ def choose_engine(name: str = "auto") -> Engine:
 
     Raises
     ------
-    BackendError
+    SpecError, BackendError
         As `engine` does.
     """
     return engine("numpy" if name == "auto" else name)
