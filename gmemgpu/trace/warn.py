@@ -59,7 +59,7 @@ def trace_warnings(trace: Trace, where: str = "trace") -> list[Problem]:
         rows = np.flatnonzero((live.kind == kind) & (idle > 0))
         if not len(rows):
             return
-        total = f"{int(idle[rows].sum())} pages in {len(rows)} rows"
+        total = f"{int(idle[rows].sum())} pages in {len(rows)} row{'s' if len(rows) > 1 else ''}"
         warnings.append(Problem(where, f"{kind.text} of pages that are {state}: {total}"))
         list_rows(
             where,

@@ -78,9 +78,9 @@ def test_double_assigns_and_idle_releases_are_counted_to_the_page() -> None:
         "t: assign of pages that are assigned already: 21 pages in 2 rows",
         "t: row 2, column npages: assign of 6 pages of which 6 are assigned already",
         "t: row 5, column npages: assign of 524288 pages of which 15 are assigned already",
-        "t: release of pages that are not assigned: 10 pages in 1 rows",
+        "t: release of pages that are not assigned: 10 pages in 1 row",
         "t: row 3, column npages: release of 15 pages of which 10 are not assigned",
-        "t: share of pages that are not assigned: 5 pages in 1 rows",
+        "t: share of pages that are not assigned: 5 pages in 1 row",
         "t: row 4, column npages: share of 5 pages of which 5 are not assigned",
     ]
 
