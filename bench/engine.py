@@ -2,8 +2,8 @@
 The numpy engine on one core: timelines, every named policy, and memory; the reference checks a small case first.
 
 Each case runs in a process of its own, so that peak memory is its own: a day of pods placed whole (12 events a pod,
-1.5 million in all), the same with VMSA pages scattered over every region, and eight days of `iaas-mixed`, with and
-without run-time conversions.
+1.5 million in all), the same with VMSA pages scattered over every region, a million such events on a host of 2 TiB, and
+eight days of `iaas-mixed`, with and without run-time conversions.
 
     taskset -c 0 python -m bench.engine [--save] [CASE ...]
 """
@@ -11,6 +11,7 @@ without run-time conversions.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
@@ -28,11 +29,12 @@ from gmemgpu.engine.verify import verify
 from gmemgpu.model.catalogue import default_costs, named_policies
 from gmemgpu.model.trace import Trace
 from gmemgpu.trace.life_cycle import trace_from_vms
+from gmemgpu.units import TIB
 from gmemgpu.workload.generate import generate
 from gmemgpu.workload.guest_memory import GuestMemory
 from gmemgpu.workload.preset import preset, small_variant, workload_from_mapping
 
-CASES = ("pods", "pods-scattered-vmsa", "iaas-mixed", "iaas-mixed-no-conversions")
+CASES = ("pods", "pods-scattered-vmsa", "pods-2-tib", "iaas-mixed", "iaas-mixed-no-conversions")
 REPEATS = 5
 
 
@@ -45,7 +47,10 @@ def trace_of(case: str) -> Trace:
             context_pages=0,
             granule_pages=1 << 19,
         )
-        return trace_from_vms(day_of_pods(), HOST, memory, horizon_ns=DAY_NS, warmup_ns=0, seed=7).trace
+        large = case == "pods-2-tib"
+        host = dataclasses.replace(HOST, memory_bytes=2 * TIB, cores=256) if large else HOST
+        pods = day_of_pods(83_000 if large else 127_000)
+        return trace_from_vms(pods, host, memory, horizon_ns=DAY_NS, warmup_ns=0, seed=7).trace
     overrides: dict[str, Any] = {"preset": "iaas-mixed"}
     if case.endswith("no-conversions"):
         overrides["memory"] = {"conversions_per_s": 0}

@@ -1,7 +1,8 @@
 """
-Wall time of commands that people wait for before anything happens: `--help`, `--version`, and one small evaluation.
+Wall time of commands as people meet them: `--help`, `--version`, one small evaluation, and the whole quickstart.
 
-Held fixed: a warm page cache (one run first); each figure is the median of the repeats, whole process.
+Held fixed: a warm page cache (one run first); each figure is the median of the repeats, whole process. The quickstart
+runs once, on all cores; its peak memory is that of the largest of its processes.
 
     python -m bench.startup [--repeats N] [--save]
 """
@@ -9,6 +10,7 @@ Held fixed: a warm page cache (one run first); each figure is the median of the 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
@@ -41,6 +43,11 @@ def main() -> None:
                 subprocess.run([command, *line], check=True, stdout=subprocess.DEVNULL)
                 times.append(time.perf_counter() - before)
             figures[name] = round(statistics.median(times[1:]), 3)
+        before = time.perf_counter()
+        quickstart = [command, "sweep", "jobs/quickstart.toml", "-o", f"{folder}/quickstart", "--quiet"]
+        subprocess.run(quickstart, check=True, cwd=Path(__file__).parents[1])
+        figures["quickstart_s"] = round(time.perf_counter() - before, 1)
+        figures["quickstart_peak_memory_mib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     record("startup", "python -m bench.startup --save", figures, save=arguments.save)
 
 

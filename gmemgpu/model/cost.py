@@ -9,7 +9,7 @@ from gmemgpu.errors import Problem
 __all__ = ["Costs", "cost_problems", "MAX_COST_NS"]
 
 MAX_COST_NS = 10**9
-"""No single cost may exceed 1 s, so that the longest pass on the largest host still fits 63 bits."""
+"""No single cost may exceed 1 s: nothing that RMPOPT does is near that, and sums of it stay countable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

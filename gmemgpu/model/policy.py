@@ -128,7 +128,7 @@ ORACLE = Policy(
     name="oracle",
     hook="none",
     boot=False,
-    origin="not a policy but the bound: every free episode is optimized from its first instant at no cost",
+    origin="the bound, no policy: each region has its bit for as long as it is free, for nothing",
 )
 
 

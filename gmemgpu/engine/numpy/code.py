@@ -82,7 +82,7 @@ def _one_group(
     one = _by_class(1, 1, 1)
     follow = one  # whether followers are asked at all, by class
     scanners = 1
-    helpers = cores - 1
+    followers = cores - 1
     if executor in ("leader_followers", "leader_first"):
         rounds = _by_class(costs.round_fail, costs.round_clean, costs.round_cached)
         if executor == "leader_first":
@@ -98,10 +98,10 @@ def _one_group(
             length = _by_class(costs.cores_fail, costs.cores_clean, costs.cores_cached)
         else:
             length = _by_class(costs.threads_fail, costs.threads_clean, costs.threads_cached)
-            helpers = cores * threads_per_core - 1
-        scanners = helpers + 1
+            followers = cores * threads_per_core - 1
+        scanners = followers + 1
         leader = follower = busy
-    ipis = helpers * follow
+    ipis = followers * follow
     return length, {
         "attempts": one,
         "rmpopts": ipis + one,
