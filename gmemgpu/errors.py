@@ -13,6 +13,7 @@ __all__ = [
     "TraceError",
     "BackendError",
     "StoreError",
+    "DirectoryError",
 ]
 
 
@@ -75,4 +76,10 @@ class BackendError(GmemgpuError):
 
 
 class StoreError(GmemgpuError):
-    """A results directory cannot be read or written, or holds another sweep."""
+    """Results cannot be stored or read back: a disk is full, a file is damaged, or the directory is the wrong one."""
+
+
+class DirectoryError(StoreError):
+    """The results directory asked for is the wrong one: no sweep, another sweep, other files, or no such place."""
+
+    exit_code = 2

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from gmemgpu.atomic import written_whole
+from gmemgpu.atomic import is_wrong_path, written_whole
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -38,3 +39,14 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
         pass
     (tmp_path / "g").touch()
     assert (tmp_path / "f").stat().st_mode == (tmp_path / "g").stat().st_mode
+
+
+def test_a_path_is_wrong_where_another_would_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "gone" / "f", tmp_path / "file" / "f", tmp_path / "folder", tmp_path / ("n" * 300)):
+        with pytest.raises(OSError, match="Errno") as caught, written_whole(path):
+            pass
+        assert is_wrong_path(caught.value)
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        assert not is_wrong_path(OSError(number, ""))

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from gmemgpu.atomic import written_whole
-from gmemgpu.errors import Problem, TraceError
+from gmemgpu.atomic import is_wrong_path, written_whole
+from gmemgpu.errors import Problem, StoreError, TraceError
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import COLUMNS, Trace
 from gmemgpu.trace.check import check_trace
@@ -64,6 +64,8 @@ def write_trace(trace: Trace, path: str | Path) -> None:
     ------
     TraceError
         If the trace is invalid, or the path cannot be written or has another suffix; nothing is left behind.
+    StoreError
+        If the disk is full or fails; nothing is left behind either.
 
     Notes
     -----
@@ -88,6 +90,8 @@ def write_trace(trace: Trace, path: str | Path) -> None:
             else:
                 _write_csv(table, file)
     except OSError as error:
-        place = error.strerror or str(error)
-        remedy = "choose a folder that exists, that you may write to, and that has room"
-        raise TraceError(Problem(str(path), f"cannot be written: {place}; {remedy}")) from None
+        reason = f"cannot be written: {error.strerror or error}"
+        if is_wrong_path(error):
+            remedy = "choose a folder that exists and that you may write to"
+            raise TraceError(Problem(str(path), f"{reason}; {remedy}")) from None
+        raise StoreError(f"{path}: {reason}; make room there or choose another folder") from None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from numpy.testing import assert_array_equal
 
-from gmemgpu.errors import TraceError
+from gmemgpu.errors import StoreError, TraceError
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import COLUMNS, Trace
 from gmemgpu.testing.strategies import traces
@@ -112,9 +112,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_part_of_the_new(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(
-        TraceError, match=r"t\.(parquet|csv|csv\.gz): cannot be written: No space left on device; choose"
-    ):
+        StoreError, match=r"t\.(parquet|csv|csv\.gz): cannot be written: No space left on device; make room"
+    ) as caught:
         write_trace(small_trace(), path)
+    assert caught.value.exit_code == 1
     assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
 
 
