@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gmemgpu.atomic import written_whole
-from gmemgpu.errors import StoreError
+from gmemgpu.atomic import is_wrong_path, written_whole
+from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, differences, versions
 from gmemgpu.sweeping.part import parquet_writer, part_is_done, part_name
 from gmemgpu.sweeping.plan import Plan
@@ -27,6 +27,7 @@ RESULTS = "results.parquet"
 PARTS = "parts"
 _ROWS_PER_GROUP = 50_000
 _MAX_DIFFERENCES = 12
+_GIVE = "give the directory of `gmemgpu sweep … -o DIR`"
 
 
 @contextmanager
@@ -40,6 +41,17 @@ def writing(directory: Path) -> Iterator[None]:
             f"{directory}: cannot be written: {reason}; make room there or choose another directory, "
             "then run the same command again: finished parts are kept"
         ) from error
+
+
+@contextmanager
+def _opening(directory: Path) -> Iterator[None]:
+    # Before anything ran, a path that will not do is the user's mistake.
+    try:
+        yield
+    except OSError as error:
+        if not is_wrong_path(error):
+            raise
+        raise DirectoryError(f"{directory}: cannot be written: {error.strerror}; choose another directory") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,18 +137,19 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
 
     Raises
     ------
+    DirectoryError
+        If there is no sweep in it, or it cannot be read.
     StoreError
-        If there is no sweep in it, its manifest cannot be read, or a later version wrote it.
+        If its manifest is damaged, or another version wrote it.
     """
     path = Path(directory) / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StoreError(
-            f"{directory}: holds no sweep ({MANIFEST} is missing); give the directory of `gmemgpu sweep … -o DIR`"
-        ) from None
+        raise DirectoryError(f"{directory}: holds no sweep ({MANIFEST} is missing); {_GIVE}") from None
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from None
+        kind = DirectoryError if is_wrong_path(error) else StoreError
+        raise kind(f"{path}: cannot be read: {error.strerror}; {_GIVE}") from None
     except ValueError as error:
         raise StoreError(f"{path}: is damaged ({error}); delete it and run the sweep again: parts are kept") from None
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA_VERSION:
@@ -179,31 +192,37 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan) -> Store:
 
     Raises
     ------
+    DirectoryError
+        If the directory cannot be made, or holds another sweep or other files; every difference is named.
     StoreError
-        If the directory cannot be written, or holds another sweep or other files; every difference is named.
+        If it has no room, or its manifest is damaged.
     """
     directory = Path(directory)
     ours = _manifest(spec, plan)
     store = Store(directory=directory, plan=plan)
-    if (directory / MANIFEST).exists():
-        _refuse_other_sweep(directory, read_manifest(directory), ours)
-        with writing(directory):
+    with writing(directory), _opening(directory):
+        if (directory / MANIFEST).exists():
+            _refuse_other_sweep(directory, read_manifest(directory), ours)
             store.parts.mkdir(exist_ok=True)
-        return store
-    with writing(directory):
+            return store
         directory.mkdir(parents=True, exist_ok=True)
-        foreign = sorted(
-            path.name for path in directory.iterdir() if not path.name.startswith(".") and path.name != PARTS
-        )
-        if foreign:
-            raise StoreError(
-                f"{directory}: holds other files ({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}); "
-                "give a directory of its own to each sweep"
-            )
+        _refuse_other_files(store)
         store.parts.mkdir(exist_ok=True)
         with written_whole(directory / MANIFEST) as file:
             file.write(json.dumps(ours, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
     return store
+
+
+def _refuse_other_files(store: Store) -> None:
+    # Where the manifest is gone, merged rows tell by themselves whether they are this sweep's.
+    ours = {PARTS, RESULTS} if store.is_merged() else {PARTS}
+    found = {path.name for path in store.directory.iterdir() if not path.name.startswith(".")}
+    foreign = sorted(found - ours)
+    if foreign:
+        raise DirectoryError(
+            f"{store.directory}: holds other files ({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}); "
+            "give a directory of its own to each sweep"
+        )
 
 
 def _refuse_other_sweep(directory: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
@@ -218,6 +237,6 @@ def _refuse_other_sweep(directory: Path, theirs: dict[str, Any], ours: dict[str,
     shown = "".join(f"\n  {difference}" for difference in found[:_MAX_DIFFERENCES])
     if len(found) > _MAX_DIFFERENCES:
         shown += f"\n  … and {len(found) - _MAX_DIFFERENCES} more"
-    raise StoreError(
+    raise DirectoryError(
         f"{directory}: holds another sweep; choose another directory, or delete this one. What differs:{shown}"
     )

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gmemgpu.errors import StoreError
+from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping import store as storing
 from gmemgpu.sweeping.identity import differences
 from gmemgpu.sweeping.read import read_rows
@@ -18,8 +20,16 @@ Contents = Callable[[Path], dict[str, str]]
 
 
 def refusal(spec: Path, directory: Path, **options: str) -> str:
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(DirectoryError) as caught:
         sweep(spec, directory, **options)  # type: ignore[arg-type]
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def failure(spec: Path, directory: Path) -> str:
+    with pytest.raises(StoreError) as caught:
+        sweep(spec, directory)
+    assert caught.value.exit_code == 1
     return str(caught.value)
 
 
@@ -82,10 +92,45 @@ def test_a_directory_of_other_things_is_left_alone(spec_file: Path, tmp_path: Pa
 
 def test_a_path_below_a_file_cannot_be_written(spec_file: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "cannot be written: Not a directory; make room there or choose" in refusal(
-        spec_file, tmp_path / "file" / "x"
-    )
-    assert "cannot be written: File exists" in refusal(spec_file, tmp_path / "file")
+    assert "cannot be written: Not a directory; choose another" in refusal(spec_file, tmp_path / "file" / "x")
+    assert "cannot be written: File exists; choose another" in refusal(spec_file, tmp_path / "file")
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(errno.EACCES, 2), (errno.EROFS, 2), (errno.ENOSPC, 1)])
+def test_a_wrong_place_is_a_mistake_and_a_full_one_a_failure(
+    spec_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, exit_code: int
+) -> None:
+    def refuse(path: Path, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StoreError, match=f"out: cannot be written: {os.strerror(number)}; ") as caught:
+        sweep(spec_file, tmp_path / "out")
+    assert caught.value.exit_code == exit_code
+
+
+def test_without_its_manifest_a_finished_sweep_costs_nothing_either(
+    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out"
+    shutil.copytree(undisturbed, directory)
+    (directory / "manifest.json").write_text('{"schema": 1, ')
+    assert "delete it and run the sweep again: parts are kept" in failure(spec_file, directory)
+    (directory / "manifest.json").unlink()
+    assert sweep(spec_file, directory).n_computed == 0
+    assert contents(directory) == contents(undisturbed)
+
+
+def test_merged_rows_of_another_sweep_are_not_written_over(
+    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out"
+    shutil.copytree(undisturbed, directory)
+    (directory / "manifest.json").unlink()
+    before = contents(directory)
+    other = changed(spec_file, tmp_path, "seeds = 2", "seeds = 3")
+    assert "holds other files (results.parquet)" in refusal(other, directory)
+    assert contents(directory) == before
 
 
 @pytest.mark.parametrize(
@@ -98,7 +143,7 @@ def test_a_path_below_a_file_cannot_be_written(spec_file: Path, tmp_path: Path) 
 )
 def test_a_manifest_that_makes_no_sense(spec_file: Path, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
-    assert message in refusal(spec_file, tmp_path)
+    assert message in failure(spec_file, tmp_path)
 
 
 def test_the_manifest_says_what_a_result_depends_on(undisturbed: Path) -> None:
@@ -145,13 +190,16 @@ def test_a_damaged_part_is_never_merged(spec_file: Path, undisturbed: Path, tmp_
     # In the first pages, which the footer does not vouch for; their checksums do.
     data[60] ^= 0xFF
     part.write_bytes(bytes(data))
-    assert f"{part}: is damaged" in refusal(spec_file, directory)
+    assert f"{part}: is damaged" in failure(spec_file, directory)
     assert sorted(path.name for path in directory.iterdir()) == ["manifest.json", "parts"]
 
 
 def test_a_directory_without_a_sweep(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"holds no sweep \(manifest.json is missing\)"):
+    with pytest.raises(DirectoryError, match=r"holds no sweep \(manifest.json is missing\); give"):
         read_rows(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DirectoryError, match="cannot be read: Not a directory; give"):
+        read_rows(tmp_path / "file")
 
 
 def test_differences_name_keys_and_both_values() -> None:
