@@ -94,10 +94,14 @@ def _tell(event: SweepEvent) -> None:
 
     if isinstance(event, SweepStarted):
         print(
-            f"gmemgpu: {event.n_rows - event.n_rows_done:,} of {event.n_rows:,} evaluations to do "
-            f"in {event.n_shards - event.n_shards_done:,} tasks on {event.workers} workers",
+            f"gmemgpu: {event.n_rows - event.n_rows_done:,} of {_count(event.n_rows, 'evaluation')} to do "
+            f"in {_count(event.n_shards - event.n_shards_done, 'task')} on {_count(event.workers, 'worker')}",
             file=sys.stderr,
         )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _bar(progress: Progress) -> Listener:

@@ -57,7 +57,7 @@ def test_show_says_how_much_is_there(undisturbed: Path, tmp_path: Path, capsys: 
 
 
 def test_mistakes_go_to_stderr_with_exit_code_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "s.toml").write_text('sedes = 3\npolicies = ["v1o"]\n')
+    (tmp_path / "s.toml").write_text('sedes = 3\npolicies = ["v1o"]\n[workload]\n')
     assert main(["sweep", str(tmp_path / "s.toml"), "-o", str(tmp_path / "out")]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -66,8 +66,28 @@ def test_mistakes_go_to_stderr_with_exit_code_two(tmp_path: Path, capsys: pytest
         f'gmemgpu: {tmp_path}/s.toml: policies[0]: "v1o" is no policy; did you mean "v10"?',
     ]
     assert not (tmp_path / "out").exists()
-    assert main(["show", str(tmp_path)]) == 1
+    assert main(["show", str(tmp_path)]) == 2
     assert "holds no sweep" in capsys.readouterr().err
+    assert main(["show", str(tmp_path / "gone")]) == 2
+    assert "gone: holds no sweep" in capsys.readouterr().err
+
+
+def test_a_directory_that_cannot_be_is_a_mistake(
+    spec_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for directory in (tmp_path / "file", tmp_path / "file" / "out"):
+        assert main(["sweep", str(spec_file), "-o", str(directory)]) == 2
+        assert f"gmemgpu: {directory}: cannot be written: " in capsys.readouterr().err
+
+
+def test_one_of_a_thing_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep_command._tell(SweepStarted(n_shards=3, n_shards_done=2, n_rows=15, n_rows_done=10, workers=1))
+    sweep_command._tell(SweepStarted(n_shards=1, n_shards_done=0, n_rows=1, n_rows_done=0, workers=2))
+    assert capsys.readouterr().err.splitlines() == [
+        "gmemgpu: 5 of 15 evaluations to do in 1 task on 1 worker",
+        "gmemgpu: 1 of 1 evaluation to do in 1 task on 2 workers",
+    ]
 
 
 def test_the_bar_counts_evaluations_and_their_rate() -> None:
