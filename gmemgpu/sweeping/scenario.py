@@ -67,6 +67,15 @@ def scenarios_from_document(
     if not isinstance(table, Mapping):
         problems.append(Problem(document.where("workload"), f"{table!r} is no table; write [workload]"))
         return (), ()
+    if "workload" not in document.values and not document.values.get("scenario"):
+        problems.append(
+            Problem(
+                document.where(""),
+                'says no workload; write [workload] and below it preset = "iaas-mixed" '
+                "(`gmemgpu presets` lists others), or [[scenario]] tables",
+            )
+        )
+        return (), ()
     drafts: list[tuple[dict[str, Any], str]] = []
     paths: dict[KeyPath, None] = {}
     for override, where in _overrides(document, problems):
@@ -101,7 +110,7 @@ def _overrides(document: Document, problems: list[Problem]) -> Iterator[tuple[di
     if tables is None:
         yield {}, "workload"
         return
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+    if not tables or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         problems.append(Problem(document.where("scenario"), "is no list of tables; write [[scenario]] above each"))
         return
     names: set[str] = set()

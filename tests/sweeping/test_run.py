@@ -160,13 +160,13 @@ def test_a_shard_that_kills_every_worker_is_named(
 ) -> None:
     shards_do(dies)
     with pytest.raises(ShardError, match='scenario "workload", seeds 0 to 0: its worker process died again and again'):
-        sweep({}, tmp_path / "out", workers=1)
+        sweep({"workload": {}}, tmp_path / "out", workers=1)
 
 
 def test_a_disk_that_stays_full_is_named(shards_do: Callable[[Callable[..., None]], None], tmp_path: Path) -> None:
     shards_do(full_disk)
     with pytest.raises(StoreError, match="out: cannot be written: No space left on device; make room"):
-        sweep({}, tmp_path / "out", workers=1)
+        sweep({"workload": {}}, tmp_path / "out", workers=1)
 
 
 def test_a_hiccup_of_the_disk_costs_a_moment_and_no_second_computation(

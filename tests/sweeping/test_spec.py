@@ -11,8 +11,9 @@ from gmemgpu.sweeping.spec import SweepSpec, read_spec
 
 
 def read(tmp_path: Path, text: str) -> SweepSpec:
+    """Read a spec of this text, with the plain workload where it names none."""
     path = tmp_path / "s.toml"
-    path.write_text(text)
+    path.write_text(text if any(key in text for key in ("workload", "scenario", "include")) else f"{text}\n[workload]")
     return read_spec(path)
 
 
@@ -22,8 +23,17 @@ def problems(tmp_path: Path, text: str) -> list[str]:
     return [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
 
 
-def test_an_empty_spec_is_the_default_workload_with_every_policy(tmp_path: Path) -> None:
-    spec = read(tmp_path, "")
+@pytest.mark.parametrize("text", ["", "seeds = 3", "scenario = []"])
+def test_a_spec_without_a_workload_is_a_mistake(tmp_path: Path, text: str) -> None:
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(SpecError, match=r"s.toml: says no workload; write \[workload\] .* or \[\[scenario\]\]"):
+        read_spec(tmp_path / "s.toml")
+    with pytest.raises(SpecError, match=r"^spec: says no workload"):
+        read_spec({})
+
+
+def test_a_bare_workload_is_the_default_one_with_every_policy(tmp_path: Path) -> None:
+    spec = read(tmp_path, "[workload]")
     assert spec.name == "s"
     assert spec.seeds == (0,)
     assert spec.policies == named_policies()
@@ -175,6 +185,7 @@ def test_a_mistake_beside_an_axis_is_reported_once(tmp_path: Path) -> None:
         ('[[scenario]]\nname = "a"\n[[scenario]]\nname = "a"', r"scenario\[1\].name: 'a' is taken"),
         ('[[scenario]]\nname = "a"\nstock.vsm = 3', r"scenario\[0\].stock.vsm: unknown key"),
         ("[scenario]\nx = 3", "scenario: is no list of tables"),
+        ("scenario = []\n[workload]", "scenario: is no list of tables"),
         ('[workload]\nvm_table.path = "gone.csv"', "gone.csv: cannot be read: No such file"),
     ],
 )
