@@ -85,12 +85,20 @@ def read_document(path: str | Path, anchor: Anchor) -> Document:
     return _read(Path(path), anchor, ())
 
 
+def _included_toml(path: Path, includer: Path) -> dict[str, Any]:
+    try:
+        return read_toml(path)
+    except SpecError as error:
+        raise SpecError(Problem(f"{includer}: include", str(problem)) for problem in error.problems) from None
+
+
 def _read(path: Path, anchor: Anchor, including: tuple[Path, ...]) -> Document:
     resolved = path.resolve()
     if resolved in including:
         chain = " includes ".join(str(file) for file in (*including[including.index(resolved) :], resolved))
         raise SpecError(Problem(f"{including[-1]}: include", f"goes round in a circle: {chain}; remove one include"))
-    values = anchor(read_toml(path), path.parent)
+    table = _included_toml(path, including[-1]) if including else read_toml(path)
+    values = anchor(table, path.parent)
     include = values.pop("include", None)
     if include is None:
         return Document(source=str(path), folder=path.parent, values=values)

@@ -63,3 +63,18 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, text: str, message: str) -
     (tmp_path / "s.toml").write_text(text)
     with pytest.raises(SpecError, match=message):
         read_document(tmp_path / "s.toml", unchanged)
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "cannot be read: No such file"), ("x = \n", "is no valid TOML")])
+def test_what_cannot_be_included_is_placed_where_it_is_asked_for(
+    tmp_path: Path, text: str | None, message: str
+) -> None:
+    (tmp_path / "top.toml").write_text('include = "middle.toml"\n')
+    (tmp_path / "middle.toml").write_text('include = "last.toml"\n')
+    if text is not None:
+        (tmp_path / "last.toml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        read_document(tmp_path / "top.toml", unchanged)
+    (problem,) = caught.value.problems
+    assert problem.where == f"{tmp_path / 'middle.toml'}: include"
+    assert problem.message.startswith(f"{tmp_path / 'last.toml'}: {message}")
