@@ -13,6 +13,9 @@ import dask
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster
 
+from gmemgpu.errors import GmemgpuError
+from gmemgpu.sweeping.unguarded import REMEDY, script_is_unguarded
+
 __all__ = ["local_client", "default_workers"]
 
 _ONE_THREAD = dict.fromkeys(
@@ -55,6 +58,11 @@ def local_client(workers: int) -> Iterator[Client]:
     distributed.Client
         Its scheduler, dashboard and workers listen on loopback, at random ports.
 
+    Raises
+    ------
+    GmemgpuError
+        If no worker can be started.
+
     Notes
     -----
     A killed worker is started again. Workers end by themselves when this process is killed. Ctrl-C, which a terminal
@@ -67,6 +75,10 @@ def local_client(workers: int) -> Iterator[Client]:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             cluster = stack.enter_context(_cluster(workers))
+        except RuntimeError as error:
+            if script_is_unguarded():
+                raise GmemgpuError(f"no worker can be started; {REMEDY}") from None
+            raise GmemgpuError(f"no worker can be started ({error}); try fewer workers") from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         yield stack.enter_context(Client(cluster, set_as_default=False))

@@ -15,6 +15,7 @@ from gmemgpu.sweeping.progress import Listener, ShardDone, SweepMerged, SweepSta
 from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shard
 from gmemgpu.sweeping.spec import read_spec
 from gmemgpu.sweeping.store import Store, open_store, writing
+from gmemgpu.sweeping.unguarded import refuse_in_starting_process
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,8 @@ def sweep(
     """
     Evaluate every policy of a spec on every scenario and seed, on the cores of this machine.
 
+    A script calls this under ``if __name__ == "__main__":``, since worker processes import the script.
+
     Parameters
     ----------
     spec : str, Path or mapping
@@ -94,13 +97,21 @@ def sweep(
         If `directory` cannot be written, or holds another sweep.
     ShardError
         If a shard fails; parts that were finished stay.
+    GmemgpuError
+        If no worker can be started, most likely since the call is not under ``if __name__ == "__main__":``.
     KeyboardInterrupt
         Likewise; call again to go on.
 
-    Notes
-    -----
-    Workers are started with `spawn`: a script that calls this needs ``if __name__ == "__main__":``.
+    Examples
+    --------
+    ::
+
+        import gmemgpu
+
+        if __name__ == "__main__":
+            gmemgpu.sweep("jobs/quickstart.toml", "results/quickstart")
     """
+    refuse_in_starting_process()
     if workers is not None and workers < 1:
         raise SpecError(Problem("workers", f"{workers} is not positive; leave it out for one a core"))
     what = read_spec(spec)

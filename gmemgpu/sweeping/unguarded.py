@@ -1,0 +1,53 @@
+"""A script that calls `sweep` with no guard: every worker imports the script and so would sweep again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+
+from gmemgpu.errors import GmemgpuError
+
+__all__ = ["refuse_in_starting_process", "script_is_unguarded"]
+
+REMEDY = (
+    'put the call under `if __name__ == "__main__":`: worker processes import the script, and would sweep once more'
+)
+_WORKER_NAME = "Dask Worker process (from Nanny)"
+_STATUS = 78
+"""What an unguarded worker exits with: EX_CONFIG of sysexits.h, which Python itself never uses."""
+_PATIENCE_S = 60
+
+
+def refuse_in_starting_process() -> None:
+    """
+    End this process if it is a spawned one that still imports its main module.
+
+    Raises
+    ------
+    SystemExit
+        In a sweep's own worker: no word of it, since the sweep that started it will say what is wrong.
+    GmemgpuError
+        In a process that somebody else started.
+    """
+    process = multiprocessing.current_process()
+    # Python's own mark of such a process, by which it refuses to start others from there.
+    if not getattr(process, "_inheriting", False):
+        return
+    if process.name == _WORKER_NAME:
+        sys.exit(_STATUS)
+    raise GmemgpuError(f"a process that is yet starting cannot sweep; {REMEDY}")
+
+
+def _nothing() -> None:
+    pass
+
+
+def script_is_unguarded() -> bool:
+    """Say whether a process spawned here would call `sweep` while it starts: start one and look how it ends."""
+    probe = multiprocessing.get_context("spawn").Process(target=_nothing, name=_WORKER_NAME, daemon=True)
+    probe.start()
+    probe.join(_PATIENCE_S)
+    status = probe.exitcode
+    if status is None:
+        probe.kill()
+    return status == _STATUS
