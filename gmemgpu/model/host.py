@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from gmemgpu.errors import Problem
-from gmemgpu.units import INT64_MAX, PAGE_BYTES, PAGES_PER_REGION, REGION_BYTES, TIB
+from gmemgpu.units import PAGE_BYTES, PAGES_PER_REGION, REGION_BYTES, TIB
 
-__all__ = ["Host", "Window", "host_problems"]
+__all__ = ["Host", "MAX_MEMORY_BYTES", "MAX_THREADS", "Window", "host_problems", "host_value_problems"]
 
 Window = Literal["global", "node"]
+
+MAX_MEMORY_BYTES = 1 << 52
+"""x86 physical addresses have 52 bits at most."""
+MAX_THREADS = 1 << 31
+"""An attempt's cost times this still fits 63 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,27 +95,59 @@ def host_problems(host: Host, where: str = "host") -> list[Problem]:
     list of Problem
         Empty if the host is sound.
     """
+    return host_value_problems(asdict(host), where)
+
+
+def host_value_problems(values: Mapping[str, Any], where: str) -> list[Problem]:
+    """
+    List what makes some properties of a host impossible, each alone and those that must fit together.
+
+    Parameters
+    ----------
+    values : mapping of str to int or str
+        Fields of `Host`, of the right types; those that could not be read are left out, and nothing is said of them.
+    where : str
+        Prefix of every problem's place.
+
+    Returns
+    -------
+    list of Problem
+        Empty if no value is wrong.
+    """
     problems = []
 
     def say(key: str, message: str) -> None:
         problems.append(Problem(f"{where}.{key}", message))
 
+    # Counts that others are divided into or multiplied by: a wrong one is named once and then judges no other.
+    sound: dict[str, int] = {}
     for key in ("memory_bytes", "nodes", "cores", "threads_per_core"):
-        value = getattr(host, key)
-        if value < 1:
-            say(key, f"{value} is not positive")
-    if host.window not in get_args(Window):
-        say("window", f'"{host.window}" is unknown; write "global" or "node"')
-    if host.window_bytes < 0 or host.window_bytes % REGION_BYTES:
-        say("window_bytes", f"{host.window_bytes} is not a whole number of 1 GiB regions; 2 TiB is {2 * TIB}")
-    if problems:
-        return problems
-    if host.memory_bytes > INT64_MAX // PAGES_PER_REGION:
-        say("memory_bytes", f"{host.memory_bytes} is more than a physical address can name")
-    if host.memory_bytes % PAGE_BYTES:
-        say("memory_bytes", f"{host.memory_bytes} is not a multiple of 4096")
-    if host.memory_bytes % host.nodes:
-        say("memory_bytes", f"{host.memory_bytes} does not divide evenly into {host.nodes} nodes")
-    if host.cores % host.nodes:
-        say("cores", f"{host.cores} cores do not divide evenly into {host.nodes} nodes")
+        if key not in values:
+            continue
+        if values[key] < 1:
+            say(key, f"{values[key]} is not positive")
+        else:
+            sound[key] = values[key]
+    if "window" in values and values["window"] not in get_args(Window):
+        say("window", f'"{values["window"]}" is unknown; write "global" or "node"')
+    window_bytes = values.get("window_bytes", 0)
+    if window_bytes < 0 or window_bytes % REGION_BYTES:
+        say("window_bytes", f"{window_bytes} is not a whole number of 1 GiB regions; 2 TiB is {2 * TIB}")
+    memory_bytes, nodes, cores = sound.get("memory_bytes"), sound.get("nodes"), sound.get("cores")
+    if memory_bytes is not None:
+        if memory_bytes > MAX_MEMORY_BYTES:
+            say("memory_bytes", f"{memory_bytes} is more than 4 PiB ({MAX_MEMORY_BYTES}), all that 52 bits can address")
+        if memory_bytes % PAGE_BYTES:
+            say("memory_bytes", f"{memory_bytes} is not a multiple of 4096")
+        if nodes is not None and memory_bytes % nodes:
+            say("memory_bytes", f"{memory_bytes} does not divide evenly into {nodes} nodes")
+    if cores is not None:
+        if nodes is not None and cores % nodes:
+            say("cores", f"{cores} cores do not divide evenly into {nodes} nodes")
+        threads_per_core = sound.get("threads_per_core", 1)
+        if cores * threads_per_core > MAX_THREADS:
+            say(
+                "cores",
+                f"{cores} cores of {threads_per_core} threads are more than {MAX_THREADS} threads; lower either",
+            )
     return problems

@@ -8,7 +8,7 @@ from typing import Any
 
 from gmemgpu.errors import Problem
 from gmemgpu.model.catalogue import unknown_key
-from gmemgpu.model.host import Host, host_problems
+from gmemgpu.model.host import Host, host_problems, host_value_problems
 from gmemgpu.model.trace import Trace
 from gmemgpu.units import INT64_MAX
 
@@ -57,7 +57,9 @@ def _host(table: Mapping[str, Any], where: str, problems: list[Problem]) -> Host
         value = table[field.name]
         if not (isinstance(value, str) if field.name == "window" else _is_integer(value)):
             problems.append(Problem(f"{where}.{field.name}", f"{value!r} is not {wanted}"))
-        values[field.name] = value
+        else:
+            values[field.name] = value
+    problems.extend(host_value_problems(values, where))
     return Host(**values) if len(problems) == found else None
 
 
@@ -87,17 +89,20 @@ def header_from_document(document: Mapping[str, Any], where: str, problems: list
     else:
         fault = "is missing" if table is None else f"{table!r} is no table"
         problems.append(Problem(f"{where}: host", f"{fault}; give memory_bytes, nodes, cores and threads_per_core"))
-    for key in ("horizon_ns", "warmup_ns"):
+    times: dict[str, int | None] = {}
+    for key, default in (("horizon_ns", None), ("warmup_ns", 0)):
+        times[key] = value = document.get(key, default)
         if key not in document:
-            if key == "horizon_ns":
+            if default is None:
                 problems.append(Problem(f"{where}: {key}", "is missing; write the end of the trace in integer ns"))
-        elif not _is_integer(document[key]):
-            problems.append(Problem(f"{where}: {key}", f"{document[key]!r} is not an integer of nanoseconds"))
-    if host is None or len(problems) > found:
+        elif not _is_integer(value):
+            problems.append(Problem(f"{where}: {key}", f"{value!r} is not an integer of nanoseconds"))
+            times[key] = None
+    horizon_ns, warmup_ns = times["horizon_ns"], times["warmup_ns"]
+    problems.extend(_time_problems(horizon_ns, warmup_ns, where))
+    if host is None or horizon_ns is None or warmup_ns is None or len(problems) > found:
         return None
-    header = Header(host, document["horizon_ns"], document.get("warmup_ns", 0))
-    problems.extend(header_problems(header, where))
-    return header if len(problems) == found else None
+    return Header(host, horizon_ns, warmup_ns)
 
 
 def header_problems(header: Header, where: str) -> list[Problem]:
@@ -116,19 +121,20 @@ def header_problems(header: Header, where: str) -> list[Problem]:
     list of Problem
         Empty if host, horizon and warm-up are sound.
     """
-    problems = host_problems(header.host, f"{where}: host")
-    if not 0 < header.horizon_ns <= MAX_HORIZON_NS:
-        problems.append(
-            Problem(
-                f"{where}: horizon_ns",
-                f"{header.horizon_ns} is outside 1 to {MAX_HORIZON_NS} ns; write the end of the trace",
-            )
-        )
-    elif not 0 <= header.warmup_ns < header.horizon_ns:
-        problems.append(
-            Problem(
-                f"{where}: warmup_ns",
-                f"{header.warmup_ns} is outside 0 to {header.horizon_ns - 1} ns; it must end before the horizon",
-            )
-        )
+    return host_problems(header.host, f"{where}: host") + _time_problems(header.horizon_ns, header.warmup_ns, where)
+
+
+def _time_problems(horizon_ns: int | None, warmup_ns: int | None, where: str) -> list[Problem]:
+    # None is a time that could not be read, of which enough is said already.
+    problems = []
+    last_ns = MAX_HORIZON_NS - 1
+    if horizon_ns is not None:
+        if 0 < horizon_ns <= MAX_HORIZON_NS:
+            last_ns = horizon_ns - 1
+        else:
+            fault = f"{horizon_ns} is outside 1 to {MAX_HORIZON_NS} ns; write the end of the trace"
+            problems.append(Problem(f"{where}: horizon_ns", fault))
+    if warmup_ns is not None and not 0 <= warmup_ns <= last_ns:
+        fault = f"{warmup_ns} is outside 0 to {last_ns} ns; it must end before the horizon"
+        problems.append(Problem(f"{where}: warmup_ns", fault))
     return problems

@@ -128,6 +128,8 @@ def test_an_impossible_host_does_not_hide_broken_rows() -> None:
     host = Host(memory_bytes=2 * GIB, nodes=3, cores=4, threads_per_core=0)
     assert [text.split(":")[1] for text in texts(trace_of((0, ASSIGN, -1, 1, 1, 1, 1), host=host))] == [
         " host.threads_per_core",
+        " host.memory_bytes",
+        " host.cores",
         " row 1, column pfn",
     ]
 

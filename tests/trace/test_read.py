@@ -326,7 +326,7 @@ def test_csv_that_does_not_parse_is_named_row_by_row(tmp_path: Path) -> None:
 
 def test_a_broken_header_does_not_hide_broken_rows(tmp_path: Path) -> None:
     problems = problems_of(write_csv(tmp_path / "t.csv", CSV + "4,use,0,1,1,1,7\n", toml="horizon_ns = 0\n"))
-    assert [problem.split(":")[0] for problem in problems] == ["t.toml", "t.csv", "t.csv"]
+    assert [problem.split(":")[0] for problem in problems] == ["t.toml", "t.toml", "t.csv", "t.csv"]
 
 
 def test_many_faults_of_one_kind_are_counted(tmp_path: Path) -> None:
