@@ -118,7 +118,9 @@ class GuestMemory(Section):
     )
 
     conversions_per_s: NonNegative = Field(
-        default=0.01, description="Run-time conversions of a running SNP guest, Poisson; 100 is stress. Assumed."
+        default=0.01,
+        le=10_000,
+        description="Run-time conversions of a running SNP guest, Poisson; 100 is stress. Assumed.",
     )
     conversion_min_pages: Literal[1, 2, 4, 8, 16, 32, 64, 128, 256, 512] = Field(
         default=1, description="Smallest converted extent; sizes are powers of two, all equally likely. Assumed."

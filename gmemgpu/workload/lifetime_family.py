@@ -23,10 +23,10 @@ class _Family(Section):
 class LognormalMixture(_Family):
     """Lognormals, each met by its weight."""
 
-    family: Literal["lognormal_mixture"]
-    weight: tuple[Positive, ...]
-    median_ns: tuple[DurationNs, ...]
-    sigma: tuple[Sigma, ...]
+    family: Literal["lognormal_mixture"] = Field(description="Lognormals, each met by its weight.")
+    weight: tuple[Positive, ...] = Field(description="Weights of the parts; need not add up to 1.")
+    median_ns: tuple[DurationNs, ...] = Field(description="Median of each part.")
+    sigma: tuple[Sigma, ...] = Field(description="Spread of each part: standard deviation of the logarithm.")
 
     @model_validator(mode="after")
     def _as_long(self) -> Self:
@@ -46,9 +46,9 @@ class LognormalMixture(_Family):
 class Lognormal(_Family):
     """One lognormal."""
 
-    family: Literal["lognormal"]
-    median_ns: DurationNs = Field(gt=0)
-    sigma: Sigma
+    family: Literal["lognormal"] = Field(description="One lognormal.")
+    median_ns: DurationNs = Field(gt=0, description="Median.")
+    sigma: Sigma = Field(description="Spread: standard deviation of the logarithm.")
 
     def components(self) -> list[lifetime.Component]:
         """Give the one part."""
@@ -58,9 +58,9 @@ class Lognormal(_Family):
 class Weibull(_Family):
     """Weibull, by scale and shape."""
 
-    family: Literal["weibull"]
-    scale_ns: DurationNs = Field(gt=0)
-    shape: Positive
+    family: Literal["weibull"] = Field(description="Weibull, by scale and shape.")
+    scale_ns: DurationNs = Field(gt=0, description="Scale: 63 % of lives are shorter.")
+    shape: Positive = Field(description="Shape: below 1 has a heavier tail than an exponential.")
 
     def components(self) -> list[lifetime.Component]:
         """Give the one part."""
@@ -70,9 +70,9 @@ class Weibull(_Family):
 class Hyperexponential(_Family):
     """Exponentials, each met by its weight."""
 
-    family: Literal["hyperexponential"]
-    weight: tuple[Positive, ...]
-    mean_ns: tuple[DurationNs, ...]
+    family: Literal["hyperexponential"] = Field(description="Exponentials, each met by its weight.")
+    weight: tuple[Positive, ...] = Field(description="Weights of the parts; need not add up to 1.")
+    mean_ns: tuple[DurationNs, ...] = Field(description="Mean of each part.")
 
     @model_validator(mode="after")
     def _as_long(self) -> Self:
@@ -90,9 +90,9 @@ class Hyperexponential(_Family):
 class PiecewiseLogLinear(_Family):
     """A CDF linear in log time between published points."""
 
-    family: Literal["piecewise_log_linear"]
-    knot_ns: tuple[DurationNs, ...]
-    cdf: tuple[Share, ...]
+    family: Literal["piecewise_log_linear"] = Field(description="A CDF linear in log time between published points.")
+    knot_ns: tuple[DurationNs, ...] = Field(description="Times of the points, ascending.")
+    cdf: tuple[Share, ...] = Field(description="Share of lives that end by each, from 0 to 1.")
 
     @model_validator(mode="after")
     def _is_cdf(self) -> Self:
@@ -114,8 +114,8 @@ class PiecewiseLogLinear(_Family):
 class Constant(_Family):
     """The same lifetime for all."""
 
-    family: Literal["constant"]
-    value_ns: DurationNs = Field(gt=0)
+    family: Literal["constant"] = Field(description="The same lifetime for all.")
+    value_ns: DurationNs = Field(gt=0, description="The lifetime.")
 
     def components(self) -> list[lifetime.Component]:
         """Give the one part."""
@@ -125,8 +125,10 @@ class Constant(_Family):
 class Empirical(_Family):
     """A CDF read from a CSV file with columns ``lifetime_s`` and ``cdf``."""
 
-    family: Literal["empirical"]
-    path: InputPath
+    family: Literal["empirical"] = Field(description="A CDF from a CSV file.")
+    path: InputPath = Field(
+        description="A CSV file with columns lifetime_s and cdf; relative to the file that names it."
+    )
 
     def components(self) -> list[lifetime.Component]:
         """Read the file and give the one part."""

@@ -23,8 +23,8 @@ _LARGEST_BYTES = 1 << 50
 class Size(Section):
     """One size of VM."""
 
-    vcpus: int = Field(ge=1, le=4096)
-    memory_bytes: SizeBytes = Field(gt=0)
+    vcpus: int = Field(ge=1, le=4096, description="Virtual CPUs.")
+    memory_bytes: SizeBytes = Field(gt=0, description="Memory of such a VM.")
     weight: NonNegative = Field(default=1.0, description="Share among arrivals; need not add up to 1.")
 
 
@@ -32,7 +32,7 @@ class Mix(Section):
     """Sizes and their shares."""
 
     source: str = Field(default="", description="Where the figures come from; no effect.")
-    size: tuple[Size, ...]
+    size: tuple[Size, ...] = Field(description="The sizes, each with its share.")
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:

@@ -21,6 +21,8 @@ from gmemgpu.workload.vm_table_source import VmTableSource
 __all__ = ["Workload", "Stock", "Snp"]
 
 _DAY_NS = 86_400 * NS_PER_S
+_MAX_ARRIVALS = 100_000_000
+"""A table of so many VMs takes several GiB, their trace far more."""
 
 
 class Stock(Section):
@@ -49,12 +51,12 @@ class Workload(Section):
     host: HostChoice = Field(default=HostChoice(), description='A table, or a name: host = "pod".')
     horizon_ns: DurationNs = Field(default=8 * _DAY_NS, gt=0, le=NEVER_NS // 2, description="Length of the trace.")
     warmup_ns: DurationNs = Field(default=0, description="Metrics count from here on.")
-    stock: Stock = Stock()
-    snp: Snp = Snp()
-    arrivals: Arrivals = Rhythm(process="batches")
-    lifetime: LifetimeChoice = LifetimeChoice()
-    sizes: SizeChoice = SizeChoice()
-    memory: GuestMemory = GuestMemory()
+    stock: Stock = Field(default=Stock(), description="What runs at t = 0.")
+    snp: Snp = Field(default=Snp(), description="Which guests are confidential.")
+    arrivals: Arrivals = Field(default=Rhythm(process="batches"), description="When VMs come: a process.")
+    lifetime: LifetimeChoice = Field(default=LifetimeChoice(), description="How long VMs live.")
+    sizes: SizeChoice = Field(default=SizeChoice(), description="How large VMs are.")
+    memory: GuestMemory = Field(default=GuestMemory(), description="How guests take, convert and give back memory.")
     vm_table: VmTableSource | None = Field(default=None, description="A file to replay in place of arrivals.")
 
     @field_validator("host", mode="before")
@@ -64,11 +66,18 @@ class Workload(Section):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
+        wrong = []
         if self.warmup_ns >= self.horizon_ns:
-            raise ValueError(
-                f"warmup_ns {self.warmup_ns} leaves nothing before horizon_ns {self.horizon_ns}; shorten it"
-            )
+            wrong.append(f"warmup_ns {self.warmup_ns} leaves nothing before horizon_ns {self.horizon_ns}; shorten it")
         night_size = getattr(self.arrivals, "night_size", None)
         if night_size is not None and night_size not in self.sizes.known:
-            raise ValueError(f'arrivals.night_size "{night_size}" is no mix; known: {", ".join(self.sizes.known)}')
+            wrong.append(f'arrivals.night_size "{night_size}" is no mix; known: {", ".join(self.sizes.known)}')
+        expected = 0.0 if self.vm_table else self.arrivals.expected_arrivals(self.horizon_ns, self.stock.vms)
+        if expected > _MAX_ARRIVALS:
+            wrong.append(
+                f"arrivals brings about {expected:.2g} VMs before horizon_ns {self.horizon_ns}, more than "
+                f"{_MAX_ARRIVALS:.0e}; let fewer come or shorten horizon_ns"
+            )
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self

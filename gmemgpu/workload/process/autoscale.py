@@ -23,7 +23,7 @@ _DAY_NS = 24 * _HOUR_NS
 class Autoscale(Process):
     """A permanent stock, and VMs added each morning and removed each evening, the oldest first. Figures assumed."""
 
-    process: Literal["autoscale"]
+    process: Literal["autoscale"] = Field(description="VMs are added every morning and removed every evening.")
     grow_at_ns: DurationNs = Field(default=8 * _HOUR_NS, lt=_DAY_NS, description="Time of day of the first addition.")
     shrink_at_ns: DurationNs = Field(default=18 * _HOUR_NS, lt=_DAY_NS, description="Of the first removal.")
     vms: int = Field(default=40, ge=1, le=100_000, description="VMs added and removed.")
@@ -36,6 +36,10 @@ class Autoscale(Process):
                 f"shrink_at_ns {self.shrink_at_ns} is not after grow_at_ns {self.grow_at_ns}; VMs end on their day"
             )
         return self
+
+    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+        """Multiply the days, of which the last may be partial, by a day's VMs."""
+        return float(-(-horizon_ns // _DAY_NS) * self.vms)
 
     def draw(self, setting: Setting) -> VmTable:
         """Draw the stock and every day's additions."""

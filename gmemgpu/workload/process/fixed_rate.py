@@ -20,9 +20,13 @@ __all__ = ["FixedRate"]
 class FixedRate(Process):
     """A batch of the same number of VMs at every whole multiple of an interval."""
 
-    process: Literal["fixed"]
+    process: Literal["fixed"] = Field(description="Equal batches at equal intervals.")
     interval_ns: DurationNs = Field(gt=0, description="Between batches; the first comes after one interval.")
     batch_vms: int = Field(default=1, ge=1, le=100_000, description="VMs of each batch.")
+
+    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+        """Count the intervals."""
+        return horizon_ns / self.interval_ns * self.batch_vms
 
     def draw(self, setting: Setting) -> VmTable:
         """Draw the stock and the arrivals."""

@@ -29,13 +29,19 @@ class GangEviction(Process):
     The mechanism is seen in published spot traces (gangs of 16 lost within one 5-minute step); figures are assumed.
     """
 
-    process: Literal["gang_eviction"]
-    gangs_per_week: NonNegative = Field(default=2.0, description="Evictions of all slots at once, Poisson.")
+    process: Literal["gang_eviction"] = Field(
+        description="Slots that lose their VM, now and then all together, and are filled again."
+    )
+    gangs_per_week: NonNegative = Field(default=2.0, le=10_000, description="Evictions of all slots at once, Poisson.")
     gang_within_ns: DurationNs = Field(default=30 * NS_PER_S, description="A gang's VMs end within this, uniform.")
     refill_median_ns: DurationNs = Field(
-        default=120 * NS_PER_S, gt=0, description="From a slot's loss to its next VM, lognormal: median."
+        default=120 * NS_PER_S, ge=NS_PER_S, description="From a slot's loss to its next VM, lognormal: median."
     )
     refill_sigma: Sigma = Field(default=0.5, description="Spread of the same.")
+
+    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+        """Count the refills after gangs; those after a life that ended by itself are left out."""
+        return n_stock * self.gangs_per_week * horizon_ns / (7 * 86_400 * NS_PER_S)
 
     def draw(self, setting: Setting) -> VmTable:
         """Draw the stock, its losses and refills."""

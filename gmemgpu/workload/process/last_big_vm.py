@@ -19,10 +19,14 @@ __all__ = ["LastBigVm"]
 class LastBigVm(Process):
     """A permanent stock and one more VM, placed after it. Figures assumed."""
 
-    process: Literal["last_big_vm"]
+    process: Literal["last_big_vm"] = Field(description="One very large confidential guest ends on a quiet host.")
     big_memory_bytes: SizeBytes = Field(default=512 * GIB, gt=0, description="Memory of the large guest.")
     big_vcpus: int = Field(default=64, ge=1, le=4096, description="Its vCPUs.")
     big_end_ns: DurationNs = Field(default=1800 * NS_PER_S, gt=0, description="When it ends.")
+
+    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+        """Give 1: the large guest."""
+        return 1.0
 
     def draw(self, setting: Setting) -> VmTable:
         """Draw the stock and add the large guest."""

@@ -27,7 +27,7 @@ class Maintenance(Process):
     That SNP guests stop where others migrate is documented for GCP; the times are assumed.
     """
 
-    process: Literal["maintenance"]
+    process: Literal["maintenance"] = Field(description="A host is emptied once and filled again.")
     begin_ns: DurationNs = Field(default=60 * _MINUTE_NS, description="When maintenance begins.")
     snp_within_ns: DurationNs = Field(default=_MINUTE_NS, description="SNP guests stop within this, uniform.")
     plain_from_ns: DurationNs = Field(default=10 * _MINUTE_NS, description="The first others leave this much later.")
@@ -41,6 +41,10 @@ class Maintenance(Process):
             if getattr(self, low) > getattr(self, high):
                 raise ValueError(f"{low} {getattr(self, low)} is above {high} {getattr(self, high)}; swap them")
         return self
+
+    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+        """Give one VM for each that leaves."""
+        return float(n_stock)
 
     def draw(self, setting: Setting) -> VmTable:
         """Draw the stock, its end, and the refill, which outlasts the horizon."""

@@ -24,7 +24,10 @@ _DAY_NS = 86_400 * NS_PER_S
 class NightBatch(Rhythm):
     """`Rhythm` with a nightly job. All its figures are assumed."""
 
-    process: Literal["night_batch"]  # type: ignore[assignment]  # the tag that tells it from its base
+    # The tag that tells it from its base.
+    process: Literal["night_batch"] = Field(  # type: ignore[assignment]
+        description="As batches, and every night a large batch that ends together."
+    )
     night_at_ns: DurationNs = Field(default=2 * 3600 * NS_PER_S, lt=_DAY_NS, description="Time of day of the batch.")
     night_min_vms: int = Field(default=50, ge=1, le=100_000, description="Least VMs of the batch, uniform.")
     night_max_vms: int = Field(default=100, ge=1, le=100_000, description="Most VMs of the batch.")
@@ -43,6 +46,11 @@ class NightBatch(Rhythm):
                 f"night_min_vms {self.night_min_vms} is above night_max_vms {self.night_max_vms}; swap them"
             )
         return self
+
+    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+        """Add the nights' batches to the usual arrivals."""
+        per_night = (self.night_min_vms + self.night_max_vms) / 2
+        return super().expected_arrivals(horizon_ns, n_stock) + per_night * horizon_ns / _DAY_NS
 
     def draw(self, setting: Setting) -> VmTable:
         """Draw the usual arrivals and one batch a night."""

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.arrival import renewal_times
 from gmemgpu.vmtable.assemble import concatenate
 from gmemgpu.vmtable.random_stream import Purpose, Stream
@@ -21,8 +22,12 @@ __all__ = ["Poisson"]
 class Poisson(Process):
     """Independent arrivals, each a tenant of its own."""
 
-    process: Literal["poisson"]
-    vms_per_s: Positive = Field(description="Arrivals a second.")
+    process: Literal["poisson"] = Field(description="Single VMs at a constant rate.")
+    vms_per_s: Positive = Field(le=10_000, description="Arrivals a second.")
+
+    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+        """Multiply rate and time."""
+        return self.vms_per_s * horizon_ns / NS_PER_S
 
     def draw(self, setting: Setting) -> VmTable:
         """Draw the stock and the arrivals."""

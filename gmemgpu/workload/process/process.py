@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
+import numpy as np
 from pydantic import Field
 
 from gmemgpu.model.trace import Int64Array
-from gmemgpu.vmtable.arrival import batch_sizes_on_host
+from gmemgpu.vmtable.arrival import batch_sizes_on_host, zipf_weights
 from gmemgpu.vmtable.assemble import concatenate
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import Tenants, running_vms, vms_of_batches
@@ -45,6 +46,18 @@ class Process(Section):
     """An arrival process and its parameters."""
 
     @abstractmethod
+    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+        """
+        Estimate how many VMs come before the horizon, from the parameters alone.
+
+        Parameters
+        ----------
+        horizon_ns : int
+        n_stock : int
+            VMs that run at t = 0; they are not counted.
+        """
+
+    @abstractmethod
     def draw(self, setting: Setting) -> VmTable:
         """Draw the stock and everything that arrives before the horizon."""
 
@@ -61,6 +74,16 @@ class BatchProcess(Process):
     zipf_max: int = Field(
         default=32, ge=1, le=100_000, description="Largest batch: 400 in a region, 32 on a host (assumed)."
     )
+
+    @abstractmethod
+    def expected_batches(self, horizon_ns: int) -> float:
+        """Estimate how many batches arrive before the horizon."""
+
+    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+        """Multiply the batches by the mean of their VMs that come here."""
+        weights = zipf_weights(self.zipf_exponent, self.zipf_max)
+        mean_vms = float(np.arange(1, self.zipf_max + 1) @ weights / weights.sum())
+        return self.expected_batches(horizon_ns) * (1.0 + self.p_coloc * (mean_vms - 1.0))
 
     @abstractmethod
     def times(self, seed: int, horizon_ns: int) -> Int64Array:

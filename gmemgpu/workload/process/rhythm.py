@@ -19,20 +19,25 @@ __all__ = ["Rhythm"]
 class Rhythm(BatchProcess):
     """A Poisson process of batches with a daily and a weekly rhythm; day 0 is a Monday."""
 
-    process: Literal["batches"]
+    process: Literal["batches"] = Field(description="Batches at a rate that follows the day and the week.")
     batches_per_day: NonNegative = Field(
         default=41.1,
+        le=10_000_000,
         description="Batches a day that send this host something. In balance: rate × running VMs / (1 + p_coloc × "
         "(mean batch − 1)), with 0.43 (2017) or 0.365 (2019) arrivals per running VM and day.",
     )
-    amplitude_24h: NonNegative = Field(default=0.377, description="Of the daily cosine: Azure 2017.")
-    amplitude_12h: NonNegative = Field(default=0.031, description="Of the half-daily cosine: Azure 2017.")
+    amplitude_24h: NonNegative = Field(default=0.377, le=10, description="Of the daily cosine: Azure 2017.")
+    amplitude_12h: NonNegative = Field(default=0.031, le=10, description="Of the half-daily cosine: Azure 2017.")
     peak_ns: DurationNs = Field(default=14 * 3600 * NS_PER_S, description="Busiest time of the day: Azure 2017.")
     weekend_factor: NonNegative = Field(default=0.93, description="Rate on low days over that of others: Azure 2017.")
     weekend_days: int = Field(default=2, ge=0, le=7, description="Low days at the end of each week.")
     day_factor_cv: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0, description="Spread of a Gamma factor for each day; 0.2 for drift as seen, 0 for none. Assumed."
     )
+
+    def expected_batches(self, horizon_ns: int) -> float:
+        """Multiply rate and time."""
+        return self.batches_per_day * horizon_ns / (86_400 * NS_PER_S)
 
     def times(self, seed: int, horizon_ns: int) -> Int64Array:
         """Draw when batches arrive."""
