@@ -37,7 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"gmemgpu {__version__}")
     parser.add_argument("command", choices=COMMANDS, metavar="command", help="see below; COMMAND --help tells more")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    # What follows may be empty; argparse would list it as missing beside the command.
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS).required = False
     return parser
 
 
@@ -78,6 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
         print(f"gmemgpu: {error.strerror or error}{place}", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        reason = f"out of memory: {error}" if str(error) else "out of memory"
+        print(f"gmemgpu: {reason}; use a shorter horizon, fewer VMs or a larger machine", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("gmemgpu: interrupted", file=sys.stderr)
