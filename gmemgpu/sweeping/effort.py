@@ -5,11 +5,6 @@ from __future__ import annotations
 import math
 
 from gmemgpu.units import NS_PER_S
-from gmemgpu.workload.process.fixed_rate import FixedRate
-from gmemgpu.workload.process.poisson import Poisson
-from gmemgpu.workload.process.process import BatchProcess
-from gmemgpu.workload.process.rhythm import Rhythm
-from gmemgpu.workload.process.weibull_gap import WeibullGap
 from gmemgpu.workload.spec import Workload
 
 __all__ = ["expected_arrivals", "expected_events"]
@@ -30,32 +25,14 @@ def expected_arrivals(workload: Workload) -> float:
     Returns
     -------
     float
-        Good to a factor of two or so; of processes without a rate, the stock once a day.
+        Good to a factor of two or so; infinite for a VM table that is not thinned to a rate.
     """
-    seconds = workload.horizon_ns / NS_PER_S
-    arrivals = workload.arrivals
-    if workload.vm_table is not None:
-        thin = workload.vm_table.thin
-        per_day = thin.arrivals_per_day if thin is not None else None
-        # Without a rate a whole file may come here: one seed is enough for a task.
-        return math.inf if per_day is None else per_day * seconds / _DAY_S
-    match arrivals:
-        case Poisson(vms_per_s=rate):
-            return rate * seconds
-        case FixedRate(interval_ns=interval_ns, batch_vms=batch_vms):
-            return workload.horizon_ns / interval_ns * batch_vms
-        case Rhythm(batches_per_day=per_day):
-            return per_day * seconds / _DAY_S * _vms_per_batch(arrivals)
-        case WeibullGap(gap_scale_ns=scale_ns, gap_shape=shape):
-            return workload.horizon_ns / (scale_ns * math.gamma(1.0 + 1.0 / shape)) * _vms_per_batch(arrivals)
-        case _:
-            return workload.stock.vms * max(1.0, seconds / _DAY_S)
-
-
-def _vms_per_batch(process: BatchProcess) -> float:
-    weights = [math.pow(k, -process.zipf_exponent) for k in range(1, process.zipf_max + 1)]
-    mean = sum(k * weight for k, weight in enumerate(weights, 1)) / sum(weights)
-    return 1.0 + process.p_coloc * (mean - 1.0)
+    if workload.vm_table is None:
+        return workload.arrivals.expected_arrivals(workload.horizon_ns, workload.stock.vms)
+    thin = workload.vm_table.thin
+    per_day = thin.arrivals_per_day if thin is not None else None
+    # Without a rate a whole file may come here: one seed is enough for a task.
+    return math.inf if per_day is None else per_day * workload.horizon_ns / (_DAY_S * NS_PER_S)
 
 
 def expected_events(workload: Workload) -> float:

@@ -155,7 +155,15 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA_VERSION:
         found = manifest.get("schema") if isinstance(manifest, dict) else None
         raise StoreError(f"{path}: is of schema {found}, and this version reads schema {SCHEMA_VERSION}")
+    lacking = [key for key in _MANIFEST_KEYS if key not in manifest]
+    if lacking:
+        raise StoreError(
+            f"{path}: is damaged ({', '.join(lacking)} missing); delete it and run the sweep again: parts are kept"
+        )
     return manifest
+
+
+_MANIFEST_KEYS = ("name", "backend", "versions", "code", "spec", "axes", "results", "parts")
 
 
 def _manifest(spec: SweepSpec, plan: Plan) -> dict[str, Any]:

@@ -137,6 +137,10 @@ def test_merged_rows_of_another_sweep_are_not_written_over(
     ("text", "message"),
     [
         ("{", "manifest.json: is damaged"),
+        (
+            '{"schema": 1, "name": "x"}',
+            "manifest.json: is damaged (backend, versions, code, spec, axes, results, parts",
+        ),
         ("[]", "manifest.json: is of schema None"),
         ('{"schema": 999}', "is of schema 999, and this version reads schema 1"),
     ],
