@@ -51,7 +51,7 @@ def _check_63_bits(trace: Trace, costs: Costs) -> None:
     scan = max(costs.base + BLOCKS_PER_REGION * costs.block, costs.cached)
     followers = max(getattr(costs, f"{how}_{what}") for how in _ROUNDS for what in ("clean", "cached", "fail"))
     longest_ns = host.n_regions * max(host.cores * (costs.call + scan), scan + followers)
-    if trace.horizon_ns + longest_ns > INT64_MAX // 2:
+    if trace.horizon_ns + longest_ns > INT64_MAX:
         raise BackendError(
             f'backend "numpy" counts in 63 bits, and a pass over {host.n_regions} regions on {host.cores} cores may '
             f"take {longest_ns:.1e} ns at these costs; lower the costs, or take the reference"
