@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from gmemgpu.engine.numpy.code import ABSENT, CACHED, CLEAN, FAIL_EARLY
+from gmemgpu.engine.numpy.schedule import Quiet
 from gmemgpu.engine.numpy.search import after
 from gmemgpu.engine.numpy.visit import Visits
 from gmemgpu.model.trace import Int64Array
@@ -173,11 +174,34 @@ class ClassSums:
             visits.bit_end_ns[r] = e
             self.just_set.append((p, e))
 
-    def unchanged_until(self, next_change: int, epoch: tuple[int, int]) -> int:
-        """Until when passes over the present codes find the same and change nothing; 0 if not even the next does."""
+    def foresee(self, end_ns: int, next_change: int, epoch: tuple[int, int], quiet: Quiet) -> bool:
+        """
+        Tell the schedule until when passes over the present codes will all be alike.
+
+        Parameters
+        ----------
+        end_ns : int
+            When the last pass ended.
+        next_change : int
+            The first of `changes` later than its start.
+        epoch : (int, int)
+            The time with SNP on that holds the passes.
+        quiet : Quiet
+            Receives the length of a pass and the time before which it starts.
+
+        Returns
+        -------
+        bool
+            False if not even the next pass is known.
+        """
         if self.clean or self.just_set or self.n_absent == len(self.code):
-            return 0
-        return min(self.changes.t_ns[next_change], epoch[1]) if next_change < len(self.changes.t_ns) else epoch[1]
+            return False
+        times = self.changes.t_ns
+        until = min(times[next_change], epoch[1]) if next_change < len(times) else epoch[1]
+        if until <= end_ns:
+            return False
+        quiet.length_ns, quiet.until_ns = self.total_ns, until - self.total_ns
+        return True
 
     def failed_regions(self) -> list[int]:
         """Regions whose attempt in the last pass failed."""

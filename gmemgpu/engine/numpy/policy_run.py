@@ -53,6 +53,7 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
     lost_seen: set[int] = set()
     quiet = Quiet()
     foreseen = foresee(policy, prepared, priced)
+    in_bulk: list[tuple[int, int, int]] = []  # passes not run one by one: how many, their length in all, the longest
     passes = empty = skipped = hazard = wall = longest = 0
     plan = schedule(
         policy,
@@ -106,16 +107,15 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
                 carried.foresee(end, quiet)
         start, boot, first, stop = _next(plan, end)
         if carried and quiet.n_counted:
-            passes += quiet.n_counted
-            wall += quiet.n_counted * quiet.length_ns
-            longest = max(longest, quiet.length_ns)
+            in_bulk.append((quiet.n_counted, quiet.n_counted * quiet.length_ns, quiet.length_ns))
             carried.sums.n_counted += quiet.n_counted
             quiet.n_counted = 0
     window.sums.finish()
     if retry:
         retry.sums.finish()
     if foreseen and foreseen.ran:
-        n, total_ns, longest_ns = foreseen.count(visits, warmup_ns)
+        in_bulk.append(foreseen.count(visits, warmup_ns))
+    for n, total_ns, longest_ns in in_bulk:
         passes, wall, longest = passes + n, wall + total_ns, max(longest, longest_ns)
     row |= requests.counts
     row["requests_lost"] = sum(requests.t_ns[i] >= warmup_ns for i in lost)

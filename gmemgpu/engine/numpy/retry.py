@@ -88,25 +88,15 @@ class RetryPasses:
         return end_ns
 
     def foresee(self, end_ns: int, quiet: Quiet) -> None:
-        """
-        Tell the schedule until when passes will all be like the last one.
-
-        Parameters
-        ----------
-        end_ns : int
-            When the last pass ended.
-        quiet : Quiet
-            Receives the length of a pass and the time before which it starts.
-        """
-        until = self.sums.unchanged_until(self.next_change, self.visits.epoch_at(end_ns))
-        if until <= end_ns or self.touched:
+        """Tell the schedule until when passes will all be like the last one, which ended at `end_ns`."""
+        epoch = self.visits.epoch_at(end_ns)
+        if self.touched or not self.sums.foresee(end_ns, self.next_change, epoch, quiet):
             return
         # Clearings of regions that are dirty, and fail until then, add nothing.
         i, cleared_ns = self.next_clearing, self.cleared_ns
-        while i < len(cleared_ns) and cleared_ns[i] < until and self.cleared[i] in self.dirty:
+        while i < len(cleared_ns) and cleared_ns[i] < quiet.until_ns and self.cleared[i] in self.dirty:
             i += 1
         self.next_clearing = i
-        quiet.length_ns, quiet.until_ns = self.sums.total_ns, until - self.sums.total_ns
         if i < len(cleared_ns):
             quiet.until_ns = min(quiet.until_ns, cleared_ns[i])
 

@@ -82,16 +82,5 @@ class WindowPasses:
         sums.set_all(row, code)
 
     def foresee(self, end_ns: int, quiet: Quiet) -> None:
-        """
-        Tell the schedule until when passes will all be like the last one.
-
-        Parameters
-        ----------
-        end_ns : int
-            When the last pass ended.
-        quiet : Quiet
-            Receives the length of a pass and the time before which it starts.
-        """
-        until = self.sums.unchanged_until(self.next_change, self.epoch)
-        if until > end_ns:
-            quiet.length_ns, quiet.until_ns = self.sums.total_ns, until - self.sums.total_ns
+        """Tell the schedule until when passes will all be like the last one, which ended at `end_ns`."""
+        self.sums.foresee(end_ns, self.next_change, self.epoch, quiet)
