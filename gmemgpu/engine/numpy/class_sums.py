@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from gmemgpu.engine.numpy.code import ABSENT, CACHED, CLEAN, FAIL_EARLY
+from gmemgpu.engine.class_code import ABSENT, CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.engine.numpy.schedule import Quiet
 from gmemgpu.engine.numpy.search import after
 from gmemgpu.engine.numpy.visit import Visits

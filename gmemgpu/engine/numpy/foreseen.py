@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gmemgpu.engine.class_code import CLEAN, CodeCosts
 from gmemgpu.engine.numpy.calm import calm_starts
-from gmemgpu.engine.numpy.code import CLEAN, CodeCosts
 from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.engine.numpy.visit import Visits
 from gmemgpu.model.policy import Policy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gmemgpu.engine.numpy.code import CodeCosts
+from gmemgpu.engine.class_code import CodeCosts
 from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.engine.numpy.visit import Visits
 from gmemgpu.model.metric import METRIC_NAMES, MetricRow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gmemgpu.engine.numpy.code import code_costs
+from gmemgpu.engine.class_code import code_costs
 from gmemgpu.engine.numpy.foreseen import foresee
 from gmemgpu.engine.numpy.outcome import add_attempts, add_bits, empty_row, oracle_row
 from gmemgpu.engine.numpy.prepared import Prepared

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gmemgpu.engine.numpy.code import ABSENT, CLEAN, FAIL_EARLY
+from gmemgpu.engine.class_code import ABSENT, CLEAN, FAIL_EARLY
 from gmemgpu.model.event import Kind
 from gmemgpu.model.policy import Gate, Hook
 from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array, Trace

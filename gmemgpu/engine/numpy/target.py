@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gmemgpu.engine.numpy.code import ABSENT
+from gmemgpu.engine.class_code import ABSENT
 from gmemgpu.engine.numpy.prepared import Prepared, RequestLists
 from gmemgpu.engine.numpy.search import after
 from gmemgpu.model.policy import Gate, Policy

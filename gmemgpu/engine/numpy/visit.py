@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gmemgpu.engine.numpy.code import CACHED, CLEAN, FAIL_EARLY, N_CODES, CodeCosts
+from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, N_CODES, CodeCosts
 from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.model.policy import Policy
 from gmemgpu.timeline.snp import FOREVER

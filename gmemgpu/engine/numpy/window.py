@@ -6,9 +6,9 @@ from itertools import repeat
 
 import numpy as np
 
+from gmemgpu.engine.class_code import CACHED, CLEAN
 from gmemgpu.engine.numpy import class_sums
 from gmemgpu.engine.numpy.class_sums import ClassSums
-from gmemgpu.engine.numpy.code import CACHED, CLEAN
 from gmemgpu.engine.numpy.schedule import Quiet
 from gmemgpu.engine.numpy.search import after
 from gmemgpu.engine.numpy.visit import Visits
