@@ -12,6 +12,7 @@ __all__ = [
     "SpecError",
     "TraceError",
     "BackendError",
+    "DeviceLost",
     "StoreError",
     "DirectoryError",
 ]
@@ -73,6 +74,10 @@ class TraceError(InputError):
 
 class BackendError(GmemgpuError):
     """An engine was asked for that cannot run here, or that failed; the message says why and what to try."""
+
+
+class DeviceLost(BackendError):
+    """The device failed in mid-work and serves this process no more; another engine can do the work from its start."""
 
 
 class StoreError(GmemgpuError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from gmemgpu.model.cost import Costs
@@ -17,7 +17,7 @@ class Engine(Protocol):
     """
     An evaluator of (trace, policy) pairs.
 
-    Engines take whole batches, so that one built for a device can serve a batch with one launch.
+    Engines take whole batches, so that one built for a device can serve a batch with few launches.
     Every engine gives the same integers; `gmemgpu.engine.registry` lists them.
     """
 
@@ -26,14 +26,15 @@ class Engine(Protocol):
     def missing(self) -> str | None:
         """Say why this engine cannot run here and what to do about it; None if it can."""
 
-    def evaluate(self, traces: Sequence[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
+    def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
         """
         Evaluate every policy on every trace.
 
         Parameters
         ----------
-        traces : sequence of Trace
-            Valid ones; engines do not check.
+        traces : iterable of Trace
+            Valid ones; engines do not check. Taken one after another, and only when there is room for the next: a device
+            works on earlier ones while the caller makes it, a CPU engine lets go of the last one first.
         policies : sequence of Policy
             May hold the oracle.
         costs : Costs
@@ -41,4 +42,15 @@ class Engine(Protocol):
         Returns
         -------
         list (traces) of list (policies) of MetricRow
+
+        Raises
+        ------
+        DeviceLost
+            If a device failed in mid-work.
+        BackendError
+            If a trace or a cost is beyond what the engine can hold.
+
+        Notes
+        -----
+        What `traces` itself raises comes out as it is.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gmemgpu.engine.numpy.policy_run import run_policy
 from gmemgpu.engine.numpy.prepared import Prepared
@@ -24,7 +24,7 @@ class NumpyEngine:
         """NumPy is a core dependency: never missing."""
         return None
 
-    def evaluate(self, traces: Sequence[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
+    def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
         """
         Evaluate every policy on every trace, one trace in memory at a time.
 
@@ -33,9 +33,11 @@ class NumpyEngine:
         BackendError
             If a pass might last so long that its times do not fit 63 bits.
         """
-        rows = []
-        for trace in traces:
+
+        def rows_of(trace: Trace) -> list[MetricRow]:
             check_63_bits(trace, costs, self.name)
             prepared = Prepared(trace)
-            rows.append([run_policy(prepared, policy, costs) for policy in policies])
-        return rows
+            return [run_policy(prepared, policy, costs) for policy in policies]
+
+        # Not a loop: its variable would keep a trace alive while the next one is made.
+        return list(map(rows_of, traces))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gmemgpu.engine.reference.history import TraceHistory
 from gmemgpu.engine.reference.row import metric_row
@@ -36,13 +36,13 @@ class ReferenceEngine:
         """Say why this engine cannot run here: it always can."""
         return None
 
-    def evaluate(self, traces: Sequence[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
+    def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
         """
         Evaluate every policy on every trace.
 
         Parameters
         ----------
-        traces : sequence of Trace
+        traces : iterable of Trace
             Valid ones.
         policies : sequence of Policy
             May hold the oracle.
@@ -52,8 +52,9 @@ class ReferenceEngine:
         -------
         list (traces) of list (policies) of MetricRow
         """
-        rows = []
-        for trace in traces:
+
+        def rows_of(trace: Trace) -> list[MetricRow]:
             history = TraceHistory(trace)
-            rows.append([_evaluate_one(history, policy, costs) for policy in policies])
-        return rows
+            return [_evaluate_one(history, policy, costs) for policy in policies]
+
+        return list(map(rows_of, traces))
