@@ -20,7 +20,7 @@ __all__ = [
     "TimerKind",
     "TotalField",
     "TraceField",
-    "Threads",
+    "THREADS",
     "DEFINES",
     "compiler_options",
 ]
@@ -29,15 +29,8 @@ GMEM_FLAG = 1 << 15
 """Beside a class code: some assigned page belongs to a guest_memfd (G > 0)."""
 
 
-class Threads(IntEnum):
-    """Threads of a thread block, by kernel; each block serves what the kernel's header says."""
-
-    TIMELINE = 256
-    STATES = 128
-    TOTALS = 128
-    FEW = 32
-    WINDOW = 128
-    RANKS = 128
+THREADS = {"TIMELINE": 256, "STATES": 128, "TOTALS": 128, "FEW": 32, "WINDOW": 128, "RANKS": 128}
+"""Threads of a thread block, by kernel; what a block serves is in the kernel's header."""
 
 
 class PieceOp(IntEnum):
@@ -288,7 +281,7 @@ DEFINES: dict[str, int] = {
     "CACHED": CACHED,
     "ABSENT": ABSENT,
     "GMEM_FLAG": GMEM_FLAG,
-    **_members("THREADS", Threads),
+    **{f"THREADS_{name}": threads for name, threads in THREADS.items()},
     **_members("OP", PieceOp),
     **_members("T", TraceField),
     "T_FIELDS": len(TraceField),
