@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="results directory; what it already holds of the same sweep is kept",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one a core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one a core, or one a GPU)")
     parser.add_argument("--backend", metavar="B", help="auto, numpy, reference or cupy (default: what SPEC says)")
     parser.add_argument("--json", action="store_true", help="write the decision table as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress and no table")
@@ -45,6 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
             progress=listen,
         )
+    if result.lost_device is not None:
+        shards, reason = _count(result.lost_device.n_shards, "shard"), result.lost_device.reason
+        print(f"gmemgpu: warning: {shards} ran on numpy, since the device was lost: {reason}", file=sys.stderr)
     if arguments.json or not arguments.quiet:
         from gmemgpu.cli.show import print_table
         from gmemgpu.report.decision import decide

@@ -33,8 +33,8 @@ class Engine(Protocol):
         Parameters
         ----------
         traces : iterable of Trace
-            Valid ones; engines do not check. Taken one after another, and only when there is room for the next: a device
-            works on earlier ones while the caller makes it, a CPU engine lets go of the last one first.
+            Valid ones; engines do not check. Taken one after another, when there is room for the next: a device works
+            on earlier ones while the caller makes it, a CPU engine lets go of the last one first.
         policies : sequence of Policy
             May hold the oracle.
         costs : Costs

@@ -8,7 +8,7 @@ from importlib import import_module
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.errors import BackendError, Problem, SpecError
 
-__all__ = ["ENGINE_NAMES", "engine", "choose_engine", "available_engines", "missing_engines"]
+__all__ = ["ENGINE_NAMES", "engine", "choose_engine", "available_engines", "missing_engines", "device_count"]
 
 _ENGINES = {
     "reference": ("gmemgpu.engine.reference", "ReferenceEngine"),
@@ -18,6 +18,9 @@ _ENGINES = {
 
 _NOT_BUILT = {"cupy": f"this version has no CuPy engine; take one of {', '.join(_ENGINES)}"}
 """Names that the command line documents and this version cannot serve, with the remedy."""
+
+_DEVICES = {"cupy": ("gmemgpu.engine.cupy.device", "devices")}
+"""Engine name to module and function that list its devices; the others run on CPU cores."""
 
 ENGINE_NAMES = tuple(_ENGINES)
 
@@ -72,3 +75,23 @@ def missing_engines() -> dict[str, str]:
         except BackendError as error:
             missing[name] = str(error)
     return missing
+
+
+def device_count(name: str) -> int:
+    """
+    Say how many devices this process could run an engine on.
+
+    Parameters
+    ----------
+    name : str
+        Of an engine that can run here.
+
+    Returns
+    -------
+    int
+        0 for an engine that runs on CPU cores.
+    """
+    if name not in _DEVICES:
+        return 0
+    module, attribute = _DEVICES[name]
+    return len(getattr(import_module(module), attribute)())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,8 @@ from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
+from distributed.system import MEMORY_LIMIT
 
 from gmemgpu.errors import GmemgpuError
 from gmemgpu.sweeping.unguarded import REMEDY, script_is_unguarded
@@ -45,13 +47,15 @@ def default_workers() -> int:
 
 
 @contextmanager
-def local_client(workers: int) -> Iterator[Client]:
+def local_client(workers: int, n_devices: int = 0) -> Iterator[Client]:
     """
     Run a Dask cluster of single-threaded worker processes.
 
     Parameters
     ----------
     workers : int
+    n_devices : int
+        CUDA devices that they share, each worker on one of them; 0 if they compute on cores.
 
     Yields
     ------
@@ -74,7 +78,7 @@ def local_client(workers: int) -> Iterator[Client]:
         resource_tracker.ensure_running()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            cluster = stack.enter_context(_cluster(workers))
+            cluster = stack.enter_context(_cluster(workers, n_devices))
         except RuntimeError as error:
             if script_is_unguarded():
                 raise GmemgpuError(f"no worker can be started; {REMEDY}") from None
@@ -84,7 +88,9 @@ def local_client(workers: int) -> Iterator[Client]:
         yield stack.enter_context(Client(cluster, set_as_default=False))
 
 
-def _cluster(workers: int) -> LocalCluster:
+def _cluster(workers: int, n_devices: int) -> SpecCluster:
+    if n_devices > 1:
+        return _device_cluster(workers, _device_names(n_devices))
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
@@ -93,5 +99,36 @@ def _cluster(workers: int) -> LocalCluster:
         # None and False would listen on 8787 nevertheless, ":0" on every interface.
         dashboard_address="127.0.0.1:0",
         # What matters of a failure reaches the user as one message; Dask's own log lines would bury it.
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _device_names(n_devices: int) -> list[str]:
+    # What this process may see is all that its workers may share out; ids of any form are handed on as they are.
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named[:n_devices] or [str(i) for i in range(n_devices)]
+
+
+def _device_cluster(workers: int, devices: list[str]) -> SpecCluster:
+    # A LocalCluster gives all of its workers one environment.
+    def worker(i: int) -> dict[str, Any]:
+        return {
+            "cls": Nanny,
+            "options": {
+                "host": "127.0.0.1",
+                "nthreads": 1,
+                "memory_limit": MEMORY_LIMIT // workers,
+                "dashboard": False,
+                "silence_logs": logging.CRITICAL,
+                "env": {"CUDA_VISIBLE_DEVICES": devices[i % len(devices)]},
+            },
+        }
+
+    return SpecCluster(
+        workers={i: worker(i) for i in range(workers)},
+        scheduler={
+            "cls": Scheduler,
+            "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
+        },
         silence_logs=logging.CRITICAL,
     )

@@ -8,22 +8,25 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gmemgpu.engine.registry import choose_engine
+from gmemgpu.engine.registry import choose_engine, device_count
 from gmemgpu.errors import GmemgpuError, Problem, SpecError
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import Listener, ShardDone, SweepMerged, SweepStarted
-from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shard
+from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shards, shard_names
 from gmemgpu.sweeping.spec import read_spec
 from gmemgpu.sweeping.store import Store, open_store, writing
+from gmemgpu.sweeping.task import cut_tasks
 from gmemgpu.sweeping.unguarded import refuse_in_starting_process
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from gmemgpu.sweeping.lost_device import LostDevice
+
 __all__ = ["SweepResult", "sweep"]
 
-_SHARDS_IN_FLIGHT = 4
+_TASKS_IN_FLIGHT = 4
 """Per worker: enough that none waits for the client, few enough that Ctrl-C and a failure stop soon."""
 
 
@@ -40,11 +43,14 @@ class SweepResult:
         One for each (scenario, seed, policy).
     n_computed : int
         Rows that this call computed; 0 if all were there.
+    lost_device : LostDevice or None
+        How many shards ran on numpy since a device failed in mid-sweep, and why; the integers are the same.
     """
 
     directory: Path
     n_rows: int
     n_computed: int
+    lost_device: LostDevice | None = None
 
     def to_arrow(self) -> pa.Table:
         """Read all rows: scenario columns, seed, policy, facts of the trace, every metric."""
@@ -66,7 +72,7 @@ def sweep(
     progress: Listener | None = None,
 ) -> SweepResult:
     """
-    Evaluate every policy of a spec on every scenario and seed, on the cores of this machine.
+    Evaluate every policy of a spec on every scenario and seed, on the cores or the GPUs of this machine.
 
     A script calls this under ``if __name__ == "__main__":``, since worker processes import the script.
 
@@ -79,7 +85,7 @@ def sweep(
     backend : str, optional
         Engine, in place of the spec's.
     workers : int, optional
-        Worker processes; one a core if left out.
+        Worker processes; one a core if left out, or one a GPU if the engine runs on GPUs.
     progress : callable, optional
         Called with each `SweepEvent`, from this thread.
 
@@ -115,15 +121,21 @@ def sweep(
     if workers is not None and workers < 1:
         raise SpecError(Problem("workers", f"{workers} is not positive; leave it out for one a core"))
     what = read_spec(spec)
-    plan = make_plan(what, choose_engine(backend or what.backend).name)
+    name = choose_engine(backend or what.backend).name
+    plan = make_plan(what, name)
     store = open_store(directory, what, plan)
     todo = store.missing()
     n_todo = sum(shard.n_rows for shard in todo)
+    tasks: list[tuple[Shard, ...]] = []
+    n_devices = 0
     if todo:
         # Only now: Dask takes half a second to import, and a finished sweep needs none of it.
         from gmemgpu.sweeping.cluster import default_workers
 
-        workers = min(workers or default_workers(), len(todo))
+        n_devices = device_count(name)
+        wanted = workers or n_devices or default_workers()
+        tasks = cut_tasks(todo, workers=wanted, on_device=n_devices > 0)
+        workers = min(wanted, len(tasks))
     listen = progress or (lambda event: None)
     listen(
         SweepStarted(
@@ -134,48 +146,60 @@ def sweep(
             workers=workers if todo and workers else 0,
         )
     )
-    if todo and workers:
-        _run_shards(todo, plan.setting, store, workers, listen)
+    lost_device = None
+    if tasks and workers:
+        lost_device = _run_tasks(tasks, plan.setting, store, listen, workers=workers, n_devices=n_devices)
     if todo or not store.is_merged():
         store.merge()
         store.remove_temporaries()
         listen(SweepMerged(n_rows=plan.n_rows))
-    return SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_todo)
+    return SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_todo, lost_device=lost_device)
 
 
-def _run_shards(todo: Sequence[Shard], setting: Setting, store: Store, workers: int, listen: Listener) -> None:
+def _run_tasks(
+    tasks: Sequence[tuple[Shard, ...]],
+    setting: Setting,
+    store: Store,
+    listen: Listener,
+    *,
+    workers: int,
+    n_devices: int,
+) -> LostDevice | None:
     from distributed import as_completed
 
     from gmemgpu.sweeping.cluster import local_client
+    from gmemgpu.sweeping.lost_device import lost_devices
 
-    with local_client(workers) as client:
-        shards: Iterator[Shard] = iter(todo)
-        by_key: dict[str, Shard] = {}
+    with local_client(workers, n_devices) as client:
+        waiting: Iterator[tuple[Shard, ...]] = iter(tasks)
+        by_key: dict[str, tuple[Shard, ...]] = {}
 
-        def submit(shard: Shard) -> Any:
-            key = f"shard-{shard.part_id}"
-            by_key[key] = shard
-            return client.submit(compute_shard, shard, setting, str(store.parts.resolve()), key=key, pure=False)
+        def submit(shards: tuple[Shard, ...]) -> Any:
+            key = f"shard-{shards[0].part_id}"
+            by_key[key] = shards
+            return client.submit(compute_shards, shards, setting, str(store.parts.resolve()), key=key, pure=False)
 
         running = as_completed(
-            [submit(shard) for shard in islice(shards, workers * _SHARDS_IN_FLIGHT)], loop=client.loop
+            [submit(shards) for shards in islice(waiting, workers * _TASKS_IN_FLIGHT)], loop=client.loop
         )
         for future in running:
-            shard = by_key.pop(future.key)
+            shards = by_key.pop(future.key)
             # Only the state is looked at: to fetch a result is to compute it again should its worker be dead by now.
             if future.status != "finished":
-                _raise(shard, future.exception(), store)
-            listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
-            for following in islice(shards, 1):
+                _raise(shards, future.exception(), store)
+            for shard in shards:
+                listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
+            for following in islice(waiting, 1):
                 running.add(submit(following))
+        return lost_devices(client) if n_devices else None
 
 
-def _raise(shard: Shard, error: BaseException, store: Store) -> NoReturn:
+def _raise(shards: Sequence[Shard], error: BaseException, store: Store) -> NoReturn:
     from distributed.scheduler import KilledWorker
 
     if isinstance(error, GmemgpuError):
         raise error
-    where = f'scenario "{shard.label}", seeds {shard.seeds[0]} to {shard.seeds[-1]}'
+    where = shard_names(shards)
     if isinstance(error, KilledWorker):
         raise ShardError(
             f"{where}: its worker process died again and again, most likely for want of memory; "

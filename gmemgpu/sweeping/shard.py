@@ -1,25 +1,28 @@
-"""A shard: the unit of work and of resume. Parameters and seeds in, one part of the store out."""
+"""A shard: the unit of resume. Parameters and seeds in, one part of the store out."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from gmemgpu.engine.registry import choose_engine
+from gmemgpu.engine.standby import evaluate_or_stand_in
 from gmemgpu.errors import GmemgpuError, InputError, Problem
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Trace
 from gmemgpu.sweeping.axes import AxisValue
+from gmemgpu.sweeping.lost_device import tell_client
 from gmemgpu.sweeping.part import part_is_done, part_name, write_part
 from gmemgpu.workload.generate import generate
 from gmemgpu.workload.spec import Workload
 
-__all__ = ["Shard", "Setting", "ShardError", "compute_shard", "shard_rows"]
+__all__ = ["Shard", "Setting", "ShardError", "ShardRows", "compute_shards", "shard_rows", "shard_names"]
 
 _WRITE_AGAIN_AFTER_S = (0.1, 1.0)
 """A shared disk may hiccup; rows that took a second to compute are worth another second."""
@@ -77,34 +80,43 @@ class Shard:
     n_rows: int
 
 
-def shard_rows(shard: Shard, setting: Setting) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class ShardRows:
     """
-    Compute the rows of a shard, seed by seed, policy by policy.
+    What shards came to.
 
-    Yields
-    ------
-    dict
-        A value for each column of the sweep.
-
-    Raises
-    ------
-    InputError
-        If a file that the workload names is wrong; every problem names scenario and seed.
-    ShardError
-        If anything else goes wrong.
+    Parameters
+    ----------
+    of_shard : list (shards) of list of dict
+        A value for each column of the sweep; seed by seed, policy by policy.
+    lost : str or None
+        Why numpy stood in for the engine that was asked for, if it did.
     """
-    engine = choose_engine(setting.backend)
-    for seed in shard.seeds:
-        here = f'scenario "{shard.label}", seed {seed}'
-        try:
-            made = generate(shard.workload, seed)
-            trace = made.trace
-            (metrics,) = engine.evaluate([trace], setting.policies, setting.costs)
-        except InputError as error:
-            raise type(error)([Problem(f"{here}: {item.where}", item.message) for item in error.problems]) from error
-        except Exception as error:
-            raise ShardError(f"{here}: {type(error).__name__}: {error}") from error
-        told = {
+
+    of_shard: list[list[dict[str, Any]]]
+    lost: str | None
+
+
+def shard_names(shards: Sequence[Shard]) -> str:
+    """Name the scenarios and seeds of shards that were computed together."""
+    first, last = shards[0], shards[-1]
+    if len(shards) == 1:
+        return f'scenario "{first.label}", seeds {first.seeds[0]} to {first.seeds[-1]}'
+    return f'scenario "{first.label}", seed {first.seeds[0]}, to scenario "{last.label}", seed {last.seeds[-1]}'
+
+
+def _trace(shard: Shard, seed: int, told: list[dict[str, Any]]) -> Trace:
+    # Appends what the rows say of the trace: the engine may let go of the trace itself.
+    here = f'scenario "{shard.label}", seed {seed}'
+    try:
+        made = generate(shard.workload, seed)
+    except InputError as error:
+        raise type(error)([Problem(f"{here}: {item.where}", item.message) for item in error.problems]) from error
+    except Exception as error:
+        raise ShardError(f"{here}: {type(error).__name__}: {error}") from error
+    trace = made.trace
+    told.append(
+        {
             "label": shard.label,
             "preset": shard.preset,
             **shard.axes,
@@ -116,17 +128,69 @@ def shard_rows(shard: Shard, setting: Setting) -> Iterator[dict[str, Any]]:
             "admitted": made.admitted,
             "rejected": made.rejected,
         }
-        for policy, row in zip(setting.policies, metrics, strict=True):
-            yield {**told, "policy": policy.name, **row}
+    )
+    return trace
 
 
-def compute_shard(shard: Shard, setting: Setting, folder: str) -> None:
+def shard_rows(shards: Sequence[Shard], setting: Setting) -> ShardRows:
     """
-    Compute a shard and write its part: what a worker runs.
+    Compute the rows of shards, in one call of the engine.
 
     Parameters
     ----------
-    shard : Shard
+    shards : sequence of Shard
+        At least one.
+    setting : Setting
+
+    Returns
+    -------
+    ShardRows
+
+    Raises
+    ------
+    InputError
+        If a file that a workload names is wrong; every problem names scenario and seed.
+    ShardError
+        If anything else goes wrong.
+    """
+    told: list[dict[str, Any]] = []
+
+    def traces() -> Iterator[Trace]:
+        # A device that was lost may have taken some already.
+        told.clear()
+        for shard in shards:
+            for seed in shard.seeds:
+                yield _trace(shard, seed, told)
+
+    try:
+        found = evaluate_or_stand_in(setting.backend, traces, setting.policies, setting.costs)
+    except (InputError, ShardError):
+        raise
+    except Exception as error:
+        kind = "" if isinstance(error, GmemgpuError) else f"{type(error).__name__}: "
+        raise ShardError(f"{shard_names(shards)}: {kind}{error}") from error
+    of_trace = zip(told, found.rows, strict=True)
+    return ShardRows(
+        [
+            [
+                {**facts, "policy": policy.name, **row}
+                for facts, rows in islice(of_trace, len(shard.seeds))
+                for policy, row in zip(setting.policies, rows, strict=True)
+            ]
+            for shard in shards
+        ],
+        found.lost,
+    )
+
+
+def compute_shards(shards: Sequence[Shard], setting: Setting, folder: str) -> None:
+    """
+    Compute shards and write their parts: what a worker runs.
+
+    Parameters
+    ----------
+    shards : sequence of Shard
+        Evaluated together; those whose parts are there already are left out.
     setting : Setting
     folder : str
         Where parts lie; reachable from the worker.
@@ -136,16 +200,26 @@ def compute_shard(shard: Shard, setting: Setting, folder: str) -> None:
     InputError, ShardError
         As `shard_rows` does.
     OSError
-        If the part cannot be written, not even after a while.
+        If a part cannot be written, not even after a while.
     """
     parts = Path(folder)
-    # A worker that dies after its last act is not known to have finished: its shard comes again, its part is there.
-    if part_is_done(parts / part_name(shard.part_id), shard.part_id, shard.n_rows):
+    # A worker that dies after its last act is not known to have finished: its shards come again, their parts are there.
+    todo = [
+        shard for shard in shards if not part_is_done(parts / part_name(shard.part_id), shard.part_id, shard.n_rows)
+    ]
+    if not todo:
         return
-    rows = list(shard_rows(shard, setting))
+    found = shard_rows(todo, setting)
+    for shard, rows in zip(todo, found.of_shard, strict=True):
+        _write(parts, shard.part_id, rows, setting.schema)
+    if found.lost is not None:
+        tell_client([shard.part_id for shard in todo], found.lost)
+
+
+def _write(parts: Path, part_id: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
     for wait_s in (*_WRITE_AGAIN_AFTER_S, None):
         try:
-            write_part(parts, shard.part_id, rows, setting.schema)
+            write_part(parts, part_id, rows, schema)
             return
         except OSError:
             if wait_s is None:

@@ -58,7 +58,7 @@ def test_what_was_written_is_what_the_judge_says(spec_file: Path, undisturbed: P
 def test_a_finished_sweep_starts_no_cluster_and_touches_nothing(
     spec_file: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(workers: int) -> None:
+    def refuse(*arguments: object) -> None:
         raise AssertionError("a cluster was started")
 
     monkeypatch.setattr(cluster, "local_client", refuse)
@@ -152,7 +152,7 @@ def full_disk(*arguments: object) -> None:
 def shards_do(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., None]], None]:
     """Have workers run something else than shards."""
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    return lambda instead: monkeypatch.setattr(run, "compute_shard", instead)
+    return lambda instead: monkeypatch.setattr(run, "compute_shards", instead)
 
 
 def test_a_shard_that_kills_every_worker_is_named(
@@ -183,12 +183,12 @@ def test_a_hiccup_of_the_disk_costs_a_moment_and_no_second_computation(
     (one,) = plan.shards
     monkeypatch.setattr(shard, "write_part", third_time_lucky)
     monkeypatch.setattr(shard, "_WRITE_AGAIN_AFTER_S", (0.0, 0.0))
-    shard.compute_shard(one, plan.setting, str(tmp_path))
+    shard.compute_shards([one], plan.setting, str(tmp_path))
     assert written == [one.part_id] * 3
     monkeypatch.setattr(shard, "_WRITE_AGAIN_AFTER_S", (0.0,))
     written.clear()
     with pytest.raises(OSError, match="Input/output error"):
-        shard.compute_shard(one, plan.setting, str(tmp_path))
+        shard.compute_shards([one], plan.setting, str(tmp_path))
 
 
 def test_what_is_done_is_not_done_again(undisturbed: Path, spec_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_what_is_done_is_not_done_again(undisturbed: Path, spec_file: Path, monk
 
     monkeypatch.setattr(shard, "generate", refuse)
     plan = make_plan(read_spec(spec_file), "numpy")
-    shard.compute_shard(plan.shards[5], plan.setting, str(undisturbed / "parts"))
+    shard.compute_shards(plan.shards[5:6], plan.setting, str(undisturbed / "parts"))
 
 
 def test_any_failure_names_scenario_and_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def test_any_failure_names_scenario_and_seed(tmp_path: Path, monkeypatch: pytest
     plan = make_plan(read_spec({"seeds": [9], "policies": [], "workload": {"preset": ["idle-snp"]}}), "numpy")
     monkeypatch.setattr(shard, "generate", fail)
     with pytest.raises(ShardError, match='scenario "idle-snp", seed 9: ZeroDivisionError: no sense in 9'):
-        shard.compute_shard(plan.shards[0], plan.setting, str(tmp_path))
+        shard.compute_shards(plan.shards[:1], plan.setting, str(tmp_path))
 
 
 def test_zero_workers_are_refused(spec_file: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_another_process_that_is_yet_starting_is_told_so(tmp_path: Path, monkeyp
 
 
 def test_workers_that_do_not_start_for_another_reason_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(workers: int) -> None:
+    def fail(*arguments: object) -> None:
         raise RuntimeError("out of processes")
 
     monkeypatch.setattr(cluster, "_cluster", fail)

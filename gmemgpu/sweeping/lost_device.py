@@ -1,0 +1,50 @@
+"""How a worker that lost its device tells the client: by events, since results of tasks are never fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["LostDevice", "tell_client", "lost_devices"]
+
+_TOPIC = "gmemgpu-device-lost"
+
+
+@dataclass(frozen=True, slots=True)
+class LostDevice:
+    """
+    What numpy did in a device's place.
+
+    Parameters
+    ----------
+    n_shards : int
+        Computed by numpy.
+    reason : str
+        What the first worker to lose its device said.
+    """
+
+    n_shards: int
+    reason: str
+
+
+def tell_client(part_ids: Iterable[str], reason: str) -> None:
+    """Tell the client, if this is a task on a worker, that numpy computed these parts."""
+    from distributed import get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:
+        return
+    worker.log_event(_TOPIC, {"parts": list(part_ids), "reason": reason})
+
+
+def lost_devices(client: Client) -> LostDevice | None:
+    """Ask the scheduler what its workers told; None if no device was lost."""
+    told = [message for _, message in client.get_events(_TOPIC)]
+    if not told:
+        return None
+    return LostDevice(len({part for message in told for part in message["parts"]}), told[0]["reason"])
