@@ -15,7 +15,8 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 import numpy as np
@@ -109,11 +110,11 @@ class ndarray:
         host = np.empty(self.shape, self.dtype) if out is None else out
         if host.dtype != self.dtype or host.shape != self.shape or not host.flags.c_contiguous:
             raise ValueError("out: an array of the same shape and type, C-contiguous, is wanted")
+        pinned = _if_pinned(host) if self.size else None
         if self.size:
-            view = self._view
-            stream.submit(lambda: np.copyto(host, view))
+            stream.submit(partial(np.copyto, host if pinned is None else pinned, self._view))
         # Only pinned memory is written while the program goes on.
-        if blocking or not _is_pinned(host):
+        if blocking or pinned is None:
             stream.synchronize()
         return host
 
@@ -128,14 +129,15 @@ class ndarray:
         if not self.flags.c_contiguous:
             raise RuntimeError("Cannot set to non-contiguous array")
         # Pageable memory is staged before the call returns; pinned memory is read whenever the copy happens.
-        source = arr if _is_pinned(arr) and arr.flags.c_contiguous else arr.copy()
-        view = self._view
-        (stream or device.current_stream()).submit(lambda: np.copyto(view, source))
+        if self.size:
+            pinned = _if_pinned(arr)
+            source = arr.copy() if pinned is None else pinned
+            (stream or device.current_stream()).submit(partial(np.copyto, self._view, source))
 
     def fill(self, value: Any) -> None:
         device.runtime_call()
-        view, number = self._view, _read(value)
-        device.current_stream().submit(lambda: np.copyto(view, number))
+        if self.size:
+            device.current_stream().submit(partial(np.copyto, self._view, _read(value)))
 
     def view(self, dtype: Any = None) -> ndarray:
         return ndarray(self._memory, self._view.view(dtype or self.dtype))
@@ -233,22 +235,17 @@ def _asarray(values: Any, dtype: Any = None) -> ndarray:
         return values if dtype is None or dtype == values.dtype else values.astype(dtype)
     host = np.asarray(values, dtype, order="C")
     made = _empty(host.shape, host.dtype)
-    if made.size:
-        made.set(host)
+    made.set(host)
     return made
 
 
 def _zeros(shape: Any, dtype: Any = float) -> ndarray:
-    made = _empty(shape, dtype)
-    if made.size:
-        made.fill(0)
-    return made
+    return _full(shape, 0, dtype)
 
 
 def _full(shape: Any, value: Any, dtype: Any) -> ndarray:
     made = _empty(shape, dtype)
-    if made.size:
-        made.fill(value)
+    made.fill(value)
     return made
 
 
@@ -273,30 +270,38 @@ def _function(apply: Callable[..., Any]) -> Callable[..., ndarray]:
 
 # Pinned host memory
 
-_pinned: dict[int, int] = {}
+_pinned: dict[int, bytearray] = {}
 
 
 @cache
 def _pinned_type(nbytes: int) -> Any:
-    # CuPy's pool hands out powers of two: whoever forgets to say how many elements there are gets too many.
-    def forget(self: Any) -> None:
-        _pinned.pop(self.ptr, None)
+    # As ``cupy.cuda.PinnedMemoryPointer``: a buffer of host memory.
+    def give_back(self: Any) -> None:
+        # The pool hands it to whoever asks next, also while a transfer is under way.
+        storage = _pinned.pop(self.ptr)
+        storage[:] = b"\xcd" * len(storage)
 
-    members = {"ptr": property(ctypes.addressof), "size": lambda _: nbytes, "__del__": forget}
+    members = {"ptr": property(ctypes.addressof), "size": lambda _: nbytes, "__del__": give_back}
     return type("PinnedMemoryPointer", (ctypes.c_uint8 * nbytes,), members)
 
 
 def _alloc_pinned_memory(nbytes: int) -> Any:
     device.runtime_call()
-    size = max(512, 1 << (nbytes - 1).bit_length())
-    memory = _pinned_type(size).from_buffer(bytearray(b"\xcd" * size))
-    _pinned[memory.ptr] = size
+    # CuPy's pool has powers of two: whoever forgets to say how many elements there are gets too many.
+    storage = bytearray(b"\xcd" * max(512, 1 << (nbytes - 1).bit_length()))
+    memory = _pinned_type(len(storage)).from_buffer(storage)
+    _pinned[memory.ptr] = storage
     return memory
 
 
-def _is_pinned(host: np.ndarray[Any, Any]) -> bool:
-    at = host.ctypes.data
-    return any(begin <= at < begin + size for begin, size in _pinned.items())
+def _if_pinned(host: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    # The same bytes without a claim on the memory: it is the program's task to keep it until a transfer is over.
+    if host.flags.c_contiguous:
+        for begin, storage in _pinned.items():
+            offset = host.ctypes.data - begin
+            if 0 <= offset < len(storage):
+                return np.frombuffer(storage, host.dtype, host.size, offset).reshape(host.shape)
+    return None
 
 
 # Kernels
@@ -310,7 +315,8 @@ def _checked_argument(kernel: str, parameter: Parameter, argument: Any) -> int:
             alignment = VECTOR_BYTES.get(parameter.type) or ctypes.sizeof(SCALARS[parameter.type])
             if not argument.flags.c_contiguous:
                 raise DeviceFault(f"{where}: the array is not C-contiguous")
-            if alignment > 1 and parameter.type not in VECTOR_BYTES and argument.itemsize != alignment:
+            # Raw bytes may be anything, and vectors are made of smaller elements.
+            if parameter.type not in VECTOR_BYTES and argument.itemsize not in (1, alignment):
                 raise DeviceFault(f"{where}: {argument.dtype} elements for a pointer to {parameter.type}")
             address = argument.data.ptr
         elif isinstance(argument, int | np.uint64 | np.int64):
@@ -513,6 +519,7 @@ class _MemoryPool:
 def _modules() -> dict[str, types.ModuleType]:
     def module(name: str, **members: Any) -> types.ModuleType:
         made = types.ModuleType(name)
+        made.__spec__ = ModuleSpec(name, None)  # importlib.util.find_spec wants one
         made.__dict__.update(members)
         return made
 
