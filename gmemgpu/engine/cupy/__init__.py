@@ -1,1 +1,56 @@
 """The device engine: whole batches of (trace, policy) pairs on a GPU, through CuPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from gmemgpu.engine.cupy.batch import evaluate_batches
+from gmemgpu.engine.cupy.probe import probe
+from gmemgpu.errors import BackendError, DeviceLost
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Trace
+
+__all__ = ["CupyEngine"]
+
+
+class CupyEngine:
+    """The engine for batches on a GPU; `gmemgpu.engine.protocol.Engine` describes the methods."""
+
+    name = "cupy"
+
+    def missing(self) -> str | None:
+        """Compile and run a small kernel; the first call imports CuPy."""
+        return probe()
+
+    def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
+        """
+        Evaluate every policy on every trace; the next traces are taken while a batch is on the device.
+
+        Raises
+        ------
+        BackendError
+            If a trace does not fit the device, or a pass might last so long that its times do not fit 63 bits.
+        DeviceLost
+            If the device fails. What it had finished is lost with it; nothing is half done.
+        """
+        with _device_errors():
+            return evaluate_batches(traces, policies, costs)
+
+
+@contextmanager
+def _device_errors() -> Iterator[None]:
+    import cupy
+
+    try:
+        yield
+    except cupy.cuda.memory.OutOfMemoryError as error:
+        cupy.get_default_memory_pool().free_all_blocks()
+        raise BackendError(
+            f'backend "cupy": the device ran out of memory ({error}), though the batch was cut to what was free; does '
+            "something else use it? Wait for that to end, or take numpy"
+        ) from error
+    except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+        raise DeviceLost(f'backend "cupy": the device failed ({error}); nvidia-smi and dmesg may say why') from error

@@ -444,7 +444,7 @@ __device__ i64 include_clearings(const Pair& pair, i64 next, u64 start) {
 __device__ bool visit_one(Tally& tally, const Pair& pair, int position, u64 start, Epoch epoch, bool counted, u64* end) {
   int owner = position & 31, ran = 0;
   u64 done = start;
-  if (threadIdx.x == owner) {
+  if (static_cast<int>(threadIdx.x) == owner) {
     int code = class_at(pair, position, start);
     if (code != ABSENT) {
       int group = group_of(pair, position);

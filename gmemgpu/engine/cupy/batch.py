@@ -1,0 +1,118 @@
+"""Batches of traces: as many as fit the device, evaluated there while the caller makes the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from gmemgpu.engine.cupy.memory import bound_bytes, budget_bytes, owners_bytes, row_bound_bytes
+from gmemgpu.engine.cupy.pairs import Pair, run_pairs
+from gmemgpu.engine.cupy.resident import Resident
+from gmemgpu.engine.cupy.row import metric_row, oracle_row
+from gmemgpu.engine.cupy.timelines import build_timelines, slice_bytes
+from gmemgpu.engine.cupy.trace_input import TraceInput
+from gmemgpu.engine.pass_limit import check_63_bits
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Trace
+
+__all__ = ["evaluate_batches", "LAUNCH_PIECES"]
+
+LAUNCH_PIECES = 1 << 25
+"""From so many pieces on a batch goes to the device, so that it works while the host makes the next (not measured)."""
+
+_Rows = list[list[MetricRow]]
+
+
+def evaluate_batches(
+    traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs, *, budget: int | None = None
+) -> _Rows:
+    """
+    Evaluate every policy on every trace.
+
+    Parameters
+    ----------
+    traces : iterable of Trace
+        Taken one after another; while one batch is on the device the next traces are taken.
+    policies : sequence of Policy
+    costs : Costs
+    budget : int, optional
+        Bytes of device memory that a batch may take; most of what is free if left out.
+
+    Returns
+    -------
+    list (traces) of list (policies) of MetricRow
+
+    Raises
+    ------
+    BackendError
+        If a trace does not fit the device however it is cut, or its times do not fit 63 bits.
+    """
+    own = [policy for policy in policies if not policy.is_oracle]
+    budget = budget_bytes() if budget is None else budget
+    rows: _Rows = []
+    # One thread drives the device: it mostly waits, and the interpreter is free meanwhile.
+    with ThreadPoolExecutor(1, "gmemgpu-device") as device:
+        running: Future[_Rows] | None = None
+        for batch in _batches(traces, own, costs, budget):
+            following = device.submit(_evaluate, batch, policies, own, costs, budget)
+            if running:
+                rows += running.result()
+            running = following
+        if running:
+            rows += running.result()
+    return rows
+
+
+def _batches(
+    traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs, budget: int
+) -> Iterator[list[Resident]]:
+    room = budget - owners_bytes()
+    batch: list[Resident] = []
+    n_bytes = n_pieces = 0
+    for trace in traces:
+        check_63_bits(trace, costs, "cupy")
+        resident = Resident(TraceInput(trace), policies)
+        bound = bound_bytes(resident)
+        if batch and (n_bytes + bound > room or n_pieces + len(resident.input.pieces) > LAUNCH_PIECES):
+            yield batch
+            batch, n_bytes, n_pieces = [], 0, 0
+        batch.append(resident)
+        n_bytes += bound
+        n_pieces += len(resident.input.pieces)
+    if batch:
+        yield batch
+
+
+def _evaluate(
+    batch: list[Resident], policies: Sequence[Policy], own: Sequence[Policy], costs: Costs, budget: int
+) -> _Rows:
+    import cupy
+
+    stream = cupy.cuda.Stream(non_blocking=True)
+    kept = sum(resident.kept_bytes for resident in batch)
+    room = budget - kept - owners_bytes()
+    pieces = sum(slice_bytes(resident.input.pieces, 0, resident.input.n_regions) for resident in batch)
+    # A batch of several was made to fit whole; a trace that does not comes in slices, beside the rows made of them.
+    whole = pieces + sum(map(row_bound_bytes, batch)) <= room
+    slices = pieces if whole else room // 2
+    for resident in batch:
+        resident.upload(stream)
+    build_timelines(batch, slices, room - slices, stream)
+    rows_bytes = sum(resident.rows_bytes for resident in batch)
+    runs = run_pairs(batch, own, costs, budget - kept - rows_bytes, stream)
+    place = {policy.name: j for j, policy in enumerate(own)}
+    found = []
+    for i, resident in enumerate(batch):
+        totals = resident.totals(stream)
+        cores = resident.input.core_counts.tolist()
+        found.append(
+            [
+                oracle_row(totals, cores)
+                if policy.is_oracle
+                else metric_row(runs[Pair(i, place[policy.name])], totals, cores)
+                for policy in policies
+            ]
+        )
+    return found

@@ -1,0 +1,46 @@
+"""How much device memory a batch takes: bounds before its rows are counted, exact sizes after."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gmemgpu.engine.cupy.defines import PieceOp
+from gmemgpu.engine.cupy.resident import Resident
+from gmemgpu.engine.cupy.timelines import owner_bytes, slice_bytes, timeline_blocks
+
+__all__ = ["budget_bytes", "bound_bytes", "owners_bytes", "row_bound_bytes"]
+
+_SHARE = 0.9
+"""Of the free memory: the rest is for the driver, for launches, and for what lies between blocks of the pool."""
+
+
+def budget_bytes() -> int:
+    """Give the device memory that a batch may take: what the driver has left, and what CuPy's pool holds unused."""
+    import cupy
+
+    free, _ = cupy.cuda.Device().mem_info
+    pool = cupy.get_default_memory_pool()
+    return int(_SHARE * (free + pool.total_bytes() - pool.used_bytes()))
+
+
+def owners_bytes() -> int:
+    """Give the device memory in which region timelines note who owns each page."""
+    import cupy
+
+    return owner_bytes(timeline_blocks(cupy.cuda.Device()))
+
+
+def row_bound_bytes(resident: Resident) -> int:
+    """Give what the rows of a trace take at most: each piece changes every state of its region."""
+    found = resident.input
+    op = found.pieces.op
+    n_used = len(op) if found.has_used else 0
+    n_class = len(op) - int(((op == PieceOp.USE) | (op == PieceOp.UNUSE)).sum())
+    n_falls = int(np.count_nonzero(op == PieceOp.CLEAR))
+    return resident.row_bytes(n_class + 2 * found.n_regions, n_used + found.n_regions, n_falls)
+
+
+def bound_bytes(resident: Resident) -> int:
+    """Give what a trace takes at most while its timelines are built, all of its pieces at a time."""
+    pieces = slice_bytes(resident.input.pieces, 0, resident.input.n_regions)
+    return resident.kept_bytes + pieces + row_bound_bytes(resident)

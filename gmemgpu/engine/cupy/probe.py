@@ -1,0 +1,59 @@
+"""Can kernels run here? Asked when a command needs to know, by running one; never at import."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+__all__ = ["probe", "INSTALL"]
+
+INSTALL = "pip install 'gmemgpu[cuda13]' (or cuda12, as the driver allows)"
+
+_LEAST_CAPABILITY = 80
+"""sm_80: the kernels add and compare across a warp in one instruction, which older devices lack."""
+
+_TRIAL = """
+extern "C" __global__ void trial(const unsigned int* in, unsigned int* out) {
+  out[threadIdx.x] = __reduce_add_sync(0xffffffffu, in[threadIdx.x]);
+}
+"""
+
+
+def probe() -> str | None:
+    """
+    Find out whether a CUDA device can compile and run kernels.
+
+    Returns
+    -------
+    str or None
+        What is missing and what to do about it; None if a kernel ran and gave the right answer.
+    """
+    if "cupy" not in sys.modules and find_spec("cupy") is None:
+        return f"CuPy is not installed; {INSTALL}"
+    try:
+        import cupy
+    except ImportError as error:
+        return f"CuPy cannot be loaded ({error}); {INSTALL}"
+    try:
+        n_devices = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"no usable NVIDIA driver ({error}); install one, or take --backend numpy"
+    if not n_devices:
+        return "there is no CUDA device; check nvidia-smi and CUDA_VISIBLE_DEVICES, or take --backend numpy"
+    capability = str(cupy.cuda.Device().compute_capability)
+    if int(capability) < _LEAST_CAPABILITY:
+        return f"the device has compute capability {capability[:-1]}.{capability[-1]}, and 8.0 is the least; take numpy"
+    try:
+        kernel = cupy.RawModule(code=_TRIAL, options=("-std=c++17",)).get_function("trial")
+        given, found = cupy.arange(32, dtype=cupy.uint32), cupy.zeros(32, cupy.uint32)
+        kernel((1,), (32,), (given, found))
+        answer = found.get().tolist()
+    except cupy.cuda.memory.OutOfMemoryError as error:
+        return f"the device has no memory left ({error}); end what fills it (nvidia-smi shows it), or take numpy"
+    except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+        return f"a trial kernel failed on the device ({error}); check nvidia-smi, or take --backend numpy"
+    except Exception as error:  # the loader of NVRTC raises classes of its own, which differ by version
+        return f"kernels cannot be compiled ({error}); NVRTC comes with {INSTALL}"
+    if answer != [sum(range(32))] * 32:
+        return "a trial kernel gave a wrong answer; check the device and its driver, or take --backend numpy"
+    return None
