@@ -179,7 +179,9 @@ def _build(text: str, sanitize: bool) -> Path:
         source, built = Path(scratch, "kernels.cpp"), Path(scratch, "kernels.so")
         source.write_text(text, encoding="utf-8")
         command = [gxx, *flags, f"-I{HEADER.parent}", str(source), "-o", str(built)]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        # The compiler itself need not run under the sanitizers.
+        environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if ran.returncode:
             raise EmulatorError(f"the kernels do not compile for the emulator:\n{ran.stderr}")
         built.replace(library)
