@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sys/mman.h>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__) && !defined(EMULATOR_UCONTEXT)
@@ -642,9 +643,15 @@ static inline long long __mul64hi(long long a, long long b) { return (long long)
 static inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)((unsigned long long)a * b >> 32); }
 
 template <class A, class B>
-static inline auto min(A a, B b) -> decltype(false ? a : b) { return b < a ? b : a; }
+static inline std::common_type_t<A, B> min(A a, B b) {
+    const std::common_type_t<A, B> x = a, y = b;
+    return y < x ? y : x;
+}
 template <class A, class B>
-static inline auto max(A a, B b) -> decltype(false ? a : b) { return a < b ? b : a; }
+static inline std::common_type_t<A, B> max(A a, B b) {
+    const std::common_type_t<A, B> x = a, y = b;
+    return x < y ? y : x;
+}
 
 // Hints about caches change nothing here.
 template <class T>

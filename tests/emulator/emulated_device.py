@@ -175,6 +175,11 @@ class Device:
         self._local = threading.local()
         self._exhume(0)
 
+    def settings(self) -> dict[str, Any]:
+        """Give the attributes that a program sets, to be put back."""
+        names = ("total_bytes", "reserved_bytes", "order", "all_orders", "unordered", "lazy")
+        return {name: getattr(self, name) for name in names}
+
     # Faults
 
     def runtime_call(self) -> None:

@@ -598,13 +598,17 @@ def install(device_bytes: int = 1 << 30, reserved_bytes: int = 0) -> types.Modul
 
 @contextmanager
 def installed(device_bytes: int = 1 << 30, reserved_bytes: int = 0) -> Iterator[types.ModuleType]:
-    """Within, ``import cupy`` gives the stand-in; after it, what it gave before."""
-    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "cupy"}
-    for name in before:
+    """Within, ``import cupy`` gives the stand-in with a new device; after it, all is as it was before."""
+    modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "cupy"}
+    settings = device.settings()
+    for name in modules:
         del sys.modules[name]
     try:
         yield install(device_bytes, reserved_bytes)
     finally:
         for name in [name for name in sys.modules if name.split(".")[0] == "cupy"]:
             del sys.modules[name]
-        sys.modules.update(before)
+        sys.modules.update(modules)
+        device.reset(device.total_bytes)
+        device.__dict__.update(settings)
+        _CudaStream.null = device.null_stream
