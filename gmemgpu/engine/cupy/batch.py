@@ -9,7 +9,8 @@ from gmemgpu.engine.cupy.memory import bound_bytes, budget_bytes, owners_bytes, 
 from gmemgpu.engine.cupy.pairs import Pair, run_pairs
 from gmemgpu.engine.cupy.resident import Resident
 from gmemgpu.engine.cupy.row import metric_row, oracle_row
-from gmemgpu.engine.cupy.timelines import build_timelines, slice_bytes
+from gmemgpu.engine.cupy.slices import slice_bytes
+from gmemgpu.engine.cupy.timelines import build_timelines
 from gmemgpu.engine.cupy.trace_input import TraceInput
 from gmemgpu.engine.pass_limit import check_63_bits
 from gmemgpu.model.cost import Costs
@@ -68,14 +69,14 @@ def evaluate_batches(
 def _batches(
     traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs, budget: int
 ) -> Iterator[list[Resident]]:
-    room = budget - owners_bytes()
     batch: list[Resident] = []
     n_bytes = n_pieces = 0
     for trace in traces:
         check_63_bits(trace, costs, "cupy")
         resident = Resident(TraceInput(trace), policies)
         bound = bound_bytes(resident)
-        if batch and (n_bytes + bound > room or n_pieces + len(resident.input.pieces) > LAUNCH_PIECES):
+        fits = n_bytes + bound + owners_bytes([*batch, resident]) <= budget
+        if batch and (not fits or n_pieces + len(resident.input.pieces) > LAUNCH_PIECES):
             yield batch
             batch, n_bytes, n_pieces = [], 0, 0
         batch.append(resident)
@@ -92,7 +93,7 @@ def _evaluate(
 
     stream = cupy.cuda.Stream(non_blocking=True)
     kept = sum(resident.kept_bytes for resident in batch)
-    room = budget - kept - owners_bytes()
+    room = budget - kept - owners_bytes(batch)
     pieces = sum(slice_bytes(resident.input.pieces, 0, resident.input.n_regions) for resident in batch)
     # A batch of several was made to fit whole; a trace that does not comes in slices, beside the rows made of them.
     whole = pieces + sum(map(row_bound_bytes, batch)) <= room
@@ -102,17 +103,10 @@ def _evaluate(
     build_timelines(batch, slices, room - slices, stream)
     rows_bytes = sum(resident.rows_bytes for resident in batch)
     runs = run_pairs(batch, own, costs, budget - kept - rows_bytes, stream)
-    place = {policy.name: j for j, policy in enumerate(own)}
     found = []
     for i, resident in enumerate(batch):
         totals = resident.totals(stream)
         cores = resident.input.core_counts.tolist()
-        found.append(
-            [
-                oracle_row(totals, cores)
-                if policy.is_oracle
-                else metric_row(runs[Pair(i, place[policy.name])], totals, cores)
-                for policy in policies
-            ]
-        )
+        ran = iter([metric_row(runs[Pair(i, j)], totals, cores) for j in range(len(own))])
+        found.append([oracle_row(totals, cores) if policy.is_oracle else next(ran) for policy in policies])
     return found

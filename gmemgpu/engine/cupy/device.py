@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 __all__ = ["Device", "devices", "driver_version"]
@@ -62,6 +63,7 @@ def devices() -> tuple[Device, ...]:
     return tuple(found)
 
 
+@cache
 def driver_version() -> str:
     """Give the version of NVIDIA's driver, as in ``580.65.06``; ``unknown`` where nothing tells."""
     try:

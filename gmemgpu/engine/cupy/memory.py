@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gmemgpu.engine.cupy.defines import PieceOp
+from gmemgpu.engine.cupy.playing import owner_bytes, timeline_blocks
 from gmemgpu.engine.cupy.resident import Resident
-from gmemgpu.engine.cupy.timelines import owner_bytes, slice_bytes, timeline_blocks
+from gmemgpu.engine.cupy.slices import slice_bytes
 
 __all__ = ["budget_bytes", "bound_bytes", "owners_bytes", "row_bound_bytes"]
 
@@ -23,11 +26,9 @@ def budget_bytes() -> int:
     return int(_SHARE * (free + pool.total_bytes() - pool.used_bytes()))
 
 
-def owners_bytes() -> int:
+def owners_bytes(batch: Sequence[Resident]) -> int:
     """Give the device memory in which region timelines note who owns each page."""
-    import cupy
-
-    return owner_bytes(timeline_blocks(cupy.cuda.Device()))
+    return owner_bytes(timeline_blocks(batch))
 
 
 def row_bound_bytes(resident: Resident) -> int:

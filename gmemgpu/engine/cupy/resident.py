@@ -48,6 +48,10 @@ class Resident:
         How often a covered region became free; known after `count_rows`. No more episodes can be counted.
     rows_bytes : int
         Device memory of the rows, known likewise.
+    rows : dict of str to cupy.ndarray
+        Class rows, rows of used pages, falls, by `TraceField`; there after `allocate_rows`.
+    offsets : dict of str to (n_regions + 1,) int64
+        CLASS_OFFSET, USED_OFFSET, FALL_OFFSET: which of the rows are whose.
     """
 
     def __init__(self, trace_input: TraceInput, policies: Sequence[Policy]) -> None:
@@ -63,9 +67,9 @@ class Resident:
         self.request_columns: dict[RequestKey, DeviceColumns] = {}
         self.n_falls = 0
         self.rows_bytes = 0
-        self._kept: list[Any] = []
-        self._falls: dict[str, Any] = {}
-        self._offsets: dict[str, Int64Array] = {}
+        self._kept: list[DeviceColumns] = []
+        self.rows: dict[str, Any] = {}
+        self.offsets: dict[str, Int64Array] = {}
         self._n_rows = [0, 0, 0]
         self._counts: Any = None
         self._totals: Any = None
@@ -144,31 +148,29 @@ class Resident:
             counts = self._counts.get().reshape(-1, 3)
         offsets = np.zeros((3, self.input.n_regions + 1), np.int64)
         np.cumsum(counts.T, axis=1, out=offsets[:, 1:])
-        self._offsets = dict(zip(("CLASS_OFFSET", "USED_OFFSET", "FALL_OFFSET"), offsets, strict=True))
+        self.offsets = dict(zip(("CLASS_OFFSET", "USED_OFFSET", "FALL_OFFSET"), offsets, strict=True))
         self._n_rows = [int(offset[-1]) for offset in offsets]
         self.n_falls = self._n_rows[2]
-        self.rows_bytes = packed_bytes(self._offsets) + self.row_bytes(*self._n_rows)
+        self.rows_bytes = packed_bytes(self.offsets) + self.row_bytes(*self._n_rows)
 
     def allocate_rows(self, stream: Any) -> None:
         """Make room for the rows that were counted."""
         import cupy
 
-        placed = DeviceColumns(self._offsets, stream)
+        placed = DeviceColumns(self.offsets, stream)
         self._kept.append(placed)
         self._set(placed.addresses())
         with stream:
             for n, rows in zip(self._n_rows, (_CLASS_ROW, _USED_ROW, _FALL_ROW), strict=True):
                 for name, dtype in rows.items():
                     array = cupy.empty(max(n, 1), dtype)
-                    self._kept.append(array)
+                    self.rows[name] = array
                     self._set({name: array.data.ptr})
-                    if rows is _FALL_ROW:
-                        self._falls[name] = array
 
     def falls(self, stream: Any) -> tuple[Int64Array, Int64Array]:
         """Fetch when covered regions became free, and which positions, (n,) int64 each."""
         with stream:
-            ns, position = (self._falls[name].get()[: self.n_falls] for name in ("FALL_NS", "FALL_POSITION"))
+            ns, position = (self.rows[name].get()[: self.n_falls] for name in ("FALL_NS", "FALL_POSITION"))
         return ns, position
 
     def totals(self, stream: Any) -> Int64Array:
