@@ -415,10 +415,9 @@ FAULTY = (
     TYPES
     + """
 extern "C" __global__ void past_the_end(u32* a, int n) { a[threadIdx.x + n] = 1; }
-__device__ __noinline__ void poke(u32* a, int n) { a[n] = 1; }
 extern "C" __global__ void past_shared(u32* a, int n) {
     __shared__ u32 part[8]; __shared__ u32 other[8];
-    poke(part, n); other[0] = 2; __syncthreads(); a[0] = part[0] + other[0];
+    u32* volatile unknown = part; unknown[n] = 1; other[0] = 2; __syncthreads(); a[0] = part[0] + other[0];
 }
 extern "C" __global__ void past_dynamic(u32* a, int n) { DYN_SHARED(u32, part); a[0] = part[n]; }
 extern "C" __global__ void wide_shift(u32* a, int n) { a[0] = 1u << (n + 32); }
