@@ -452,10 +452,14 @@ class Stream:
         with self._device.lock:
             while self._work and (upto is None or self._done < upto):
                 self._done += 1
-                self._work.popleft()()
+                work = self._work.popleft()
+                # A lost device does nothing more; memory is given back all the same.
+                if self._device.lost_status is None or isinstance(work, _Burial):
+                    work()
 
     def __del__(self) -> None:
-        self.run()
+        if hasattr(self, "_work"):
+            self.run()
 
     # What CuPy's streams offer
 
@@ -526,6 +530,10 @@ class Event:
         return self._stream is None or self.happened_s is not None
 
 
+class _Burial(partial[None]):
+    """Work that frees memory."""
+
+
 class Allocation:
     """
     Device memory, freed when the last array in it dies.
@@ -563,7 +571,8 @@ class Allocation:
             device, block = self._device, self._block
             device.discharge(self._charged_bytes)
             # Memory is used again in the order of the stream that it was allocated on: work waiting there still has it.
+            burial = _Burial(device.bury, block)
             if self._stream.waiting:
-                self._stream.submit(lambda: device.bury(block))
+                self._stream.submit(burial)
             else:
-                device.bury(block)
+                burial()
