@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gmemgpu.engine.registry import choose_engine
+from gmemgpu.engine.choice import choose_engine
+from gmemgpu.engine.standby import evaluate_or_stand_in
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.metrics.table import MetricTable
 from gmemgpu.model.catalogue import default_costs, named_policies, read_costs, read_policies, read_toml, unknown_key
@@ -153,7 +155,8 @@ def evaluate(
     costs : Costs, str or Path, optional
         A cost table or a costs file. The package's if left out.
     backend : str
-        ``auto``, or an engine's name. All engines give the same integers.
+        ``auto`` (the fastest for a batch of this size, as measured by ``gmemgpu bench``), or an engine's name. All
+        engines give the same integers.
 
     Returns
     -------
@@ -167,7 +170,12 @@ def evaluate(
     SpecError
         If a policy or a cost is unknown or unsound (lists all), or the engine is unknown.
     BackendError
-        If the engine cannot run here.
+        If the engine cannot run here; `DeviceLost` if its device fails in mid-work.
+
+    Warns
+    -----
+    RuntimeWarning
+        If ``auto`` took a device that failed, so that numpy did the work.
 
     Examples
     --------
@@ -177,9 +185,15 @@ def evaluate(
     [12, 0]
     """
     chosen, table = _policies(policies), _costs(costs)
-    engine = choose_engine(backend)
+    choice = choose_engine(backend, n_pairs=len(chosen))
     check_trace(trace)
-    (rows,) = engine.evaluate([trace], chosen, table)
+    if choice.reason is None:
+        (rows,) = choice.engine.evaluate([trace], chosen, table)
+    else:
+        found = evaluate_or_stand_in(choice.engine.name, lambda: [trace], chosen, table, auto=True)
+        (rows,) = found.rows
+        if found.failure is not None:
+            warnings.warn(f"numpy did the work of {choice.engine.name}: {found.failure}", RuntimeWarning, stacklevel=2)
     return MetricTable.from_rows(
         {"policy": policy.name, **{name: row[name] for name in METRIC_NAMES}}
         for policy, row in zip(chosen, rows, strict=True)

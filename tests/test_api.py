@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import gmemgpu
 from gmemgpu.api import choose_policies
+from gmemgpu.engine import registry
 from gmemgpu.model.catalogue import default_costs, named_policies
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.units import GIB
@@ -113,8 +115,13 @@ def test_a_wrong_trace_a_wrong_cost_and_a_missing_engine() -> None:
     trace = small_trace()
     with pytest.raises(gmemgpu.SpecError, match="costs: block: -1 is outside"):
         gmemgpu.evaluate(trace, costs=gmemgpu.Costs(**{**_as_dict(default_costs()), "block": -1}))
-    with pytest.raises(gmemgpu.BackendError, match='backend "cupy"'):
-        gmemgpu.evaluate(trace, backend="cupy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "cupy", raising=False)
+        patch.setattr(registry, "find_spec", lambda package: None)
+        registry.probe_again()
+        with pytest.raises(gmemgpu.BackendError, match='backend "cupy" cannot run here: CuPy is not installed; pip'):
+            gmemgpu.evaluate(trace, backend="cupy")
+    registry.probe_again()
     trace.pfn[0] = -1
     with pytest.raises(gmemgpu.TraceError, match="trace: row 1, column pfn"):
         gmemgpu.evaluate(trace)

@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def wanted_policies(arguments: argparse.Namespace) -> tuple[Policy, ...]:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print; 0 if that went well."""
     from gmemgpu.api import evaluate
+    from gmemgpu.engine.choice import choose_engine
     from gmemgpu.model.catalogue import default_costs, read_costs
     from gmemgpu.model.policy import ORACLE
     from gmemgpu.trace.read import read_trace
@@ -69,7 +71,15 @@ def run(arguments: argparse.Namespace) -> int:
     exact = arguments.json or arguments.csv
     # A table for people measures against the oracle, asked for or not.
     bound = () if exact or ORACLE in policies else (ORACLE,)
-    table = evaluate(trace, (*policies, *bound), costs=costs, backend=arguments.backend)
+    wanted = (*policies, *bound)
+    choice = choose_engine(arguments.backend, n_pairs=len(wanted))
+    if choice.reason is not None and not exact and sys.stderr.isatty():
+        print(f"backend {choice.engine.name} (auto: {choice.reason})", file=sys.stderr)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", RuntimeWarning)
+        table = evaluate(trace, wanted, costs=costs, backend=arguments.backend)
+    for warning in told:
+        print(f"gmemgpu: warning: {warning.message}", file=sys.stderr)
     rows = table.rows()
     if arguments.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))

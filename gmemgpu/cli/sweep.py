@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from gmemgpu.sweeping.progress import Listener, SweepEvent
+    from gmemgpu.sweeping.progress import Listener, SweepEvent, SweepStarted
 
 __all__ = ["add_arguments", "run"]
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the sweep and print its table; 0 if all of it is done."""
     from gmemgpu.sweeping.run import sweep
 
-    with _listener(quiet=arguments.quiet) as listen:
+    with _listener(quiet=arguments.quiet, say_why=not arguments.json) as listen:
         result = sweep(
             arguments.spec,
             arguments.output,
@@ -45,9 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
             progress=listen,
         )
-    if result.lost_device is not None:
-        shards, reason = _count(result.lost_device.n_shards, "shard"), result.lost_device.reason
-        print(f"gmemgpu: warning: {shards} ran on numpy, since the device was lost: {reason}", file=sys.stderr)
+    if result.stand_in is not None:
+        shards, reason = _count(result.stand_in.n_shards, "shard"), result.stand_in.reason
+        print(f"gmemgpu: warning: {shards} ran on numpy, since the device failed: {reason}", file=sys.stderr)
     if arguments.json or not arguments.quiet:
         from gmemgpu.cli.show import print_table
         from gmemgpu.report.decision import decide
@@ -57,17 +57,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _listener(*, quiet: bool) -> Iterator[Listener | None]:
+def _listener(*, quiet: bool, say_why: bool) -> Iterator[Listener | None]:
     # A live bar on a terminal, a line at either end on a pipe, nothing if quiet.
     if quiet:
         yield None
     elif not sys.stderr.isatty():
-        yield _tell
+        yield _lines(say_why=say_why)
     else:
         from rich.console import Console
 
         with _progress(Console(stderr=True)) as progress:
-            yield _bar(progress)
+            yield _bar(progress, say_why=say_why)
 
 
 def _progress(console: Console) -> Progress:
@@ -92,22 +92,32 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _tell(event: SweepEvent) -> None:
+def _lines(*, say_why: bool) -> Listener:
     from gmemgpu.sweeping.progress import SweepStarted
 
-    if isinstance(event, SweepStarted):
+    def listen(event: SweepEvent) -> None:
+        if not isinstance(event, SweepStarted):
+            return
+        if say_why and event.workers and event.reason is not None:
+            print(f"gmemgpu: {_choice(event)}", file=sys.stderr)
         print(
             f"gmemgpu: {event.n_rows - event.n_rows_done:,} of {_count(event.n_rows, 'evaluation')} to do "
             f"in {_count(event.n_shards - event.n_shards_done, 'task')} on {_count(event.workers, 'worker')}",
             file=sys.stderr,
         )
 
+    return listen
+
+
+def _choice(event: SweepStarted) -> str:
+    return f"backend {event.backend} (auto: {event.reason})"
+
 
 def _count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
-def _bar(progress: Progress) -> Listener:
+def _bar(progress: Progress, *, say_why: bool) -> Listener:
     from gmemgpu.sweeping.progress import ShardDone, SweepMerged, SweepStarted
 
     task = progress.add_task("starting", total=None, rate="")
@@ -117,6 +127,8 @@ def _bar(progress: Progress) -> Listener:
         nonlocal found_done
         if isinstance(event, SweepStarted):
             found_done = event.n_rows_done
+            if say_why and event.workers and event.reason is not None:
+                progress.console.print(_choice(event), style="dim", markup=False, highlight=False)
             progress.update(task, total=event.n_rows, completed=found_done, description="sweeping")
         elif isinstance(event, ShardDone):
             progress.advance(task, event.n_rows)

@@ -1,31 +1,65 @@
-"""The engines, by name: which exist, which can run here, and which one `auto` means."""
+"""The engines, by name: which exist, and which can run here."""
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.errors import BackendError, Problem, SpecError
 
-__all__ = ["ENGINE_NAMES", "engine", "choose_engine", "available_engines", "missing_engines", "device_count"]
+__all__ = [
+    "ENGINE_NAMES",
+    "engine",
+    "is_installed",
+    "why_missing",
+    "available_engines",
+    "missing_engines",
+    "device_count",
+    "probe_again",
+]
 
 _ENGINES = {
     "reference": ("gmemgpu.engine.reference", "ReferenceEngine"),
     "numpy": ("gmemgpu.engine.numpy", "NumpyEngine"),
+    "cupy": ("gmemgpu.engine.cupy", "CupyEngine"),
 }
 """Name to module and class; a module is imported when its engine is asked for, never before."""
 
-_NOT_BUILT = {"cupy": f"this version has no CuPy engine; take one of {', '.join(_ENGINES)}"}
-"""Names that the command line documents and this version cannot serve, with the remedy."""
+_REQUIRES = {"cupy": ("cupy", "CuPy is not installed; pip install 'gmemgpu[cuda13]' (or cuda12, as the driver allows)")}
+"""Name to the package that it stands on, and what to do without: looked for, not imported."""
 
 _DEVICES = {"cupy": ("gmemgpu.engine.cupy.device", "devices")}
-"""Engine name to module and function that list its devices; the others run on CPU cores."""
+"""Name to module and function that list its devices; the others run on CPU cores."""
 
 ENGINE_NAMES = tuple(_ENGINES)
 
 
 @cache
+def _found(name: str) -> Engine | str:
+    # Asked once in a process: to find out, a device engine compiles and runs a kernel.
+    if not is_installed(name):
+        return _REQUIRES[name][1]
+    module, attribute = _ENGINES[name]
+    found: Engine = getattr(import_module(module), attribute)()
+    return found.missing() or found
+
+
+def is_installed(name: str) -> bool:
+    """Say whether what an engine stands on is installed: a look, no import."""
+    if name not in _REQUIRES:
+        return True
+    package, _ = _REQUIRES[name]
+    return package in sys.modules or find_spec(package) is not None
+
+
+def probe_again() -> None:
+    """Forget which engines can run here, so that the next question is looked into anew."""
+    _found.cache_clear()
+
+
 def engine(name: str) -> Engine:
     """
     Give the engine of a name.
@@ -37,44 +71,38 @@ def engine(name: str) -> Engine:
     BackendError
         If it cannot run here; the message says why and what to try.
     """
-    if name in _NOT_BUILT:
-        raise BackendError(f'backend "{name}": {_NOT_BUILT[name]}')
-    if name not in _ENGINES:
-        raise SpecError(Problem("backend", f'"{name}" is unknown; use {", ".join(("auto", *_ENGINES))}'))
-    module, attribute = _ENGINES[name]
-    found: Engine = getattr(import_module(module), attribute)()
-    reason = found.missing()
+    reason = why_missing(name)
     if reason is not None:
         raise BackendError(f'backend "{name}" cannot run here: {reason}')
+    found = _found(name)
+    assert not isinstance(found, str)
     return found
 
 
-def choose_engine(name: str = "auto") -> Engine:
+def why_missing(name: str) -> str | None:
     """
-    Give the engine to use; ``auto`` is the fastest that can run here.
+    Say why an engine cannot run here and what to do about it; None if it can.
 
     Raises
     ------
-    SpecError, BackendError
-        As `engine` does.
+    SpecError
+        If there is no such engine.
     """
-    return engine("numpy" if name == "auto" else name)
+    if name not in _ENGINES:
+        raise SpecError(Problem("backend", f'"{name}" is unknown; use {", ".join(("auto", *_ENGINES))}'))
+    found = _found(name)
+    return found if isinstance(found, str) else None
 
 
 def available_engines() -> list[Engine]:
     """Give every engine that can run here, the reference first."""
-    return [engine(name) for name in _ENGINES if name not in missing_engines()]
+    return [engine(name) for name in _ENGINES if why_missing(name) is None]
 
 
 def missing_engines() -> dict[str, str]:
     """Say of every engine that cannot run here why, and what to do about it."""
-    missing = dict(_NOT_BUILT)
-    for name in _ENGINES:
-        try:
-            engine(name)
-        except BackendError as error:
-            missing[name] = str(error)
-    return missing
+    reasons = {name: why_missing(name) for name in _ENGINES}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def device_count(name: str) -> int:

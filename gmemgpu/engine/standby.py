@@ -1,4 +1,4 @@
-"""When a device is lost in mid-work, numpy does that work from its start, and all later work of this process."""
+"""What a device fails at, numpy does from its start; once a device is lost, also all later work of this process."""
 
 from __future__ import annotations
 
@@ -28,28 +28,31 @@ class Evaluated:
     Parameters
     ----------
     rows : list (traces) of list (policies) of MetricRow
-    lost : str or None
+    failure : str or None
         Why numpy stood in; None if the wanted engine did the work.
     """
 
     rows: list[list[MetricRow]]
-    lost: str | None
+    failure: str | None
 
 
 def evaluate_or_stand_in(
-    name: str, traces: Callable[[], Iterable[Trace]], policies: Sequence[Policy], costs: Costs
+    name: str, traces: Callable[[], Iterable[Trace]], policies: Sequence[Policy], costs: Costs, *, auto: bool
 ) -> Evaluated:
     """
-    Evaluate traces with an engine, and with numpy if its device is lost.
+    Evaluate traces with an engine, and with numpy if its device fails.
 
     Parameters
     ----------
     name : str
         Of an engine.
     traces : callable
-        Gives them anew at each call; called again if the device is lost, so that every row comes out once.
+        Gives them anew at each call; called again if numpy stands in, so that every row comes out once.
     policies : sequence of Policy
     costs : Costs
+    auto : bool
+        Whether nobody asked for this engine by name: then numpy also does what the engine refuses (a trace too large
+        for the device), and all of it where the engine cannot run.
 
     Returns
     -------
@@ -58,20 +61,19 @@ def evaluate_or_stand_in(
     Raises
     ------
     BackendError
-        If a trace or a cost is beyond what the engine can hold.
+        If a trace or a cost is beyond what the engine can hold, or it cannot run here, and numpy may not stand in.
     """
-    if name != _STAND_IN and name not in _lost:
+    failure = _lost.get(name)
+    if failure is None:
         try:
-            wanted = engine(name)
+            return Evaluated(engine(name).evaluate(traces(), policies, costs), None)
+        except DeviceLost as error:
+            failure = _lost[name] = first_line(error)
         except BackendError as error:
-            # It ran where the sweep was planned, so this process alone has lost it.
-            _lost[name] = first_line(error)
-        else:
-            try:
-                return Evaluated(wanted.evaluate(traces(), policies, costs), None)
-            except DeviceLost as error:
-                _lost[name] = first_line(error)
-    return Evaluated(engine(_STAND_IN).evaluate(traces(), policies, costs), _lost.get(name))
+            if not auto or name == _STAND_IN:
+                raise
+            failure = first_line(error)
+    return Evaluated(engine(_STAND_IN).evaluate(traces(), policies, costs), failure)
 
 
 def first_line(error: Exception) -> str:

@@ -48,7 +48,7 @@ class Plan:
         return sum(shard.n_rows for shard in self.shards)
 
 
-def make_plan(spec: SweepSpec, backend: str) -> Plan:
+def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
     """
     Cut a sweep into shards.
 
@@ -57,6 +57,8 @@ def make_plan(spec: SweepSpec, backend: str) -> Plan:
     spec : SweepSpec
     backend : str
         Name of the engine that will run, resolved.
+    auto : bool
+        Whether ``auto`` chose it.
 
     Returns
     -------
@@ -100,7 +102,7 @@ def make_plan(spec: SweepSpec, backend: str) -> Plan:
             )
     return Plan(
         shards=tuple(shards),
-        setting=Setting(policies=spec.policies, costs=spec.costs, backend=backend, schema=schema),
+        setting=Setting(policies=spec.policies, costs=spec.costs, backend=backend, schema=schema, auto=auto),
         results_id=digest([shard.part_id for shard in shards])[:32],
     )
 

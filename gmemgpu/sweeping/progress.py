@@ -22,6 +22,10 @@ class SweepStarted:
         The same in (scenario, seed, policy) rows.
     workers : int
         Worker processes that will run; 0 if nothing is left to do.
+    backend : str
+        The engine.
+    reason : str or None
+        Why ``auto`` took it; None if it was asked for by name.
     """
 
     n_shards: int
@@ -29,6 +33,8 @@ class SweepStarted:
     n_rows: int
     n_rows_done: int
     workers: int
+    backend: str
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

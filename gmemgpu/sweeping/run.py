@@ -8,21 +8,22 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gmemgpu.engine.registry import choose_engine, device_count
+from gmemgpu.engine.choice import choose_engine
+from gmemgpu.engine.registry import device_count
 from gmemgpu.errors import GmemgpuError, Problem, SpecError
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import Listener, ShardDone, SweepMerged, SweepStarted
 from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shards, shard_names
 from gmemgpu.sweeping.spec import read_spec
 from gmemgpu.sweeping.store import Store, open_store, writing
-from gmemgpu.sweeping.task import cut_tasks
+from gmemgpu.sweeping.task import cut_tasks, pairs_at_once
 from gmemgpu.sweeping.unguarded import refuse_in_starting_process
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from gmemgpu.sweeping.lost_device import LostDevice
+    from gmemgpu.sweeping.stand_in import StandIn
 
 __all__ = ["SweepResult", "sweep"]
 
@@ -43,14 +44,14 @@ class SweepResult:
         One for each (scenario, seed, policy).
     n_computed : int
         Rows that this call computed; 0 if all were there.
-    lost_device : LostDevice or None
-        How many shards ran on numpy since a device failed in mid-sweep, and why; the integers are the same.
+    stand_in : StandIn or None
+        How many shards ran on numpy since a device failed, and why; the integers are the same.
     """
 
     directory: Path
     n_rows: int
     n_computed: int
-    lost_device: LostDevice | None = None
+    stand_in: StandIn | None = None
 
     def to_arrow(self) -> pa.Table:
         """Read all rows: scenario columns, seed, policy, facts of the trace, every metric."""
@@ -83,7 +84,7 @@ def sweep(
     directory : str or Path
         Where results go. If it holds finished parts of the same sweep they are kept; a finished sweep costs nothing.
     backend : str, optional
-        Engine, in place of the spec's.
+        Engine, in place of the spec's. ``auto`` goes on with what another engine began; a name does not.
     workers : int, optional
         Worker processes; one a core if left out, or one a GPU if the engine runs on GPUs.
     progress : callable, optional
@@ -121,9 +122,12 @@ def sweep(
     if workers is not None and workers < 1:
         raise SpecError(Problem("workers", f"{workers} is not positive; leave it out for one a core"))
     what = read_spec(spec)
-    name = choose_engine(backend or what.backend).name
-    plan = make_plan(what, name)
-    store = open_store(directory, what, plan)
+    n_rows = len(what.scenarios) * len(what.seeds) * len(what.policies)
+    choice = choose_engine(backend or what.backend, n_pairs=pairs_at_once(n_rows))
+    name = choice.engine.name
+    auto = choice.reason is not None
+    plan = make_plan(what, name, auto=auto)
+    store = open_store(directory, what, plan, any_backend=auto)
     todo = store.missing()
     n_todo = sum(shard.n_rows for shard in todo)
     tasks: list[tuple[Shard, ...]] = []
@@ -144,16 +148,18 @@ def sweep(
             n_rows=plan.n_rows,
             n_rows_done=plan.n_rows - n_todo,
             workers=workers if todo and workers else 0,
+            backend=name,
+            reason=choice.reason,
         )
     )
-    lost_device = None
+    stood_in = None
     if tasks and workers:
-        lost_device = _run_tasks(tasks, plan.setting, store, listen, workers=workers, n_devices=n_devices)
+        stood_in = _run_tasks(tasks, plan.setting, store, listen, workers=workers, n_devices=n_devices)
     if todo or not store.is_merged():
         store.merge()
         store.remove_temporaries()
         listen(SweepMerged(n_rows=plan.n_rows))
-    return SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_todo, lost_device=lost_device)
+    return SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_todo, stand_in=stood_in)
 
 
 def _run_tasks(
@@ -164,11 +170,11 @@ def _run_tasks(
     *,
     workers: int,
     n_devices: int,
-) -> LostDevice | None:
+) -> StandIn | None:
     from distributed import as_completed
 
     from gmemgpu.sweeping.cluster import local_client
-    from gmemgpu.sweeping.lost_device import lost_devices
+    from gmemgpu.sweeping.stand_in import stand_in
 
     with local_client(workers, n_devices) as client:
         waiting: Iterator[tuple[Shard, ...]] = iter(tasks)
@@ -191,7 +197,7 @@ def _run_tasks(
                 listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
             for following in islice(waiting, 1):
                 running.add(submit(following))
-        return lost_devices(client) if n_devices else None
+        return stand_in(client) if n_devices else None
 
 
 def _raise(shards: Sequence[Shard], error: BaseException, store: Store) -> NoReturn:

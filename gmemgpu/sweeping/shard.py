@@ -17,8 +17,8 @@ from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 from gmemgpu.sweeping.axes import AxisValue
-from gmemgpu.sweeping.lost_device import tell_client
 from gmemgpu.sweeping.part import part_is_done, part_name, write_part
+from gmemgpu.sweeping.stand_in import tell_client
 from gmemgpu.workload.generate import generate
 from gmemgpu.workload.spec import Workload
 
@@ -45,12 +45,15 @@ class Setting:
         An engine's name, never ``auto``: all workers shall take the same.
     schema : pyarrow.Schema
         Columns of the sweep.
+    auto : bool
+        Whether ``auto`` chose the engine: then numpy does what that engine cannot.
     """
 
     policies: tuple[Policy, ...]
     costs: Costs
     backend: str
     schema: pa.Schema
+    auto: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +92,12 @@ class ShardRows:
     ----------
     of_shard : list (shards) of list of dict
         A value for each column of the sweep; seed by seed, policy by policy.
-    lost : str or None
-        Why numpy stood in for the engine that was asked for, if it did.
+    failure : str or None
+        Why numpy stood in for the setting's engine, if it did.
     """
 
     of_shard: list[list[dict[str, Any]]]
-    lost: str | None
+    failure: str | None
 
 
 def shard_names(shards: Sequence[Shard]) -> str:
@@ -163,7 +166,7 @@ def shard_rows(shards: Sequence[Shard], setting: Setting) -> ShardRows:
                 yield _trace(shard, seed, told)
 
     try:
-        found = evaluate_or_stand_in(setting.backend, traces, setting.policies, setting.costs)
+        found = evaluate_or_stand_in(setting.backend, traces, setting.policies, setting.costs, auto=setting.auto)
     except (InputError, ShardError):
         raise
     except Exception as error:
@@ -179,7 +182,7 @@ def shard_rows(shards: Sequence[Shard], setting: Setting) -> ShardRows:
             ]
             for shard in shards
         ],
-        found.lost,
+        found.failure,
     )
 
 
@@ -212,8 +215,8 @@ def compute_shards(shards: Sequence[Shard], setting: Setting, folder: str) -> No
     found = shard_rows(todo, setting)
     for shard, rows in zip(todo, found.of_shard, strict=True):
         _write(parts, shard.part_id, rows, setting.schema)
-    if found.lost is not None:
-        tell_client([shard.part_id for shard in todo], found.lost)
+    if found.failure is not None:
+        tell_client([shard.part_id for shard in todo], found.failure)
 
 
 def _write(parts: Path, part_id: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:

@@ -183,7 +183,7 @@ def _manifest(spec: SweepSpec, plan: Plan) -> dict[str, Any]:
     }
 
 
-def open_store(directory: str | Path, spec: SweepSpec, plan: Plan) -> Store:
+def open_store(directory: str | Path, spec: SweepSpec, plan: Plan, *, any_backend: bool = False) -> Store:
     """
     Open a results directory for a sweep, making it if need be.
 
@@ -193,6 +193,8 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan) -> Store:
     spec : SweepSpec
     plan : Plan
         Of that spec.
+    any_backend : bool
+        Whether to go on with what another engine began: all give the same integers.
 
     Returns
     -------
@@ -210,7 +212,8 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan) -> Store:
     store = Store(directory=directory, plan=plan)
     with writing(directory), _opening(directory):
         if (directory / MANIFEST).exists():
-            _refuse_other_sweep(directory, read_manifest(directory), ours)
+            theirs = read_manifest(directory)
+            _refuse_other_sweep(directory, theirs, {**ours, "backend": theirs["backend"]} if any_backend else ours)
             store.parts.mkdir(exist_ok=True)
             return store
         directory.mkdir(parents=True, exist_ok=True)

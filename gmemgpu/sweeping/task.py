@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gmemgpu.sweeping.shard import Shard
 
-__all__ = ["cut_tasks"]
+__all__ = ["cut_tasks", "pairs_at_once"]
 
 DEVICE_PAIRS = 4096
 """(trace, policy) pairs that a device gets at once, if there are so many: some dozen thread blocks for each of its
@@ -45,3 +45,8 @@ def cut_tasks(shards: Sequence[Shard], *, workers: int, on_device: bool) -> list
             tasks.append(tuple(held))
             held, n_pairs = [], 0
     return [*tasks, tuple(held)] if held else tasks
+
+
+def pairs_at_once(n_rows: int) -> int:
+    """Say how many pairs of a whole sweep, a row each, one device would get at once."""
+    return max(1, min(DEVICE_PAIRS, n_rows // _TASKS_PER_WORKER))

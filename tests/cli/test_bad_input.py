@@ -144,18 +144,21 @@ def test_files_that_are_not_there(tmp_path: Path, option: str) -> None:
     assert_refused(tmp_path, ["evaluate", "t.csv", option, "no.toml"], "no.toml: cannot be read: No such file")
 
 
-def test_an_engine_that_cannot_run_is_a_failure_and_not_bad_input(tmp_path: Path) -> None:
+def test_an_engine_that_cannot_run_is_a_failure_and_not_bad_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     write_csv(tmp_path, HEADER + ROW)
     ran = run(tmp_path, "evaluate", "t.csv", "--backend", "cupy")
     assert ran.returncode == 1
-    assert ran.stderr.startswith('gmemgpu: backend "cupy": ')
+    assert ran.stderr.startswith('gmemgpu: backend "cupy" cannot run here: ')
 
 
 def test_an_engine_that_does_not_exist_is_bad_input(tmp_path: Path) -> None:
     write_csv(tmp_path, HEADER + ROW)
     ran = run(tmp_path, "evaluate", "t.csv", "--backend", "quantum")
     assert ran.returncode == 2
-    assert ran.stderr == 'gmemgpu: backend: "quantum" is unknown; use auto, reference, numpy\n'
+    assert ran.stderr == 'gmemgpu: backend: "quantum" is unknown; use auto, reference, numpy, cupy\n'
 
 
 def test_a_reader_that_goes_away_is_no_error_of_ours(tmp_path: Path) -> None:

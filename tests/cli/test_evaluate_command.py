@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import numpy as np
 import pytest
 
 from gmemgpu.cli.main import main
+from gmemgpu.engine import standby
+from gmemgpu.engine.choice import Choice
 from gmemgpu.engine.numpy import NumpyEngine
+from gmemgpu.engine.registry import available_engines, missing_engines
+from gmemgpu.errors import DeviceLost
 from gmemgpu.model.catalogue import named_policies
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
@@ -110,9 +115,56 @@ def test_verify_says_that_engines_agree(trace: str, capsys: pytest.CaptureFixtur
     assert main(["verify", trace, trace]) == 0
     lines = capsys.readouterr().out.splitlines()
     n = len(NAMES) * len(METRIC_NAMES)
-    told = f"{trace}: equal: {n:,} integers, 4 events, {len(NAMES)} policies; engines reference, numpy"
+    told = f"{trace}: equal: {n:,} integers, 4 events, {len(NAMES)} policies; engines "
+    told += ", ".join(engine.name for engine in available_engines())
     assert lines[:2] == [told, told]
-    assert lines[2].startswith("not run: cupy: ")
+    assert lines[2:] == [f"not run: {name}: {reason}" for name, reason in missing_engines().items()]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_why_auto_took_an_engine_is_told_on_a_terminal(
+    without_cupy: None, trace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for options, told in [
+        (["--policy", "v10"], "backend numpy (auto: CuPy is not installed; pip install 'gmemgpu[cuda13]'"),
+        (["--policy", "v10", "--json"], ""),
+        (["--policy", "v10", "--csv"], ""),
+        (["--policy", "v10", "--backend", "numpy"], ""),
+    ]:
+        errors = Terminal()
+        monkeypatch.setattr(sys, "stderr", errors)
+        assert main(["evaluate", trace, *options]) == 0
+        assert errors.getvalue().startswith(told)
+        assert errors.getvalue().count("\n") == (1 if told else 0)
+
+
+def test_a_device_that_fails_is_told_and_numpy_answers(
+    trace: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(NumpyEngine):
+        name = "failing"
+
+        def evaluate(self, *arguments: Any) -> Any:
+            raise DeviceLost("cudaErrorLaunchFailure: unspecified launch failure")
+
+    monkeypatch.setattr(standby, "_lost", {})
+    monkeypatch.setattr(standby, "engine", lambda name: Failing() if name == "failing" else NumpyEngine())
+    expected = json_of(capsys, "evaluate", trace, "--json", "--backend", "numpy")
+    for module in "gmemgpu.api.choose_engine", "gmemgpu.engine.choice.choose_engine":
+        monkeypatch.setattr(module, lambda *_, **__: Choice(Failing(), "the batch is large"))
+    assert main(["evaluate", trace, "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == expected
+    why = "cudaErrorLaunchFailure: unspecified launch failure"
+    assert told.err == f"gmemgpu: warning: numpy did the work of failing: {why}\n"
+    for module in "gmemgpu.api.choose_engine", "gmemgpu.engine.choice.choose_engine":
+        monkeypatch.setattr(module, lambda *_, **__: Choice(Failing(), None))
+    assert main(["evaluate", trace, "--json", "--backend", "failing"]) == 1
+    assert capsys.readouterr() == ("", f"gmemgpu: {why}\n")
 
 
 def test_verify_names_what_differs(
@@ -130,11 +182,11 @@ def test_verify_names_what_differs(
     out = capsys.readouterr().out
     assert "DIFFERENT: 1 of 68 integers" in out
     ipis = next(line for line in out.splitlines() if line.startswith("  v10, ipis: reference "))
-    reference, numpy = (int(word) for word in ipis.replace(",", "").split() if word.isdigit())
-    assert numpy == reference + 1
+    told = [int(word) for word in ipis.replace(",", "").split() if word.isdigit()]
+    names = [engine.name for engine in available_engines()]
+    values = {name: told[0] + (name == "numpy") for name in names}
+    assert told == list(values.values())
     assert main(["verify", trace, "--policy", "never", "v10", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["traces"][0]["equal"] is False
-    assert report["traces"][0]["differences"] == [
-        {"policy": "v10", "metric": "ipis", "values": {"reference": reference, "numpy": numpy}}
-    ]
+    assert report["traces"][0]["differences"] == [{"policy": "v10", "metric": "ipis", "values": values}]

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -81,13 +82,29 @@ def test_a_directory_that_cannot_be_is_a_mistake(
         assert f"gmemgpu: {directory}: cannot be written: " in capsys.readouterr().err
 
 
+def started(**changes: Any) -> SweepStarted:
+    return SweepStarted(**{"backend": "numpy", "reason": None, **changes})
+
+
 def test_one_of_a_thing_is_one(capsys: pytest.CaptureFixture[str]) -> None:
-    sweep_command._tell(SweepStarted(n_shards=3, n_shards_done=2, n_rows=15, n_rows_done=10, workers=1))
-    sweep_command._tell(SweepStarted(n_shards=1, n_shards_done=0, n_rows=1, n_rows_done=0, workers=2))
+    tell = sweep_command._lines(say_why=True)
+    tell(started(n_shards=3, n_shards_done=2, n_rows=15, n_rows_done=10, workers=1))
+    tell(started(n_shards=1, n_shards_done=0, n_rows=1, n_rows_done=0, workers=2))
     assert capsys.readouterr().err.splitlines() == [
         "gmemgpu: 5 of 15 evaluations to do in 1 task on 1 worker",
         "gmemgpu: 1 of 1 evaluation to do in 1 task on 2 workers",
     ]
+
+
+def test_why_auto_took_an_engine_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    event = started(n_shards=3, n_shards_done=2, n_rows=15, n_rows_done=10, workers=1, reason="no GPU; buy one")
+    for say_why, told in (True, ["gmemgpu: backend numpy (auto: no GPU; buy one)"]), (False, []):
+        sweep_command._lines(say_why=say_why)(event)
+        assert capsys.readouterr().err.splitlines()[:-1] == told
+        screen = io.StringIO()
+        with sweep_command._progress(Console(file=screen, force_terminal=True, width=150)) as progress:
+            sweep_command._bar(progress, say_why=say_why)(event)
+        assert ("backend numpy (auto: no GPU; buy one)" in screen.getvalue()) is say_why
 
 
 def test_the_bar_counts_evaluations_and_their_rate() -> None:
@@ -95,9 +112,9 @@ def test_the_bar_counts_evaluations_and_their_rate() -> None:
     with sweep_command._progress(Console(file=screen, force_terminal=True, width=150)) as progress:
         now = [100.0]
         progress.get_time = lambda: now[0]
-        listen = sweep_command._bar(progress)
+        listen = sweep_command._bar(progress, say_why=True)
         (task,) = progress.tasks
-        listen(SweepStarted(n_shards=10, n_shards_done=4, n_rows=100, n_rows_done=40, workers=2))
+        listen(started(n_shards=10, n_shards_done=4, n_rows=100, n_rows_done=40, workers=2))
         assert (task.completed, task.total) == (40, 100)
         now[0] = 102.0
         listen(ShardDone(label="pods", seeds=(1,), n_rows=10))

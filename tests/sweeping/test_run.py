@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gmemgpu.engine.registry import choose_engine
+from gmemgpu.engine.choice import Choice
+from gmemgpu.engine.registry import engine
 from gmemgpu.errors import SpecError, StoreError, TraceError
 from gmemgpu.model.metric import METRIC_NAMES, METRICS
 from gmemgpu.sweeping import cluster, run, shard
@@ -47,7 +48,7 @@ def test_results_hold_every_combination_in_order(undisturbed: Path) -> None:
 def test_what_was_written_is_what_the_judge_says(spec_file: Path, undisturbed: Path) -> None:
     spec = read_spec(spec_file)
     made = generate(spec.scenarios[20].workload, 1)
-    (expected,) = choose_engine("reference").evaluate([made.trace], spec.policies, spec.costs)
+    (expected,) = engine("reference").evaluate([made.trace], spec.policies, spec.costs)
     rows = pq.ParquetFile(undisturbed / "results.parquet").read().slice(20 * 10 + 5, 5).to_pylist()
     assert [{name: int(row[name]) for name in METRIC_NAMES} for row in rows] == expected
     for row in rows:
@@ -66,8 +67,29 @@ def test_a_finished_sweep_starts_no_cluster_and_touches_nothing(
     events: list[SweepEvent] = []
     result = sweep(spec_file, undisturbed, progress=events.append)
     assert (result.n_rows, result.n_computed) == (240, 0)
-    assert events == [SweepStarted(n_shards=24, n_shards_done=24, n_rows=240, n_rows_done=240, workers=0)]
+    (started,) = events
+    assert isinstance(started, SweepStarted)
+    assert (started.n_shards, started.n_shards_done, started.n_rows, started.n_rows_done) == (24, 24, 240, 240)
+    assert (started.workers, started.backend) == (0, "numpy")
     assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")} == before
+
+
+def test_auto_is_told_how_many_evaluations_a_device_would_get_at_once(
+    spec_file: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def choose(name: str, *, n_pairs: int) -> Choice:
+        asked.append((name, n_pairs))
+        return Choice(engine("numpy"), "it was measured")
+
+    monkeypatch.setattr(run, "choose_engine", choose)
+    events: list[SweepEvent] = []
+    sweep(spec_file, undisturbed, progress=events.append)
+    # Two tasks at least, so half of the 240 rows.
+    assert asked == [("auto", 120)]
+    assert isinstance(events[0], SweepStarted)
+    assert (events[0].backend, events[0].reason) == ("numpy", "it was measured")
 
 
 def test_a_killed_worker_is_replaced_and_leaves_no_trace(

@@ -73,6 +73,21 @@ def test_another_engine_is_refused(spec_file: Path, undisturbed: Path) -> None:
     assert 'backend: "numpy" there, "reference" here' in refusal(spec_file, undisturbed, backend="reference")
 
 
+def test_auto_goes_on_with_what_another_engine_began(spec_file: Path, undisturbed: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "out"
+    shutil.copytree(undisturbed, directory)
+    manifest = json.loads((directory / "manifest.json").read_text())
+    begun = json.dumps({**manifest, "backend": "cupy"}, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    (directory / "manifest.json").write_text(begun)
+    next((directory / "parts").iterdir()).unlink()
+    (directory / "results.parquet").unlink()
+    assert 'backend: "cupy" there, "numpy" here' in refusal(spec_file, directory, backend="numpy")
+    assert sweep(spec_file, directory, workers=1).n_computed == 10
+    assert (directory / "manifest.json").read_text() == begun
+    for name in ("results.parquet", *(f"parts/{path.name}" for path in (undisturbed / "parts").iterdir())):
+        assert (directory / name).read_bytes() == (undisturbed / name).read_bytes()
+
+
 def test_other_code_and_other_versions_are_refused(
     spec_file: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,11 +23,11 @@ from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 from gmemgpu.sweeping import cluster, shard
-from gmemgpu.sweeping.lost_device import LostDevice
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.run import sweep
 from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shards
 from gmemgpu.sweeping.spec import read_spec
+from gmemgpu.sweeping.stand_in import StandIn
 
 Contents = Callable[[Path], dict[str, str]]
 
@@ -61,9 +62,9 @@ def frail(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FrailEngine]]:
     monkeypatch.setitem(registry._ENGINES, "frail", ("frail_engine", "FrailEngine"))
     monkeypatch.setitem(registry._DEVICES, "frail", ("frail_engine", "devices"))
     monkeypatch.setattr(standby, "_lost", {})
-    registry.engine.cache_clear()
+    registry.probe_again()
     yield module.FrailEngine
-    registry.engine.cache_clear()
+    registry.probe_again()
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +135,11 @@ def test_the_client_learns_how_many_shards_and_why(
     frail.dies_in_call = 2
     monkeypatch.setattr(cluster, "local_client", worker_in_this_process)
     result = sweep(spec_file, tmp_path / "out", backend="frail")
-    assert result.lost_device == LostDevice(n_shards=12, reason=REASON)
+    assert result.stand_in == StandIn(n_shards=12, reason=REASON)
     assert result.n_computed == 240
     found, expected = contents(tmp_path / "out"), contents(undisturbed)
     assert {name for name in expected if found[name] != expected[name]} == {"manifest.json"}
-    assert sweep(spec_file, tmp_path / "out", backend="frail").lost_device is None
+    assert sweep(spec_file, tmp_path / "out", backend="frail").stand_in is None
 
 
 def test_the_user_is_told_once(
@@ -151,43 +152,48 @@ def test_the_user_is_told_once(
     monkeypatch.setattr(cluster, "local_client", worker_in_this_process)
     assert main(["sweep", str(spec_file), "-o", str(tmp_path / "out"), "--backend", "frail", "--quiet"]) == 0
     told = capsys.readouterr()
-    assert told.err == f"gmemgpu: warning: 24 shards ran on numpy, since the device was lost: {REASON}\n"
+    assert told.err == f"gmemgpu: warning: 24 shards ran on numpy, since the device failed: {REASON}\n"
     assert told.out == ""
 
 
-def test_a_worker_whose_own_device_does_not_start_goes_on_with_numpy(
+def cannot_start(self: object) -> str:
+    return "all CUDA devices are busy"
+
+
+def too_large(*arguments: object) -> None:
+    raise BackendError("one trace alone needs 200 GiB")
+
+
+@pytest.mark.parametrize(
+    ("method", "instead", "reason"),
+    [
+        ("missing", cannot_start, 'backend "frail" cannot run here: all CUDA devices are busy'),
+        ("evaluate", too_large, "one trace alone needs 200 GiB"),
+    ],
+)
+def test_what_the_engine_cannot_do_is_numpys_if_nobody_named_the_engine(
     frail: type[FrailEngine],
     planned: tuple[tuple[Shard, ...], Setting],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    instead: Callable[..., Any],
+    reason: str,
 ) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(frail, "missing", lambda self: "all CUDA devices are busy")
+    monkeypatch.setattr(frail, method, instead)
     monkeypatch.setattr(shard, "tell_client", lambda *what: told.append(what))
     shards, setting = planned
-    compute_shards(shards[:2], setting, str(tmp_path))
-    assert frail.calls == 0
-    assert told == [([of.part_id for of in shards[:2]], 'backend "frail" cannot run here: all CUDA devices are busy')]
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_an_engine_that_refuses_names_scenarios_and_seeds(
-    frail: type[FrailEngine],
-    planned: tuple[tuple[Shard, ...], Setting],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(*arguments: object) -> None:
-        raise BackendError("one trace alone needs 200 GiB")
-
-    monkeypatch.setattr(frail, "evaluate", refuse)
-    shards, setting = planned
-    one = 'scenario "snp.share=0.02", seeds 0 to 1: one trace alone needs 200 GiB'
-    with pytest.raises(ShardError, match=one):
+    with pytest.raises(ShardError, match=f'scenario "snp.share=0.02", seeds 0 to 1: {reason}'):
         compute_shards(shards[:1], setting, str(tmp_path))
-    many = 'scenario "snp.share=0.02", seed 0, to scenario "snp.share=0.06", seed 1: one trace alone'
+    many = f'scenario "snp.share=0.02", seed 0, to scenario "snp.share=0.06", seed 1: {reason}'
     with pytest.raises(ShardError, match=many):
         compute_shards(shards[:3], setting, str(tmp_path))
+    assert not told
+    assert not list(tmp_path.iterdir())
+    compute_shards(shards[:2], dataclasses.replace(setting, auto=True), str(tmp_path))
+    assert told == [([of.part_id for of in shards[:2]], reason)]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def seen() -> Any:

@@ -1,4 +1,4 @@
-"""How a worker that lost its device tells the client: by events, since results of tasks are never fetched."""
+"""How a worker whose device failed tells the client: by events, since results of tasks are never fetched."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["LostDevice", "tell_client", "lost_devices"]
+__all__ = ["StandIn", "tell_client", "stand_in"]
 
-_TOPIC = "gmemgpu-device-lost"
+_TOPIC = "gmemgpu-stand-in"
 
 
 @dataclass(frozen=True, slots=True)
-class LostDevice:
+class StandIn:
     """
     What numpy did in a device's place.
 
@@ -24,7 +24,7 @@ class LostDevice:
     n_shards : int
         Computed by numpy.
     reason : str
-        What the first worker to lose its device said.
+        What the first device to fail said.
     """
 
     n_shards: int
@@ -42,9 +42,9 @@ def tell_client(part_ids: Iterable[str], reason: str) -> None:
     worker.log_event(_TOPIC, {"parts": list(part_ids), "reason": reason})
 
 
-def lost_devices(client: Client) -> LostDevice | None:
-    """Ask the scheduler what its workers told; None if no device was lost."""
+def stand_in(client: Client) -> StandIn | None:
+    """Ask the scheduler what its workers told; None if no device failed."""
     told = [message for _, message in client.get_events(_TOPIC)]
     if not told:
         return None
-    return LostDevice(len({part for message in told for part in message["parts"]}), told[0]["reason"])
+    return StandIn(len({part for message in told for part in message["parts"]}), told[0]["reason"])

@@ -1,0 +1,94 @@
+"""Which engine a name means; ``auto`` goes by what was measured here, and says why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gmemgpu.engine.crossover import gpu_key, read_crossovers
+from gmemgpu.engine.protocol import Engine
+from gmemgpu.engine.registry import engine, is_installed, why_missing
+
+__all__ = ["UNMEASURED_PAIRS", "Choice", "choose_engine"]
+
+UNMEASURED_PAIRS = 1000
+"""From so many evaluations in a batch on `auto` takes a GPU where nothing was measured. An estimate, not measured: the
+passes of an evaluation are a serial chain, so a GPU needs some evaluations for each of its hundred multiprocessors."""
+
+_MEASURE = "`gmemgpu bench` measures it"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """
+    An engine, and how it came to be chosen.
+
+    Parameters
+    ----------
+    engine : Engine
+    reason : str or None
+        Why ``auto`` took it; None if it was asked for by name.
+    """
+
+    engine: Engine
+    reason: str | None
+
+
+def choose_engine(name: str = "auto", *, n_pairs: int = 1) -> Choice:
+    """
+    Give the engine to use.
+
+    Parameters
+    ----------
+    name : str
+        An engine's, or ``auto``: the fastest that can run here. Nothing is measured for that, and no device is touched
+        where the batch is too small for any.
+    n_pairs : int
+        (trace, policy) pairs that the engine will get at once.
+
+    Returns
+    -------
+    Choice
+
+    Raises
+    ------
+    SpecError
+        If there is no such engine.
+    BackendError
+        If it cannot run here; never for ``auto``.
+    """
+    if name != "auto":
+        return Choice(engine(name), None)
+    name, reason = _auto(n_pairs)
+    return Choice(engine(name), reason)
+
+
+def _auto(n_pairs: int) -> tuple[str, str]:
+    if not is_installed("cupy"):
+        return "numpy", why_missing("cupy") or ""
+    stored = read_crossovers()
+    known = f"{stored.problem}; {_MEASURE} anew" if stored.problem else f"not measured here; {_MEASURE}"
+    # To start a device takes a second; no small evaluation shall wait for it.
+    measured = [found.n_pairs for found in stored.by_gpu.values()]
+    least = min((n for n in measured if n is not None), default=None) if measured else UNMEASURED_PAIRS
+    if least is None:
+        return "numpy", "no GPU measured here was faster than all cores"
+    if n_pairs < least:
+        basis = "as measured here" if measured else f"an estimate: {known}"
+        return "numpy", f"{_batch(n_pairs)}; a GPU pays from {least:,} ({basis})"
+    missing = why_missing("cupy")
+    if missing is not None:
+        return "numpy", missing
+    gpu = gpu_key()
+    found = stored.by_gpu.get(gpu)
+    if found is None:
+        return ("cupy" if n_pairs >= UNMEASURED_PAIRS else "numpy"), f"{_batch(n_pairs)}; {gpu}: {known}"
+    if found.n_pairs is None:
+        return "numpy", f"{gpu} was slower than all cores in every batch (measured {found.date})"
+    fits = n_pairs >= found.n_pairs
+    return (
+        "cupy" if fits else "numpy"
+    ), f"{_batch(n_pairs)}; {gpu} pays from {found.n_pairs:,} (measured {found.date})"
+
+
+def _batch(n_pairs: int) -> str:
+    return f"{n_pairs:,} evaluation{'s' if n_pairs > 1 else ''} at once"
