@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 from gmemgpu.engine.cupy.memory import bound_bytes, budget_bytes, owners_bytes, row_bound_bytes
 from gmemgpu.engine.cupy.pairs import Pair, run_pairs
@@ -18,7 +19,7 @@ from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 
-__all__ = ["evaluate_batches", "LAUNCH_PIECES"]
+__all__ = ["BatchReport", "LAUNCH_PIECES", "evaluate_batches"]
 
 LAUNCH_PIECES = 1 << 25
 """From so many pieces on a batch goes to the device, so that it works while the host makes the next (not measured)."""
@@ -26,8 +27,34 @@ LAUNCH_PIECES = 1 << 25
 _Rows = list[list[MetricRow]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchReport:
+    """
+    What became of a batch.
+
+    Parameters
+    ----------
+    n_traces, n_pairs, n_pieces : int
+    n_lists : int
+        In how many lists of slices its timelines were built.
+    predicted_bytes : int
+        Device memory that it should have taken at most, from the sizes of its columns and the counts of its rows.
+    """
+
+    n_traces: int
+    n_pairs: int
+    n_pieces: int
+    n_lists: int
+    predicted_bytes: int
+
+
 def evaluate_batches(
-    traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs, *, budget: int | None = None
+    traces: Iterable[Trace],
+    policies: Sequence[Policy],
+    costs: Costs,
+    *,
+    budget: int | None = None,
+    observe: Callable[[BatchReport], None] | None = None,
 ) -> _Rows:
     """
     Evaluate every policy on every trace.
@@ -40,6 +67,8 @@ def evaluate_batches(
     costs : Costs
     budget : int, optional
         Bytes of device memory that a batch may take; most of what is free if left out.
+    observe : callable, optional
+        Called with a `BatchReport` after each batch, from the thread that drives the device.
 
     Returns
     -------
@@ -57,7 +86,7 @@ def evaluate_batches(
     with ThreadPoolExecutor(1, "gmemgpu-device") as device:
         running: Future[_Rows] | None = None
         for batch in _batches(traces, own, costs, budget):
-            following = device.submit(_evaluate, batch, policies, own, costs, budget)
+            following = device.submit(_evaluate, batch, policies, own, costs, budget, observe)
             if running:
                 rows += running.result()
             running = following
@@ -87,26 +116,42 @@ def _batches(
 
 
 def _evaluate(
-    batch: list[Resident], policies: Sequence[Policy], own: Sequence[Policy], costs: Costs, budget: int
+    batch: list[Resident],
+    policies: Sequence[Policy],
+    own: Sequence[Policy],
+    costs: Costs,
+    budget: int,
+    observe: Callable[[BatchReport], None] | None,
 ) -> _Rows:
     import cupy
 
     stream = cupy.cuda.Stream(non_blocking=True)
     kept = sum(resident.kept_bytes for resident in batch)
-    room = budget - kept - owners_bytes(batch)
+    owners = owners_bytes(batch)
+    room = budget - kept - owners
     pieces = sum(slice_bytes(resident.input.pieces, 0, resident.input.n_regions) for resident in batch)
     # A batch of several was made to fit whole; a trace that does not comes in slices, beside the rows made of them.
     whole = pieces + sum(map(row_bound_bytes, batch)) <= room
     slices = pieces if whole else room // 2
     for resident in batch:
         resident.upload(stream)
-    build_timelines(batch, slices, room - slices, stream)
-    rows_bytes = sum(resident.rows_bytes for resident in batch)
-    runs = run_pairs(batch, own, costs, budget - kept - rows_bytes, stream)
+    n_lists = build_timelines(batch, slices, room - slices, stream)
+    rows = sum(resident.rows_bytes for resident in batch)
+    runs = run_pairs(batch, own, costs, budget - kept - rows, stream)
+    if observe:
+        observe(
+            BatchReport(
+                n_traces=len(batch),
+                n_pairs=len(runs.by_pair),
+                n_pieces=sum(len(resident.input.pieces) for resident in batch),
+                n_lists=n_lists,
+                predicted_bytes=kept + rows + max(owners + min(pieces, slices), runs.predicted_bytes),
+            )
+        )
     found = []
     for i, resident in enumerate(batch):
         totals = resident.totals(stream)
         cores = resident.input.core_counts.tolist()
-        ran = iter([metric_row(runs[Pair(i, j)], totals, cores) for j in range(len(own))])
+        ran = iter([metric_row(runs.by_pair[Pair(i, j)], totals, cores) for j in range(len(own))])
         found.append([oracle_row(totals, cores) if policy.is_oracle else next(ran) for policy in policies])
     return found

@@ -14,13 +14,13 @@ from gmemgpu.engine.cupy.kernel import launch
 from gmemgpu.engine.cupy.policy_table import attempt_lengths, keeps_lost, kernel_of, policy_table
 from gmemgpu.engine.cupy.request_input import RequestInput, fall_requests, request_key
 from gmemgpu.engine.cupy.resident import Resident
-from gmemgpu.engine.cupy.transfer import DeviceColumns, aligned
+from gmemgpu.engine.cupy.transfer import DeviceColumns, aligned, packed_bytes
 from gmemgpu.errors import BackendError
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Executor, Policy
 from gmemgpu.model.trace import Int64Array
 
-__all__ = ["Pair", "PairRun", "pair_bytes", "run_pairs"]
+__all__ = ["Pair", "PairRun", "PairRuns", "pair_bytes", "run_pairs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,22 @@ class PairRun:
     code_costs: CodeCosts
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PairRuns:
+    """
+    What the device found for the pairs of a batch.
+
+    Parameters
+    ----------
+    by_pair : dict of Pair to PairRun
+    predicted_bytes : int
+        Of device memory at most, beside that of the timelines.
+    """
+
+    by_pair: dict[Pair, PairRun]
+    predicted_bytes: int
+
+
 def _scratch(policy: Policy, resident: Resident, n_requests: int) -> dict[str, int]:
     # Bytes of each scratch area, by `JobField`.
     n = resident.input.n_positions
@@ -73,7 +89,7 @@ def _out_size(resident: Resident) -> int:
 def pair_bytes(policy: Policy, resident: Resident, n_requests: int) -> int:
     """Device memory of one pair while it is being evaluated; the timelines of its trace are there already."""
     scratch = sum(map(aligned, _scratch(policy, resident, n_requests).values()))
-    return scratch + 8 * (_out_size(resident) + len(JobField))
+    return scratch + 8 * (_out_size(resident) + 2 * len(JobField))  # its row is in two tables
 
 
 class _Batch:
@@ -98,6 +114,7 @@ class _Batch:
                 lengths[f"{executor} {i}"] = attempt_lengths(priced)
         self.lengths = DeviceColumns(lengths, stream)
         traces = np.stack([resident.fields for resident in residents])
+        self.shared_bytes = packed_bytes(lengths) + sum(packed_bytes(found.columns) for found, _ in self.falls.values())
         self.tables = DeviceColumns(
             {"traces": traces.view(np.uint64), "policies": policy_table(policies).view(np.uint64)}, stream
         )
@@ -147,7 +164,7 @@ def _portions(batch: _Batch, budget_bytes: int) -> Iterator[list[Pair]]:
 
 def run_pairs(
     residents: Sequence[Resident], policies: Sequence[Policy], costs: Costs, budget_bytes: int, stream: Any
-) -> dict[Pair, PairRun]:
+) -> PairRuns:
     """
     Evaluate every policy on every trace of a batch.
 
@@ -164,7 +181,7 @@ def run_pairs(
 
     Returns
     -------
-    dict of Pair to PairRun
+    PairRuns
 
     Raises
     ------
@@ -172,12 +189,14 @@ def run_pairs(
         If a single pair does not fit.
     """
     if not policies:
-        return {}
+        return PairRuns({}, 0)
     batch = _Batch(residents, policies, costs, stream)
     runs: dict[Pair, PairRun] = {}
-    for portion in _portions(batch, budget_bytes):
+    most_bytes = 0
+    for portion in _portions(batch, max(budget_bytes - batch.shared_bytes, 0)):
+        most_bytes = max(most_bytes, sum(map(batch.bytes, portion)))
         runs |= _run_portion(batch, portion)
-    return runs
+    return PairRuns(runs, batch.shared_bytes + most_bytes)
 
 
 def _run_portion(batch: _Batch, portion: Sequence[Pair]) -> dict[Pair, PairRun]:

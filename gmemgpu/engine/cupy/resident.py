@@ -26,6 +26,7 @@ _USED_ROW: dict[str, type[np.generic]] = {
     "USED_LOW": np.int64,
 }
 _FALL_ROW: dict[str, type[np.generic]] = {"FALL_NS": np.int64, "FALL_POSITION": np.int64}
+_OFFSETS = ("CLASS_OFFSET", "USED_OFFSET", "FALL_OFFSET")
 
 
 class Resident:
@@ -133,14 +134,14 @@ class Resident:
         for name, value in values.items():
             self.fields[TraceField[name]] = value
 
-    @staticmethod
-    def row_bytes(n_class: int, n_used: int, n_falls: int) -> int:
-        """Device memory of so many rows."""
-        return sum(
+    def row_bytes(self, n_class: int, n_used: int, n_falls: int) -> int:
+        """Device memory of so many rows, and of the offsets that say whose they are."""
+        rows = sum(
             aligned(n * np.dtype(dtype).itemsize)
-            for n, rows in ((n_class, _CLASS_ROW), (n_used, _USED_ROW), (n_falls, _FALL_ROW))
-            for dtype in rows.values()
+            for n, columns in ((n_class, _CLASS_ROW), (n_used, _USED_ROW), (n_falls, _FALL_ROW))
+            for dtype in columns.values()
         )
+        return rows + len(_OFFSETS) * aligned(8 * (self.input.n_regions + 1))
 
     def count_rows(self, stream: Any) -> None:
         """Wait for the counts of rows."""
@@ -148,10 +149,10 @@ class Resident:
             counts = self._counts.get().reshape(-1, 3)
         offsets = np.zeros((3, self.input.n_regions + 1), np.int64)
         np.cumsum(counts.T, axis=1, out=offsets[:, 1:])
-        self.offsets = dict(zip(("CLASS_OFFSET", "USED_OFFSET", "FALL_OFFSET"), offsets, strict=True))
+        self.offsets = dict(zip(_OFFSETS, offsets, strict=True))
         self._n_rows = [int(offset[-1]) for offset in offsets]
         self.n_falls = self._n_rows[2]
-        self.rows_bytes = packed_bytes(self.offsets) + self.row_bytes(*self._n_rows)
+        self.rows_bytes = self.row_bytes(*self._n_rows)
 
     def allocate_rows(self, stream: Any) -> None:
         """Make room for the rows that were counted."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmemgpu.engine.cupy.defines import TraceField
 from gmemgpu.engine.cupy.resident import Resident
 from gmemgpu.engine.cupy.trace_input import Columns, PieceColumns
 from gmemgpu.engine.cupy.transfer import aligned, packed_bytes
 from gmemgpu.errors import BackendError
 
-__all__ = ["STATES", "Slice", "cut_slices", "piece_columns", "slice_bytes"]
+__all__ = ["N_LAUNCHES", "STATES", "Slice", "cut_slices", "piece_columns", "slice_bytes"]
 
 STATES = {
     "STATE_ASSIGNED": np.int32,
@@ -22,6 +23,8 @@ STATES = {
     "STATE_FIRST": np.int16,
 }
 """What is known after each piece, by `TraceField`."""
+N_LAUNCHES = 3
+"""Over the same slice: to play it, to count its rows and to write them, each with a table of traces and one of jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ def slice_bytes(pieces: PieceColumns, begin: int, end: int) -> int:
     """Device memory that the regions of a slice take until their rows are written."""
     n = int(pieces.offset[end] - pieces.offset[begin])
     states = sum(aligned(n * np.dtype(dtype).itemsize) for dtype in STATES.values())
-    return packed_bytes(piece_columns(pieces, begin, end)) + states
+    tables = N_LAUNCHES * (aligned(16 * (end - begin)) + aligned(8 * len(TraceField)))
+    return packed_bytes(piece_columns(pieces, begin, end)) + states + tables
 
 
 def cut_slices(batch: Sequence[Resident], budget_bytes: int) -> list[list[Slice]]:

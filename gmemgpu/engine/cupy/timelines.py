@@ -18,7 +18,7 @@ from gmemgpu.errors import BackendError
 __all__ = ["build_timelines"]
 
 
-def build_timelines(batch: Sequence[Resident], slices_bytes: int, rows_bytes: int, stream: Any) -> None:
+def build_timelines(batch: Sequence[Resident], slices_bytes: int, rows_bytes: int, stream: Any) -> int:
     """
     Play the pieces of a batch and write the rows that policies read.
 
@@ -32,6 +32,11 @@ def build_timelines(batch: Sequence[Resident], slices_bytes: int, rows_bytes: in
     rows_bytes : int
         Device memory for rows.
     stream : cupy.cuda.Stream
+
+    Returns
+    -------
+    int
+        Lists of slices that it took.
 
     Raises
     ------
@@ -58,6 +63,7 @@ def build_timelines(batch: Sequence[Resident], slices_bytes: int, rows_bytes: in
             if not write:
                 _allocate(batch, rows_bytes, stream)
     _totals(batch, stream)
+    return len(lists)
 
 
 def _allocate(batch: Sequence[Resident], room_bytes: int, stream: Any) -> None:

@@ -1,0 +1,232 @@
+"""Batches are cut to the memory there is, and give the same rows however they are cut."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from gmemgpu.engine.cupy import batch as batches
+from gmemgpu.engine.cupy import pairs
+from gmemgpu.engine.cupy.batch import BatchReport, evaluate_batches
+from gmemgpu.engine.cupy.resident import Resident
+from gmemgpu.engine.cupy.trace_input import TraceInput
+from gmemgpu.engine.registry import engine
+from gmemgpu.errors import BackendError
+from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.model.trace import Trace
+from gmemgpu.testing.by_hand import ev, host, trace
+from gmemgpu.workload.generate import generate
+from gmemgpu.workload.preset import preset, small_variant
+
+cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one")
+
+POLICIES = [policy for policy in named_policies() if policy.name in ("v10", "dirty_10s", "refcount", "oracle", "v2")]
+
+
+def small(seed: int) -> Trace:
+    return generate(small_variant(preset("mixed-pods")), seed).trace
+
+
+@pytest.fixture(scope="module")
+def traces() -> list[Trace]:
+    return [small(1), small(2), trace(ev(1, "assign"), on=host(3)), small(3)]
+
+
+def expected(of: Sequence[Trace]) -> object:
+    return engine("numpy").evaluate(of, POLICIES, default_costs())
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
+    """Record how many traces each batch, and pairs each portion has."""
+    seen: dict[str, list[int]] = {"batches": [], "portions": []}
+    evaluate, run = batches._evaluate, pairs._run_portion
+
+    def counted_evaluate(batch, *rest):  # type: ignore[no-untyped-def]
+        seen["batches"].append(len(batch))
+        return evaluate(batch, *rest)
+
+    def counted_run(batch, portion):  # type: ignore[no-untyped-def]
+        seen["portions"].append(len(portion))
+        return run(batch, portion)
+
+    monkeypatch.setattr(batches, "_evaluate", counted_evaluate)
+    monkeypatch.setattr(pairs, "_run_portion", counted_run)
+    return seen
+
+
+def test_one_batch_serves_all_that_fits(traces: list[Trace], sizes: dict[str, list[int]]) -> None:
+    assert evaluate_batches(traces, POLICIES, default_costs()) == expected(traces)
+    assert sizes == {"batches": [4], "portions": [4 * (len(POLICIES) - 1)]}
+
+
+def test_traces_that_do_not_fit_together_come_apart(traces: list[Trace], sizes: dict[str, list[int]]) -> None:
+    from gmemgpu.engine.cupy.memory import bound_bytes, owners_bytes
+
+    residents = [Resident(TraceInput(item), POLICIES[:-1]) for item in traces]
+    budget = max(bound_bytes(item) for item in residents) + owners_bytes(residents[:1]) + 1
+    assert evaluate_batches(traces, POLICIES, default_costs(), budget=budget) == expected(traces)
+    assert len(sizes["batches"]) > 1
+    assert sum(sizes["batches"]) == len(traces)
+
+
+def test_many_pieces_go_on_their_way_early(
+    traces: list[Trace], sizes: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "LAUNCH_PIECES", 1)
+    assert evaluate_batches(traces, POLICIES, default_costs()) == expected(traces)
+    assert sizes["batches"] == [1, 1, 1, 1]
+
+
+def test_no_trace_no_row() -> None:
+    assert evaluate_batches([], POLICIES, default_costs()) == []
+
+
+def test_no_policy_gives_empty_rows(traces: list[Trace]) -> None:
+    assert evaluate_batches(traces, [], default_costs()) == [[], [], [], []]
+
+
+def test_traces_are_taken_while_a_batch_is_on_the_device(traces: list[Trace], monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first batch may end only when the second trace after it has been asked for: else this would wait for ever.
+    import threading
+
+    monkeypatch.setattr(batches, "LAUNCH_PIECES", 1)
+    asked = threading.Event()
+    evaluate = batches._evaluate
+
+    def waiting(batch, *rest):  # type: ignore[no-untyped-def]
+        assert asked.wait(60)
+        return evaluate(batch, *rest)
+
+    monkeypatch.setattr(batches, "_evaluate", waiting)
+
+    def made() -> Iterator[Trace]:
+        for i, item in enumerate(traces):
+            if i == 2:
+                asked.set()
+            yield item
+
+    assert evaluate_batches(made(), POLICIES, default_costs()) == expected(traces)
+
+
+def test_an_error_of_the_caller_passes_through(traces: list[Trace]) -> None:
+    def broken() -> Iterator[Trace]:
+        yield traces[0]
+        raise KeyError("made up")
+
+    with pytest.raises(KeyError, match="made up"):
+        evaluate_batches(broken(), POLICIES, default_costs())
+
+
+def _least_budget(of: Trace) -> int:
+    # The least with which a trace can be evaluated, by bisection.
+    low, high = 0, 1 << 30
+    while high - low > 1 << 12:
+        middle = (low + high) // 2
+        try:
+            evaluate_batches([of], POLICIES, default_costs(), budget=middle)
+            high = middle
+        except BackendError:
+            low = middle
+    return high
+
+
+def test_a_trace_larger_than_a_batch_is_cut_into_slices(
+    sizes: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gmemgpu.engine.cupy import timelines
+    from gmemgpu.engine.cupy.memory import bound_bytes, owners_bytes
+
+    # Many pieces that change little: their rows are few, so that in slices the trace needs much less than whole.
+    events = [ev(1, "use", region, 9) for region in range(6)]
+    events += [ev(2 + t, "use", t % 6, 9) for t in range(12_000)]
+    events += [ev(20_000 + t, ("assign", "release")[t % 2], 3, page=7) for t in range(8)]
+    large = trace(*events, on=host(6))
+    cuts: list[int] = []
+    cut = timelines.cut_slices
+
+    def counted(batch, n_bytes):  # type: ignore[no-untyped-def]
+        lists = cut(batch, n_bytes)
+        cuts.append(len(lists))
+        return lists
+
+    monkeypatch.setattr(timelines, "cut_slices", counted)
+    resident = Resident(TraceInput(large), POLICIES)
+    whole = bound_bytes(resident) + owners_bytes([resident])
+    least = _least_budget(large)
+    assert least < whole
+    cuts.clear()
+    sizes["portions"].clear()
+    assert evaluate_batches([large], POLICIES, default_costs(), budget=least) == expected([large])
+    assert cuts[0] > 1
+    cuts.clear()
+    assert evaluate_batches([large], POLICIES, default_costs(), budget=whole) == expected([large])
+    assert cuts == [1]
+
+
+def test_pairs_that_do_not_fit_together_come_apart(
+    traces: list[Trace], sizes: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = batches.run_pairs
+
+    def scarce(residents, policies, costs, n_bytes, stream):  # type: ignore[no-untyped-def]
+        largest = max(pairs.pair_bytes(policy, item, 10_000) for policy in policies for item in residents)
+        assert n_bytes > 6 * largest
+        return run(residents, policies, costs, 6 * largest, stream)
+
+    monkeypatch.setattr(batches, "run_pairs", scarce)
+    assert evaluate_batches(traces, POLICIES, default_costs()) == expected(traces)
+    assert len(sizes["portions"]) > 2
+    assert sum(sizes["portions"]) == len(traces) * (len(POLICIES) - 1)
+
+
+@pytest.mark.parametrize("budget", [0, 1 << 16, 1 << 20])
+def test_too_little_memory_is_said(budget: int) -> None:
+    large = trace(*[ev(1 + t, ("assign", "release")[t % 2], t % 4, page=t % 99) for t in range(9_000)], on=host(4))
+    with pytest.raises(BackendError, match=r'backend "cupy": .* bytes .*; take numpy'):
+        evaluate_batches([large], POLICIES, default_costs(), budget=budget)
+
+
+@pytest.mark.parametrize("preset_name", ["mixed-pods", "iaas-mixed"])
+@pytest.mark.parametrize("scarce", [False, True])
+def test_memory_is_what_was_predicted(preset_name: str, scarce: bool) -> None:
+    if not hasattr(cupy, "is_emulated"):
+        pytest.skip("what else uses a real device cannot be told apart; bench/gpu.py reports it")
+    import gc
+
+    import strict_cupy
+
+    of = [generate(small_variant(preset(preset_name)), seed).trace for seed in range(1 if scarce else 3)]
+    reports: list[BatchReport] = []
+    budget = _least_budget(of[0]) if scarce else None
+    gc.collect()
+    strict_cupy.device.reset(1 << 30)
+    evaluate_batches(of, POLICIES, default_costs(), budget=budget, observe=reports.append)
+    (report,) = reports
+    assert report.n_pairs == len(of) * (len(POLICIES) - 1)
+    assert report.n_lists == 1 or scarce
+    assert 0.9 < strict_cupy.device.peak_bytes / report.predicted_bytes < 1.1
+
+
+def test_times_beyond_63_bits_are_refused() -> None:
+    far = dataclasses.replace(trace(on=host(2)), horizon_ns=(1 << 63) - 1)
+    with pytest.raises(BackendError, match='backend "cupy" counts in 63 bits'):
+        evaluate_batches([far], POLICIES, default_costs())
+
+
+def test_same_name_twice() -> None:
+    # Policies go by their place, not by name: a caller may try variants of one.
+    v10, other = POLICIES[0], dataclasses.replace(POLICIES[1], name=POLICIES[0].name)
+    of = [small(1)]
+    assert evaluate_batches(of, [v10, other], default_costs()) == engine("numpy").evaluate(
+        of, [v10, other], default_costs()
+    )
+
+
+def test_columns_need_not_be_contiguous() -> None:
+    base = small(1)
+    strided = {name: np.repeat(getattr(base, name), 2)[::2] for name in ("t_ns", "pfn", "npages", "vm", "inode")}
+    assert evaluate_batches([dataclasses.replace(base, **strided)], POLICIES, default_costs()) == expected([base])
