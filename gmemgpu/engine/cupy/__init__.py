@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from gmemgpu.engine.cupy.batch import evaluate_batches
-from gmemgpu.engine.cupy.probe import probe
+from gmemgpu.engine.cupy.trial_kernel import probe
 from gmemgpu.errors import BackendError, DeviceLost
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
