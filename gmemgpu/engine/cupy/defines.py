@@ -29,7 +29,7 @@ GMEM_FLAG = 1 << 15
 """Beside a class code: some assigned page belongs to a guest_memfd (G > 0)."""
 
 
-THREADS = {"TIMELINE": 256, "STATES": 128, "TOTALS": 128, "FEW": 32, "WINDOW": 128, "RANKS": 128}
+THREADS = {"TIMELINE": 256, "STATES": 128, "TOTALS": 128, "FEW": 32, "WINDOW": 128, "RANKS": 128, "SCAN": 256}
 """Threads of a thread block, by kernel; what a block serves is in the kernel's header."""
 
 

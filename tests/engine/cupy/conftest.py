@@ -1,0 +1,22 @@
+"""A device for kernels that are called by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def device_cupy() -> Iterator[Any]:
+    """Give CuPy with a device: a real one if there is one, else the stand-in, running launches in four orders."""
+    cupy = pytest.importorskip("cupy", reason="no CUDA device, and no g++ to emulate one")
+    if not hasattr(cupy, "is_emulated"):
+        yield cupy
+        return
+    from strict_cupy import device
+
+    device.all_orders = True
+    yield cupy
+    device.all_orders = False
