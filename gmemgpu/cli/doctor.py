@@ -10,7 +10,7 @@ import tempfile
 from importlib import metadata
 from typing import Any
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "memory_bytes", "run"]
 
 _PACKAGES = ("gmemgpu", "numpy", "dask", "distributed", "pyarrow", "pydantic", "rich", "pandas")
 
@@ -39,7 +39,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _memory_bytes() -> int:
+def memory_bytes() -> int:
     """Give the machine's memory, or a container's share of it."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
@@ -74,7 +74,7 @@ def _examine() -> dict[str, Any]:
         "engines": [engine.name for engine in available_engines()],
         "engines_missing": missing_engines(),
         "cores": int(CPU_COUNT),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": memory_bytes(),
         "scratch": _scratch(),
     }
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "trace": "say what is in a trace file, or check it",
     "policies": "list the named policies",
     "presets": "list the workload presets",
+    "bench": "measure how fast the engines are here, for --backend auto",
     "doctor": "report versions, engines, cores and memory",
 }
 """Sub-command to one-line help. Its module ``gmemgpu.cli.<name>`` offers `add_arguments` and `run`."""

@@ -18,7 +18,17 @@ __all__ = ["SCHEMA_VERSION", "canonical_json", "digest", "file_hash", "code_hash
 SCHEMA_VERSION = 1
 """Of the store: its columns, its file names, its metadata. Raise it when an old store can no longer be resumed."""
 
-_NO_EFFECT = ("cli/", "report/", "sweeping/", "testing/", "api.py", "__main__.py")
+_NO_EFFECT = (
+    "cli/",
+    "measuring/",
+    "report/",
+    "sweeping/",
+    "testing/",
+    "engine/choice.py",
+    "engine/crossover.py",
+    "api.py",
+    "__main__.py",
+)
 """Sources that no result depends on …"""
 _EFFECT = ("sweeping/shard.py", "sweeping/part.py")
 """… but for these. Whatever is not named here counts, so that a new folder is never forgotten."""

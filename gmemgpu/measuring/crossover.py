@@ -1,0 +1,223 @@
+"""From how many evaluations at once a GPU beats all cores: measured, and stored for `auto`."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gmemgpu.atomic import written_whole
+from gmemgpu.engine.crossover import Crossover, core_count, document, read_crossovers, store_file
+from gmemgpu.engine.protocol import Engine
+from gmemgpu.engine.registry import engine, why_missing
+from gmemgpu.errors import BackendError, StoreError
+from gmemgpu.measuring.cores import all_cores
+from gmemgpu.measuring.sample import ALL, policy_kinds, sample_traces
+from gmemgpu.model.catalogue import default_costs
+from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Trace
+
+__all__ = ["Extent", "FULL", "QUICK", "Rate", "Rates", "crossover_pairs", "measure_rates", "save_crossover"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """
+    How much is measured.
+
+    Parameters
+    ----------
+    n_traces : tuple of int
+        In a batch, ascending.
+    kinds : bool
+        Whether kinds of policies are timed one by one beside all of them together.
+    least_s : float
+        How long each figure is measured at least.
+    """
+
+    n_traces: tuple[int, ...]
+    kinds: bool
+    least_s: float
+
+
+FULL = Extent((1, 4, 16, 64, 256), kinds=True, least_s=1.0)
+QUICK = Extent((1, 4, 16, 64), kinds=False, least_s=0.3)
+_TRACES_ON_CORES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """
+    Evaluations per second of one batch.
+
+    Parameters
+    ----------
+    kind : str
+        Of the policies.
+    n_policies, n_traces : int
+    numpy_per_s : float
+        On all cores; the batch makes no difference to it.
+    cupy_per_s : float or None
+        On one GPU, from traces in host memory to rows in host memory; None if it cannot run here.
+    """
+
+    kind: str
+    n_policies: int
+    n_traces: int
+    numpy_per_s: float
+    cupy_per_s: float | None
+
+    @property
+    def n_pairs(self) -> int:
+        """(trace, policy) pairs of the batch."""
+        return self.n_policies * self.n_traces
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """
+    What was measured.
+
+    Parameters
+    ----------
+    rates : tuple of Rate
+    cores : int
+        That numpy ran on.
+    missing : str or None
+        Why there is no figure of a GPU.
+    """
+
+    rates: tuple[Rate, ...]
+    cores: int
+    missing: str | None
+
+
+def measure_rates(extent: Extent, tell: Callable[[str], None]) -> Rates:
+    """
+    Time the numpy engine on all cores, and the cupy engine if it can run here.
+
+    Parameters
+    ----------
+    extent : Extent
+    tell : callable
+        Hears what comes next.
+
+    Returns
+    -------
+    Rates
+
+    Raises
+    ------
+    BackendError
+        If two engines give different integers; then there are no figures.
+    """
+    missing = why_missing("cupy")
+    device = engine("cupy") if missing is None else None
+    kinds = policy_kinds() if extent.kinds else {ALL: policy_kinds()[ALL]}
+    n_cores = core_count()
+    rates: list[Rate] = []
+    tell(f"traces, and numpy on {n_cores} cores")
+    traces = sample_traces(extent.n_traces[-1] if device else _TRACES_ON_CORES)
+    expected = engine("numpy").evaluate(traces, kinds[ALL], default_costs())
+    of_policy = {policy.name: i for i, policy in enumerate(kinds[ALL])}
+    with all_cores(n_cores, _TRACES_ON_CORES) as cores:
+        numpy_per_s = {}
+        for kind, policies in kinds.items():
+            tell(f"numpy on {n_cores} cores, {kind}")
+            numpy_per_s[kind], rows = cores.measure(policies, extent.least_s)
+            _compare(rows, expected, [of_policy[policy.name] for policy in policies], "numpy on another core")
+    # Not before the cores are free again: the device's host code needs one of them.
+    for kind, policies in kinds.items():
+        columns = [of_policy[policy.name] for policy in policies]
+        for n in extent.n_traces if device else (_TRACES_ON_CORES,):
+            cupy_per_s = None
+            if device:
+                tell(f"cupy, {kind}, {n} traces")
+                cupy_per_s, rows = _rate(device, traces[:n], policies, extent.least_s)
+                _compare(rows, expected, columns, "cupy")
+            rates.append(Rate(kind, len(policies), n, numpy_per_s[kind], cupy_per_s))
+    return Rates(tuple(rates), n_cores, missing)
+
+
+def _rate(
+    device: Engine, traces: Sequence[Trace], policies: Sequence[Policy], least_s: float
+) -> tuple[float, list[list[MetricRow]]]:
+    # The first call compiles kernels and fills memory pools.
+    rows = device.evaluate(traces, policies, default_costs())
+    n_rounds = 0
+    begin = now = time.perf_counter()
+    while n_rounds == 0 or now - begin < least_s:
+        device.evaluate(traces, policies, default_costs())
+        n_rounds += 1
+        now = time.perf_counter()
+    return n_rounds * len(traces) * len(policies) / (now - begin), rows
+
+
+def _compare(found: list[list[MetricRow]], expected: list[list[MetricRow]], columns: Sequence[int], name: str) -> None:
+    for seed, (rows, right) in enumerate(zip(found, expected, strict=False)):
+        if rows != [right[i] for i in columns]:
+            raise BackendError(
+                f"{name} gives other integers than numpy (seed {seed} of the sample); no figure is worth printing. "
+                "`gmemgpu verify` names the differences of a trace"
+            )
+
+
+def crossover_pairs(rates: Sequence[Rate], kind: str = ALL) -> int | None:
+    """
+    Find the smallest batch from which on the GPU was never slower than all cores.
+
+    Parameters
+    ----------
+    rates : sequence of Rate
+    kind : str
+        Of policies.
+
+    Returns
+    -------
+    int or None
+        Its (trace, policy) pairs; None if the GPU was slower in the largest batch, or was not measured.
+    """
+    found: int | None = None
+    for rate in sorted((rate for rate in rates if rate.kind == kind), key=lambda rate: -rate.n_pairs):
+        if rate.cupy_per_s is None or rate.cupy_per_s < rate.numpy_per_s:
+            break
+        found = rate.n_pairs
+    return found
+
+
+def save_crossover(gpu: str, n_pairs: int | None) -> Path:
+    """
+    Store what `auto` goes by; what is stored of other GPUs stays.
+
+    Parameters
+    ----------
+    gpu : str
+        Of `gmemgpu.engine.crossover.gpu_key`.
+    n_pairs : int or None
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    path = store_file()
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    held = {**read_crossovers().by_gpu, gpu: Crossover(n_pairs=n_pairs, date=today)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as file:
+            file.write(json.dumps(document(held), indent=1, ensure_ascii=False).encode() + b"\n")
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written: {error.strerror}; set XDG_CACHE_HOME to a folder that you may write to"
+        ) from error
+    return path

@@ -1,0 +1,44 @@
+"""What engines are timed on: small hosts of pods, and the named policies by kind."""
+
+from __future__ import annotations
+
+from gmemgpu.model.catalogue import named_policies
+from gmemgpu.model.policy import ORACLE, Policy
+from gmemgpu.model.trace import Trace
+from gmemgpu.workload.generate import generate
+from gmemgpu.workload.preset import preset, small_variant
+
+__all__ = ["ALL", "PRESET", "policy_kinds", "sample_traces"]
+
+PRESET = "mixed-pods"
+"""Of its small variant: some 1,400 events on 16 regions."""
+
+ALL = "all"
+"""The kind that `auto` goes by."""
+
+_KIND_OF_SCOPE = {
+    "window": "window",
+    "dirty": "dirty",
+    "dirty_retry": "dirty",
+    "region": "region",
+    "vm": "guest",
+    "inode": "guest",
+}
+
+
+def policy_kinds() -> dict[str, tuple[Policy, ...]]:
+    """Give the named policies, and the groups of them whose passes visit regions in the same way."""
+    everything = (*(policy for policy in named_policies() if not policy.is_oracle), ORACLE)
+    kinds: dict[str, tuple[Policy, ...]] = {ALL: everything}
+    for policy in everything:
+        # Without requests and without a clock there is nothing to time.
+        if not policy.is_oracle and (policy.hook != "none" or policy.timer.kind == "periodic"):
+            kind = _KIND_OF_SCOPE[policy.scope]
+            kinds[kind] = (*kinds.get(kind, ()), policy)
+    return kinds
+
+
+def sample_traces(n: int) -> list[Trace]:
+    """Make traces of seeds 0 to `n` - 1."""
+    workload = small_variant(preset(PRESET))
+    return [generate(workload, seed).trace for seed in range(n)]
