@@ -126,6 +126,23 @@ __device__ void lose(Schedule& s, const Pair& pair, i64 stop) {
   s.next = stop;
 }
 
+// Of the requests from s.next on, the last that moves the pending `debounce` timer before its pass starts. A warp looks at
+// 32 of them at a time: each lane asks whether the pass that its request would bring starts before the next request.
+__device__ i64 last_mover(
+    const Schedule& s, const i64* request_ns, i64 n, u64 delay, i64 max_wait, u64 boot_start) {
+  for (i64 first = s.next;; first += 32) {
+    i64 mine = first + (threadIdx.x & 31);
+    bool last = mine + 1 >= n;
+    if (!last) {
+      u64 due = request_ns[mine] + delay;
+      if (max_wait >= 0) due = sooner(due, s.last_due);
+      last = static_cast<u64>(request_ns[mine + 1]) >= sooner(boot_start, later(due, s.free_at));
+    }
+    u32 found = __ballot_sync(FULL, last);
+    if (found) return first + __ffs(found) - 1;
+  }
+}
+
 __device__ int next_pass(Schedule& s, const Pair& pair, u64* start_at) {
   const i64* request_ns = FIELD(pair.job, J_REQUEST_NS, const i64*);
   const i64* inits = FIELD(pair.trace, T_INITS, const i64*);
@@ -159,9 +176,11 @@ __device__ int next_pass(Schedule& s, const Pair& pair, u64* start_at) {
           s.due = sooner(s.due, s.last_due);
         }
       } else if (timer == TIMER_DEBOUNCE) {
-        s.due = t + delay;
+        // With `drop` one of those that follow may be lost; they are rare, and taken one by one.
+        i64 last = drop ? s.next : last_mover(s, request_ns, n, delay, max_wait, boot_start);
+        s.due = request_ns[last] + delay;
         if (max_wait >= 0) s.due = sooner(s.due, s.last_due);
-        s.next++;
+        s.next = last + 1;
       } else if (drop && s.free_at > t) {
         s.next++;
       } else {
@@ -259,7 +278,8 @@ __device__ void used_until(const Pair& pair, int region, u64 t, i64* high, i64* 
 }
 
 // A bit is set at `done` and stays to the end of its free episode [begin, end).
-__device__ __noinline__ void record_bit(const Pair& pair, int position, u64 epoch_begin, u64 begin, u64 end, u64 done) {
+__device__ __forceinline__ void record_bit(const Pair& pair, int position, u64 epoch_begin, u64 begin, u64 end,
+                                           u64 done) {
   int region = FIELD(pair.trace, T_REGION_OF, const int*)[position];
   i64* group = pair.out + O_FIELDS + FIELD(pair.trace, T_REGION_GROUP, const int*)[region] * G_FIELDS;
   u64 warmup = pair.trace[T_WARMUP_NS], horizon = pair.trace[T_HORIZON_NS];
@@ -500,7 +520,7 @@ __device__ bool visit_members(Tally& tally, const Pair& pair, bool all, u64 star
   return any;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS_FEW, 16)
+extern "C" __global__ void __launch_bounds__(THREADS_FEW, 12)
 evaluate_few(const u64* traces, const u64* policies, const u64* jobs) {
   Pair pair = pair_of(traces, policies, jobs);
   clear_scratch(pair);
