@@ -1,4 +1,4 @@
-"""``gmemgpu doctor``: versions, engines, cores, memory; what is missing, and the cure."""
+"""``gmemgpu doctor``: versions, engines, cores, memory, GPUs and kernels; what is missing, and the cure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import json
 import os
 import platform
 import tempfile
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
 __all__ = ["add_arguments", "memory_bytes", "run"]
 
 _PACKAGES = ("gmemgpu", "numpy", "dask", "distributed", "pyarrow", "pydantic", "rich", "pandas")
+_CUPY_PACKAGES = ("cupy", "cupy-cuda12x", "cupy-cuda13x")
+"""One module by three names: only those that are installed are listed, and two of them would be a mistake."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,27 +68,79 @@ def _scratch() -> dict[str, Any]:
 def _examine() -> dict[str, Any]:
     from dask.system import CPU_COUNT
 
+    from gmemgpu.engine.kernel_runs import has_changed, kernel_runs
     from gmemgpu.engine.registry import available_engines, missing_engines
 
+    missing = missing_engines()
+    cupy = {package: found for package in _CUPY_PACKAGES if (found := _version(package)) is not None}
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
-        "packages": {package: _version(package) for package in _PACKAGES},
+        "packages": {package: _version(package) for package in _PACKAGES} | cupy,
         "engines": [engine.name for engine in available_engines()],
-        "engines_missing": missing_engines(),
+        "engines_missing": missing,
+        "gpus": _gpus() if "cupy" not in missing else None,
+        "kernels": {
+            name: None if run is None else {**asdict(run), "has_changed": has_changed(name, run)}
+            for name, run in kernel_runs().items()
+        },
         "cores": int(CPU_COUNT),
         "memory_bytes": memory_bytes(),
         "scratch": _scratch(),
     }
 
 
+def _gpus() -> dict[str, Any]:
+    from gmemgpu.engine.crossover import gpu_key, read_crossovers
+    from gmemgpu.engine.cupy.device import cuda_versions, devices, driver_version
+
+    stored = read_crossovers()
+    crossover = stored.by_gpu.get(gpu_key())
+    return {
+        "driver": driver_version(),
+        **cuda_versions(),
+        "devices": [asdict(device) for device in devices()],
+        "crossover": None if crossover is None else asdict(crossover),
+        "crossover_problem": stored.problem,
+    }
+
+
+def _gpu_lines(gpus: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if gpus is None:
+        return []
+    lines = [
+        (
+            f"gpu {device['ordinal']}",
+            f"{device['name']}, compute capability {device['compute_capability']}, "
+            f"{device['multiprocessors']} multiprocessors, {device['memory_bytes'] / 2**30:.1f} GiB",
+        )
+        for device in gpus["devices"]
+    ]
+    lines.append(
+        ("driver", f"{gpus['driver']}, for CUDA up to {gpus['cuda_driver']}; CuPy runs on {gpus['cuda_runtime']}")
+    )
+    found = gpus["crossover"]
+    if found is None:
+        pays = f"not measured; run gmemgpu bench{'' if gpus['crossover_problem'] is None else ' anew'}"
+        pays = "; ".join(filter(None, (gpus["crossover_problem"], pays)))
+    elif found["n_pairs"] is None:
+        pays = f"a GPU never paid (measured {found['date']})"
+    else:
+        pays = f"a GPU pays from {found['n_pairs']:,} evaluations at once (measured {found['date']})"
+    return [*lines, ("backend auto", pays)]
+
+
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    from gmemgpu.engine.kernel_runs import kernel_runs, told
+
     scratch = found["scratch"]
     return [
         ("python", f"{found['python']} on {found['system']}"),
         *((package, version or "not installed") for package, version in found["packages"].items()),
         *((f"engine {name}", "runs") for name in found["engines"]),
         *((f"engine {name}", f"missing: {reason}") for name, reason in found["engines_missing"].items()),
+        *_gpu_lines(found["gpus"]),
+        *((f"kernel {name}", told(name, run)) for name, run in kernel_runs().items()),
         ("cores", f"{found['cores']} for this process"),
         ("memory", f"{found['memory_bytes'] / 2**30:.1f} GiB"),
         ("scratch", f"{scratch['folder']}: {'writable' if scratch['writable'] else scratch['reason']}"),

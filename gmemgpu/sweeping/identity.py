@@ -26,6 +26,8 @@ _NO_EFFECT = (
     "testing/",
     "engine/choice.py",
     "engine/crossover.py",
+    "engine/kernel_runs.py",
+    "data/gpu_runs.toml",
     "api.py",
     "__main__.py",
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Device", "devices", "driver_version"]
+__all__ = ["Device", "cuda_versions", "devices", "driver_version"]
 
 _DRIVER = Path("/sys/module/nvidia/version")
 _PATIENCE_S = 20
@@ -61,6 +61,15 @@ def devices() -> tuple[Device, ...]:
             )
         )
     return tuple(found)
+
+
+def cuda_versions() -> dict[str, str]:
+    """Give the highest CUDA version that the driver serves, and the one that CuPy runs on, as in ``13.0``."""
+    import cupy
+
+    runtime = cupy.cuda.runtime
+    found = {"cuda_driver": runtime.driverGetVersion(), "cuda_runtime": runtime.runtimeGetVersion()}
+    return {name: f"{version // 1000}.{version % 1000 // 10}" for name, version in found.items()}
 
 
 @cache

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import re
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gmemgpu.engine.cupy.kernel import KERNEL_FAMILIES, kernel_source
+from gmemgpu.engine.kernel_runs import KernelRun, has_changed, kernel_runs, source_hash, told
+
+ROOT = Path(__file__).parents[2]
+KERNELS = [name for kernels in KERNEL_FAMILIES.values() for name in kernels]
+RUN = KernelRun(gpu="NVIDIA H200", driver="580.65.06", date="2026-12-01", commit="abc1234", source="0" * 32)
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script that writes what the package ships."""
+    monkeypatch.syspath_prepend(ROOT)
+    return importlib.import_module("bench.gpu_runs")
+
+
+def test_what_is_shipped_is_what_was_recorded(records: Any) -> None:
+    expected = records.toml_text(records.newest_runs())
+    assert records.SHIPPED.read_text(encoding="utf-8") == expected, "run: python -m bench.gpu_runs"
+
+
+def test_every_kernel_is_told_of_and_no_other(records: Any) -> None:
+    assert list(kernel_runs()) == KERNELS
+    assert set(records.newest_runs()) <= set(KERNELS)
+    for family, kernels in KERNEL_FAMILIES.items():
+        found = re.findall(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\(", kernel_source(family))
+        assert sorted(found) == sorted(kernels)
+
+
+def result(date: str, gpu: str, kernels: dict[str, str]) -> str:
+    hardware = {"gpu": gpu, "driver": "580.65.06", "date": date, "commit": "abc1234", "cpu": "any"}
+    return json.dumps({"hardware": hardware, "kernels": kernels, "figures": {}})
+
+
+def test_the_newest_run_of_each_kernel_counts(records: Any, tmp_path: Path) -> None:
+    (tmp_path / "gpu-a.json").write_text(result("2026-12-01", "A", {"evaluate_few": "1", "rmp_scan": "1"}))
+    (tmp_path / "gpu-b.json").write_text(result("2026-12-24", 'B "x"', {"evaluate_few": "2"}))
+    (tmp_path / "gpu-c.json").write_text(result("2026-11-30", "C", {"evaluate_few": "3", "rmp_scan": "3"}))
+    (tmp_path / "engine.json").write_text("{}")
+    runs = records.newest_runs(tmp_path)
+    assert {name: (run.gpu, run.date, run.source) for name, run in runs.items()} == {
+        "evaluate_few": ('B "x"', "2026-12-24", "2"),
+        "rmp_scan": ("A", "2026-12-01", "1"),
+    }
+    held = tomllib.loads(records.toml_text(runs))["kernel"]
+    assert {name: KernelRun(**table) for name, table in held.items()} == runs
+
+
+def test_how_it_is_told() -> None:
+    assert told("rmp_scan", None) == "never run on a GPU (emulated in tests, compiled for sm_80, sm_90, sm_100)"
+    line = "last run 2026-12-01 on NVIDIA H200 (driver 580.65.06, commit abc1234)"
+    assert told("rmp_scan", RUN) == f"{line}; its source has changed since"
+    same = dataclasses.replace(RUN, source=source_hash("rmp_scan"))
+    assert told("rmp_scan", same) == line
+    assert has_changed("rmp_scan", RUN)
+    assert not has_changed("rmp_scan", same)
+    assert has_changed("evaluate_few", same)
