@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import strict_cupy
+from emulator import EmulatorError, sanitizer_environment
 from strict_cupy import DeviceFault, device, installed
 
 pytestmark = pytest.mark.usefixtures("gxx")
@@ -497,3 +501,41 @@ def test_no_nvrtc(cp: Any) -> None:
 
 def test_the_module_says_which_device_it_has() -> None:
     assert strict_cupy.device is device
+
+
+# Under AddressSanitizer
+
+STRAY = """
+import numpy as np, strict_cupy
+cp = strict_cupy.install()
+function = cp.RawModule(code={code!r}).get_function("through_a_table")
+a, b = cp.arange(32, dtype=cp.uint32), cp.zeros(32, cp.uint32)
+{prepare}
+function((1,), (32,), (table,))
+strict_cupy.device.synchronize()
+"""
+
+
+@pytest.mark.parametrize(
+    ("prepare", "report"),
+    [
+        ("table = cp.asarray(np.array([a.data.ptr + 4, b.data.ptr], np.uint64))", "READ of size 4"),
+        ("table = cp.asarray(np.array([a.data.ptr, b.data.ptr - 4], np.uint64))", "WRITE of size 4"),
+        ("table = cp.asarray(np.array([a.data.ptr, b.data.ptr], np.uint64)); table.get(); del a", "READ of size 4"),
+        ("table = cp.asarray(np.array([a.data.ptr, b.data.ptr], np.uint64))", None),
+    ],
+)
+def test_the_sanitizer_knows_where_arrays_end(prepare: str, report: str | None) -> None:
+    try:
+        environment = sanitizer_environment()
+    except EmulatorError as error:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+    environment |= {"PYTHONPATH": str(Path(strict_cupy.__file__).parent)}
+    script = STRAY.format(code=CODE, prepare=prepare)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode == 0) == (report is None), ran.stderr
+    if report:
+        assert "use-after-poison" in ran.stderr
+        assert report in ran.stderr

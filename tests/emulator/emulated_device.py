@@ -100,14 +100,27 @@ class DeviceFault(AssertionError):
     """The program did what a real device may answer with silent corruption."""
 
 
-def _sanitizer() -> Any | None:
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "__asan_poison_memory_region"):
-        return None
-    for name in ("__asan_poison_memory_region", "__asan_unpoison_memory_region"):
-        getattr(library, name).argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-        getattr(library, name).restype = None
-    return library
+class _AddressSanitizer:
+    """What of AddressSanitizer the device uses, if the process runs under it."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(None)
+        self.present = hasattr(library, "__asan_poison_memory_region")
+        if self.present:
+            self._poison = library["__asan_poison_memory_region"]
+            self._unpoison = library["__asan_unpoison_memory_region"]
+            for function in (self._poison, self._unpoison):
+                function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_size_t], None
+
+    def forbid(self, memory: Bytes) -> None:
+        """Report whoever touches some memory."""
+        if self.present:
+            self._poison(memory.ctypes.data, memory.nbytes)
+
+    def allow(self, memory: Bytes) -> None:
+        """Undo `forbid`."""
+        if self.present:
+            self._unpoison(memory.ctypes.data, memory.nbytes)
 
 
 class _Block:
@@ -152,7 +165,7 @@ class Device:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._local = threading.local()
-        self._asan = _sanitizer()
+        self._asan = _AddressSanitizer()
         self.blocks: dict[int, _Block] = {}
         self.used_bytes = 0
         self._quarantine: deque[_Block] = deque()
@@ -179,6 +192,11 @@ class Device:
         """Give the attributes that a program sets, to be put back."""
         names = ("total_bytes", "reserved_bytes", "order", "all_orders", "unordered", "lazy")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def sanitized(self) -> bool:
+        """Whether this process runs under AddressSanitizer, and kernels are to be built for it."""
+        return self._asan.present
 
     # Faults
 
@@ -278,10 +296,9 @@ class Device:
         return self.total_bytes - self.reserved_bytes - self.pool_bytes, self.total_bytes
 
     def shield(self, block: _Block) -> None:
-        """Let AddressSanitizer, if it is here, know the guards."""
-        if self._asan is not None:
-            for guard in block.guards:
-                self._asan.__asan_poison_memory_region(guard.ctypes.data, GUARD_BYTES)
+        """Let AddressSanitizer know the guards."""
+        for guard in block.guards:
+            self._asan.forbid(guard)
 
     def bury(self, block: _Block) -> None:
         """Make freed memory useless, and keep it for a while to see whether somebody writes there."""
@@ -289,8 +306,7 @@ class Device:
             self.check_guards()
             del self.blocks[block.address]
             block.data[...] = POISON
-            if self._asan is not None:
-                self._asan.__asan_poison_memory_region(block.address, block.nbytes)
+            self._asan.forbid(block.data)
             self._quarantine.append(block)
             # Work that waits may hold the address: then it stays.
             if not any(stream.waiting for stream in self.streams):
@@ -301,8 +317,7 @@ class Device:
         while kept > limit_bytes:
             block = self._quarantine.popleft()
             kept -= block.nbytes
-            if self._asan is not None:
-                self._asan.__asan_unpoison_memory_region(block.whole.ctypes.data, block.whole.nbytes)
+            self._asan.allow(block.whole)
             if (block.data != POISON).any():
                 raise DeviceFault(f"{block.nbytes} bytes of device memory were written after they were freed")
 
@@ -315,8 +330,8 @@ class Device:
         DeviceFault
             If it was.
         """
-        if self._asan is not None:
-            return  # it saw the access itself
+        if self.sanitized:
+            return  # the access itself was seen
         for block in self.blocks.values():
             if not block.intact():
                 raise DeviceFault(f"{culprit} wrote outside an allocation of {block.nbytes} bytes")

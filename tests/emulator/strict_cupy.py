@@ -384,7 +384,7 @@ class RawKernel:
 
 @cache
 def _built(code: str, options: tuple[str, ...]) -> EmulatedModule:
-    return EmulatedModule(code, options)
+    return EmulatedModule(code, options, sanitize=device.sanitized)
 
 
 class RawModule:
