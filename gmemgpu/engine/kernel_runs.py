@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from gmemgpu.engine.cupy.kernel import KERNEL_FAMILIES, kernel_source
+from gmemgpu.engine.cupy.kernel import KERNELS, kernel_source
 
 __all__ = ["KernelRun", "has_changed", "kernel_runs", "source_hash", "told"]
 
@@ -28,7 +28,7 @@ class KernelRun:
     commit : str
         Of this package.
     source : str
-        `source_hash` of its family then.
+        `source_hash` then.
     """
 
     gpu: str
@@ -40,17 +40,15 @@ class KernelRun:
 
 @cache
 def source_hash(kernel: str) -> str:
-    """Give the first half of the SHA-256 of the file that a kernel is in."""
-    family = next(family for family, kernels in KERNEL_FAMILIES.items() if kernel in kernels)
-    return hashlib.sha256(kernel_source(family).encode()).hexdigest()[:32]
+    """Give the first half of the SHA-256 of the text that a kernel is compiled from."""
+    return hashlib.sha256(kernel_source(kernel).encode()).hexdigest()[:32]
 
 
 def kernel_runs() -> dict[str, KernelRun | None]:
     """Give the last run of every kernel of this version, None for those that never ran on a GPU."""
     text = resources.files("gmemgpu.data").joinpath("gpu_runs.toml").read_text(encoding="utf-8")
     held = tomllib.loads(text).get("kernel", {})
-    names = [name for kernels in KERNEL_FAMILIES.values() for name in kernels]
-    return {name: KernelRun(**held[name]) if name in held else None for name in names}
+    return {name: KernelRun(**held[name]) if name in held else None for name in KERNELS}
 
 
 def has_changed(kernel: str, run: KernelRun) -> bool:

@@ -8,30 +8,48 @@ from typing import Any
 
 from gmemgpu.engine.cupy.defines import compiler_options
 
-__all__ = ["KERNEL_FAMILIES", "kernel_source", "launch"]
+__all__ = ["KERNELS", "kernel_source", "launch"]
 
-KERNEL_FAMILIES = {
-    "region_timeline": ("region_timeline",),
-    "region_states": ("region_states",),
-    "region_totals": ("region_totals",),
-    "evaluate": ("evaluate_few", "evaluate_window"),
-    "latency_ranks": ("latency_ranks",),
-    "rmp_scan": ("rmp_scan",),
+_PAIR_PARTS = ("parts/pair", "parts/schedule", "parts/visit", "parts/run")
+
+KERNELS: dict[str, tuple[str, ...]] = {
+    "region_timeline": (),
+    "region_states": (),
+    "region_totals": (),
+    "evaluate_few": _PAIR_PARTS,
+    "evaluate_window": _PAIR_PARTS,
+    "latency_ranks": (),
+    "rmp_scan": (),
 }
-"""Source file, without ``.cu``, to the kernels in it."""
-
-_FAMILY_OF = {kernel: family for family, kernels in KERNEL_FAMILIES.items() for kernel in kernels}
+"""Each kernel lies in a file of its name; the parts that precede it in the same text. No file includes another."""
 
 
-def kernel_source(family: str) -> str:
-    """Read the source of a kernel family."""
-    return resources.files("gmemgpu.engine.cupy").joinpath("kernels", f"{family}.cu").read_text(encoding="utf-8")
+def kernel_source(name: str) -> str:
+    """
+    Give the text that a kernel is compiled from.
+
+    Parameters
+    ----------
+    name : str
+        One of `KERNELS`.
+
+    Returns
+    -------
+    str
+        Its parts and its own file; the compiler's messages name file and line.
+    """
+    folder = resources.files("gmemgpu.engine.cupy").joinpath("kernels")
+    texts = []
+    for part in (*KERNELS[name], name):
+        text = folder.joinpath(*f"{part}.cu".split("/")).read_text(encoding="utf-8")
+        texts.append(f'#line 1 "{part}.cu"\n{text}')
+    return "\n".join(texts)
 
 
 @cache
 def _function(cupy: Any, name: str) -> Any:
     # CuPy keeps what it compiles on disk, in $CUPY_CACHE_DIR, so that the next process need not compile again.
-    module = cupy.RawModule(code=kernel_source(_FAMILY_OF[name]), options=compiler_options())
+    module = cupy.RawModule(code=kernel_source(name), options=compiler_options())
     return module.get_function(name)
 
 
@@ -44,7 +62,7 @@ def launch(
     Parameters
     ----------
     name : str
-        One of `KERNEL_FAMILIES`.
+        One of `KERNELS`.
     n_blocks : int
         Thread blocks; nothing happens if there are none.
     n_threads : int
