@@ -68,6 +68,7 @@ extern "C" __global__ void __launch_bounds__(THREADS_SCAN) rmp_scan(const u64* w
     sums[threadIdx.x / 32] = count;
     lowest[threadIdx.x / 32] = block;
   }
+  __syncthreads();
   if (threadIdx.x == 0) {
 #pragma unroll
     for (int warp = 1; warp < THREADS_SCAN / 32; warp++) {
