@@ -1,0 +1,83 @@
+"""Every kernel compiles for the devices in use, without a spill, in the registers that are noted here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from emulator import kernels_of
+from nvrtc import compile_kernels, nvrtc_missing
+
+import gmemgpu.engine.cupy
+from gmemgpu.engine.cupy.defines import compiler_options
+from gmemgpu.engine.cupy.kernel import KERNELS, kernel_source
+
+FILES = Path(gmemgpu.engine.cupy.__file__).with_name("kernels").glob("*.cu")
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+
+REGISTERS_OF_A_MULTIPROCESSOR = 65536
+MOST_REGISTERS = 168
+"""Of a thread: 12 warps still fit a multiprocessor, three for each of its schedulers."""
+STATIC_SHARED_BYTES = 48 * 1024
+
+REGISTERS = {
+    "evaluate_few": (124, 124, 138),
+    "evaluate_window": (124, 128, 122),
+    "latency_ranks": (24, 26, 26),
+    "region_states": (70, 69, 69),
+    "region_timeline": (48, 48, 59),
+    "region_totals": (94, 94, 96),
+    "rmp_scan": (40, 40, 35),
+}
+"""By architecture, as NVRTC 13.0 compiles them. Change them on purpose: more registers are fewer threads at a time."""
+SLACK = 4
+"""Versions of the compiler differ by so many."""
+
+
+@pytest.fixture(autouse=True)
+def nvrtc() -> None:
+    missing = nvrtc_missing()
+    if missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+
+
+def test_every_kernel_is_noted() -> None:
+    assert {path.stem for path in FILES} == set(KERNELS) == set(REGISTERS)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_kernels_fit(kernel: str, architecture: str) -> None:
+    code = kernel_source(kernel)
+    found, log = compile_kernels(code, architecture, compiler_options(), f"{kernel}.cu")
+    threads = kernels_of(code, compiler_options())[kernel].max_threads
+    assert list(found) == [kernel]
+    assert "warning" not in log
+    used = found[kernel]
+    assert (used.spill_bytes, used.stack_bytes) == (0, 0)
+    assert used.registers <= min(MOST_REGISTERS, REGISTERS_OF_A_MULTIPROCESSOR // threads)
+    assert used.shared_bytes <= STATIC_SHARED_BYTES
+    assert used.registers == pytest.approx(REGISTERS[kernel][ARCHITECTURES.index(architecture)], abs=SLACK)
+
+
+def test_a_spill_and_a_stack_are_seen() -> None:
+    code = """extern "C" __global__ void __launch_bounds__(1024) full(int* a) {
+        int v[96];
+        #pragma unroll
+        for (int i = 0; i < 96; i++) v[i] = a[i * threadIdx.x];
+        __syncthreads();
+        #pragma unroll
+        for (int i = 0; i < 96; i++) a[i + threadIdx.x] = v[i] * v[95 - i] + v[(7 * i + 3) % 96];
+    }
+    extern "C" __global__ void stack(int* a, int n) { int v[64]; for (int i = 0; i < n; i++) v[a[i]] = i; a[0] = v[n]; }
+    """
+    found, _ = compile_kernels(code, "sm_90", ())
+    assert found["full"].spill_bytes > 0
+    assert found["full"].registers == 64
+    assert found["stack"].stack_bytes == 256
+
+
+def test_a_mistake_is_reported() -> None:
+    with pytest.raises(ValueError, match=r"(?s)k\.cu does not compile for sm_80.*k\.cu\(2\).*nonsense"):
+        compile_kernels('\nextern "C" __global__ void k() { nonsense; }', "sm_80", (), "k.cu")
