@@ -11,26 +11,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import gmemgpu
+from gmemgpu.engine.crossover import core_count, cpu_model
+
 __all__ = ["hardware_line", "record"]
 
 
 def hardware_line() -> dict[str, Any]:
     """Describe this machine, Python, the libraries that matter and the commit."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
     ).stdout.strip()
     return {
-        "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)),
+        "cpu": cpu_model(),
+        "cores": core_count(),
         "memory_gib": round(memory_gib, 1),
         "python": platform.python_version(),
         "numpy": version("numpy"),
-        "gmemgpu": version("gmemgpu"),
+        "gmemgpu": gmemgpu.__version__,
         "commit": commit or "unknown",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "gpu": "none: not run on a GPU",

@@ -1,0 +1,210 @@
+"""Batches of traces and policies, end to end: the device against numpy on all cores of the same machine."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.gpu_kernels import WrongAnswer, watched_launches
+from gmemgpu.engine.crossover import core_count
+from gmemgpu.engine.cupy.batch import BatchReport, evaluate_batches
+from gmemgpu.engine.registry import engine
+from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.policy import Policy, Timer
+from gmemgpu.model.trace import Trace
+from gmemgpu.units import NS_PER_S
+
+__all__ = ["Case", "OnCores", "batch_figures", "on_all_cores", "sweep_figures", "thirty_policies", "traces_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Traces of one workload: a preset or its small variant, seeds 0 to `n_traces` - 1."""
+
+    preset: str
+    small: bool
+    n_traces: int
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return f"{self.n_traces:,} × {self.preset}{', small' if self.small else ''}"
+
+
+def thirty_policies() -> list[Policy]:
+    """Give the named policies, the oracle among them, and three with another delay."""
+    named = {policy.name: policy for policy in named_policies()}
+    others = {"capped": Timer("debounce", 5 * NS_PER_S, 30 * NS_PER_S), "dirty_retry_10s": Timer("fixed", NS_PER_S)}
+    others["periodic_60s"] = Timer("periodic", 10 * NS_PER_S)
+    return [
+        *named.values(),
+        *(replace(named[name], name=f"{name}_other", timer=timer) for name, timer in others.items()),
+    ]
+
+
+def traces_of(case: Case, seeds: Sequence[int]) -> Iterator[Trace]:
+    """Make the traces of some seeds, one after another."""
+    from gmemgpu.workload.generate import generate
+    from gmemgpu.workload.preset import preset, small_variant
+
+    workload = small_variant(preset(case.preset)) if case.small else preset(case.preset)
+    for seed in seeds:
+        yield generate(workload, seed).trace
+
+
+def _on_one_core(
+    case: Case, seeds: Sequence[int], policies: Sequence[Policy]
+) -> tuple[float, float, list[list[MetricRow]]]:
+    begin = time.perf_counter()
+    traces = list(traces_of(case, seeds))
+    middle = time.perf_counter()
+    rows = engine("numpy").evaluate(traces, policies, default_costs())
+    return middle - begin, time.perf_counter() - middle, rows
+
+
+@dataclass(frozen=True, slots=True)
+class OnCores:
+    """
+    The strongest CPU engine, numpy, in one process a core.
+
+    Parameters
+    ----------
+    rows : list (traces) of list (policies) of MetricRow
+    cores : int
+    pairs_per_s : float
+        Of all cores together while they evaluate: no process ever waits, and generation does not count.
+    pairs_per_s_with_generation : float
+        The same with the time that it takes to make the traces.
+    """
+
+    rows: list[list[MetricRow]]
+    cores: int
+    pairs_per_s: float
+    pairs_per_s_with_generation: float
+
+
+def on_all_cores(case: Case, policies: Sequence[Policy]) -> OnCores:
+    """Evaluate a case on all cores at once."""
+    cores = core_count()
+    step = max(1, min(8, case.n_traces // (2 * cores)))
+    parts = [range(i, min(i + step, case.n_traces)) for i in range(0, case.n_traces, step)]
+    with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
+        found = list(pool.map(_on_one_core, [case] * len(parts), parts, [policies] * len(parts)))
+    rows = [row for _, _, part in found for row in part]
+    n_pairs = len(rows) * len(policies)
+    making_s, evaluating_s = sum(part[0] for part in found), sum(part[1] for part in found)
+    busy = min(cores, len(parts))
+    return OnCores(rows, cores, busy * n_pairs / evaluating_s, busy * n_pairs / (making_s + evaluating_s))
+
+
+def batch_figures(case: Case, policies: Sequence[Policy], repeats: int) -> dict[str, Any]:
+    """Evaluate a case on the device, from traces in host memory to rows in host memory, and compare with all cores."""
+    import cupy
+
+    on_cores = on_all_cores(case, policies)
+    traces = list(traces_of(case, range(case.n_traces)))
+    evaluate_batches(traces[:2], policies, default_costs())  # compiles
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    # Blocks stay with the pool, so what it holds after a batch is the most that the batch held.
+    reports: list[BatchReport] = []
+    held_bytes: list[int] = []
+
+    def observe(report: BatchReport) -> None:
+        reports.append(report)
+        held_bytes.append(pool.total_bytes())
+
+    rows = evaluate_batches(traces, policies, default_costs(), observe=observe)
+    if rows != on_cores.rows:
+        raise WrongAnswer(f"{case.name}: cupy and numpy differ")
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        evaluate_batches(traces, policies, default_costs())
+        seconds.append(time.perf_counter() - begin)
+    with watched_launches() as launches:
+        evaluate_batches(traces, policies, default_costs())
+        kernel_s = launches.seconds()
+    wall_s = statistics.median(seconds)
+    n_pairs = case.n_traces * len(policies)
+    n_pieces = sum(report.n_pieces for report in reports)
+    evaluate_s = sum(kernel_s.get(name, 0.0) for name in ("evaluate_few", "evaluate_window", "latency_ranks"))
+    timeline_s = sum(kernel_s.get(name, 0.0) for name in ("region_timeline", "region_states", "region_totals"))
+    return {
+        "traces": case.n_traces,
+        "policies": len(policies),
+        "pairs": n_pairs,
+        "events": sum(map(len, traces)),
+        "pieces": n_pieces,
+        "batches": len(reports),
+        "wall_s": round(wall_s, 4),
+        "cupy_pairs_per_s": round(n_pairs / wall_s, 1),
+        "numpy_pairs_per_s_all_cores": round(on_cores.pairs_per_s, 1),
+        "speedup_over_all_cores": round(n_pairs / wall_s / on_cores.pairs_per_s, 2),
+        "kernels_ms": {name: round(1e3 * spent, 3) for name, spent in sorted(kernel_s.items())},
+        # Two kernels run side by side: their times may add up to more than passes on the clock.
+        "kernels_share_of_wall": round(sum(kernel_s.values()) / wall_s, 3),
+        "timeline_pieces_per_s": round(n_pieces / timeline_s) if timeline_s else None,
+        "evaluate_pairs_per_s": round(n_pairs / evaluate_s) if evaluate_s else None,
+        "memory_predicted_bytes": max(report.predicted_bytes for report in reports),
+        "memory_held_bytes": max(held_bytes),
+        "memory_predicted_over_held": round(max(r.predicted_bytes for r in reports) / max(max(held_bytes), 1), 3),
+    }
+
+
+@contextmanager
+def _utilisation(every_ms: int = 200) -> Iterator[list[int]]:
+    # Percent of the time in which some kernel ran, as the driver counts it.
+    samples: list[int] = []
+    command = ["nvidia-smi", "-i", "0", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    try:
+        sampler = subprocess.Popen([*command, f"-lms={every_ms}"], stdout=subprocess.PIPE, text=True)
+    except OSError:
+        yield samples
+        return
+    try:
+        yield samples
+    finally:
+        sampler.terminate()
+        for line in sampler.communicate()[0].splitlines():
+            with suppress(ValueError):
+                samples.append(int(line))
+
+
+def sweep_figures(spec: dict[str, Any], backends: Sequence[str]) -> dict[str, Any]:
+    """
+    Run one sweep with each back-end, from specification to merged rows: generation, transfers and files included.
+
+    The merged rows must be the same bytes.
+    """
+    from gmemgpu.sweeping.run import sweep
+
+    figures: dict[str, Any] = {"spec": spec}
+    rows: dict[str, bytes] = {}
+    with TemporaryDirectory() as folder:
+        for backend in backends:
+            directory = Path(folder) / backend
+            with _utilisation() as samples:
+                begin = time.perf_counter()
+                result = sweep(spec, directory, backend=backend)
+                wall_s = time.perf_counter() - begin
+            if result.stand_in is not None:
+                raise WrongAnswer(f"numpy stood in for {backend}: {result.stand_in.reason}")
+            rows[backend] = (directory / "results.parquet").read_bytes()
+            figures[backend] = {"rows": result.n_rows, "wall_s": round(wall_s, 2)}
+            figures[backend]["rows_per_s"] = round(result.n_rows / wall_s, 1)
+            if samples:
+                figures[backend]["gpu_busy_percent"] = round(statistics.mean(samples), 1)
+    if len(set(rows.values())) != 1:
+        raise WrongAnswer("the sweeps' rows differ")
+    return figures

@@ -1,0 +1,170 @@
+"""The GPU's benchmark is one command, and it works: run whole, on tiny inputs, on whatever device these tests have."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gmemgpu.engine.cupy.kernel import KERNELS
+from gmemgpu.engine.kernel_runs import source_hash
+from gmemgpu.engine.registry import why_missing
+from gmemgpu.measuring import crossover
+from gmemgpu.measuring.crossover import Extent
+from gmemgpu.rmp.scan import RegionScan, scan_regions
+
+ROOT = Path(__file__).parents[1]
+SWEEP = {
+    "seeds": 2,
+    "policies": ["v10"],
+    "workload": {
+        "preset": "mixed-pods",
+        "host": {"name": "pod", "memory_bytes": "16 GiB", "cores": 4},
+        "horizon_ns": "2 min",
+        "warmup_ns": "1 min",
+        "stock": {"vms": 5},
+        "sizes": {"scale": 0.125},
+        "memory": {"rmp_segment_bytes": "8 GiB"},
+    },
+}
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The benchmark's module."""
+    if why_missing("cupy") is not None:
+        pytest.skip("neither a CUDA device nor an emulated one")
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setattr(crossover, "QUICK", Extent((1,), kinds=False, least_s=0.0))
+    return importlib.import_module("bench.gpu")
+
+
+@pytest.fixture
+def sizes(bench: Any) -> Any:
+    """Two regions and a remainder, three small traces; two CPU engines stand for the back-ends of a sweep."""
+    tiny = bench.Size(
+        device_bytes=2 << 15,
+        host_bytes=2 << 15,
+        repeats=2,
+        batch_repeats=1,
+        cases=(bench.Case("idle-snp", True, 3),),
+        crossover="QUICK",
+        sweep=SWEEP,
+        sweep_backends=("numpy", "reference"),
+    )
+    return tiny, tiny
+
+
+def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    kept = tmp_path / "results"
+    status = bench.main(["--json", "--commit", "abc1234", "--save", str(kept)], sizes)
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert found["command"] == "python bench/gpu.py"
+    hardware = found["hardware"]
+    for key in ("gpu", "driver", "cuda_driver", "cupy", "cpu", "cores", "memory_gib", "numpy", "date"):
+        assert hardware[key], key
+    assert hardware["commit"] == "abc1234"
+    # Every kernel of the package has been launched, and its answers were compared.
+    assert found["kernels"] == {name: source_hash(name) for name in KERNELS}
+    figures = found["figures"]
+    assert list(figures) == list(bench.PARTS)
+    assert figures["copy"]["GB_per_s"] > 0
+    assert figures["rmp_scan"]["regions"] == 5
+    for name in ("aligned", "shifted by 8 bytes"):
+        assert figures["rmp_scan"][name]["GB_per_s"] > 0
+        assert figures["rmp_scan"][name]["share_of_copy"] > 0
+    assert figures["rmp_scan"]["host_memory"]["bytes"] == 5 << 15
+    (batch,) = figures["batches"].values()
+    assert (batch["traces"], batch["policies"], batch["pairs"]) == (3, 30, 90)
+    assert set(batch["kernels_ms"]) == set(KERNELS) - {"rmp_scan"}
+    assert batch["timeline_pieces_per_s"] > 0
+    assert batch["evaluate_pairs_per_s"] > 0
+    assert batch["memory_held_bytes"] > 0
+    assert [rate[:3] for rate in figures["crossover"]["rates"]] == [["all", 1, 27]]
+    assert figures["sweep"]["numpy"]["rows"] == figures["sweep"]["reference"]["rows"] == 4
+    # What was only emulated is never kept as if it had run.
+    if hardware["emulated"]:
+        assert status == 1
+        assert told.err.endswith("bench/gpu.py: nothing is kept: this was an emulation\n")
+        assert not kept.exists()
+    else:
+        assert status == 0
+        (record,) = kept.iterdir()
+        assert json.loads(record.read_text()) == found
+
+
+def test_a_table_for_people_and_parts_by_name(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--only", "rmp_scan"], sizes) == 0
+    out = capsys.readouterr().out
+    assert "gpu " in out.splitlines()[0]
+    assert any(line.startswith("rmp_scan / aligned / share_of_copy") for line in out.splitlines())
+    assert "batches" not in out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("scan_regions", "rmp_scan, aligned: not what the CPU finds"),
+        ("on_all_cores", "3 × idle-snp, small: cupy and numpy differ"),
+    ],
+)
+def test_no_figure_of_a_wrong_answer(
+    bench: Any, sizes: Any, monkeypatch: pytest.MonkeyPatch, wrong: str, message: str
+) -> None:
+    kernels, batches = importlib.import_module("bench.gpu_kernels"), importlib.import_module("bench.gpu_batches")
+
+    def scan(words: Any) -> RegionScan:
+        found = scan_regions(words)
+        found.assigned[1] += 1
+        return found
+
+    monkeypatch.setattr(kernels, "scan_regions", scan)
+    right = batches.on_all_cores
+
+    def rows(*case: Any) -> Any:
+        found = right(*case)
+        found.rows[2][0]["passes"] += 1
+        return found
+
+    monkeypatch.setattr(batches, "on_all_cores", rows)
+    with pytest.raises(kernels.WrongAnswer, match=message):
+        bench.main(["--only", "rmp_scan" if wrong == "scan_regions" else "batches"], sizes)
+
+
+def test_the_driver_is_asked_how_busy_the_gpu_was(bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    batches = importlib.import_module("bench.gpu_batches")
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 80\necho '[N/A]'\necho 90\nexec sleep 60\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with batches._utilisation() as samples:
+        importlib.import_module("time").sleep(0.3)
+    assert samples == [80, 90]
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    with batches._utilisation() as samples:
+        pass
+    assert samples == []
+
+
+@pytest.mark.parametrize("command", [["bench/gpu.py"], ["-m", "bench.gpu"]])
+def test_both_ways_to_call_it(command: list[str]) -> None:
+    ran = subprocess.run([sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--save" in ran.stdout
+
+
+def test_without_a_device_it_says_why() -> None:
+    environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    ran = subprocess.run(
+        [sys.executable, "bench/gpu.py"], cwd=ROOT, capture_output=True, text=True, check=False, env=environ
+    )
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr.startswith("bench/gpu.py: ")
+    assert ran.stderr.count("\n") == 1
