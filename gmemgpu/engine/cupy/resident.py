@@ -11,6 +11,7 @@ from gmemgpu.engine.cupy.defines import TotalField, TraceField
 from gmemgpu.engine.cupy.request_input import RequestInput, request_input, request_key
 from gmemgpu.engine.cupy.trace_input import Columns, TraceInput
 from gmemgpu.engine.cupy.transfer import DeviceColumns, aligned, packed_bytes
+from gmemgpu.errors import BackendError
 from gmemgpu.model.policy import Hook, Policy
 from gmemgpu.model.trace import Int64Array
 
@@ -26,6 +27,8 @@ _USED_ROW: dict[str, type[np.generic]] = {
     "USED_LOW": np.int64,
 }
 _FALL_ROW: dict[str, type[np.generic]] = {"FALL_NS": np.int64, "FALL_POSITION": np.int64}
+_MOST_CLASS_ROWS = (1 << 31) - 1
+"""Kernels note the row that a visit saw in 32 bits, since they keep one for each region and pair."""
 _OFFSETS = ("CLASS_OFFSET", "USED_OFFSET", "FALL_OFFSET")
 
 
@@ -144,13 +147,25 @@ class Resident:
         return rows + len(_OFFSETS) * aligned(8 * (self.input.n_regions + 1))
 
     def count_rows(self, stream: Any) -> None:
-        """Wait for the counts of rows."""
+        """
+        Wait for the counts of rows.
+
+        Raises
+        ------
+        BackendError
+            If there are more than the kernels can number.
+        """
         with stream:
             counts = self._counts.get().reshape(-1, 3)
         offsets = np.zeros((3, self.input.n_regions + 1), np.int64)
         np.cumsum(counts.T, axis=1, out=offsets[:, 1:])
         self.offsets = dict(zip(_OFFSETS, offsets, strict=True))
         self._n_rows = [int(offset[-1]) for offset in offsets]
+        if self._n_rows[0] > _MOST_CLASS_ROWS:
+            raise BackendError(
+                f'backend "cupy" counts rows in 31 bits, and the timelines of this trace have {self._n_rows[0]}; '
+                "cut the trace, or take numpy"
+            )
         self.n_falls = self._n_rows[2]
         self.rows_bytes = self.row_bytes(*self._n_rows)
 

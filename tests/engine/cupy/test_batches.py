@@ -11,6 +11,7 @@ import pytest
 from gmemgpu.engine.cupy import batch as batches
 from gmemgpu.engine.cupy import pairs
 from gmemgpu.engine.cupy.batch import BatchReport, evaluate_batches
+from gmemgpu.engine.cupy.memory import budget_bytes
 from gmemgpu.engine.cupy.resident import Resident
 from gmemgpu.engine.cupy.trace_input import TraceInput
 from gmemgpu.engine.registry import engine
@@ -217,6 +218,12 @@ def test_times_beyond_63_bits_are_refused() -> None:
         evaluate_batches([far], POLICIES, default_costs())
 
 
+def test_more_rows_than_can_be_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gmemgpu.engine.cupy.resident._MOST_CLASS_ROWS", 7)
+    with pytest.raises(BackendError, match="counts rows in 31 bits, and the timelines of this trace have 8;"):
+        evaluate_batches([trace(on=host(4))], POLICIES, default_costs())
+
+
 def test_same_name_twice() -> None:
     # Policies go by their place, not by name: a caller may try variants of one.
     v10, other = POLICIES[0], dataclasses.replace(POLICIES[1], name=POLICIES[0].name)
@@ -230,3 +237,12 @@ def test_columns_need_not_be_contiguous() -> None:
     base = small(1)
     strided = {name: np.repeat(getattr(base, name), 2)[::2] for name in ("t_ns", "pfn", "npages", "vm", "inode")}
     assert evaluate_batches([dataclasses.replace(base, **strided)], POLICIES, default_costs()) == expected([base])
+
+
+def test_a_device_that_is_shared_is_not_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cupy
+
+    pool = cupy.get_default_memory_pool()
+    whole = budget_bytes()
+    monkeypatch.setattr(type(pool), "get_limit", lambda self=None: pool.used_bytes() + (1 << 20), raising=False)
+    assert budget_bytes() == int(0.9 * (1 << 20)) < whole
