@@ -8,136 +8,19 @@ synchronizes: whatever a program forgets to wait for has then surely not happene
 
 from __future__ import annotations
 
-import ctypes
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from cuda_errors import CUDADriverError, CUDARuntimeError, DeviceFault, OutOfMemoryError
+from emulated_memory import ALIGNMENT, POISON, QUARANTINE_BYTES, AddressSanitizer, Block, Bytes
+from emulated_stream import Burial, Stream
 
-__all__ = [
-    "Allocation",
-    "CUDADriverError",
-    "CUDARuntimeError",
-    "Device",
-    "DeviceFault",
-    "DynamicLibNotFoundError",
-    "Event",
-    "OutOfMemoryError",
-    "Stream",
-]
-
-Bytes = NDArray[np.uint8]
-
-POISON = 0xCD
-ALIGNMENT = 512
-"""CuPy's memory pool hands out multiples of this, so aligned."""
-GUARD_BYTES = 256
-QUARANTINE_BYTES = 1 << 24
-_GUARD = bytes([POISON]) * GUARD_BYTES
-
-STATUS = {
-    1: ("cudaErrorInvalidValue", "CUDA_ERROR_INVALID_VALUE", "invalid argument"),
-    2: ("cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"),
-    3: ("cudaErrorInitializationError", "CUDA_ERROR_NOT_INITIALIZED", "initialization error"),
-    35: (
-        "cudaErrorInsufficientDriver",
-        "CUDA_ERROR_STUB_LIBRARY",
-        "CUDA driver version is insufficient for CUDA runtime version",
-    ),
-    46: (
-        "cudaErrorDevicesUnavailable",
-        "CUDA_ERROR_DEVICE_UNAVAILABLE",
-        "CUDA-capable device(s) is/are busy or unavailable",
-    ),
-    100: ("cudaErrorNoDevice", "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"),
-    101: ("cudaErrorInvalidDevice", "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"),
-    214: ("cudaErrorECCUncorrectable", "CUDA_ERROR_ECC_UNCORRECTABLE", "uncorrectable ECC error encountered"),
-    500: ("cudaErrorSymbolNotFound", "CUDA_ERROR_NOT_FOUND", "named symbol not found"),
-    600: ("cudaErrorNotReady", "CUDA_ERROR_NOT_READY", "device not ready"),
-    700: ("cudaErrorIllegalAddress", "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"),
-    719: ("cudaErrorLaunchFailure", "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"),
-}
-"""Names and texts as CuPy 14.2 gives them for CUDA 13."""
-
-
-class CUDARuntimeError(RuntimeError):
-    """As ``cupy.cuda.runtime.CUDARuntimeError``."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-        name, _, text = STATUS[status]
-        super().__init__(f"{name}: {text}")
-
-
-class CUDADriverError(RuntimeError):
-    """As ``cupy.cuda.driver.CUDADriverError``: what loading a module and launching a kernel raise."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-        _, name, text = STATUS[status]
-        super().__init__(f"{name}: {text}")
-
-
-class OutOfMemoryError(MemoryError):
-    """As ``cupy.cuda.memory.OutOfMemoryError``."""
-
-    def __init__(self, size: int, total: int) -> None:
-        super().__init__(f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes).")
-
-
-class DynamicLibNotFoundError(RuntimeError):
-    """As ``cuda.pathfinder.DynamicLibNotFoundError``, which CuPy lets through when NVRTC is missing."""
-
-
-class DeviceFault(AssertionError):
-    """The program did what a real device may answer with silent corruption."""
-
-
-class _AddressSanitizer:
-    """What of AddressSanitizer the device uses, if the process runs under it."""
-
-    def __init__(self) -> None:
-        library = ctypes.CDLL(None)
-        self.present = hasattr(library, "__asan_poison_memory_region")
-        if self.present:
-            self._poison = library["__asan_poison_memory_region"]
-            self._unpoison = library["__asan_unpoison_memory_region"]
-            for function in (self._poison, self._unpoison):
-                function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_size_t], None
-
-    def forbid(self, memory: Bytes) -> None:
-        """Report whoever touches some memory."""
-        if self.present:
-            self._poison(memory.ctypes.data, memory.nbytes)
-
-    def allow(self, memory: Bytes) -> None:
-        """Undo `forbid`."""
-        if self.present:
-            self._unpoison(memory.ctypes.data, memory.nbytes)
-
-
-class _Block:
-    """Bytes with a guard on both sides; outlives its `Allocation` for a while, to see late writes."""
-
-    __slots__ = ("address", "data", "guards", "nbytes", "whole")
-
-    def __init__(self, nbytes: int) -> None:
-        self.nbytes = nbytes
-        self.whole: Bytes = np.full(nbytes + 2 * GUARD_BYTES + ALIGNMENT, POISON, np.uint8)
-        begin = -(self.whole.ctypes.data + GUARD_BYTES) % ALIGNMENT + GUARD_BYTES
-        self.data = self.whole[begin : begin + nbytes]
-        self.address: int = self.whole.ctypes.data + begin
-        self.guards = (self.whole[begin - GUARD_BYTES : begin], self.whole[begin + nbytes :][:GUARD_BYTES])
-
-    def intact(self) -> bool:
-        return self.guards[0].tobytes() == _GUARD and self.guards[1].tobytes() == _GUARD
+__all__ = ["Allocation", "Device", "device"]
 
 
 class Device:
@@ -165,10 +48,10 @@ class Device:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._local = threading.local()
-        self._asan = _AddressSanitizer()
-        self.blocks: dict[int, _Block] = {}
+        self._asan = AddressSanitizer()
+        self.blocks: dict[int, Block] = {}
         self.used_bytes = 0
-        self._quarantine: deque[_Block] = deque()
+        self._quarantine: deque[Block] = deque()
         self.reset(1 << 30)
 
     def reset(self, total_bytes: int, reserved_bytes: int = 0) -> None:
@@ -295,12 +178,12 @@ class Device:
         self.runtime_call()
         return self.total_bytes - self.reserved_bytes - self.pool_bytes, self.total_bytes
 
-    def shield(self, block: _Block) -> None:
+    def shield(self, block: Block) -> None:
         """Let AddressSanitizer know the guards."""
         for guard in block.guards:
             self._asan.forbid(guard)
 
-    def bury(self, block: _Block) -> None:
+    def bury(self, block: Block) -> None:
         """Make freed memory useless, and keep it for a while to see whether somebody writes there."""
         with self.lock:
             self.check_guards()
@@ -368,7 +251,7 @@ class Device:
             self.check_guards(kernel)
             return
         before = {block: block.data.copy() for block in self.blocks.values()}
-        left: dict[_Block, Bytes] = {}
+        left: dict[Block, Bytes] = {}
         for order in range(4):
             for block, data in before.items():
                 block.data[...] = data
@@ -406,149 +289,6 @@ class Device:
             stream.run()
 
 
-class Stream:
-    """
-    Work in order; see `Device.lazy`.
-
-    Parameters
-    ----------
-    device : Device
-    non_blocking : bool
-        Does not wait for the null stream, nor the null stream for it.
-    """
-
-    def __init__(self, device: Device, *, non_blocking: bool) -> None:
-        self._device = device
-        self._work: deque[Callable[[], None]] = deque()
-        self._submitted = self._done = 0
-        self.non_blocking = non_blocking
-        device.streams.add(self)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether there is work left."""
-        return bool(self._work)
-
-    @property
-    def done(self) -> bool:
-        """Whether all work is done."""
-        self._device.runtime_call()
-        return not self._work
-
-    @property
-    def ptr(self) -> int:
-        """The handle."""
-        return 0 if self is self._device.null_stream else id(self)
-
-    def _ordered_with(self) -> list[Stream]:
-        # The null stream and the streams that are not non-blocking wait for each other's earlier work.
-        null = self._device.null_stream
-        if self is null:
-            return [s for s in self._device.streams if s is not self and not s.non_blocking and s.waiting]
-        return [null] if not self.non_blocking and null.waiting else []
-
-    def submit(self, work: Callable[[], None]) -> int:
-        """Queue some work; gives its number for `run`."""
-        with self._device.lock:
-            for other in self._ordered_with():
-                self._append(partial(other.run, other._submitted))
-            number = self._append(work)
-            if not self._device.lazy:
-                self.run()
-            return number
-
-    def _append(self, work: Callable[[], None]) -> int:
-        self._work.append(work)
-        self._submitted += 1
-        return self._submitted
-
-    def run(self, upto: int | None = None) -> None:
-        """Do the work that waits, up to that of a number."""
-        with self._device.lock:
-            while self._work and (upto is None or self._done < upto):
-                self._done += 1
-                work = self._work.popleft()
-                # A lost device does nothing more; memory is given back all the same.
-                if self._device.lost_status is None or isinstance(work, _Burial):
-                    work()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_work"):
-            self.run()
-
-    # What CuPy's streams offer
-
-    def __enter__(self) -> Stream:
-        self._device.enter(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._device.leave()
-
-    def synchronize(self) -> None:
-        """Wait for the work."""
-        self._device.runtime_call()
-        self.run()
-        self._device.runtime_call()
-
-    def record(self, event: Event | None = None) -> Event:
-        """Let an event happen when the work so far is done."""
-        event = Event(self._device) if event is None else event
-        event.record(self)
-        return event
-
-    def wait_event(self, event: Event) -> None:
-        """Let later work wait for an event."""
-        self._device.runtime_call()
-        self.submit(event.run)
-
-
-class Event:
-    """
-    A point in a stream.
-
-    Parameters
-    ----------
-    device : Device
-    """
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self._stream: Stream | None = None
-        self._number = 0
-        self.happened_s: float | None = None
-
-    def record(self, stream: Stream | None = None) -> None:
-        """Happen when the work so far of a stream, the current one by default, is done."""
-        self._device.runtime_call()
-        self._stream = stream or self._device.current_stream()
-        self.happened_s = None
-        self._number = self._stream.submit(self._happen)
-
-    def _happen(self) -> None:
-        self.happened_s = time.perf_counter()
-
-    def run(self) -> None:
-        """Do the work before this event."""
-        if self._stream is not None:
-            self._stream.run(self._number)
-
-    def synchronize(self) -> None:
-        """Wait until it has happened."""
-        self._device.runtime_call()
-        self.run()
-
-    @property
-    def done(self) -> bool:
-        """Whether it has happened, or was never recorded."""
-        self._device.runtime_call()
-        return self._stream is None or self.happened_s is not None
-
-
-class _Burial(partial[None]):
-    """Work that frees memory."""
-
-
 class Allocation:
     """
     Device memory, freed when the last array in it dies.
@@ -572,7 +312,7 @@ class Allocation:
         self._device = device
         self._stream = device.current_stream()
         device.charge(self._charged_bytes)
-        self._block = _Block(nbytes)
+        self._block = Block(nbytes)
         device.blocks[self._block.address] = self._block
         device.shield(self._block)
 
@@ -586,8 +326,12 @@ class Allocation:
             device, block = self._device, self._block
             device.discharge(self._charged_bytes)
             # Memory is used again in the order of the stream that it was allocated on: work waiting there still has it.
-            burial = _Burial(device.bury, block)
+            burial = Burial(device.bury, block)
             if self._stream.waiting:
                 self._stream.submit(burial)
             else:
                 burial()
+
+
+device = Device()
+"""The one device there is."""

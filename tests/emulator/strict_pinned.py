@@ -1,0 +1,45 @@
+"""Pinned host memory as CuPy hands it out: in powers of two, from a pool that takes it back at once."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import numpy as np
+from emulated_device import device
+
+__all__ = ["alloc_pinned_memory", "if_pinned"]
+
+_pinned: dict[int, bytearray] = {}
+
+
+@cache
+def _pinned_type(nbytes: int) -> Any:
+    # As ``cupy.cuda.PinnedMemoryPointer``: a buffer of host memory.
+    def give_back(self: Any) -> None:
+        # The pool hands it to whoever asks next, also while a transfer is under way.
+        storage = _pinned.pop(self.ptr)
+        storage[:] = b"\xcd" * len(storage)
+
+    members = {"ptr": property(ctypes.addressof), "size": lambda _: nbytes, "__del__": give_back}
+    return type("PinnedMemoryPointer", (ctypes.c_uint8 * nbytes,), members)
+
+
+def alloc_pinned_memory(nbytes: int) -> Any:
+    device.runtime_call()
+    # CuPy's pool has powers of two: whoever forgets to say how many elements there are gets too many.
+    storage = bytearray(b"\xcd" * max(512, 1 << (nbytes - 1).bit_length()))
+    memory = _pinned_type(len(storage)).from_buffer(storage)
+    _pinned[memory.ptr] = storage
+    return memory
+
+
+def if_pinned(host: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    # The same bytes without a claim on the memory: it is the program's task to keep it until a transfer is over.
+    if host.flags.c_contiguous:
+        for begin, storage in _pinned.items():
+            offset = host.ctypes.data - begin
+            if 0 <= offset < len(storage):
+                return np.frombuffer(storage, host.dtype, host.size, offset).reshape(host.shape)
+    return None
