@@ -32,6 +32,7 @@ if not __package__:
 from bench.gpu_batches import Case, batch_figures, sweep_figures, thirty_policies
 from bench.gpu_kernels import copy_bandwidth, rmp_scan_rates, transfer_and_scan, watched_launches
 from bench.hardware import hardware_line
+from gmemgpu.engine.crossover import core_count
 from gmemgpu.engine.kernel_runs import source_hash
 from gmemgpu.engine.registry import why_missing
 
@@ -51,7 +52,8 @@ class Size:
     cases: tuple[Case, ...]
     crossover: str
     sweep: dict[str, Any]
-    sweep_backends: tuple[str, ...] = ("numpy", "cupy")
+    # One worker a GPU makes all traces on one core; as many as there are cores share the GPU.
+    sweep_crews: tuple[tuple[str, int | None], ...] = (("numpy", None), ("cupy", None), ("cupy", core_count()))
 
 
 FULL = Size(
@@ -106,7 +108,7 @@ def _crossover(size: Size, figures: dict[str, Any]) -> None:
 
 
 def _sweep(size: Size, figures: dict[str, Any]) -> None:
-    figures["sweep"] = sweep_figures(size.sweep, size.sweep_backends)
+    figures["sweep"] = sweep_figures(size.sweep, size.sweep_crews)
 
 
 _MEASURE: dict[str, Callable[[Size, dict[str, Any]], None]] = {

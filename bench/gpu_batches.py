@@ -181,30 +181,32 @@ def _utilisation(every_ms: int = 200) -> Iterator[list[int]]:
                 samples.append(int(line))
 
 
-def sweep_figures(spec: dict[str, Any], backends: Sequence[str]) -> dict[str, Any]:
+def sweep_figures(spec: dict[str, Any], crews: Sequence[tuple[str, int | None]]) -> dict[str, Any]:
     """
-    Run one sweep with each back-end, from specification to merged rows: generation, transfers and files included.
+    Run one sweep with each crew, from specification to merged rows: generation, transfers and files included.
 
-    The merged rows must be the same bytes.
+    A crew is a back-end and its number of workers, None for what it takes by itself. The merged rows must be the same
+    bytes.
     """
     from gmemgpu.sweeping.run import sweep
 
     figures: dict[str, Any] = {"spec": spec}
     rows: dict[str, bytes] = {}
     with TemporaryDirectory() as folder:
-        for backend in backends:
-            directory = Path(folder) / backend
+        for backend, workers in crews:
+            name = backend if workers is None else f"{backend}, {workers} workers"
+            directory = Path(folder) / name
             with _utilisation() as samples:
                 begin = time.perf_counter()
-                result = sweep(spec, directory, backend=backend)
+                result = sweep(spec, directory, backend=backend, workers=workers)
                 wall_s = time.perf_counter() - begin
             if result.stand_in is not None:
                 raise WrongAnswer(f"numpy stood in for {backend}: {result.stand_in.reason}")
-            rows[backend] = (directory / "results.parquet").read_bytes()
-            figures[backend] = {"rows": result.n_rows, "wall_s": round(wall_s, 2)}
-            figures[backend]["rows_per_s"] = round(result.n_rows / wall_s, 1)
+            rows[name] = (directory / "results.parquet").read_bytes()
+            figures[name] = {"rows": result.n_rows, "wall_s": round(wall_s, 2)}
+            figures[name]["rows_per_s"] = round(result.n_rows / wall_s, 1)
             if samples:
-                figures[backend]["gpu_busy_percent"] = round(statistics.mean(samples), 1)
+                figures[name]["gpu_busy_percent"] = round(statistics.mean(samples), 1)
     if len(set(rows.values())) != 1:
         raise WrongAnswer("the sweeps' rows differ")
     return figures

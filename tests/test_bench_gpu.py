@@ -56,7 +56,7 @@ def sizes(bench: Any) -> Any:
         cases=(bench.Case("idle-snp", True, 3),),
         crossover="QUICK",
         sweep=SWEEP,
-        sweep_backends=("numpy", "reference"),
+        sweep_crews=(("numpy", None), ("reference", 1)),
     )
     return tiny, tiny
 
@@ -88,7 +88,7 @@ def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str
     assert batch["evaluate_pairs_per_s"] > 0
     assert batch["memory_held_bytes"] > 0
     assert [rate[:3] for rate in figures["crossover"]["rates"]] == [["all", 1, 27]]
-    assert figures["sweep"]["numpy"]["rows"] == figures["sweep"]["reference"]["rows"] == 4
+    assert figures["sweep"]["numpy"]["rows"] == figures["sweep"]["reference, 1 workers"]["rows"] == 4
     # What was only emulated is never kept as if it had run.
     if hardware["emulated"]:
         assert status == 1

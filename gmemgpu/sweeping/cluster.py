@@ -40,6 +40,9 @@ _CONFIG: dict[str, Any] = {
     "distributed.scheduler.no-workers-timeout": "60s",
 }
 
+_DEVICE_PERCENT = 90
+"""Of a device's memory, for all workers that share it; the rest is for what each keeps on it besides arrays."""
+
 
 def default_workers() -> int:
     """Give the number of cores that this process may use, container limits included."""
@@ -89,7 +92,7 @@ def local_client(workers: int, n_devices: int = 0) -> Iterator[Client]:
 
 
 def _cluster(workers: int, n_devices: int) -> SpecCluster:
-    if n_devices > 1:
+    if n_devices:
         return _device_cluster(workers, _device_names(n_devices))
     return LocalCluster(
         n_workers=workers,
@@ -111,6 +114,10 @@ def _device_names(n_devices: int) -> list[str]:
 
 def _device_cluster(workers: int, devices: list[str]) -> SpecCluster:
     # A LocalCluster gives all of its workers one environment.
+    n_sharing = -(-workers // len(devices))
+    # CuPy's own variable: each of several takes its part, whatever it sees free while the others start.
+    share = {"CUPY_GPU_MEMORY_LIMIT": f"{_DEVICE_PERCENT / n_sharing:.2f}%"} if n_sharing > 1 else {}
+
     def worker(i: int) -> dict[str, Any]:
         return {
             "cls": Nanny,
@@ -120,7 +127,7 @@ def _device_cluster(workers: int, devices: list[str]) -> SpecCluster:
                 "memory_limit": MEMORY_LIMIT // workers,
                 "dashboard": False,
                 "silence_logs": logging.CRITICAL,
-                "env": {"CUDA_VISIBLE_DEVICES": devices[i % len(devices)]},
+                "env": {"CUDA_VISIBLE_DEVICES": devices[i % len(devices)], **share},
             },
         }
 

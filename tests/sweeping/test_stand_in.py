@@ -194,31 +194,3 @@ def test_what_the_engine_cannot_do_is_numpys_if_nobody_named_the_engine(
     compute_shards(shards[:2], dataclasses.replace(setting, auto=True), str(tmp_path))
     assert told == [([of.part_id for of in shards[:2]], reason)]
     assert len(list(tmp_path.iterdir())) == 2
-
-
-def seen() -> Any:
-    import os
-    import time
-
-    time.sleep(0.05)
-    return os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ["OMP_NUM_THREADS"], os.getpid()
-
-
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [(None, {"0", "1"}), ("GPU-5f1c, GPU-77aa", {"GPU-5f1c", "GPU-77aa"})],
-)
-def test_each_worker_has_a_device_of_its_own(
-    environ: str | None, expected: set[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if environ is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", environ)
-    with cluster.local_client(2, n_devices=2) as client:
-        client.wait_for_workers(2, timeout=60)
-        found = list(client.run(seen).values())
-        listening = {address.split("//")[1].split(":")[0] for address in client.scheduler_info()["workers"]}
-    assert {device for device, _, _ in found} == expected
-    assert {threads for _, threads, _ in found} == {"1"}
-    assert len({process for _, _, process in found}) == 2
-    assert listening == {"127.0.0.1"}

@@ -18,12 +18,20 @@ _SHARE = 0.9
 
 
 def budget_bytes() -> int:
-    """Give the device memory that a batch may take: what the driver has left, and what CuPy's pool holds unused."""
+    """
+    Give the device memory that a batch may take: what the driver has left, and what CuPy's pool holds unused.
+
+    Less if processes share the device: `CUPY_GPU_MEMORY_LIMIT` says how much of it is this one's.
+    """
     import cupy
 
-    free, _ = cupy.cuda.Device().mem_info
+    room, _ = cupy.cuda.Device().mem_info
     pool = cupy.get_default_memory_pool()
-    return int(_SHARE * (free + pool.total_bytes() - pool.used_bytes()))
+    room += pool.total_bytes() - pool.used_bytes()
+    limit = pool.get_limit()
+    if limit:
+        room = min(room, limit - pool.used_bytes())
+    return int(_SHARE * room)
 
 
 def owners_bytes(batch: Sequence[Resident]) -> int:

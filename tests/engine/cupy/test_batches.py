@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -244,5 +245,8 @@ def test_a_device_that_is_shared_is_not_taken_whole(monkeypatch: pytest.MonkeyPa
 
     pool = cupy.get_default_memory_pool()
     whole = budget_bytes()
-    monkeypatch.setattr(type(pool), "get_limit", lambda self=None: pool.used_bytes() + (1 << 20), raising=False)
+    shared = SimpleNamespace(
+        get_limit=lambda: pool.used_bytes() + (1 << 20), used_bytes=pool.used_bytes, total_bytes=pool.total_bytes
+    )
+    monkeypatch.setattr(cupy, "get_default_memory_pool", lambda: shared)
     assert budget_bytes() == int(0.9 * (1 << 20)) < whole
