@@ -19,7 +19,7 @@ COMMANDS = {
     "evaluate": "evaluate policies on one trace",
     "verify": "run every engine on a trace and compare all integers",
     "generate": "make a trace from a workload preset or a VM table",
-    "trace": "say what is in a trace file, or check it",
+    "trace": "say what is in a trace file, check it, or scan its RMP",
     "policies": "list the named policies",
     "presets": "list the workload presets",
     "bench": "measure how fast the engines are here, for --backend auto",

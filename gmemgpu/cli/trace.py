@@ -1,13 +1,19 @@
-"""``gmemgpu trace info`` and ``gmemgpu trace check``: what is in a trace file, and whether it is sound."""
+"""``gmemgpu trace``: what is in a trace file, whether it is sound, what its RMP looks like at a time."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from gmemgpu.errors import TraceError
+from gmemgpu.errors import Problem, SpecError, TraceError
+from gmemgpu.units import parse_duration_ns
+
+if TYPE_CHECKING:
+    from gmemgpu.rmp.image import Words
+    from gmemgpu.rmp.scan import RegionScan
 
 __all__ = ["add_arguments", "run"]
 
@@ -18,15 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text in (
         ("info", "say what is in a trace"),
         ("check", "validate a trace; doubtful rows are warnings, exit code 2 if it is invalid"),
+        ("scan", "scan the RMP at a time: which regions are free, and how little keeps the others from it"),
     ):
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("file", metavar="FILE", help="trace file: .parquet, .csv or .csv.gz")
         action.add_argument("--json", action="store_true", help="write JSON")
+        if name == "scan":
+            action.add_argument("--at", metavar="TIME", help='as in "10 s" (default: the end of the trace)')
+            action.add_argument("--backend", default="numpy", metavar="B", help="numpy or cupy (default: numpy)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the sub-command says."""
-    return _check(arguments) if arguments.action == "check" else _info(arguments)
+    return {"info": _info, "check": _check, "scan": _scan}[arguments.action](arguments)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -67,6 +77,59 @@ def _info(arguments: argparse.Namespace) -> int:
     if kinds:
         print_table(["kind", "events"], kinds, right=[1])
     return 0
+
+
+def _scan(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from gmemgpu.rmp.image import rmp_image
+    from gmemgpu.rmp.summary import summarize
+    from gmemgpu.trace.read import read_trace
+
+    scan_regions = _scanner(arguments.backend)
+    at_ns = None if arguments.at is None else _time_ns(arguments.at)
+    trace = read_trace(arguments.file)
+    at_ns = trace.horizon_ns - 1 if at_ns is None else at_ns
+    found = summarize(scan_regions(rmp_image(trace, at_ns)))
+    if arguments.json:
+        print(json.dumps({"t_ns": at_ns, **asdict(found)}, indent=1))
+        return 0
+    from gmemgpu.cli.terminal import print_table
+
+    first = "–" if found.first_block_median is None else f"{found.first_block_median} of 0 to 511"
+    lines = [
+        ("regions", f"{found.regions:,} of 1 GiB, {found.assigned_pages:,} pages assigned"),
+        ("free", f"{found.free:,}"),
+        ("busy through one page", f"{found.busy_page:,}"),
+        ("through at most 512 pages", f"{found.busy_block:,}"),
+        ("through at most 1 %", f"{found.busy_percent:,}"),
+        ("first assigned block", f"{first}, median of busy regions"),
+        ("RMP bytes of a pass", f"{found.pass_bytes:,} a scanner, no bit being set"),
+    ]
+    print_table([], lines, title=f"{arguments.file}, {at_ns / 1e9:,.3f} s")
+    return 0
+
+
+def _scanner(backend: str) -> Callable[[Words], RegionScan]:
+    if backend == "numpy":
+        from gmemgpu.rmp.scan import scan_regions
+
+        return scan_regions
+    if backend != "cupy":
+        raise SpecError(Problem("--backend", f'"{backend}" is unknown here; use numpy or cupy'))
+    from gmemgpu.engine.registry import engine
+
+    engine("cupy")  # says what is missing
+    from gmemgpu.engine.cupy.rmp_scan import scan_through_device
+
+    return scan_through_device
+
+
+def _time_ns(text: str) -> int:
+    try:
+        return parse_duration_ns(text)
+    except ValueError as error:
+        raise SpecError(Problem("--at", str(error))) from None
 
 
 def _lines(info: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gmemgpu.cli.main import main
+from gmemgpu.engine.registry import why_missing
 from gmemgpu.units import GIB
 
 TOML = f"horizon_ns = 60_000_000_000\n[host]\nmemory_bytes = {4 * GIB}\nnodes = 1\ncores = 4\nthreads_per_core = 2\n"
@@ -82,3 +83,39 @@ def test_check_names_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[s
         "where": f"{path}: row 1, column kind",
         "message": '"asign" is unknown; did you mean "assign"?',
     }
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_scan_at_a_time(backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if backend == "cupy" and why_missing("cupy") is not None:
+        pytest.skip(f"no device, real or emulated: {why_missing('cupy')}")
+    rows = ROWS.replace("7,release", "6,assign,262149,1,-1,-1,1\n6,assign,524800,400,2,2,1\n7,release")
+    path = write(tmp_path, rows)
+    assert main(["trace", "scan", path, "--at", "6 ns", "--json", "--backend", backend]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == {
+        "t_ns": 6,
+        "regions": 4,
+        "assigned_pages": 262_144 + 1 + 400,
+        "free": 1,
+        "busy_page": 1,
+        "busy_block": 2,
+        "busy_percent": 2,
+        "first_block_median": 0,  # of 0, 0 and 1
+        "pass_bytes": 64 * (1 + 1 + 2 + 512),
+    }
+
+
+def test_scan_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "scan", write(tmp_path)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "free 4" in lines
+    assert "first assigned block –, median of busy regions" in lines
+
+
+def test_scan_of_nonsense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path)
+    assert main(["trace", "scan", path, "--at", "noon"]) == 2
+    assert '--at: "noon" is not a time' in capsys.readouterr().err
+    assert main(["trace", "scan", path, "--backend", "abacus"]) == 2
+    assert '--backend: "abacus" is unknown here; use numpy or cupy' in capsys.readouterr().err
