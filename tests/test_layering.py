@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "sweeping",
         "report",
         "api",
-    },  # fmt: skip
+    },
     "testing": {*_MODEL, "engine"},
     "__init__": {"api", "errors", "metrics", "model", "sweeping", "trace"},
     "__main__": {"cli"},
