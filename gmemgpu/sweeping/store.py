@@ -14,33 +14,25 @@ import pyarrow.parquet as pq
 
 from gmemgpu.atomic import is_wrong_path, written_whole
 from gmemgpu.errors import DirectoryError, StoreError
+from gmemgpu.sweeping.claim import LEASE_S, Claims, remove_claims
 from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, differences, versions
+from gmemgpu.sweeping.journal import Journal
 from gmemgpu.sweeping.part import parquet_writer, part_is_done, part_name
 from gmemgpu.sweeping.plan import Plan
 from gmemgpu.sweeping.shard import Shard
 from gmemgpu.sweeping.spec import SweepSpec
+from gmemgpu.sweeping.writing import writing
 
 __all__ = ["Store", "open_store", "read_manifest", "writing"]
 
 MANIFEST = "manifest.json"
 RESULTS = "results.parquet"
 PARTS = "parts"
+CLAIMS = "claims"
+FAILURES = "failures"
 _ROWS_PER_GROUP = 50_000
 _MAX_DIFFERENCES = 12
 _GIVE = "give the directory of `gmemgpu sweep … -o DIR`"
-
-
-@contextmanager
-def writing(directory: Path) -> Iterator[None]:
-    """Turn what the operating system says against a results directory into a `StoreError` with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StoreError(
-            f"{directory}: cannot be written: {reason}; make room there or choose another directory, "
-            "then run the same command again: finished parts are kept"
-        ) from error
 
 
 @contextmanager
@@ -77,6 +69,15 @@ class Store:
     def results(self) -> Path:
         """File of the merged rows."""
         return self.directory / RESULTS
+
+    @property
+    def journal(self) -> Journal:
+        """Failures of shards."""
+        return Journal(self.directory / FAILURES)
+
+    def claims(self, *, lease_s: float = LEASE_S) -> Claims:
+        """Give the claims of this process, to be entered; parameters as of `Claims`."""
+        return Claims(self.directory / CLAIMS, lease_s=lease_s)
 
     def is_done(self, shard: Shard) -> bool:
         """Say whether the part of a shard is there, whole and its own."""
@@ -121,6 +122,7 @@ class Store:
         """Remove what killed workers left half-written; only once all parts are there, when nobody writes."""
         for path in self.parts.glob(".part-*.partial"):
             path.unlink(missing_ok=True)
+        remove_claims(self.directory / CLAIMS)
 
     def _read_part(self, shard: Shard) -> pa.Table:
         path = self.parts / part_name(shard.part_id)
@@ -226,7 +228,7 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan, *, any_backen
 
 def _refuse_other_files(store: Store) -> None:
     # Where the manifest is gone, merged rows tell by themselves whether they are this sweep's.
-    ours = {PARTS, RESULTS} if store.is_merged() else {PARTS}
+    ours = {PARTS, CLAIMS, FAILURES} | ({RESULTS} if store.is_merged() else set())
     found = {path.name for path in store.directory.iterdir() if not path.name.startswith(".")}
     foreign = sorted(found - ours)
     if foreign:
