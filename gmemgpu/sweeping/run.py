@@ -134,7 +134,7 @@ def sweep(
     n_devices = 0
     if todo:
         # Only now: Dask takes half a second to import, and a finished sweep needs none of it.
-        from gmemgpu.sweeping.cluster import default_workers
+        from gmemgpu.sweeping.cluster.local import default_workers
 
         n_devices = device_count(name)
         wanted = workers or n_devices or default_workers()
@@ -173,7 +173,7 @@ def _run_tasks(
 ) -> StandIn | None:
     from distributed import as_completed
 
-    from gmemgpu.sweeping.cluster import local_client
+    from gmemgpu.sweeping.cluster.local import local_client
     from gmemgpu.sweeping.stand_in import stand_in
 
     with local_client(workers, n_devices) as client:

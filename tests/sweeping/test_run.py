@@ -17,7 +17,8 @@ from gmemgpu.engine.choice import Choice
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import SpecError, StoreError, TraceError
 from gmemgpu.model.metric import METRIC_NAMES, METRICS
-from gmemgpu.sweeping import cluster, run, shard
+from gmemgpu.sweeping import run, shard
+from gmemgpu.sweeping.cluster import local
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import ShardDone, SweepEvent, SweepMerged, SweepStarted
 from gmemgpu.sweeping.run import sweep
@@ -62,7 +63,7 @@ def test_a_finished_sweep_starts_no_cluster_and_touches_nothing(
     def refuse(*arguments: object) -> None:
         raise AssertionError("a cluster was started")
 
-    monkeypatch.setattr(cluster, "local_client", refuse)
+    monkeypatch.setattr(local, "local_client", refuse)
     before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")}
     events: list[SweepEvent] = []
     result = sweep(spec_file, undisturbed, progress=events.append)

@@ -22,7 +22,8 @@ from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
-from gmemgpu.sweeping import cluster, shard
+from gmemgpu.sweeping import shard
+from gmemgpu.sweeping.cluster import local
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.run import sweep
 from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shards
@@ -133,7 +134,7 @@ def test_the_client_learns_how_many_shards_and_why(
 ) -> None:
     # 24 shards make two tasks for one worker.
     frail.dies_in_call = 2
-    monkeypatch.setattr(cluster, "local_client", worker_in_this_process)
+    monkeypatch.setattr(local, "local_client", worker_in_this_process)
     result = sweep(spec_file, tmp_path / "out", backend="frail")
     assert result.stand_in == StandIn(n_shards=12, reason=REASON)
     assert result.n_computed == 240
@@ -149,7 +150,7 @@ def test_the_user_is_told_once(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cluster, "local_client", worker_in_this_process)
+    monkeypatch.setattr(local, "local_client", worker_in_this_process)
     assert main(["sweep", str(spec_file), "-o", str(tmp_path / "out"), "--backend", "frail", "--quiet"]) == 0
     told = capsys.readouterr()
     assert told.err == f"gmemgpu: warning: 24 shards ran on numpy, since the device failed: {REASON}\n"

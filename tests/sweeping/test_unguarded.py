@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gmemgpu.errors import GmemgpuError
-from gmemgpu.sweeping import cluster
+from gmemgpu.sweeping.cluster import local
 from gmemgpu.sweeping.run import sweep
 
 SPEC = {"policies": [], "workload": {"preset": "idle-snp", "horizon_ns": "1 min", "warmup_ns": "1 s"}}
@@ -60,6 +60,6 @@ def test_workers_that_do_not_start_for_another_reason_say_it(tmp_path: Path, mon
     def fail(*arguments: object) -> None:
         raise RuntimeError("out of processes")
 
-    monkeypatch.setattr(cluster, "_cluster", fail)
+    monkeypatch.setattr(local, "_cluster", fail)
     with pytest.raises(GmemgpuError, match=r"no worker can be started \(out of processes\); try fewer workers"):
         sweep(SPEC, tmp_path / "out", workers=1)

@@ -16,26 +16,13 @@ from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
 from gmemgpu.errors import GmemgpuError
+from gmemgpu.sweeping.cluster.config import CONFIG, LOOPBACK_DASHBOARD
 from gmemgpu.sweeping.unguarded import REMEDY, script_is_unguarded
 
 __all__ = ["local_client", "default_workers"]
 
-_ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), 1
-)
-"""Each worker is one core's: libraries that start threads of their own would fight over it."""
-
 _CONFIG: dict[str, Any] = {
-    # Spawn, not fork: a worker shall inherit no threads, no locks and no CUDA context of its client.
-    "distributed.worker.multiprocessing-method": "spawn",
-    "distributed.nanny.pre-spawn-environ": _ONE_THREAD,
-    # A task holds no data that a spill could save, so only the last resort is kept.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.terminate": 0.95,
-    "distributed.worker.profile.enabled": False,
-    "distributed.scheduler.active-memory-manager.start": False,
+    **CONFIG,
     # Without this a task waits for ever once no worker can be started any more.
     "distributed.scheduler.no-workers-timeout": "60s",
 }
@@ -99,8 +86,7 @@ def _cluster(workers: int, n_devices: int) -> SpecCluster:
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        # None and False would listen on 8787 nevertheless, ":0" on every interface.
-        dashboard_address="127.0.0.1:0",
+        dashboard_address=LOOPBACK_DASHBOARD,
         # What matters of a failure reaches the user as one message; Dask's own log lines would bury it.
         silence_logs=logging.CRITICAL,
     )
@@ -135,7 +121,7 @@ def _device_cluster(workers: int, devices: list[str]) -> SpecCluster:
         workers={i: worker(i) for i in range(workers)},
         scheduler={
             "cls": Scheduler,
-            "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
+            "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": LOOPBACK_DASHBOARD},
         },
         silence_logs=logging.CRITICAL,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gmemgpu.sweeping import cluster
+from gmemgpu.sweeping.cluster import local
 
 
 def seen() -> Any:
@@ -17,7 +17,7 @@ def seen() -> Any:
 
 
 def what_workers_see(workers: int, n_devices: int) -> list[tuple[str | None, ...]]:
-    with cluster.local_client(workers, n_devices=n_devices) as client:
+    with local.local_client(workers, n_devices=n_devices) as client:
         client.wait_for_workers(workers, timeout=60)
         found = list(client.run(seen).values())
         listening = {address.split("//")[1].split(":")[0] for address in client.scheduler_info()["workers"]}
