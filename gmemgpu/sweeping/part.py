@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -11,12 +12,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gmemgpu.atomic import written_whole
+from gmemgpu.errors import StoreError
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.sweeping.axes import AxisValue
 from gmemgpu.sweeping.identity import SCHEMA_VERSION
 
-__all__ = ["TRACE_COLUMNS", "rows_schema", "part_name", "rows_to_arrow", "write_part", "part_is_done", "parquet_writer"]
+__all__ = [
+    "TRACE_COLUMNS",
+    "rows_schema",
+    "part_name",
+    "rows_to_arrow",
+    "write_part",
+    "part_is_done",
+    "read_part",
+    "parquet_writer",
+]
 
 TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "rejected")
 """What a row says of its trace, all int64; VMs admitted and rejected are counted over the whole trace."""
@@ -158,8 +169,50 @@ def part_is_done(path: Path, identity: str, n_rows: int) -> bool:
     """
     try:
         with pq.ParquetFile(path) as file:
-            footer = file.metadata
+            return _is_its_own(file.metadata, identity, n_rows)
     except (OSError, pa.ArrowException):
         return False
+
+
+def _is_its_own(footer: pq.FileMetaData, identity: str, n_rows: int) -> bool:
     told = (footer.metadata or {}).get(_METADATA_KEY)
     return footer.num_rows == n_rows and told == _metadata_of(identity, n_rows)[_METADATA_KEY]
+
+
+def read_part(path: Path, identity: str, n_rows: int) -> tuple[pa.Table, os.stat_result]:
+    """
+    Read a part in full, the checksum of every page included.
+
+    Parameters
+    ----------
+    path : Path
+    identity : str
+        What the file's metadata must name.
+    n_rows : int
+
+    Returns
+    -------
+    pyarrow.Table
+    os.stat_result
+        Of the very file that was read.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, damaged, of another shard, or short; the message says which.
+    """
+    try:
+        # In one go: thousands of parts on a network file system are a matter of round trips.
+        with path.open("rb", buffering=0) as file:
+            found = os.fstat(file.fileno())
+            held = file.readall()
+        with pq.ParquetFile(pa.BufferReader(held), page_checksum_verification=True) as parquet:
+            footer = parquet.metadata
+            table = parquet.read(use_threads=False)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: is missing") from None
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{path}: is damaged ({getattr(error, 'strerror', None) or error})") from None
+    if not _is_its_own(footer, identity, n_rows):
+        raise StoreError(f"{path}: holds the rows of another shard")
+    return table.replace_schema_metadata(None), found

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gmemgpu.errors import StoreError
+from gmemgpu.sweeping.manifest import read_manifest
 from gmemgpu.sweeping.part import part_is_done, part_name
-from gmemgpu.sweeping.store import PARTS, RESULTS, read_manifest
+from gmemgpu.sweeping.store import PARTS, RESULTS
 
 __all__ = ["StoredRows", "read_rows"]
 

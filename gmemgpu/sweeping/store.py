@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gmemgpu.atomic import is_wrong_path, written_whole
 from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.claim import LEASE_S, Claims, remove_claims
-from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, differences, versions
 from gmemgpu.sweeping.journal import Journal
-from gmemgpu.sweeping.part import parquet_writer, part_is_done, part_name
+from gmemgpu.sweeping.manifest import MANIFEST, manifest_bytes, manifest_of, read_manifest, refuse_other_sweep
+from gmemgpu.sweeping.part import parquet_writer, part_is_done, part_name, read_part
 from gmemgpu.sweeping.plan import Plan
 from gmemgpu.sweeping.shard import Shard
 from gmemgpu.sweeping.spec import SweepSpec
+from gmemgpu.sweeping.verified import VerifiedParts
 from gmemgpu.sweeping.writing import writing
 
-__all__ = ["Store", "open_store", "read_manifest", "writing"]
+__all__ = ["PARTS", "RESULTS", "CLAIMS", "FAILURES", "Store", "open_store", "writing"]
 
-MANIFEST = "manifest.json"
 RESULTS = "results.parquet"
 PARTS = "parts"
 CLAIMS = "claims"
 FAILURES = "failures"
+_VERIFIED = "verified.txt"
 _ROWS_PER_GROUP = 50_000
-_MAX_DIFFERENCES = 12
-_GIVE = "give the directory of `gmemgpu sweep … -o DIR`"
 
 
 @contextmanager
@@ -46,7 +44,7 @@ def _opening(directory: Path) -> Iterator[None]:
         raise DirectoryError(f"{directory}: cannot be written: {error.strerror}; choose another directory") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Store:
     """
     A results directory that belongs to a plan.
@@ -79,13 +77,62 @@ class Store:
         """Give the claims of this process, to be entered; parameters as of `Claims`."""
         return Claims(self.directory / CLAIMS, lease_s=lease_s)
 
+    @cached_property
+    def _verified(self) -> VerifiedParts:
+        return VerifiedParts(self.directory / _VERIFIED)
+
     def is_done(self, shard: Shard) -> bool:
-        """Say whether the part of a shard is there, whole and its own."""
-        return part_is_done(self.parts / part_name(shard.part_id), shard.part_id, shard.n_rows)
+        """Say whether the part of a shard is there, whole and its own; a part that was so once is not opened again."""
+        try:
+            found = self._path(shard).stat()
+        except OSError:
+            return False
+        return self._is_whole(shard, found)
 
     def missing(self) -> list[Shard]:
-        """List the shards whose parts are yet to be computed."""
-        return [shard for shard in self.plan.shards if not self.is_done(shard)]
+        """
+        List the shards whose parts are yet to be computed, those in the journal among them.
+
+        A part that is there and not whole is removed: a worker that looks at its last bytes alone could take it for
+        done.
+        """
+        there = _scan(self.parts)
+        missing: list[Shard] = []
+        for shard in self.plan.shards:
+            found = there.get(part_name(shard.part_id))
+            if found is not None and self._is_whole(shard, found):
+                continue
+            missing.append(shard)
+            if found is not None:
+                with suppress(OSError):
+                    self._path(shard).unlink()
+        self._verified.save()
+        return missing
+
+    def note_done(self, shards: Iterable[Shard]) -> None:
+        """Note parts that were just written: whoever goes on with this sweep need not open them."""
+        for shard in shards:
+            with suppress(OSError):
+                self._verified.note(shard.part_id, self._path(shard).stat())
+        self._verified.save_now_and_then()
+
+    def _path(self, shard: Shard) -> Path:
+        return self.parts / part_name(shard.part_id)
+
+    def _is_whole(self, shard: Shard, found: os.stat_result) -> bool:
+        known = self._verified.compare(shard.part_id, found)
+        if known == "same":
+            return True
+        if known == "changed":
+            # Somebody or something was at it: its last bytes are no proof of the others any more.
+            try:
+                read_part(self._path(shard), shard.part_id, shard.n_rows)
+            except StoreError:
+                return False
+        elif not part_is_done(self._path(shard), shard.part_id, shard.n_rows):
+            return False
+        self._verified.note(shard.part_id, found)
+        return True
 
     def is_merged(self) -> bool:
         """Say whether the merged rows of exactly this plan are there."""
@@ -117,6 +164,7 @@ class Store:
                     held, n_held = [], 0
             if held:
                 writer.write_table(pa.concat_tables(held))
+        self._verified.save()
 
     def remove_temporaries(self) -> None:
         """Remove what killed workers left half-written; only once all parts are there, when nobody writes."""
@@ -125,64 +173,24 @@ class Store:
         remove_claims(self.directory / CLAIMS)
 
     def _read_part(self, shard: Shard) -> pa.Table:
-        path = self.parts / part_name(shard.part_id)
         try:
-            table = pq.ParquetFile(path, page_checksum_verification=True).read()
-        except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{path}: is damaged ({error}); delete it and run the same command again") from None
+            table, found = read_part(self._path(shard), shard.part_id, shard.n_rows)
+        except StoreError as error:
+            self._verified.doubt(shard.part_id)
+            self._verified.save()
+            raise StoreError(f"{error}; run the same command again: that part is computed anew") from None
+        self._verified.note(shard.part_id, found)
         return table
 
 
-def read_manifest(directory: str | Path) -> dict[str, Any]:
-    """
-    Read what a results directory says of itself.
-
-    Raises
-    ------
-    DirectoryError
-        If there is no sweep in it, or it cannot be read.
-    StoreError
-        If its manifest is damaged, or another version wrote it.
-    """
-    path = Path(directory) / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DirectoryError(f"{directory}: holds no sweep ({MANIFEST} is missing); {_GIVE}") from None
-    except OSError as error:
-        kind = DirectoryError if is_wrong_path(error) else StoreError
-        raise kind(f"{path}: cannot be read: {error.strerror}; {_GIVE}") from None
-    except ValueError as error:
-        raise StoreError(f"{path}: is damaged ({error}); delete it and run the sweep again: parts are kept") from None
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA_VERSION:
-        found = manifest.get("schema") if isinstance(manifest, dict) else None
-        raise StoreError(f"{path}: is of schema {found}, and this version reads schema {SCHEMA_VERSION}")
-    lacking = [key for key in _MANIFEST_KEYS if key not in manifest]
-    if lacking:
-        raise StoreError(
-            f"{path}: is damaged ({', '.join(lacking)} missing); delete it and run the sweep again: parts are kept"
-        )
-    return manifest
-
-
-_MANIFEST_KEYS = ("name", "backend", "versions", "code", "spec", "axes", "results", "parts")
-
-
-def _manifest(spec: SweepSpec, plan: Plan) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA_VERSION,
-        "name": spec.name,
-        "backend": plan.setting.backend,
-        "versions": versions(),
-        "code": code_hash(),
-        "spec": spec.canonical,
-        "axes": list(spec.axes),
-        "results": {"id": plan.results_id, "rows": plan.n_rows},
-        "parts": [
-            {"id": shard.part_id, "label": shard.label, "seeds": list(shard.seeds), "rows": shard.n_rows}
-            for shard in plan.shards
-        ],
-    }
+def _scan(folder: Path) -> dict[str, os.stat_result]:
+    # Name to state, of all files: one look at the folder and one at each file, whatever the plan.
+    found: dict[str, os.stat_result] = {}
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                found[entry.name] = entry.stat()
+    return found
 
 
 def open_store(directory: str | Path, spec: SweepSpec, plan: Plan, *, any_backend: bool = False) -> Store:
@@ -210,25 +218,27 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan, *, any_backen
         If it has no room, or its manifest is damaged.
     """
     directory = Path(directory)
-    ours = _manifest(spec, plan)
+    ours = manifest_of(spec, plan)
     store = Store(directory=directory, plan=plan)
     with writing(directory), _opening(directory):
-        if (directory / MANIFEST).exists():
-            theirs = read_manifest(directory)
-            _refuse_other_sweep(directory, theirs, {**ours, "backend": theirs["backend"]} if any_backend else ours)
+        if not (directory / MANIFEST).exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            _refuse_other_files(store)
             store.parts.mkdir(exist_ok=True)
+        if not (directory / MANIFEST).exists():
+            with written_whole(directory / MANIFEST) as file:
+                file.write(manifest_bytes(ours))
             return store
-        directory.mkdir(parents=True, exist_ok=True)
-        _refuse_other_files(store)
+        theirs = read_manifest(directory)
+        refuse_other_sweep(directory, theirs, {**ours, "backend": theirs["backend"]} if any_backend else ours)
         store.parts.mkdir(exist_ok=True)
-        with written_whole(directory / MANIFEST) as file:
-            file.write(json.dumps(ours, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
     return store
 
 
 def _refuse_other_files(store: Store) -> None:
     # Where the manifest is gone, merged rows tell by themselves whether they are this sweep's.
-    ours = {PARTS, CLAIMS, FAILURES} | ({RESULTS} if store.is_merged() else set())
+    # A manifest that another client wrote this moment will be read next.
+    ours = {MANIFEST, PARTS, CLAIMS, FAILURES, _VERIFIED} | ({RESULTS} if store.is_merged() else set())
     found = {path.name for path in store.directory.iterdir() if not path.name.startswith(".")}
     foreign = sorted(found - ours)
     if foreign:
@@ -236,20 +246,3 @@ def _refuse_other_files(store: Store) -> None:
             f"{store.directory}: holds other files ({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}); "
             "give a directory of its own to each sweep"
         )
-
-
-def _refuse_other_sweep(directory: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    found: list[str] = []
-    for key in ("spec", "code", "versions", "backend"):
-        prefix = "" if key == "spec" else key
-        found.extend(differences(theirs.get(key), ours[key], prefix))
-    if not found and theirs.get("results") != ours["results"]:
-        found.append("parts: cut in another way")
-    if not found:
-        return
-    shown = "".join(f"\n  {difference}" for difference in found[:_MAX_DIFFERENCES])
-    if len(found) > _MAX_DIFFERENCES:
-        shown += f"\n  … and {len(found) - _MAX_DIFFERENCES} more"
-    raise DirectoryError(
-        f"{directory}: holds another sweep; choose another directory, or delete this one. What differs:{shown}"
-    )

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gmemgpu.errors import DirectoryError, StoreError
-from gmemgpu.sweeping import store as storing
+from gmemgpu.sweeping import manifest as manifests
 from gmemgpu.sweeping.identity import differences
+from gmemgpu.sweeping.manifest import read_manifest
 from gmemgpu.sweeping.read import read_rows
 from gmemgpu.sweeping.run import sweep
-from gmemgpu.sweeping.store import read_manifest
 
 Contents = Callable[[Path], dict[str, str]]
 
@@ -91,8 +91,8 @@ def test_auto_goes_on_with_what_another_engine_began(spec_file: Path, undisturbe
 def test_other_code_and_other_versions_are_refused(
     spec_file: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storing, "code_hash", lambda: "0" * 64)
-    monkeypatch.setattr(storing, "versions", lambda: {**storing_versions, "numpy": "1.0"})
+    monkeypatch.setattr(manifests, "code_hash", lambda: "0" * 64)
+    monkeypatch.setattr(manifests, "versions", lambda: {**storing_versions, "numpy": "1.0"})
     storing_versions = read_manifest(undisturbed)["versions"]
     message = refusal(spec_file, undisturbed)
     assert "\n  code: " in message
@@ -198,19 +198,6 @@ def test_parts_and_merged_rows_say_the_same(undisturbed: Path, tmp_path: Path) -
     shutil.copytree(undisturbed, directory)
     (directory / "results.parquet").unlink()
     assert read_rows(directory).table.equals(read_rows(undisturbed).table)
-
-
-def test_a_damaged_part_is_never_merged(spec_file: Path, undisturbed: Path, tmp_path: Path) -> None:
-    directory = tmp_path / "out"
-    shutil.copytree(undisturbed, directory)
-    (directory / "results.parquet").unlink()
-    part = next((directory / "parts").iterdir())
-    data = bytearray(part.read_bytes())
-    # In the first pages, which the footer does not vouch for; their checksums do.
-    data[60] ^= 0xFF
-    part.write_bytes(bytes(data))
-    assert f"{part}: is damaged" in failure(spec_file, directory)
-    assert sorted(path.name for path in directory.iterdir()) == ["manifest.json", "parts"]
 
 
 def test_a_directory_without_a_sweep(tmp_path: Path) -> None:
