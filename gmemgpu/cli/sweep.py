@@ -27,10 +27,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="results directory; what it already holds of the same sweep is kept",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one a core, or one a GPU)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="workers (default: one a core, or one a GPU; on a cluster, its options)",
+    )
     parser.add_argument("--backend", metavar="B", help="auto, numpy, reference or cupy (default: what SPEC says)")
+    parser.add_argument(
+        "--on-error",
+        choices=("stop", "continue"),
+        default="stop",
+        help="when a shard fails for good: stop (default), or go on with the others",
+    )
+    parser.add_argument(
+        "--retries",
+        type=int,
+        default=2,
+        metavar="N",
+        help="how often to try a shard again that failed, or whose worker died (default: 2)",
+    )
+    _add_cluster_arguments(parser)
     parser.add_argument("--json", action="store_true", help="write the decision table as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress and no table")
+
+
+def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("cluster")
+    group.add_argument(
+        "--cluster",
+        default="local",
+        metavar="WHERE",
+        help="local (default), slurm, pbs, lsf, tcp://HOST:PORT, tls://HOST:PORT or a Dask scheduler's file (….json)",
+    )
+    group.add_argument(
+        "--cluster-options", metavar="FILE", help="TOML file with a [cluster] table, laid over the one of SPEC"
+    )
+    group.add_argument("--tls-ca", metavar="FILE", help="certificates of who signs the scheduler's and the workers'")
+    group.add_argument("--tls-cert", metavar="FILE", help="own certificate")
+    group.add_argument("--tls-key", metavar="FILE", help="its private key")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,6 +79,13 @@ def run(arguments: argparse.Namespace) -> int:
             backend=arguments.backend,
             workers=arguments.workers,
             progress=listen,
+            cluster=arguments.cluster,
+            cluster_options=arguments.cluster_options,
+            tls_ca=arguments.tls_ca,
+            tls_cert=arguments.tls_cert,
+            tls_key=arguments.tls_key,
+            on_error=arguments.on_error,
+            retries=arguments.retries,
         )
     if result.stand_in is not None:
         shards, reason = _count(result.stand_in.n_shards, "shard"), result.stand_in.reason
@@ -96,17 +138,32 @@ def _lines(*, say_why: bool) -> Listener:
     from gmemgpu.sweeping.progress import SweepStarted
 
     def listen(event: SweepEvent) -> None:
-        if not isinstance(event, SweepStarted):
-            return
-        if say_why and event.workers and event.reason is not None:
-            print(f"gmemgpu: {_choice(event)}", file=sys.stderr)
-        print(
-            f"gmemgpu: {event.n_rows - event.n_rows_done:,} of {_count(event.n_rows, 'evaluation')} to do "
-            f"in {_count(event.n_shards - event.n_shards_done, 'task')} on {_count(event.workers, 'worker')}",
-            file=sys.stderr,
-        )
+        for line in _told(event, say_why=say_why):
+            print(f"gmemgpu: {line}", file=sys.stderr)
+        if isinstance(event, SweepStarted):
+            n_to_do = event.n_shards - event.n_shards_done - event.n_shards_failed
+            print(
+                f"gmemgpu: {event.n_rows - event.n_rows_done:,} of {_count(event.n_rows, 'evaluation')} to do "
+                f"in {_count(n_to_do, 'task')} on {_count(event.workers, 'worker')}",
+                file=sys.stderr,
+            )
 
     return listen
+
+
+def _told(event: SweepEvent, *, say_why: bool) -> Iterator[str]:
+    # What a line on a pipe and one above the bar say alike.
+    from gmemgpu.sweeping.progress import ShardFailed, SweepStarted, WorkersAwaited
+
+    if isinstance(event, SweepStarted):
+        if say_why and event.workers and event.reason is not None:
+            yield _choice(event)
+        if event.n_shards_failed:
+            yield f"{_count(event.n_shards_failed, 'shard')} failed earlier and will not be tried again"
+    elif isinstance(event, WorkersAwaited):
+        yield f"waiting for a first worker of {event.whose}"
+    elif isinstance(event, ShardFailed):
+        yield f"failed: {event.message}"
 
 
 def _choice(event: SweepStarted) -> str:
@@ -125,10 +182,12 @@ def _bar(progress: Progress, *, say_why: bool) -> Listener:
 
     def listen(event: SweepEvent) -> None:
         nonlocal found_done
+        for line in _told(event, say_why=say_why):
+            progress.console.print(line, style="dim", markup=False, highlight=False)
         if isinstance(event, SweepStarted):
             found_done = event.n_rows_done
-            if say_why and event.workers and event.reason is not None:
-                progress.console.print(_choice(event), style="dim", markup=False, highlight=False)
+            if event.dashboard is not None:
+                progress.console.print(f"dashboard {event.dashboard}", style="dim", markup=False, highlight=False)
             progress.update(task, total=event.n_rows, completed=found_done, description="sweeping")
         elif isinstance(event, ShardDone):
             progress.advance(task, event.n_rows)

@@ -17,6 +17,7 @@ __all__ = [
     "why_missing",
     "available_engines",
     "missing_engines",
+    "runs_on_devices",
     "device_count",
     "probe_again",
 ]
@@ -88,10 +89,14 @@ def why_missing(name: str) -> str | None:
     SpecError
         If there is no such engine.
     """
-    if name not in _ENGINES:
-        raise SpecError(Problem("backend", f'"{name}" is unknown; use {", ".join(("auto", *_ENGINES))}'))
+    _refuse_unknown(name)
     found = _found(name)
     return found if isinstance(found, str) else None
+
+
+def _refuse_unknown(name: str) -> None:
+    if name not in _ENGINES:
+        raise SpecError(Problem("backend", f'"{name}" is unknown; use {", ".join(("auto", *_ENGINES))}'))
 
 
 def available_engines() -> list[Engine]:
@@ -103,6 +108,19 @@ def missing_engines() -> dict[str, str]:
     """Say of every engine that cannot run here why, and what to do about it."""
     reasons = {name: why_missing(name) for name in _ENGINES}
     return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def runs_on_devices(name: str) -> bool:
+    """
+    Say whether an engine computes on devices rather than cores, whatever is to be had here.
+
+    Raises
+    ------
+    SpecError
+        If there is no such engine.
+    """
+    _refuse_unknown(name)
+    return name in _DEVICES
 
 
 def device_count(name: str) -> int:

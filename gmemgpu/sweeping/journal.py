@@ -94,6 +94,17 @@ class Journal:
         found = (_failure(path) for path in sorted(self._paths()))
         return {failure.part_id: failure for failure in found if failure is not None}
 
+    def find(self, part_id: str) -> Failure | None:
+        """
+        Read the failure of one shard, if it has one.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        return _failure(self._path(part_id))
+
     def forget(self, part_ids: Collection[str] | None = None) -> int:
         """
         Forget failures, so that their shards are tried again.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["SweepStarted", "ShardDone", "SweepMerged", "SweepEvent", "Listener"]
+__all__ = ["SweepStarted", "WorkersAwaited", "ShardDone", "ShardFailed", "SweepMerged", "SweepEvent", "Listener"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,10 @@ class SweepStarted:
         The engine.
     reason : str or None
         Why ``auto`` took it; None if it was asked for by name.
+    n_shards_failed : int
+        In the journal since an earlier run, and so not tried again.
+    dashboard : str or None
+        Address of Dask's web page.
     """
 
     n_shards: int
@@ -35,15 +39,41 @@ class SweepStarted:
     workers: int
     backend: str
     reason: str | None
+    n_shards_failed: int = 0
+    dashboard: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersAwaited:
+    """
+    No worker is up yet.
+
+    Parameters
+    ----------
+    whose : str
+        Who shall start one, as in ``2 slurm jobs``.
+    """
+
+    whose: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardDone:
-    """A part was written."""
+    """A part is there, written by this sweep's workers or by another client's."""
 
     label: str
     seeds: tuple[int, ...]
     n_rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardFailed:
+    """A shard failed for good and the others go on; `message` names its scenario and seeds."""
+
+    label: str
+    seeds: tuple[int, ...]
+    n_rows: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,5 +83,5 @@ class SweepMerged:
     n_rows: int
 
 
-SweepEvent: TypeAlias = SweepStarted | ShardDone | SweepMerged
+SweepEvent: TypeAlias = SweepStarted | WorkersAwaited | ShardDone | ShardFailed | SweepMerged
 Listener: TypeAlias = Callable[[SweepEvent], None]

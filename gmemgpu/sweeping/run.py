@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from gmemgpu.engine.choice import choose_engine
-from gmemgpu.engine.registry import device_count
+from gmemgpu.engine.registry import device_count, runs_on_devices
 from gmemgpu.errors import GmemgpuError, Problem, SpecError
+from gmemgpu.sweeping.cluster.target import Target, read_target
+from gmemgpu.sweeping.journal import Failure
 from gmemgpu.sweeping.plan import make_plan
-from gmemgpu.sweeping.progress import Listener, ShardDone, SweepMerged, SweepStarted
-from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shards, shard_names
+from gmemgpu.sweeping.progress import Listener, SweepMerged, SweepStarted, WorkersAwaited
+from gmemgpu.sweeping.shard import Shard, ShardError
 from gmemgpu.sweeping.spec import read_spec
-from gmemgpu.sweeping.store import Store, open_store, writing
+from gmemgpu.sweeping.store import LOGS, Store, open_store
 from gmemgpu.sweeping.task import cut_tasks, pairs_at_once
 from gmemgpu.sweeping.unguarded import refuse_in_starting_process
 
@@ -23,12 +26,38 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from gmemgpu.sweeping.cluster.workers import Workers
+    from gmemgpu.sweeping.dispatch import OnError
     from gmemgpu.sweeping.stand_in import StandIn
 
-__all__ = ["SweepResult", "sweep"]
+__all__ = ["SweepResult", "ShardsFailed", "sweep"]
 
-_TASKS_IN_FLIGHT = 4
-"""Per worker: enough that none waits for the client, few enough that Ctrl-C and a failure stop soon."""
+_MAX_NAMED = 10
+_LOOK_EVERY_S = 1.0
+
+
+class ShardsFailed(ShardError):
+    """
+    All other shards are done, and these failed for good; there are no merged rows.
+
+    Parameters
+    ----------
+    directory : Path
+    failures : sequence of Failure
+        At least one.
+    n_shards : int
+        Of the whole sweep.
+    """
+
+    def __init__(self, directory: Path, failures: Sequence[Failure], n_shards: int) -> None:
+        self.failures = tuple(failures)
+        named = "".join(f"\n  {failure.message}" for failure in failures[:_MAX_NAMED])
+        if len(failures) > _MAX_NAMED:
+            named += f"\n  … and {len(failures) - _MAX_NAMED:,} more"
+        super().__init__(
+            f"{len(failures):,} of {n_shards:,} shards failed, so that {directory} has no merged rows yet; "
+            f"to try again what failed: gmemgpu retry {directory}, then the same command.{named}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +100,19 @@ def sweep(
     backend: str | None = None,
     workers: int | None = None,
     progress: Listener | None = None,
+    cluster: str = "local",
+    cluster_options: str | Path | Mapping[str, Any] | None = None,
+    tls_ca: str | Path | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
+    on_error: OnError = "stop",
+    retries: int = 2,
 ) -> SweepResult:
     """
-    Evaluate every policy of a spec on every scenario and seed, on the cores or the GPUs of this machine.
+    Evaluate every policy of a spec on every scenario and seed, on this machine or on a cluster.
 
-    A script calls this under ``if __name__ == "__main__":``, since worker processes import the script.
+    Any number of such calls may work on one directory at once: they share the shards, and each returns when all are
+    done. A script calls this under ``if __name__ == "__main__":``, since worker processes import the script.
 
     Parameters
     ----------
@@ -86,9 +123,21 @@ def sweep(
     backend : str, optional
         Engine, in place of the spec's. ``auto`` goes on with what another engine began; a name does not.
     workers : int, optional
-        Worker processes; one a core if left out, or one a GPU if the engine runs on GPUs.
+        Workers to start. If left out: one a core, or one a GPU if the engine runs on GPUs; on a cluster what its
+        options say.
     progress : callable, optional
         Called with each `SweepEvent`, from this thread.
+    cluster : str
+        ``local``; ``slurm``, ``pbs`` or ``lsf`` to submit jobs; or a Dask scheduler that is there already, by its
+        ``tcp://`` or ``tls://`` address or by the file (``….json``) that it wrote.
+    cluster_options : str, Path or mapping, optional
+        A TOML file with a ``[cluster]`` table, or that table; laid over the spec's.
+    tls_ca, tls_cert, tls_key : str or Path, optional
+        PEM files; all three for a ``tls://`` address, or to encrypt what jobs and this process say to each other.
+    on_error : {"stop", "continue"}
+        What to do when a shard fails for good.
+    retries : int
+        How often a shard is tried again that failed, or whose worker died; a wrong input never is.
 
     Returns
     -------
@@ -97,15 +146,18 @@ def sweep(
     Raises
     ------
     SpecError
-        If the spec is wrong; lists every problem.
+        If the spec or the cluster's options are wrong; lists every problem.
     BackendError
         If the engine cannot run here.
     StoreError
         If `directory` cannot be written, or holds another sweep.
-    ShardError
-        If a shard fails; parts that were finished stay.
+    InputError, ShardError
+        If a shard fails and `on_error` is "stop"; parts that were finished stay.
+    ShardsFailed
+        At the end, if shards failed in an earlier run, for another client, or while `on_error` was "continue".
     GmemgpuError
-        If no worker can be started, most likely since the call is not under ``if __name__ == "__main__":``.
+        If no worker can be had: since the call is not under ``if __name__ == "__main__":``, since a scheduler cannot
+        be reached, or since workers elsewhere see another directory or run other code.
     KeyboardInterrupt
         Likewise; call again to go on.
 
@@ -119,99 +171,128 @@ def sweep(
             gmemgpu.sweep("jobs/quickstart.toml", "results/quickstart")
     """
     refuse_in_starting_process()
-    if workers is not None and workers < 1:
-        raise SpecError(Problem("workers", f"{workers} is not positive; leave it out for one a core"))
+    _refuse_wrong(workers, on_error, retries)
     what = read_spec(spec)
+    target = read_target(cluster, what.cluster, cluster_options, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
     n_rows = len(what.scenarios) * len(what.seeds) * len(what.policies)
-    choice = choose_engine(backend or what.backend, n_pairs=pairs_at_once(n_rows))
-    name = choice.engine.name
-    auto = choice.reason is not None
+    name, reason = _engine(target, backend or what.backend, n_rows)
+    auto = reason is not None
     plan = make_plan(what, name, auto=auto)
     store = open_store(directory, what, plan, any_backend=auto)
-    todo = store.missing()
-    n_todo = sum(shard.n_rows for shard in todo)
-    tasks: list[tuple[Shard, ...]] = []
-    n_devices = 0
-    if todo:
-        # Only now: Dask takes half a second to import, and a finished sweep needs none of it.
-        from gmemgpu.sweeping.cluster.local import default_workers
-
-        n_devices = device_count(name)
-        wanted = workers or n_devices or default_workers()
-        tasks = cut_tasks(todo, workers=wanted, on_device=n_devices > 0)
-        workers = min(wanted, len(tasks))
+    missing = store.missing()
+    failed = store.journal.read() if missing else {}
+    before = [failed[shard.part_id] for shard in missing if shard.part_id in failed]
+    todo = [shard for shard in missing if shard.part_id not in failed]
     listen = progress or (lambda event: None)
-    listen(
-        SweepStarted(
-            n_shards=len(plan.shards),
-            n_shards_done=len(plan.shards) - len(todo),
-            n_rows=plan.n_rows,
-            n_rows_done=plan.n_rows - n_todo,
-            workers=workers if todo and workers else 0,
-            backend=name,
-            reason=choice.reason,
-        )
+    started = SweepStarted(
+        n_shards=len(plan.shards),
+        n_shards_done=len(plan.shards) - len(missing),
+        n_rows=plan.n_rows,
+        n_rows_done=plan.n_rows - sum(shard.n_rows for shard in missing),
+        workers=0,
+        backend=name,
+        reason=reason,
+        n_shards_failed=len(before),
     )
-    stood_in = None
-    if tasks and workers:
-        stood_in = _run_tasks(tasks, plan.setting, store, listen, workers=workers, n_devices=n_devices)
-    if todo or not store.is_merged():
+    n_computed, stood_in, failures = 0, None, before
+    if todo:
+        n_devices = device_count(name) if target.kind == "local" else 0
+        work = _Work(store=store, target=target, listen=listen, started=started, on_error=on_error, retries=retries)
+        n_computed, stood_in, new = work.run(todo, wanted=workers, n_devices=n_devices)
+        failures = [*before, *new]
+    else:
+        listen(started)
+    if failures:
+        raise ShardsFailed(store.directory, failures, len(plan.shards))
+    merged = store.is_merged()
+    if not merged:
         store.merge()
+    if todo or not merged:
         store.remove_temporaries()
         listen(SweepMerged(n_rows=plan.n_rows))
-    return SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_todo, stand_in=stood_in)
+    return SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_computed, stand_in=stood_in)
 
 
-def _run_tasks(
-    tasks: Sequence[tuple[Shard, ...]],
-    setting: Setting,
-    store: Store,
-    listen: Listener,
-    *,
-    workers: int,
-    n_devices: int,
-) -> StandIn | None:
-    from distributed import as_completed
-
-    from gmemgpu.sweeping.cluster.local import local_client
-    from gmemgpu.sweeping.stand_in import stand_in
-
-    with local_client(workers, n_devices) as client:
-        waiting: Iterator[tuple[Shard, ...]] = iter(tasks)
-        by_key: dict[str, tuple[Shard, ...]] = {}
-
-        def submit(shards: tuple[Shard, ...]) -> Any:
-            key = f"shard-{shards[0].part_id}"
-            by_key[key] = shards
-            return client.submit(compute_shards, shards, setting, str(store.parts.resolve()), key=key, pure=False)
-
-        running = as_completed(
-            [submit(shards) for shards in islice(waiting, workers * _TASKS_IN_FLIGHT)], loop=client.loop
-        )
-        for future in running:
-            shards = by_key.pop(future.key)
-            # Only the state is looked at: to fetch a result is to compute it again should its worker be dead by now.
-            if future.status != "finished":
-                _raise(shards, future.exception(), store)
-            for shard in shards:
-                listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
-            for following in islice(waiting, 1):
-                running.add(submit(following))
-        return stand_in(client) if n_devices else None
+def _refuse_wrong(workers: int | None, on_error: str, retries: int) -> None:
+    problems = []
+    if workers is not None and workers < 1:
+        problems.append(Problem("workers", f"{workers} is not positive; leave it out for one a core"))
+    if on_error not in ("stop", "continue"):
+        problems.append(Problem("on_error", f'"{on_error}" is unknown; use stop or continue'))
+    if retries < 0:
+        problems.append(Problem("retries", f"{retries} is negative; 0 tries each shard once"))
+    if problems:
+        raise SpecError(problems)
 
 
-def _raise(shards: Sequence[Shard], error: BaseException, store: Store) -> NoReturn:
-    from distributed.scheduler import KilledWorker
+def _engine(target: Target, name: str, n_rows: int) -> tuple[str, str | None]:
+    # The engine's name, and why auto took it.
+    if not target.is_far:
+        choice = choose_engine(name, n_pairs=pairs_at_once(n_rows))
+        return choice.engine.name, choice.reason
+    # What can run elsewhere is not seen from here; workers look for themselves.
+    if name == "auto":
+        if target.options.gpus:
+            return "cupy", "each worker of this cluster has a GPU"
+        return "numpy", "gpus = 0 for workers of this cluster"
+    if runs_on_devices(name) and not target.options.gpus:
+        raise SpecError(Problem("cluster.gpus", f'is 0, and "{name}" needs a GPU for each worker; write gpus = 1'))
+    return name, None
 
-    if isinstance(error, GmemgpuError):
-        raise error
-    where = shard_names(shards)
-    if isinstance(error, KilledWorker):
-        raise ShardError(
-            f"{where}: its worker process died again and again, most likely for want of memory; "
-            "try fewer --workers or a smaller host"
-        ) from error
-    if isinstance(error, OSError):
-        with writing(store.directory):
-            raise error
-    raise ShardError(f"{where}: {type(error).__name__}: {error}") from error
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    store: Store
+    target: Target
+    listen: Listener
+    started: SweepStarted
+    on_error: OnError
+    retries: int
+
+    def run(
+        self, todo: Sequence[Shard], *, wanted: int | None, n_devices: int
+    ) -> tuple[int, StandIn | None, list[Failure]]:
+        # Only now: Dask takes half a second to import, and a finished sweep needs none of it.
+        from gmemgpu.sweeping.cluster.fitness import marked_place, refuse_unfit_workers
+        from gmemgpu.sweeping.cluster.opening import open_workers
+        from gmemgpu.sweeping.dispatch import Dispatch
+        from gmemgpu.sweeping.stand_in import stand_in
+
+        with ExitStack() as stack:
+            workers = stack.enter_context(
+                open_workers(
+                    self.target,
+                    wanted=wanted,
+                    n_devices=n_devices,
+                    n_tasks=len(todo),
+                    retries=self.retries,
+                    logs=self.store.directory / LOGS,
+                )
+            )
+            self.listen(replace(self.started, workers=workers.n_expected, dashboard=workers.dashboard))
+            place = None
+            if self.target.is_far:
+                self._wait_for_first(workers)
+                place = stack.enter_context(marked_place(self.store.parts.resolve()))
+                refuse_unfit_workers(workers.client, place)
+            # Claimed only when there is somebody to do the work.
+            claims = stack.enter_context(self.store.claims())
+            on_device = n_devices > 0 or bool(workers.resources)
+            dispatch = Dispatch(
+                self.store, workers, place, claims, self.listen, on_error=self.on_error, retries=self.retries
+            )
+            dispatch.run(cut_tasks(todo, workers=workers.n_expected, on_device=on_device))
+            stood_in = stand_in(workers.client, {shard.part_id for shard in todo}) if on_device else None
+            return dispatch.n_computed, stood_in, dispatch.failures
+
+    def _wait_for_first(self, workers: Workers) -> None:
+        begun = time.monotonic()
+        told = False
+        while not workers.n_slots():
+            waited_s = time.monotonic() - begun
+            if workers.patience_s is not None and waited_s > workers.patience_s:
+                raise GmemgpuError(f"{workers.whose} has no worker after {waited_s:.0f} s; start some, then try again")
+            if not told:
+                self.listen(WorkersAwaited(whose=workers.whose))
+                told = True
+            time.sleep(_LOOK_EVERY_S)

@@ -20,13 +20,26 @@ from gmemgpu.model.catalogue import (
 )
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import ORACLE, Policy
+from gmemgpu.sweeping.cluster.options import ClusterOptions, options_from_table
 from gmemgpu.sweeping.document import Document, read_document
 from gmemgpu.sweeping.scenario import Scenario, anchor_paths, input_hashes, relative_paths, scenarios_from_document
 from gmemgpu.units import INT64_MAX
 
 __all__ = ["SweepSpec", "read_spec", "policy_table"]
 
-KEYS = ("name", "include", "seeds", "policies", "policy", "policies_file", "costs", "backend", "workload", "scenario")
+KEYS = (
+    "name",
+    "include",
+    "seeds",
+    "policies",
+    "policy",
+    "policies_file",
+    "costs",
+    "backend",
+    "cluster",
+    "workload",
+    "scenario",
+)
 """What a spec may say at its top level."""
 
 BACKENDS = ("auto", "numpy", "reference", "cupy")
@@ -49,6 +62,8 @@ class SweepSpec:
     costs : Costs
     backend : str
         Engine by name, or ``auto``.
+    cluster : ClusterOptions
+        What jobs ask for, if the sweep runs on a cluster; has no effect on results.
     scenarios : tuple of Scenario
         Points of the workload space.
     axes : tuple of str
@@ -64,6 +79,7 @@ class SweepSpec:
     policies: tuple[Policy, ...]
     costs: Costs
     backend: str
+    cluster: ClusterOptions
     scenarios: tuple[Scenario, ...]
     axes: tuple[str, ...]
     input_hashes: dict[Path, str]
@@ -102,6 +118,7 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
     backend = _text(document, "backend", "auto", problems)
     if backend not in BACKENDS:
         problems.append(Problem(document.where("backend"), f'"{backend}" is unknown; use {", ".join(BACKENDS)}'))
+    cluster = _cluster(document, problems)
     scenarios, axes = scenarios_from_document(document, problems)
     hashes = input_hashes(scenarios, problems)
     if problems:
@@ -112,6 +129,7 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
         policies=policies,
         costs=costs,
         backend=backend,
+        cluster=cluster,
         scenarios=scenarios,
         axes=axes,
         input_hashes=hashes,
@@ -215,3 +233,11 @@ def _costs(document: Document, problems: list[Problem]) -> Costs:
     except SpecError as error:
         problems.extend(error.problems)
     return default_costs()
+
+
+def _cluster(document: Document, problems: list[Problem]) -> ClusterOptions:
+    try:
+        return options_from_table(document.values.get("cluster", {}), document.where, is_spec=True)
+    except SpecError as error:
+        problems.extend(error.problems)
+    return ClusterOptions()

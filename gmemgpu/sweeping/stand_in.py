@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,9 +42,11 @@ def tell_client(part_ids: Iterable[str], reason: str) -> None:
     worker.log_event(_TOPIC, {"parts": list(part_ids), "reason": reason})
 
 
-def stand_in(client: Client) -> StandIn | None:
-    """Ask the scheduler what its workers told; None if no device failed."""
+def stand_in(client: Client, part_ids: Collection[str]) -> StandIn | None:
+    """Ask the scheduler what its workers told of these parts; None if no device failed."""
     told = [message for _, message in client.get_events(_TOPIC)]
-    if not told:
+    # A scheduler that is there already may remember other sweeps.
+    ours = [message for message in told if not set(part_ids).isdisjoint(message["parts"])]
+    if not ours:
         return None
-    return StandIn(len({part for message in told for part in message["parts"]}), told[0]["reason"])
+    return StandIn(len({part for message in ours for part in message["parts"]}), ours[0]["reason"])

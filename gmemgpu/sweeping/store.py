@@ -23,12 +23,14 @@ from gmemgpu.sweeping.spec import SweepSpec
 from gmemgpu.sweeping.verified import VerifiedParts
 from gmemgpu.sweeping.writing import writing
 
-__all__ = ["PARTS", "RESULTS", "CLAIMS", "FAILURES", "Store", "open_store", "writing"]
+__all__ = ["PARTS", "RESULTS", "CLAIMS", "FAILURES", "LOGS", "Store", "open_store", "writing"]
 
 RESULTS = "results.parquet"
 PARTS = "parts"
 CLAIMS = "claims"
 FAILURES = "failures"
+LOGS = "logs"
+"""Of a cluster's jobs."""
 _VERIFIED = "verified.txt"
 _ROWS_PER_GROUP = 50_000
 
@@ -238,7 +240,7 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan, *, any_backen
 def _refuse_other_files(store: Store) -> None:
     # Where the manifest is gone, merged rows tell by themselves whether they are this sweep's.
     # A manifest that another client wrote this moment will be read next.
-    ours = {MANIFEST, PARTS, CLAIMS, FAILURES, _VERIFIED} | ({RESULTS} if store.is_merged() else set())
+    ours = {MANIFEST, PARTS, CLAIMS, FAILURES, LOGS, _VERIFIED} | ({RESULTS} if store.is_merged() else set())
     found = {path.name for path in store.directory.iterdir() if not path.name.startswith(".")}
     foreign = sorted(found - ours)
     if foreign:

@@ -17,7 +17,7 @@ from gmemgpu.engine.choice import Choice
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import SpecError, StoreError, TraceError
 from gmemgpu.model.metric import METRIC_NAMES, METRICS
-from gmemgpu.sweeping import run, shard
+from gmemgpu.sweeping import dispatch, run, shard
 from gmemgpu.sweeping.cluster import local
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import ShardDone, SweepEvent, SweepMerged, SweepStarted
@@ -175,14 +175,15 @@ def full_disk(*arguments: object) -> None:
 def shards_do(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., None]], None]:
     """Have workers run something else than shards."""
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    return lambda instead: monkeypatch.setattr(run, "compute_shards", instead)
+    return lambda instead: monkeypatch.setattr(dispatch, "compute_shards", instead)
 
 
 def test_a_shard_that_kills_every_worker_is_named(
     shards_do: Callable[[Callable[..., None]], None], tmp_path: Path
 ) -> None:
     shards_do(dies)
-    with pytest.raises(ShardError, match='scenario "workload", seeds 0 to 0: its worker process died again and again'):
+    died = "its worker process died 3 times, most likely for want of memory"
+    with pytest.raises(ShardError, match=f'scenario "workload", seeds 0 to 0: {died}'):
         sweep({"workload": {}}, tmp_path / "out", workers=1)
 
 

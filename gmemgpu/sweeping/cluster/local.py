@@ -19,7 +19,7 @@ from gmemgpu.errors import GmemgpuError
 from gmemgpu.sweeping.cluster.config import CONFIG, LOOPBACK_DASHBOARD
 from gmemgpu.sweeping.unguarded import REMEDY, script_is_unguarded
 
-__all__ = ["local_client", "default_workers"]
+__all__ = ["local_client", "starting", "default_workers"]
 
 _CONFIG: dict[str, Any] = {
     **CONFIG,
@@ -66,16 +66,24 @@ def local_client(workers: int, n_devices: int = 0) -> Iterator[Client]:
     with dask.config.set(_CONFIG), ExitStack() as stack:
         # The tracker of Python's own processes would unblock the signal again if it were started later.
         resource_tracker.ensure_running()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            cluster = stack.enter_context(_cluster(workers, n_devices))
+            with starting():
+                cluster = stack.enter_context(_cluster(workers, n_devices))
         except RuntimeError as error:
             if script_is_unguarded():
                 raise GmemgpuError(f"no worker can be started; {REMEDY}") from None
             raise GmemgpuError(f"no worker can be started ({error}); try fewer workers") from error
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Block Ctrl-C, which threads and processes started meanwhile inherit; one that came is taken up afterwards."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _cluster(workers: int, n_devices: int) -> SpecCluster:

@@ -1,0 +1,138 @@
+"""Whether a worker elsewhere sees the results directory and runs the same code: asked before it computes anything."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gmemgpu.atomic import written_whole
+from gmemgpu.engine.registry import why_missing
+from gmemgpu.errors import GmemgpuError
+from gmemgpu.sweeping.identity import code_hash, differences, versions
+from gmemgpu.sweeping.shard import Setting, Shard, compute_shards
+from gmemgpu.sweeping.writing import writing
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Place", "UnfitWorker", "marked_place", "refuse_unfit_workers", "compute_if_fit"]
+
+_SHARED = "results must lie on a file system that this machine and all workers share, under the same path"
+
+
+class UnfitWorker(GmemgpuError):
+    """A worker cannot take part, through no fault of any shard; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """
+    Where a sweep stores its parts, and what computes them.
+
+    Parameters
+    ----------
+    parts : str
+        Folder, as this process names it.
+    mark, nonce : str
+        File in that folder and what it holds: another folder of that name would not have it.
+    code : str
+    versions : tuple of (str, str)
+        As in the manifest.
+    """
+
+    parts: str
+    mark: str
+    nonce: str
+    code: str
+    versions: tuple[tuple[str, str], ...]
+
+
+@contextmanager
+def marked_place(parts: Path) -> Iterator[Place]:
+    """
+    Describe this process's place, and leave a mark there by which workers know it.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    nonce = secrets.token_hex(16)
+    # Named as what killed workers leave, so that it goes the same way if this process is killed.
+    mark = parts / f".part-mark.{nonce[:8]}.partial"
+    with writing(parts), written_whole(mark) as file:
+        file.write(nonce.encode())
+    try:
+        yield Place(
+            parts=str(parts), mark=mark.name, nonce=nonce, code=code_hash(), versions=tuple(sorted(versions().items()))
+        )
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+@cache
+def _unfitness(place: Place) -> str | None:
+    # Why this process cannot take part. Once a process: it reads the package's sources and writes a file.
+    folder = Path(place.parts)
+    try:
+        sees = (folder / place.mark).read_text() == place.nonce
+    except OSError:
+        sees = False
+    if not sees:
+        return f"does not see {folder}; {_SHARED}"
+    own = folder / f".part-mark.{secrets.token_hex(4)}.partial"
+    try:
+        own.write_text(place.nonce)
+        own.unlink()
+    except OSError as error:
+        return f"cannot write {folder}: {error.strerror}; {_SHARED}, and all must be allowed to write there"
+    there, here = {"code": place.code, **dict(place.versions)}, {"code": code_hash(), **versions()}
+    if there != here:
+        told = "; ".join(differences(here, there))
+        return f"does not run the same code ({told}); install the same versions there, or results could differ"
+    return None
+
+
+def _look(place: Place) -> str | None:
+    return _unfitness(place)
+
+
+def refuse_unfit_workers(client: Client, place: Place) -> None:
+    """
+    Look at every worker that is up.
+
+    Raises
+    ------
+    UnfitWorker
+        Names one that will not do.
+    """
+    found: dict[str, Any] = client.run(_look, place, on_error="return")
+    for address, told in found.items():
+        if isinstance(told, ImportError):
+            raise UnfitWorker(
+                f"worker {address}: {told}; install gmemgpu {dict(place.versions)['gmemgpu']} there, with the same "
+                "Python and packages as here"
+            )
+        if told is not None:
+            raise UnfitWorker(f"worker {address}: {told}")
+
+
+def compute_if_fit(place: Place, shards: Sequence[Shard], setting: Setting) -> None:
+    """
+    Compute shards as `compute_shards` does, on a worker that may have come up just now.
+
+    Raises
+    ------
+    UnfitWorker
+        If this worker will not do.
+    """
+    told = _unfitness(place) or (None if setting.auto else why_missing(setting.backend))
+    if told is not None:
+        raise UnfitWorker(f"worker on {socket.gethostname()}: {told}")
+    compute_shards(shards, setting, place.parts)

@@ -1,0 +1,46 @@
+"""What a sweep must know of the workers that it was given, wherever they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Workers"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """
+    Workers to submit tasks to.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    n_expected : int
+        Tasks that can run at once when all workers are up.
+    n_slots : callable
+        The same by what is up now; raises GmemgpuError if it is certain that none will come.
+    resources : dict of str to float
+        What every task needs; a worker may then hold several tasks while it runs one.
+    shares_blame : bool
+        Whether a worker that dies takes along tasks that it held and did not run.
+    dashboard : str or None
+        Address of Dask's web page.
+    whose : str
+        Who starts workers, for people; empty if they are all up.
+    patience_s : float or None
+        How long to wait for the first; None without end.
+    """
+
+    client: Client
+    n_expected: int
+    n_slots: Callable[[], int]
+    resources: dict[str, float]
+    shares_blame: bool
+    dashboard: str | None
+    whose: str = ""
+    patience_s: float | None = None

@@ -1,0 +1,290 @@
+"""The client's loop: claim shards, submit them, see what became of them, wait for those that other clients claimed."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from distributed.comm.addressing import get_address_host
+from distributed.scheduler import KilledWorker, NoValidWorkerError
+
+from gmemgpu.errors import GmemgpuError, InputError, StoreError
+from gmemgpu.sweeping.claim import Claims
+from gmemgpu.sweeping.cluster.fitness import Place, UnfitWorker, compute_if_fit
+from gmemgpu.sweeping.cluster.workers import Workers
+from gmemgpu.sweeping.journal import Failure, FailureKind
+from gmemgpu.sweeping.progress import Listener, ShardDone, ShardFailed
+from gmemgpu.sweeping.shard import Shard, ShardError, compute_shards, shard_names
+from gmemgpu.sweeping.store import Store
+from gmemgpu.sweeping.writing import writing
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+__all__ = ["OnError", "Dispatch"]
+
+OnError: TypeAlias = Literal["stop", "continue"]
+
+_TASKS_PER_SLOT = 4
+"""In flight: enough that no worker waits for the client, few enough that Ctrl-C and a failure stop soon."""
+_LOOK_EVERY_S = 1.0
+"""At what other clients do, once there is nothing else to submit."""
+_COUNT_EVERY_S = 5.0
+"""Workers that are up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    shards: tuple[Shard, ...]
+    attempt: int = 1
+    alone: bool = False
+
+
+class Dispatch:
+    """
+    One client's share in a sweep.
+
+    Parameters
+    ----------
+    store : Store
+    workers : Workers
+    place : Place or None
+        What far workers are checked against; None if they run on this machine, from this installation.
+    claims : Claims
+        Entered.
+    listen : callable
+    on_error : {"stop", "continue"}
+    retries : int
+        How often a shard that failed is tried again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        workers: Workers,
+        place: Place | None,
+        claims: Claims,
+        listen: Listener,
+        *,
+        on_error: OnError,
+        retries: int,
+    ) -> None:
+        self.n_computed = 0
+        """Rows that this client's workers computed."""
+        self.failures: list[Failure] = []
+        """Of this sweep since it began here, whoever met them."""
+        self._store = store
+        self._workers = workers
+        self._place = place
+        self._claims = claims
+        self._listen = listen
+        self._on_error = on_error
+        self._retries = retries
+        # Two clients may use one scheduler, which knows tasks by their keys; and each attempt is a task of its own.
+        self._name = secrets.token_hex(4)
+        self._n_submitted = 0
+        self._running: dict[str, tuple[_Task, Future[None]]] = {}
+        self._ended: SimpleQueue[str] = SimpleQueue()
+        self._again: deque[_Task] = deque()
+        self._suspects: deque[_Task] = deque()
+        self._one_is_alone = False
+        self._elsewhere: dict[str, Shard] = {}
+        self._looked_elsewhere_s = -_LOOK_EVERY_S
+        self._n_slots = workers.n_expected
+        self._counted_s = time.monotonic()
+
+    def run(self, tasks: Iterable[Sequence[Shard]]) -> None:
+        """
+        Return when every shard is done or in the journal, whoever did it.
+
+        Parameters
+        ----------
+        tasks : iterable of sequence of Shard
+            Shards that go to a worker together.
+
+        Raises
+        ------
+        InputError, ShardError
+            If a shard fails and `on_error` is "stop".
+        StoreError
+            If the results directory cannot be written.
+        GmemgpuError
+            If the scheduler is lost, no worker can be had any more, or one is unfit.
+        """
+        fresh = self._claimed(tasks)
+        while True:
+            self._submit_more(fresh)
+            if not self._running and not self._elsewhere:
+                return
+            with suppress(Empty):
+                key = self._ended.get(timeout=_LOOK_EVERY_S)
+                self._settle(*self._running.pop(key))
+            if time.monotonic() - self._counted_s >= _COUNT_EVERY_S:
+                self._n_slots = max(1, self._workers.n_slots())
+                self._counted_s = time.monotonic()
+
+    def _claimed(self, tasks: Iterable[Sequence[Shard]]) -> Iterator[_Task]:
+        for shards in tasks:
+            mine = tuple(shard for shard in shards if self._claim(shard))
+            if mine:
+                yield _Task(shards=mine)
+
+    def _claim(self, shard: Shard) -> bool:
+        if self._is_done(shard):
+            return False
+        if not self._claims.take(shard.part_id):
+            self._elsewhere[shard.part_id] = shard
+            return False
+        # Its last owner may have got there in the moment before.
+        if self._is_settled(shard):
+            self._claims.release(shard.part_id)
+            return False
+        return True
+
+    def _is_done(self, shard: Shard) -> bool:
+        done = self._store.is_done(shard)
+        if done:
+            self._listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
+        return done
+
+    def _is_settled(self, shard: Shard) -> bool:
+        if self._is_done(shard):
+            return True
+        failure = self._store.journal.find(shard.part_id)
+        if failure is not None:
+            self._tell_failure(failure)
+        return failure is not None
+
+    def _look_elsewhere(self) -> None:
+        if time.monotonic() - self._looked_elsewhere_s < _LOOK_EVERY_S:
+            return
+        for shard in list(self._elsewhere.values()):
+            if not self._is_settled(shard):
+                if not self._claims.take(shard.part_id):
+                    continue
+                if self._is_settled(shard):
+                    self._claims.release(shard.part_id)
+                else:
+                    self._again.append(_Task(shards=(shard,)))
+            del self._elsewhere[shard.part_id]
+        self._looked_elsewhere_s = time.monotonic()
+
+    def _submit_more(self, fresh: Iterator[_Task]) -> None:
+        while len(self._running) < self._n_slots * _TASKS_PER_SLOT:
+            task = self._next(fresh)
+            if task is None:
+                return
+            self._submit(task)
+
+    def _next(self, fresh: Iterator[_Task]) -> _Task | None:
+        if self._one_is_alone:
+            return None
+        if self._suspects:
+            return None if self._running else self._suspects.popleft()
+        if self._again:
+            return self._again.popleft()
+        task = next(fresh, None)
+        if task is None and self._elsewhere:
+            self._look_elsewhere()
+            return self._again.popleft() if self._again else None
+        return task
+
+    def _submit(self, task: _Task) -> None:
+        self._n_submitted += 1
+        key = f"shard-{task.shards[0].part_id}-{self._name}-{self._n_submitted}"
+        setting = self._store.plan.setting
+        if self._place is None:
+            call: tuple[Any, ...] = (compute_shards, task.shards, setting, str(self._store.parts.resolve()))
+        else:
+            call = (compute_if_fit, self._place, task.shards, setting)
+        future = self._workers.client.submit(*call, key=key, pure=False, resources=self._workers.resources or None)
+        self._running[key] = (task, future)
+        self._one_is_alone = task.alone
+        future.add_done_callback(lambda _: self._ended.put(key))
+
+    def _settle(self, task: _Task, future: Future[None]) -> None:
+        self._one_is_alone = False
+        # Only the state is looked at: to fetch a result is to compute it again should its worker be dead by now.
+        if future.status == "finished":
+            self._store.note_done(task.shards)
+            for shard in task.shards:
+                self._claims.release(shard.part_id)
+                self.n_computed += shard.n_rows
+                self._listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
+        elif future.status == "error":
+            self._settle_failed(task, future.exception())
+        else:
+            raise GmemgpuError(
+                "the scheduler ended or cannot be reached any more; run the same command again: finished parts are kept"
+            )
+
+    def _settle_failed(self, task: _Task, error: BaseException) -> None:
+        if isinstance(error, UnfitWorker | StoreError):
+            raise error
+        if isinstance(error, NoValidWorkerError):
+            raise GmemgpuError(
+                f"no worker is left for {shard_names(task.shards)}, nor came up within {error.timeout:.0f} s; "
+                "run the same command again: finished parts are kept"
+            ) from error
+        if isinstance(error, OSError):
+            with writing(self._store.directory):
+                raise error
+        if len(task.shards) > 1:
+            # Which of them it was shows when each goes by itself.
+            self._again.extend(_Task(shards=(shard,)) for shard in task.shards)
+            return
+        is_final = task.attempt > self._retries or isinstance(error, InputError)
+        if isinstance(error, KilledWorker):
+            is_final = task.alone or not self._workers.shares_blame
+            if not is_final:
+                self._suspects.append(replace(task, alone=True))
+        elif not is_final:
+            self._again.append(replace(task, attempt=task.attempt + 1))
+        if is_final:
+            self._give_up(task, error)
+
+    def _give_up(self, task: _Task, error: BaseException) -> None:
+        (shard,) = task.shards
+        failure = _failure(shard, error, task.attempt)
+        self._store.journal.record(failure)
+        self._claims.release(shard.part_id)
+        if self._on_error == "stop":
+            raise error if isinstance(error, GmemgpuError) else ShardError(failure.message) from error
+        self._tell_failure(failure)
+
+    def _tell_failure(self, failure: Failure) -> None:
+        self.failures.append(failure)
+        self._listen(
+            ShardFailed(label=failure.label, seeds=failure.seeds, n_rows=failure.n_rows, message=failure.message)
+        )
+
+
+def _failure(shard: Shard, error: BaseException, attempts: int) -> Failure:
+    kind: FailureKind = "input" if isinstance(error, InputError) else "error"
+    message, where = str(error), ""
+    if isinstance(error, KilledWorker):
+        attempts = error.allowed_failures + 1
+        times = "once" if attempts == 1 else f"{attempts} times"
+        message = (
+            f"{shard_names([shard])}: its worker process died {times}, most likely for want of memory; "
+            "try fewer --workers, more memory for each, or a smaller host"
+        )
+        kind, where = "killed", get_address_host(error.last_worker.address)
+    elif not isinstance(error, GmemgpuError):
+        message = f"{shard_names([shard])}: {type(error).__name__}: {error}"
+    return Failure(
+        part_id=shard.part_id,
+        label=shard.label,
+        seeds=shard.seeds,
+        n_rows=shard.n_rows,
+        kind=kind,
+        message=message,
+        attempts=attempts,
+        where=where,
+    )
