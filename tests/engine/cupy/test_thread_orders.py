@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmemgpu.engine.cupy import CupyEngine
@@ -24,6 +24,9 @@ if not hasattr(cupy, "is_emulated"):
 
 from strict_cupy import device  # noqa: E402  # only where the stand-in is installed
 
+FEWER = settings(max_examples=min(200, settings.default.max_examples))
+"""An emulated example takes some hundredths of a second; tests/engine/test_parity.py has them all."""
+
 LATENCIES_IN_ANY_ORDER = {"evaluate_few", "evaluate_window"}
 
 
@@ -35,6 +38,7 @@ def any_order() -> Iterator[None]:
 
 @pytest.mark.usefixtures("any_order")
 @pytest.mark.parametrize("order", [1, 2, 3])
+@FEWER
 @given(trace=traces(), chosen=st.lists(policies(), min_size=1, max_size=6), cost=costs())
 def test_rows_in_another_order(order: int, trace: Trace, chosen: list[Policy], cost: Costs) -> None:
     device.order = order

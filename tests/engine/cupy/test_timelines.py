@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from gmemgpu.engine.cupy.defines import GMEM_FLAG, TotalField
 from gmemgpu.engine.cupy.playing import play_trace
@@ -22,6 +22,9 @@ from gmemgpu.timeline.region_sweep import sweep_region
 from gmemgpu.timeline.snp import FOREVER
 
 cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one")
+
+FEWER = settings(max_examples=min(200, settings.default.max_examples))
+"""An emulated example takes some hundredths of a second; tests/engine/test_parity.py has them all."""
 
 _COLUMNS = ("ASSIGNED", "GMEM", "EVICTING", "USED", "FIRST")
 
@@ -42,6 +45,7 @@ def with_rows(trace: Trace, lists: int = 1) -> tuple[Resident, object]:
     return resident, stream
 
 
+@FEWER
 @given(trace=traces(max_events=80))
 def test_states_after_each_piece(trace: Trace) -> None:
     resident, stream = uploaded(trace)
@@ -59,6 +63,7 @@ def test_states_after_each_piece(trace: Trace) -> None:
 
 
 @pytest.mark.parametrize("lists", [1, 4])
+@FEWER
 @given(trace=traces(max_events=80))
 def test_class_rows_and_falls(lists: int, trace: Trace) -> None:
     resident, stream = with_rows(trace, lists)
@@ -75,6 +80,7 @@ def test_class_rows_and_falls(lists: int, trace: Trace) -> None:
     )
 
 
+@FEWER
 @given(trace=traces(max_events=80))
 def test_rows_of_used_pages_carry_their_integral(trace: Trace) -> None:
     resident, _ = with_rows(trace)
@@ -92,6 +98,7 @@ def test_rows_of_used_pages_carry_their_integral(trace: Trace) -> None:
             assert (high[row] << 20) + low[row] == integral
 
 
+@FEWER
 @given(trace=traces(max_events=80))
 def test_totals(trace: Trace) -> None:
     resident, stream = with_rows(trace)
