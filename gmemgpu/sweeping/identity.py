@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,16 @@ from typing import Any
 import gmemgpu
 from gmemgpu.errors import Problem, SpecError
 
-__all__ = ["SCHEMA_VERSION", "canonical_json", "digest", "file_hash", "code_hash", "versions", "differences"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "canonical_json",
+    "digest",
+    "digester",
+    "file_hash",
+    "code_hash",
+    "versions",
+    "differences",
+]
 
 SCHEMA_VERSION = 1
 """Of the store: its columns, its file names, its metadata. Raise it when an old store can no longer be resumed."""
@@ -36,14 +46,49 @@ _EFFECT = ("sweeping/shard.py", "sweeping/part.py")
 """… but for these. Whatever is not named here counts, so that a new folder is never forgotten."""
 
 
-def canonical_json(value: Any) -> str:
-    """Write JSON in the one way that the same value always has."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+def canonical_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """
+    Write JSON in the one way that the same value always has.
+
+    Parameters
+    ----------
+    value : JSON-ready, but for what `default` knows
+    default : callable, optional
+        What to write for anything that JSON has no word for.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=default
+    )
 
 
 def digest(value: Any) -> str:
     """Give the SHA-256 of a value's canonical JSON, in hexadecimal."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def digester(shared: Mapping[str, Any], key: str, default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]:
+    """
+    Prepare digests of many values that differ under one key.
+
+    Parameters
+    ----------
+    shared : mapping of str to value
+        What they have in common; written once, whatever its size.
+    key : str
+        Not among its keys.
+    default : callable, optional
+        As of `canonical_json`, for what is shared.
+
+    Returns
+    -------
+    callable
+        From a value v to ``digest({**shared, key: v})``.
+    """
+    before = canonical_json({name: value for name, value in shared.items() if name < key}, default)
+    after = canonical_json({name: value for name, value in shared.items() if name > key}, default)
+    head = f"{before[:-1]}{',' if before != '{}' else ''}{canonical_json(key)}:".encode()
+    tail = f"{',' if after != '{}' else ''}{after[1:]}".encode()
+    return lambda value: hashlib.sha256(head + canonical_json(value).encode() + tail).hexdigest()
 
 
 def file_hash(path: Path) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
-from gmemgpu.sweeping.effort import expected_events
-from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, digest
+from gmemgpu.sweeping.effort import expected_trace_s
+from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, digest, digester
 from gmemgpu.sweeping.part import rows_schema
 from gmemgpu.sweeping.shard import Setting, Shard
 from gmemgpu.sweeping.spec import SweepSpec, policy_table
@@ -16,10 +13,6 @@ from gmemgpu.workload.spec import Workload
 
 __all__ = ["Plan", "make_plan", "seeds_per_shard"]
 
-_TRACE_S = 0.0015
-"""Of one policy on an empty trace, by the NumPy engine."""
-_EVENT_S = 2e-7
-"""Of one policy for each event."""
 _MAX_SEEDS = 64
 
 
@@ -83,15 +76,17 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
             "label": scenario.label,
             "preset": scenario.preset,
             "axes": axes,
-            "workload": _json_ready(scenario.workload.model_dump(), spec.input_hashes),
+            "workload": scenario.workload.model_dump(),
         }
+        # A file counts by what is in it, not by where it lies.
+        digest_of_seeds = digester(identity, "seeds", spec.input_hashes.__getitem__)
         n = seeds_per_shard(scenario.workload, len(spec.policies))
         for i in range(0, len(spec.seeds), n):
             seeds = spec.seeds[i : i + n]
             shards.append(
                 Shard(
                     # 128 bits of the hash: no two shards ever meet, and the file names stay readable.
-                    part_id=digest({**identity, "seeds": list(seeds)})[:32],
+                    part_id=digest_of_seeds(seeds)[:32],
                     label=scenario.label,
                     preset=scenario.preset,
                     axes=axes,
@@ -121,16 +116,4 @@ def seeds_per_shard(workload: Workload, n_policies: int) -> int:
     int
         At least 1; a matter of parameters alone, so that every machine cuts the same parts.
     """
-    trace_s = _TRACE_S + _EVENT_S * expected_events(workload)
-    return max(1, min(_MAX_SEEDS, round(1.0 / (trace_s * n_policies))))
-
-
-def _json_ready(value: Any, hashes: Mapping[Path, str]) -> Any:
-    # A file counts by what is in it, not by where it lies.
-    if isinstance(value, Path):
-        return hashes[value]
-    if isinstance(value, Mapping):
-        return {str(key): _json_ready(inner, hashes) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_ready(inner, hashes) for inner in value]
-    return value
+    return max(1, min(_MAX_SEEDS, round(1.0 / expected_trace_s(workload, n_policies))))

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gmemgpu.sweeping import plan as planning
+from gmemgpu.sweeping.identity import digest, digester
 from gmemgpu.sweeping.part import rows_schema, rows_to_arrow
 from gmemgpu.sweeping.plan import Plan, make_plan, seeds_per_shard
 from gmemgpu.sweeping.spec import read_spec
@@ -108,3 +112,27 @@ def test_small_traces_share_a_task_and_large_ones_do_not(name: str) -> None:
     assert 1 <= full <= 40
     assert small >= 5
     assert seeds_per_shard(small_variant(preset(name)), 1000) == 1
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(shared=st.dictionaries(st.text(max_size=3), _JSON, max_size=5), key=st.text(max_size=3), value=_JSON)
+def test_digests_that_share_work_are_those_of_the_whole(shared: dict[str, Any], key: str, value: Any) -> None:
+    shared.pop(key, None)
+    assert digester(shared, key)(value) == digest({**shared, key: value})
+
+
+def test_a_file_counts_by_what_is_in_it(tmp_path: Path) -> None:
+    def part_ids(name: str, text: str) -> list[str]:
+        (tmp_path / name).write_text(text)
+        table = {"path": str(tmp_path / name), "format": "own"}
+        spec = read_spec({"seeds": 2, "workload": {"preset": "mixed-pods", "vm_table": table}})
+        return [shard.part_id for shard in make_plan(spec, "numpy").shards]
+
+    assert part_ids("a.csv", "one") == part_ids("b.csv", "one")
+    assert part_ids("a.csv", "one") != part_ids("a.csv", "two")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from pydantic import Field
@@ -62,6 +63,13 @@ class Process(Section):
         """Draw the stock and everything that arrives before the horizon."""
 
 
+@lru_cache(maxsize=256)
+def _mean_batch(zipf_exponent: float, zipf_max: int) -> float:
+    # Thousands of scenarios of a sweep have the same few.
+    weights = zipf_weights(zipf_exponent, zipf_max)
+    return float(np.arange(1, zipf_max + 1) @ weights / weights.sum())
+
+
 class BatchProcess(Process):
     """A process of batches, of which a host gets one VM or all."""
 
@@ -81,8 +89,7 @@ class BatchProcess(Process):
 
     def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
         """Multiply the batches by the mean of their VMs that come here."""
-        weights = zipf_weights(self.zipf_exponent, self.zipf_max)
-        mean_vms = float(np.arange(1, self.zipf_max + 1) @ weights / weights.sum())
+        mean_vms = _mean_batch(self.zipf_exponent, self.zipf_max)
         return self.expected_batches(horizon_ns) * (1.0 + self.p_coloc * (mean_vms - 1.0))
 
     @abstractmethod
