@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "sweep": "run a sweep specification and print its decision table",
+    "shard": "compute one share of a sweep, as a task of a job array",
     "show": "print the decision table of a results directory",
     "evaluate": "evaluate policies on one trace",
     "verify": "run every engine on a trace and compare all integers",
