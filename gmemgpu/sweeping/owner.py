@@ -34,6 +34,8 @@ class Owner:
         Id of the kernel's start that it runs under; empty if unknown, or if files cannot be locked there.
     n_beats : int
         Signs of life that it gave.
+    n_workers : int
+        That compute for it.
     """
 
     token: str
@@ -41,6 +43,7 @@ class Owner:
     pid: int
     boot: str
     n_beats: int
+    n_workers: int
 
     def __str__(self) -> str:
         return f"{self.host}, process {self.pid}"
@@ -72,6 +75,8 @@ class Life:
     ----------
     folder : Path
         Of the claims; exists.
+    n_workers : int
+        That compute for this process; told to others, with no effect.
 
     Raises
     ------
@@ -79,12 +84,12 @@ class Life:
         If it cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, n_workers: int = 1) -> None:
         self.token = secrets.token_hex(8)
         self._path = _path(folder, self.token)
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
         try:
-            told = {"host": socket.gethostname(), "pid": os.getpid(), "boot": self._lock()}
+            told = {"host": socket.gethostname(), "pid": os.getpid(), "boot": self._lock(), "workers": n_workers}
             os.write(self._file, json.dumps(told).encode() + b"\n")
             os.fsync(self._file)
         except OSError:
@@ -142,6 +147,7 @@ def read_owner(folder: Path, token: str) -> Owner | None:
             pid=int(told["pid"]),
             boot=str(told["boot"]),
             n_beats=length - len(header) - len(newline),
+            n_workers=int(told["workers"]),
         )
     except (ValueError, KeyError, TypeError):
         return None

@@ -75,9 +75,9 @@ class Store:
         """Failures of shards."""
         return Journal(self.directory / FAILURES)
 
-    def claims(self, *, lease_s: float = LEASE_S) -> Claims:
+    def claims(self, *, lease_s: float = LEASE_S, n_workers: int = 1) -> Claims:
         """Give the claims of this process, to be entered; parameters as of `Claims`."""
-        return Claims(self.directory / CLAIMS, lease_s=lease_s)
+        return Claims(self.directory / CLAIMS, lease_s=lease_s, n_workers=n_workers)
 
     @cached_property
     def _verified(self) -> VerifiedParts:

@@ -1,0 +1,199 @@
+"""``gmemgpu status``, ``check`` and ``retry`` on a small sweep, whole and disturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gmemgpu.cli.main import main
+from gmemgpu.sweeping.journal import Failure, Journal
+from gmemgpu.sweeping.run import sweep
+from gmemgpu.sweeping.status import read_status
+
+SPEC = {
+    "name": "small",
+    "seeds": 2,
+    "policies": ["v10", "refcount"],
+    "workload": {
+        "preset": "mixed-pods",
+        "host": {"name": "pod", "memory_bytes": "16 GiB", "cores": 4},
+        "horizon_ns": "3 min",
+        "warmup_ns": "0 ns",
+        "stock": {"vms": 5},
+        "sizes": {"scale": 0.125},
+        "snp": {"share": [0.2, 0.5, 0.8]},
+        "memory": {"rmp_segment_bytes": "8 GiB", "shared_min_bytes": "8 MiB"},
+    },
+}
+N_PARTS, N_ROWS = 3, 18
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("finished") / "out"
+    sweep(SPEC, directory, backend="numpy", workers=1)
+    return directory
+
+
+@pytest.fixture
+def store(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
+def parts(store: Path) -> list[Path]:
+    return sorted((store / "parts").glob("part-*.parquet"))
+
+
+def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    status = main([*arguments, "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def fail(store: Path, path: Path) -> None:
+    part_id = path.stem.removeprefix("part-")
+    path.unlink()
+    told = {"label": "x", "seeds": (0, 1), "n_rows": 6, "kind": "error", "message": "x: no luck"}
+    Journal(store / "failures").record(Failure(part_id=part_id, **told, attempts=3, where="h"))  # type: ignore[arg-type]
+
+
+def test_status_of_a_finished_sweep(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, found = report(capsys, "status", str(store))
+    assert status == 0
+    assert (found["n_parts"], found["n_done"], found["n_missing"], found["failures"]) == (N_PARTS, N_PARTS, 0, [])
+    assert (found["n_rows"], found["n_rows_done"], found["is_merged"]) == (N_ROWS, N_ROWS, True)
+    assert found["left_s"] is None
+
+
+def test_status_counts_failed_claimed_and_missing(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, _ = parts(store)
+    fail(store, first)
+    second.unlink()
+    assert main(["status", str(store)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "done 1 of 3 parts, 6 of 18 evaluations" in lines
+    assert "failed 1" in lines
+    assert "missing 1" in lines
+    assert "failed: x: no luck" in lines
+    assert f"to try them again: gmemgpu retry {store}, then the sweep" in lines
+
+
+def test_rate_and_time_left_come_from_differences_of_time_stamps(store: Path) -> None:
+    from gmemgpu.sweeping.claim import Claims
+
+    first, second, third = parts(store)
+    # Half a century ago by the clock, which must not matter: 6 rows in 12 s, and 6 left.
+    for path, at_s in ((first, 100), (second, 112)):
+        os.utime(path, ns=(0, at_s * 1_000_000_000))
+    third.unlink()
+    assert read_status(store).rows_per_s == 0.5
+    assert read_status(store).left_s is None  # nobody works on it
+    with Claims(store / "claims", n_workers=4) as claims:
+        assert claims.take(third.stem.removeprefix("part-"))
+        found = read_status(store)
+        assert found.left_s == 12.0
+        assert found.core_hours_left == 12.0 * 4 / 3600
+        (client,) = found.clients
+        assert (client.n_claims, client.n_workers, client.gone) == (1, 4, False)
+    assert read_status(store).clients == ()
+
+
+def test_old_parts_do_not_count_for_the_rate(store: Path) -> None:
+    for path, at_s in zip(parts(store), (0, 100_000, 100_003), strict=True):
+        os.utime(path, ns=(0, at_s * 1_000_000_000))
+    assert read_status(store).rows_per_s == 2.0
+
+
+def test_check_of_a_sound_directory(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(store)]) == 0
+    assert capsys.readouterr().out == f"{store}: 3 of 3 parts whole, 0 missing, 0 faults; merged rows agree\n"
+
+
+def truncated(store: Path) -> str:
+    first = parts(store)[0]
+    first.write_bytes(first.read_bytes()[:-9])
+    return first.name
+
+
+def swapped(store: Path) -> str:
+    first, second, _ = parts(store)
+    shutil.copy(second, first)
+    return first.name
+
+
+def rotten(store: Path) -> str:
+    first = parts(store)[0]
+    data = bytearray(first.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    first.write_bytes(bytes(data))
+    return first.name
+
+
+def stranger(store: Path) -> str:
+    (store / "parts" / "notes.txt").write_text("mine")
+    return "notes.txt"
+
+
+def other_results(store: Path) -> str:
+    # The rows of the parts, in another order, under the right name.
+    import pyarrow.parquet as pq
+
+    from gmemgpu.atomic import written_whole
+    from gmemgpu.sweeping.part import parquet_writer
+
+    results = store / "results.parquet"
+    table = pq.ParquetFile(results).read()
+    told = json.loads((store / "manifest.json").read_text())["results"]
+    with written_whole(results) as file, parquet_writer(file, table.schema, told["id"], told["rows"]) as writer:
+        writer.write_table(table.take(list(range(N_ROWS))[::-1]))
+    return "results.parquet"
+
+
+@pytest.mark.parametrize("damage", [truncated, swapped, rotten, stranger, other_results])
+def test_damage_is_found_repaired_and_made_good(
+    damage: Any, store: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = damage(store)
+    status, found = report(capsys, "check", str(store))
+    assert status == 1
+    assert [Path(fault["path"]).name for fault in found["faults"]] == [name]
+    assert main(["check", str(store)]) == 1
+    assert "--repair` removes the files named" in capsys.readouterr().out
+    status, found = report(capsys, "check", str(store), "--repair")
+    assert (status, found["repaired"]) == (0, True)
+    sweep(SPEC, store, backend="numpy", workers=1)
+    assert report(capsys, "check", str(store))[1]["faults"] == []
+    assert (store / "results.parquet").read_bytes() == (finished / "results.parquet").read_bytes()
+
+
+def test_merged_rows_are_read_though_parts_are_missing(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts(store)[0].unlink()
+    status, found = report(capsys, "check", str(store))
+    assert (status, found["missing"], found["merged"], found["faults"]) == (0, 1, False, [])
+    results = store / "results.parquet"
+    data = bytearray(results.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    results.write_bytes(bytes(data))
+    status, found = report(capsys, "check", str(store))
+    assert (status, [Path(fault["path"]).name for fault in found["faults"]]) == (1, ["results.parquet"])
+
+
+def test_retry_forgets_and_the_sweep_goes_on(store: Path, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (store / "results.parquet").unlink()
+    fail(store, parts(store)[1])
+    assert main(["retry", str(store)]) == 0
+    assert "1 failed shard will be tried again by the next" in capsys.readouterr().out
+    sweep(SPEC, store, backend="numpy", workers=1)
+    assert (store / "results.parquet").read_bytes() == (finished / "results.parquet").read_bytes()
+    assert main(["retry", str(store)]) == 0
+    assert capsys.readouterr().out == f"{store}: nothing failed\n"
+
+
+@pytest.mark.parametrize("command", ["status", "check", "retry"])
+def test_no_sweep_there(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, str(tmp_path)]) == 2
+    assert "holds no sweep (manifest.json is missing)" in capsys.readouterr().err
