@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+import pyarrow as pa
+
 from gmemgpu.errors import Problem, SpecError
-from gmemgpu.metrics.derived import derived
 from gmemgpu.model.catalogue import unknown_key
+from gmemgpu.model.policy import ORACLE
+from gmemgpu.report.columns import Codes, codes_of, quantity_columns
 from gmemgpu.report.quantity import METRICS_READ, QUANTITIES
-from gmemgpu.report.statistics import Estimate, estimate
+from gmemgpu.report.segment import group_estimates, group_means
+from gmemgpu.report.statistics import Estimate
 from gmemgpu.sweeping.read import StoredRows, read_rows
 
 __all__ = ["DecisionTable", "Group", "PolicyLine", "decision_table", "decide"]
@@ -124,19 +129,35 @@ def decision_table(
     SpecError
         If a column or policy is unknown; lists every problem.
     """
-    rows = [_integers(row) for row in stored.table.to_pylist()]
-    known = list(dict.fromkeys(row["policy"] for row in rows))
+    table = stored.table
     group_by = tuple(group_by) or ("label",)
-    _check(group_by, policies, sort, known, ("label", "preset", *stored.axes))
-    oracle = {(row["label"], row["seed"]): row for row in rows if row["policy"] == "oracle"}
-    wanted = list(policies) or known
-    groups: dict[GroupKey, dict[str, dict[int, list[dict[str, float | None]]]]] = {}
-    labels: dict[GroupKey, set[str]] = {}
-    for row in rows:
-        key = tuple(row[name] for name in group_by)
-        labels.setdefault(key, set()).add(row["label"])
-        of_policy = groups.setdefault(key, {}).setdefault(row["policy"], {})
-        of_policy.setdefault(row["seed"], []).append(_values(row, oracle.get((row["label"], row["seed"]))))
+    policy, known = codes_of(table["policy"])
+    names = [str(name) for name in known]
+    _check(group_by, policies, sort, names, ("label", "preset", *stored.axes))
+    label, labels = codes_of(table["label"])
+    seed, seeds = codes_of(table["seed"])
+    group, keys = _groups(table, group_by)
+    wanted = [names.index(name) for name in policies] or list(range(len(names)))
+
+    # A line is a group and a policy; a seed counts once in it, with the mean over the group's scenarios.
+    line = group * len(names) + policy
+    n_lines = len(keys) * len(names)
+    draws, draw = np.unique(line * len(seeds) + seed, return_inverse=True)
+    line_of_draw = draws // len(seeds)
+    n_seeds = np.bincount(line_of_draw, minlength=n_lines).tolist()
+    estimates: dict[str, list[Estimate | None]] = {}
+    for key, values in quantity_columns(table, _oracle_rows(label * len(seeds) + seed, policy, names)).items():
+        estimates[key] = group_estimates(group_means(values, draw, len(draws)), line_of_draw, n_lines)
+    n_scenarios = np.bincount(np.unique(group * len(labels) + label) // len(labels), minlength=len(keys)).tolist()
+
+    def lines_of(index: int) -> list[PolicyLine]:
+        places = ((index * len(names) + code, names[code]) for code in wanted)
+        return [
+            PolicyLine(policy=name, n_seeds=n_seeds[at], estimates={key: found[at] for key, found in estimates.items()})
+            for at, name in places
+            if n_seeds[at]
+        ]
+
     return DecisionTable(
         name=stored.name,
         n_parts=stored.n_parts,
@@ -144,17 +165,35 @@ def decision_table(
         groups=tuple(
             Group(
                 keys=dict(zip(group_by, key, strict=True)),
-                n_scenarios=len(labels[key]),
-                lines=_sorted([_line(policy, of_policy[policy]) for policy in wanted if policy in of_policy], sort),
+                n_scenarios=n_scenarios[index],
+                lines=_sorted(lines_of(index), sort),
             )
-            for key, of_policy in groups.items()
+            for index, key in enumerate(keys)
         ),
     )
 
 
-def _integers(row: dict[str, Any]) -> dict[str, Any]:
-    # What passes 63 bits comes out of Parquet as a Decimal.
-    return {**row, **{name: int(row[name]) for name in METRICS_READ}}
+def _groups(table: pa.Table, group_by: Sequence[str]) -> tuple[Codes, list[GroupKey]]:
+    # Numbers of the groups, in the order in which they first come, and what each has in the grouping columns.
+    combined = np.zeros(table.num_rows, np.int64)
+    for name in group_by:
+        codes, values = codes_of(table[name])
+        _, combined = np.unique(combined * len(values) + codes, return_inverse=True)
+    _, first, code = np.unique(combined, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    told = table.select(list(dict.fromkeys(group_by))).take(pa.array(first[order])).to_pylist()
+    return place[code], [tuple(row[name] for name in group_by) for row in told]
+
+
+def _oracle_rows(trace: Codes, policy: Codes, names: Sequence[str]) -> Codes:
+    # For each row that of the oracle on the same trace, -1 where there is none.
+    row_of = np.full(int(trace.max()) + 1, -1, np.int64)
+    if ORACLE.name in names:
+        rows = np.flatnonzero(policy == names.index(ORACLE.name))
+        row_of[trace[rows]] = rows
+    return row_of[trace]
 
 
 def _check(
@@ -171,23 +210,6 @@ def _check(
     ]
     if problems:
         raise SpecError(problems)
-
-
-def _values(row: dict[str, Any], oracle: dict[str, Any] | None) -> dict[str, float | None]:
-    ratios = derived(row, oracle, cores=row["cores"], counted_ns=row["horizon_ns"] - row["warmup_ns"])
-    return {quantity.key: quantity.value(row, ratios) for quantity in QUANTITIES}
-
-
-def _line(policy: str, seeds: dict[int, list[dict[str, float | None]]]) -> PolicyLine:
-    estimates: dict[str, Estimate | None] = {}
-    for quantity in QUANTITIES:
-        per_seed = []
-        for scenarios in seeds.values():
-            values = [value for scenario in scenarios if (value := scenario[quantity.key]) is not None]
-            if values:
-                per_seed.append(math.fsum(values) / len(values))
-        estimates[quantity.key] = estimate(per_seed)
-    return PolicyLine(policy=policy, n_seeds=len(seeds), estimates=estimates)
 
 
 def _sorted(lines: list[PolicyLine], sort: str | None) -> tuple[PolicyLine, ...]:

@@ -16,6 +16,9 @@ __all__ = ["render", "estimate_text"]
 
 _TIMES = ((86_400e9, "d"), (3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 
+_MAX_GROUPS = 40
+"""Nobody reads more tables than that, and each takes 10 ms to draw."""
+
 
 def _decimals(value: float) -> int:
     # Three digits that matter, but never more than two after the point.
@@ -81,9 +84,9 @@ def render(table: DecisionTable) -> Iterator[Table | Text]:
     Yields
     ------
     rich.table.Table or rich.text.Text
-        One table a group, and what a reader must know about them.
+        One table a group, the first 40 of them, and what a reader must know about them.
     """
-    for group in table.groups:
+    for group in table.groups[:_MAX_GROUPS]:
         drawn = Table(title=Text(_title(group)), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
         drawn.add_column("policy", no_wrap=True, overflow="fold")
         for quantity in QUANTITIES:
@@ -93,6 +96,13 @@ def render(table: DecisionTable) -> Iterator[Table | Text]:
             cells = (estimate_text(line.estimates[quantity.key], quantity.unit) for quantity in QUANTITIES)
             drawn.add_row(Text(line.policy), *cells)
         yield drawn
+    if len(table.groups) > _MAX_GROUPS:
+        more = len(table.groups) - _MAX_GROUPS
+        yield Text(
+            f"{more:,} more {'group' if more == 1 else 'groups'} not shown: --csv and --json have all, --group-by puts "
+            "scenarios together.",
+            style="yellow",
+        )
     if any(line.n_seeds > 1 for group in table.groups for line in group.lines):
         yield Text("± is half of the 95 % interval over seeds (Student's t).", style="dim")
     if table.n_parts_done < table.n_parts:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["Estimate", "estimate", "t_quantile", "t_cdf"]
+__all__ = ["Estimate", "estimate", "interval_half_width", "t_quantile", "t_cdf"]
 
 _CONFIDENCE = 0.95
 
@@ -70,7 +70,21 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     if n == 1:
         return Estimate(mean=mean, half_width=None, n=1)
     variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
-    return Estimate(mean=mean, half_width=t_quantile(0.5 + _CONFIDENCE / 2, n - 1) * math.sqrt(variance / n), n=n)
+    return Estimate(mean=mean, half_width=interval_half_width(variance, n), n=n)
+
+
+def interval_half_width(variance: float, n: int) -> float:
+    """
+    Give half of the 95 % interval of a mean.
+
+    Parameters
+    ----------
+    variance : float
+        Of the values, with n - 1 in the denominator.
+    n : int
+        How many there are, at least 2.
+    """
+    return t_quantile(0.5 + _CONFIDENCE / 2, n - 1) * math.sqrt(variance / n)
 
 
 def _beta_fraction(x: float, a: float, b: float) -> float:
