@@ -2,47 +2,88 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from gmemgpu.errors import Problem, SpecError
+from gmemgpu.sweeping.cluster.target import read_target
 from gmemgpu.sweeping.estimate import estimate
+from gmemgpu.sweeping.spec import read_spec
 
 if TYPE_CHECKING:
+    from gmemgpu.sweeping.cluster.target import Target
     from gmemgpu.sweeping.estimate import Estimate
+    from gmemgpu.sweeping.spec import SweepSpec
 
 __all__ = ["run_dry"]
 
 _H = 3600.0
 
 
-def run_dry(spec: str, *, backend: str | None, workers: int, worker_bytes: int | None, as_json: bool) -> int:
+def run_dry(arguments: argparse.Namespace) -> int:
     """
     Measure a little of a sweep and print what all of it would take.
 
     Parameters
     ----------
-    spec : str
-        A TOML file.
-    backend : str or None
-    workers : int
-    worker_bytes : int or None
-        Memory of each; None for no limit.
-    as_json : bool
+    arguments : argparse.Namespace
+        Of ``gmemgpu sweep``.
 
     Returns
     -------
     int
         0; a sweep that does not fit is an exception.
     """
+    spec = read_spec(arguments.spec)
+    target = read_target(
+        arguments.cluster,
+        spec.cluster,
+        arguments.cluster_options,
+        tls_ca=arguments.tls_ca,
+        tls_cert=arguments.tls_cert,
+        tls_key=arguments.tls_key,
+    )
+    backend = _backend(target, arguments.backend or spec.backend)
+    workers, worker_bytes = _workers(target, spec, backend, arguments.workers)
     found = estimate(spec, backend=backend, workers=workers, worker_bytes=worker_bytes)
-    if as_json:
+    if arguments.json:
         json.dump(asdict(found), sys.stdout, indent=1, ensure_ascii=False)
         sys.stdout.write("\n")
     else:
         sys.stdout.writelines(f"{name:<12}{value}\n" for name, value in _lines(found))
     return 0
+
+
+def _backend(target: Target, backend: str) -> str:
+    # As a sweep on that cluster would choose; it is measured here all the same.
+    if target.is_far and backend == "auto":
+        return "cupy" if target.options.gpus else "numpy"
+    return backend
+
+
+def _workers(target: Target, spec: SweepSpec, backend: str, wanted: int | None) -> tuple[int, int | None]:
+    # How many there will be, and the memory of each if that is known.
+    if target.kind == "scheduler":
+        if wanted is None:
+            raise SpecError(Problem("workers", "is missing; say how many workers that scheduler has"))
+        return wanted, None
+    if target.is_far:
+        options = target.options
+        return wanted or options.jobs * options.workers_per_job, options.memory // options.workers_per_job
+    from distributed.system import MEMORY_LIMIT
+
+    from gmemgpu.engine.choice import choose_engine
+    from gmemgpu.engine.registry import device_count
+    from gmemgpu.sweeping.cluster.local import default_workers
+    from gmemgpu.sweeping.task import pairs_at_once
+
+    n_rows = len(spec.scenarios) * len(spec.seeds) * len(spec.policies)
+    choice = choose_engine(backend, n_pairs=pairs_at_once(n_rows))
+    workers = wanted or device_count(choice.engine.name) or default_workers()
+    return workers, MEMORY_LIMIT // workers
 
 
 def _lines(found: Estimate) -> list[tuple[str, str]]:

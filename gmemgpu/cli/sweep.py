@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how often to try a shard again that failed, or whose worker died (default: 2)",
     )
     _add_cluster_arguments(parser)
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only measure some traces here, for 10 s or so, and say what time, memory and disk all would take",
+    )
     parser.add_argument("--json", action="store_true", help="write the decision table as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress and no table")
 
@@ -70,6 +75,10 @@ def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the sweep and print its table; 0 if all of it is done."""
+    if arguments.dry_run:
+        from gmemgpu.cli.dry_run import run_dry
+
+        return run_dry(arguments)
     from gmemgpu.sweeping.run import sweep
 
     with _listener(quiet=arguments.quiet, say_why=not arguments.json) as listen:

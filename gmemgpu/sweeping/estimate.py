@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
-from pathlib import Path
 from typing import Any
 
 from gmemgpu.engine.choice import choose_engine
@@ -18,7 +17,7 @@ from gmemgpu.sweeping.effort import expected_events, expected_trace_s
 from gmemgpu.sweeping.part import parquet_writer, rows_to_arrow
 from gmemgpu.sweeping.plan import Plan, make_plan
 from gmemgpu.sweeping.shard import Setting, Shard, shard_rows
-from gmemgpu.sweeping.spec import read_spec
+from gmemgpu.sweeping.spec import SweepSpec
 from gmemgpu.sweeping.task import pairs_at_once
 from gmemgpu.workload.spec import Workload
 
@@ -103,7 +102,7 @@ class _Sample:
 
 
 def estimate(
-    spec: str | Path | Mapping[str, Any],
+    spec: SweepSpec,
     *,
     workers: int,
     worker_bytes: int | None = None,
@@ -114,8 +113,7 @@ def estimate(
 
     Parameters
     ----------
-    spec : str, Path or mapping
-        As for `sweep`.
+    spec : SweepSpec
     workers : int
         At least 1.
     worker_bytes : int, optional
@@ -129,8 +127,6 @@ def estimate(
 
     Raises
     ------
-    SpecError
-        If the spec is wrong.
     BackendError
         If the engine cannot run here.
     NoFitError
@@ -145,10 +141,9 @@ def estimate(
     Up to three scenarios of each kind (a preset and a placement) run with one seed, or with a device's fill of seeds.
     A long one is cut short by its horizon. Each kind's ratio of measured to expected time is then put on the rest.
     """
-    what = read_spec(spec)
-    n_rows = len(what.scenarios) * len(what.seeds) * len(what.policies)
-    choice = choose_engine(backend or what.backend, n_pairs=pairs_at_once(n_rows))
-    plan = make_plan(what, choice.engine.name, auto=choice.reason is not None)
+    n_rows = len(spec.scenarios) * len(spec.seeds) * len(spec.policies)
+    choice = choose_engine(backend or spec.backend, n_pairs=pairs_at_once(n_rows))
+    plan = make_plan(spec, choice.engine.name, auto=choice.reason is not None)
     on_device = device_count(choice.engine.name) > 0
     _refuse_no_rate(plan)
     begin_s = time.perf_counter()

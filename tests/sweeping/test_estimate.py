@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gmemgpu.cli.dry_run import run_dry
+from gmemgpu.cli.main import main
 from gmemgpu.sweeping import estimate as estimating
-from gmemgpu.sweeping.estimate import NoFitError, NoRateError, estimate
+from gmemgpu.sweeping.estimate import Estimate, NoFitError, NoRateError
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.shard import Setting, Shard, ShardRows, shard_rows
 from gmemgpu.sweeping.spec import read_spec
@@ -21,6 +20,12 @@ SMALL: dict[str, Any] = {
     "policies": ["v10", "refcount"],
     "workload": {"preset": "idle-snp", "snp": {"share": [0.01, 0.02, 0.03, 0.04, 0.05]}},
 }
+
+
+def estimate(spec: dict[str, Any] | Path, **options: Any) -> Estimate:
+    return estimating.estimate(read_spec(spec), **options)
+
+
 Runs = list[tuple[str, int, int]]
 
 
@@ -111,16 +116,29 @@ def test_the_average_stands_for_a_kind_that_was_not_measured() -> None:
 
 
 def test_a_dry_run_says_so_and_writes_nothing(
-    spec_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    say: Callable[..., int] = run_dry
-    options = {"backend": "numpy", "workers": 2, "worker_bytes": None}
-    assert say(str(spec_file), **options, as_json=False) == 0
+    command = ["sweep", str(spec_file), "-o", str(tmp_path / "out"), "--backend", "numpy", "--workers", "2"]
+    assert main([*command, "--dry-run"]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert list(lines) == ["evaluations", "wall", "core-hours", "memory", "results", "certainty"]
     assert lines["evaluations"] == "240 in 24 parts, on numpy"
-    assert say(str(spec_file), **options, as_json=True) == 0
+    assert main([*command, "--dry-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["n_rows"], told["n_shards"], told["workers"]) == (240, 24, 2)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_goes_by_the_clusters_options(
+    spec_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = tmp_path / "cluster.toml"
+    options.write_text('[cluster]\njobs = 6\ncores = 4\nmemory = "3 GiB"\n')
+    command = ["sweep", str(spec_file), "-o", str(tmp_path / "out"), "--dry-run", "--cluster-options", str(options)]
+    assert main([*command, "--cluster", "slurm", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["workers"] == 24
+    options.write_text('[cluster]\njobs = 6\ncores = 4\nmemory = "500 MiB"\n')
+    assert main([*command, "--cluster", "pbs"]) == 1
+    assert "a worker has 0.1 GiB; give workers more memory" in capsys.readouterr().err
+    assert main([*command, "--cluster", "tcp://127.0.0.1:1"]) == 2
+    assert capsys.readouterr().err == "gmemgpu: workers: is missing; say how many workers that scheduler has\n"
