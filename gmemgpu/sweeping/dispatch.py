@@ -96,7 +96,7 @@ class Dispatch:
         self._one_is_alone = False
         self._elsewhere: dict[str, Shard] = {}
         self._looked_elsewhere_s = -_LOOK_EVERY_S
-        self._n_slots = workers.n_expected
+        self._n_slots = max(1, workers.n_slots())
         self._counted_s = time.monotonic()
 
     def run(self, tasks: Iterable[Sequence[Shard]]) -> None:

@@ -12,7 +12,7 @@ __all__ = ["SweepStarted", "WorkersAwaited", "ShardDone", "ShardFailed", "SweepM
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepStarted:
     """
-    The plan is known and the store is open.
+    The plan is known, the store is open, and a worker is up if one is needed.
 
     Parameters
     ----------

@@ -269,19 +269,21 @@ class _Work:
                     logs=self.store.directory / LOGS,
                 )
             )
-            self.listen(replace(self.started, workers=workers.n_expected, dashboard=workers.dashboard))
-            place = None
             if self.target.is_far:
                 self._wait_for_first(workers)
+            n_workers = workers.n_expected or workers.n_slots()
+            self.listen(replace(self.started, workers=n_workers, dashboard=workers.dashboard))
+            place = None
+            if self.target.is_far:
                 place = stack.enter_context(marked_place(self.store.parts.resolve()))
                 refuse_unfit_workers(workers.client, place)
             # Claimed only when there is somebody to do the work.
-            claims = stack.enter_context(self.store.claims())
+            claims = stack.enter_context(self.store.claims(n_workers=n_workers))
             on_device = n_devices > 0 or bool(workers.resources)
             dispatch = Dispatch(
                 self.store, workers, place, claims, self.listen, on_error=self.on_error, retries=self.retries
             )
-            dispatch.run(cut_tasks(todo, workers=workers.n_expected, on_device=on_device))
+            dispatch.run(cut_tasks(todo, workers=n_workers, on_device=on_device))
             stood_in = stand_in(workers.client, {shard.part_id for shard in todo}) if on_device else None
             return dispatch.n_computed, stood_in, dispatch.failures
 

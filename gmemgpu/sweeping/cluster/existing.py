@@ -60,7 +60,7 @@ def existing_workers(target: Target) -> Iterator[Workers]:
         patience_ns = target.options.start_timeout
         yield Workers(
             client=client,
-            n_expected=max(1, n_slots()),
+            n_expected=0,
             n_slots=n_slots,
             resources=resources,
             # Its scheduler hands out tasks ahead as it likes.

@@ -99,8 +99,9 @@ def _unfitness(place: Place) -> str | None:
     return None
 
 
-def _look(place: Place) -> str | None:
-    return _unfitness(place)
+def _look(place: Place) -> tuple[str | None]:
+    # A tuple, unlike the errors that Dask hands over in its place.
+    return (_unfitness(place),)
 
 
 def refuse_unfit_workers(client: Client, place: Place) -> None:
@@ -114,13 +115,14 @@ def refuse_unfit_workers(client: Client, place: Place) -> None:
     """
     found: dict[str, Any] = client.run(_look, place, on_error="return")
     for address, told in found.items():
-        if isinstance(told, ImportError):
+        if not isinstance(told, tuple):
+            version = dict(place.versions)["gmemgpu"]
             raise UnfitWorker(
-                f"worker {address}: {told}; install gmemgpu {dict(place.versions)['gmemgpu']} there, with the same "
-                "Python and packages as here"
+                f"worker {address}: cannot run gmemgpu: {told}; install gmemgpu {version} there, with the same Python "
+                "and packages as here"
             )
-        if told is not None:
-            raise UnfitWorker(f"worker {address}: {told}")
+        if told[0] is not None:
+            raise UnfitWorker(f"worker {address}: {told[0]}")
 
 
 def compute_if_fit(place: Place, shards: Sequence[Shard], setting: Setting) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import dask
 from dask.utils import parse_timedelta
 from distributed import Client
+from distributed.core import Status
 from distributed.utils import get_ip
 
 from gmemgpu.errors import BackendError, GmemgpuError
@@ -34,6 +37,7 @@ _CONFIG: dict[str, Any] = {
     "distributed.scheduler.no-workers-timeout": None,
 }
 _ADAPT_EVERY = "2s"
+_ASK_EVERY_S = 10.0
 _DEATH_TIMEOUT_S = 60
 """A worker whose scheduler is gone ends after so long, and its job with it."""
 
@@ -111,8 +115,30 @@ def _cluster_class(kind: str) -> Any:
         raise BackendError(f"--cluster {kind} needs dask-jobqueue; pip install 'gmemgpu[jobqueue]'") from None
     base: Any = getattr(dask_jobqueue, _CLASSES[kind])
 
-    class Replacing(base):  # type: ignore[misc]
-        """Forgets a job once all of its workers are gone, so that another takes its place."""
+    class NotingJob(base.job_cls):  # type: ignore[misc]
+        """
+        Keeps what the queue said against it, which Dask would log, and then wait for ever.
+
+        Its state is kept too: a cluster looks at the end whether each job was closed.
+        """
+
+        refusal: str | None = None
+
+        async def start(self) -> None:
+            try:
+                await super().start()
+            except (OSError, RuntimeError, ValueError) as error:
+                self.refusal = str(error)
+                self.status = Status.running
+
+        async def close(self) -> None:
+            await super().close()
+            self.status = Status.closed
+
+    class ReplacingCluster(base):  # type: ignore[misc]
+        """Forgets a job that cannot come or is gone with all of its workers, so that another takes its place."""
+
+        job_cls = NotingJob
 
         def _update_worker_status(self, op: str, msg: str) -> None:
             # Dask itself does so for jobs of one worker only.
@@ -125,19 +151,83 @@ def _cluster_class(kind: str) -> Any:
         def _forget_if_lost(self, worker: str) -> None:
             up = {str(told["name"]) for told in self.scheduler_info["workers"].values()}
             for job in list(self.workers):
-                names = {
-                    f"{job}{suffix}"
-                    for suffix in self.worker_spec.get(job, {}).get(
-                        "group",
-                        [
-                            "",
-                        ],
-                    )
-                }
+                names = {f"{job}{suffix}" for suffix in self.worker_spec.get(job, {}).get("group", [""])}
                 if worker in names and not names & up:
-                    self._futures.add(asyncio.ensure_future(self.workers.pop(job).close()))
+                    self._forget(job)
 
-    return Replacing
+        def forget_refused(self) -> None:
+            """Have those submitted again that the queue refused."""
+            for name, job in list(self.workers.items()):
+                if job.refusal is not None:
+                    self._forget(name)
+
+        def _forget(self, name: str) -> None:
+            self._futures.add(asyncio.ensure_future(self.workers.pop(name).close()))
+
+    return ReplacingCluster
+
+
+class _Count:
+    """Counts what can run now, and says so if nothing ever will."""
+
+    def __init__(self, cluster: Any, client: Client, kind: str, logs: str) -> None:
+        self._cluster = cluster
+        self._count = slots_of(client)
+        self._kind = kind
+        self._logs = logs
+        self._ever_up = False
+        self._asked_s = time.monotonic()
+
+    def __call__(self) -> int:
+        n = self._count()
+        self._ever_up = self._ever_up or n > 0
+        refusal = next((job.refusal for job in self._jobs() if job.refusal is not None), None)
+        if refusal is not None and n == 0:
+            raise GmemgpuError(f"{self._kind}: jobs cannot be submitted: {_last_line(refusal)}")
+        if refusal is not None:
+            self._cluster.loop.add_callback(self._cluster.forget_refused)
+        if not self._ever_up and self._kind == "slurm" and time.monotonic() - self._asked_s > _ASK_EVERY_S:
+            self._asked_s = time.monotonic()
+            if self._all_have_ended():
+                raise GmemgpuError(
+                    f"slurm: all jobs ended before one of their workers came up; what they printed is in {self._logs}"
+                )
+        return n
+
+    def _jobs(self) -> list[Any]:
+        return list(self._cluster.workers.values())
+
+    def _all_have_ended(self) -> bool:
+        ids = [job.job_id for job in self._jobs() if job.job_id is not None]
+        if not ids:
+            return False
+        try:
+            asked = subprocess.run(
+                ["squeue", "--noheader", "--format=%i", "--jobs", ",".join(ids)],
+                capture_output=True,
+                text=True,
+                timeout=_ASK_EVERY_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        # Once its record is gone, a job that ended is an error of its own.
+        forgotten = asked.returncode != 0 and "Invalid job id" in asked.stderr
+        return forgotten or (asked.returncode == 0 and not asked.stdout.strip())
+
+
+_HEADINGS = ("Command:", "stdout:", "stderr:")
+_NOT_FOUND = " (the shell's word for a command that does not exist)"
+
+
+def _last_line(text: str) -> str:
+    # dask-jobqueue tells of a command that failed under headings; some commands say nothing at all.
+    lines = [line.strip() for line in text.splitlines() if line.strip() and line.strip() not in _HEADINGS]
+    last = lines[-1] if lines else "no reason given"
+    code = next((line for line in lines if line.startswith("Exit code:")), None)
+    if code is None or text.rpartition("stderr:")[2].strip():
+        return last
+    return f"{last} ended with {code.lower()}{_NOT_FOUND if code.endswith(' 127') else ''}"
 
 
 @contextmanager
@@ -160,7 +250,7 @@ def job_workers(target: Target, *, wanted: int | None, n_tasks: int, logs: Path)
     BackendError
         If dask-jobqueue is missing.
     GmemgpuError
-        If the queue refuses the jobs.
+        If no scheduler can be started here. Whether the queue takes the jobs shows later, when workers are counted.
     """
     options = target.options
     per_job = options.workers_per_job
@@ -177,12 +267,11 @@ def job_workers(target: Target, *, wanted: int | None, n_tasks: int, logs: Path)
         except (RuntimeError, OSError, ValueError) as error:
             raise GmemgpuError(f"{target.kind}: no scheduler can be started for jobs: {error}") from error
         client = stack.enter_context(Client(cluster, set_as_default=False))
-        count = slots_of(client)
         patience_ns = options.start_timeout
         yield Workers(
             client=client,
             n_expected=n_workers,
-            n_slots=count,
+            n_slots=_Count(cluster, client, target.kind, options.log_directory or str(logs)),
             resources={"GPU": 1.0} if options.gpus else {},
             # Tasks that need a resource are handed out ahead; others one by one.
             shares_blame=options.gpus > 0,

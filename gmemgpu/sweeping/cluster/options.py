@@ -29,9 +29,7 @@ _MAX_MARGIN_NS = 120 * _S
 def _word(text: str) -> str:
     # These words become part of a job script.
     if not _WORD.fullmatch(text):
-        raise ValueError(
-            f'"{text}" has signs that a job script could take for something else; use letters, digits, -_./'
-        )
+        raise ValueError(f'"{text}" has signs that a shell could take for something else; use letters, digits, -_./')
     return text
 
 
@@ -176,9 +174,7 @@ def options_from_table(
     if not isinstance(table, Mapping):
         raise SpecError(Problem(where("cluster"), f"{table!r} is no table; write [cluster] and keys below it"))
     problems = [
-        Problem(
-            where(f"cluster.{key}"), "may name a program, which a spec must not run; say it in a --cluster-options file"
-        )
+        Problem(where(f"cluster.{key}"), "names what to run, which a spec must not; say it in a --cluster-options file")
         for key in CODE_KEYS
         if is_spec and key in table
     ]

@@ -21,7 +21,7 @@ class Workers:
     ----------
     client : distributed.Client
     n_expected : int
-        Tasks that can run at once when all workers are up.
+        Tasks that can run at once when all workers are up; 0 if nobody knows.
     n_slots : callable
         The same by what is up now; raises GmemgpuError if it is certain that none will come.
     resources : dict of str to float

@@ -1,0 +1,201 @@
+"""A scheduler that is there already: by address and by file, with TLS, and when parts of it are killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from distributed import Client, LocalCluster
+from distributed.security import Security
+
+from gmemgpu.cli.main import main
+from gmemgpu.errors import GmemgpuError, SpecError
+from gmemgpu.sweeping.cluster import fitness
+from gmemgpu.sweeping.cluster.fitness import UnfitWorker, marked_place, refuse_unfit_workers
+from gmemgpu.sweeping.progress import ShardDone, SweepEvent, SweepStarted, WorkersAwaited
+from gmemgpu.sweeping.run import sweep
+
+Contents = Callable[[Path], dict[str, str]]
+START = Callable[..., Any]
+
+TINY = {"policies": ["v10"], "workload": {"preset": "idle-snp", "horizon_ns": "1 min", "warmup_ns": "1 s"}}
+
+
+def without_backend(contents: dict[str, str]) -> dict[str, str]:
+    return {name: found for name, found in contents.items() if name != "manifest.json"}
+
+
+def test_by_file_and_by_address(
+    dask_processes: START, spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+) -> None:
+    dask = dask_processes()
+    events: list[SweepEvent] = []
+
+    def listen(event: SweepEvent) -> None:
+        events.append(event)
+        if isinstance(event, WorkersAwaited):
+            dask.start_workers(2)
+
+    result = sweep(spec_file, tmp_path / "out", cluster=str(dask.file), progress=listen)
+    assert result.n_computed == 240
+    assert events[0] == WorkersAwaited(whose=f"the scheduler at {dask.address}")
+    assert isinstance(events[1], SweepStarted)
+    assert events[1].workers in (1, 2)
+    assert events[1].reason == "gpus = 0 for workers of this cluster"
+    assert events[1].dashboard is not None
+    assert sum(isinstance(event, ShardDone) for event in events) == 24
+    assert contents(tmp_path / "out") == contents(undisturbed)
+    assert sweep(TINY, tmp_path / "tiny", cluster=dask.address).n_computed == 2
+
+
+def test_no_scheduler_and_no_worker_are_told(dask_processes: START, tmp_path: Path) -> None:
+    with pytest.raises(GmemgpuError, match=r"tcp://127.0.0.1:1: no Dask scheduler answers \(.*refused\); check the ad"):
+        sweep(TINY, tmp_path / "out", cluster="tcp://127.0.0.1:1")
+    dask = dask_processes()
+    with pytest.raises(GmemgpuError, match=r"127.0.0.1:\d+ has no worker after 1 s; start some"):
+        sweep(TINY, tmp_path / "out", cluster=dask.address, cluster_options={"start_timeout": "10 ms"})
+
+
+@pytest.mark.parametrize("victim", ["worker", "nanny"])
+def test_a_killed_worker_costs_nothing_and_a_killed_nanny_a_host(
+    dask_processes: START,
+    worker_children: Callable[[Any], list[psutil.Process]],
+    spec_file: Path,
+    undisturbed: Path,
+    contents: Contents,
+    tmp_path: Path,
+    victim: str,
+) -> None:
+    dask = dask_processes()
+    first = dask.start_workers(1)
+    dask.start_workers(1)
+    n_done = 0
+
+    def kill(event: SweepEvent) -> None:
+        nonlocal n_done
+        n_done += isinstance(event, ShardDone)
+        if isinstance(event, ShardDone) and n_done == 4:
+            if victim == "worker":
+                worker_children(first)[0].kill()
+            else:
+                first.kill()
+
+    sweep(spec_file, tmp_path / "out", cluster=dask.address, progress=kill)
+    assert n_done == 24
+    assert contents(tmp_path / "out") == contents(undisturbed)
+
+
+def test_a_killed_scheduler_ends_the_sweep_and_the_next_goes_on(
+    dask_processes: START, spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+) -> None:
+    dask = dask_processes()
+    dask.start_workers(2)
+    scheduler = dask.started[0]
+
+    def kill(event: SweepEvent) -> None:
+        if isinstance(event, ShardDone):
+            scheduler.kill()
+
+    with pytest.raises(GmemgpuError, match="the scheduler ended or cannot be reached any more; run the same command"):
+        sweep(spec_file, tmp_path / "out", cluster=dask.address, progress=kill)
+    assert not list((tmp_path / "out" / "claims").iterdir())
+    assert not (tmp_path / "out" / "results.parquet").exists()
+    again = sweep(spec_file, tmp_path / "out", workers=2)
+    assert 0 < again.n_computed < 240
+    assert contents(tmp_path / "out") == contents(undisturbed)
+
+
+def tls_files(folder: Path) -> dict[str, str]:
+    # One certificate, signed by itself, for all three roles.
+    folder.mkdir()
+    made = Security.temporary()
+    (folder / "cert.pem").write_text(made.tls_client_cert)
+    (folder / "key.pem").touch(mode=0o600)
+    (folder / "key.pem").write_text(made.tls_client_key)
+    return {"ca": str(folder / "cert.pem"), "cert": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
+
+
+def test_tls_on_loopback(dask_processes: START, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "s.toml").write_text(
+        'policies = ["v10"]\n[workload]\npreset = "idle-snp"\nhorizon_ns = "1 min"\nwarmup_ns = "1 s"\n'
+    )
+    ours, others = tls_files(tmp_path / "ours"), tls_files(tmp_path / "others")
+    dask = dask_processes(["--tls-ca-file", ours["ca"], "--tls-cert", ours["cert"], "--tls-key", ours["key"]])
+    dask.start_workers(1)
+    assert dask.address.startswith("tls://")
+
+    def run(files: dict[str, str]) -> int:
+        options = [option for name, path in files.items() for option in (f"--tls-{name}", path)]
+        command = ["sweep", str(tmp_path / "s.toml"), "-o", str(tmp_path / "out"), "--quiet"]
+        return main([*command, "--cluster", dask.address, *options])
+
+    # Whom we do not trust, who does not trust us, and nobody at all.
+    assert run({**ours, "ca": others["ca"]}) == 1
+    assert f"gmemgpu: {dask.address}: no trusted TLS connection (" in capsys.readouterr().err
+    assert run({**others, "ca": ours["ca"]}) == 1
+    assert f"gmemgpu: {dask.address}: " in capsys.readouterr().err
+    assert run({}) == 2
+    assert f"cluster: {dask.address} needs the files tls_ca, tls_cert and tls_key" in capsys.readouterr().err
+    assert not list((tmp_path / "out").rglob("part-*.parquet"))
+    assert run(ours) == 0
+    assert len(list((tmp_path / "out").rglob("part-*.parquet"))) == 1
+
+
+BLOCKED = "import sys; sys.modules['gmemgpu'] = None\n"
+
+
+def test_a_worker_without_gmemgpu_is_refused(dask_processes: START, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BLOCKED)
+    dask = dask_processes()
+    dask.start_workers(1, environment={"PYTHONPATH": str(tmp_path)})
+    with pytest.raises(UnfitWorker, match=r"worker tcp://127.0.0.1:\d+: cannot run gmemgpu: .*; install gmemgpu "):
+        sweep(TINY, tmp_path / "out", cluster=dask.address)
+
+
+@contextmanager
+def one_thread() -> Any:
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def test_a_worker_that_sees_another_directory_or_runs_other_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with one_thread() as client, marked_place(tmp_path) as place:
+        refuse_unfit_workers(client, place)
+        unseen = rf"worker inproc.*: does not see {tmp_path}; results must lie on a file system that"
+        for other in (replace(place, nonce="of another"), replace(place, mark="gone")):
+            with pytest.raises(UnfitWorker, match=unseen):
+                refuse_unfit_workers(client, other)
+        with pytest.raises(UnfitWorker, match=r'does not run the same code \(code: "[0-9a-f]+… there, "old" here\)'):
+            refuse_unfit_workers(client, replace(place, code="old"))
+        numpy_1 = tuple((name, "1.26.0" if name == "numpy" else found) for name, found in place.versions)
+        with pytest.raises(UnfitWorker, match=r'same code \(numpy: ".*" there, "1.26.0" here\); install the same'):
+            refuse_unfit_workers(client, replace(place, versions=numpy_1))
+
+        def full(*arguments: object) -> None:
+            raise OSError(30, "Read-only file system")
+
+        monkeypatch.setattr(Path, "write_text", full)
+        fitness._unfitness.cache_clear()
+        with pytest.raises(UnfitWorker, match=f"cannot write {tmp_path}: Read-only file system; results"):
+            refuse_unfit_workers(client, place)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_late_worker_is_looked_at_too(tmp_path: Path) -> None:
+    with marked_place(tmp_path) as place, pytest.raises(UnfitWorker, match="does not see"):
+        fitness.compute_if_fit(replace(place, nonce="of another"), [], None)  # type: ignore[arg-type]
+
+
+def test_a_gpu_engine_needs_workers_with_gpus(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r'cluster\.gpus: is 0, and "cupy" needs a GPU for each'):
+        sweep(TINY, tmp_path / "out", backend="cupy", cluster="tcp://127.0.0.1:1")

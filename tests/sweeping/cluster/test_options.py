@@ -1,0 +1,187 @@
+"""The ``[cluster]`` table: what it may say, how a file is laid over it, and that results never depend on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gmemgpu.errors import SpecError
+from gmemgpu.sweeping.cluster.options import CODE_KEYS, ClusterOptions, options_from_table, options_over
+from gmemgpu.sweeping.cluster.target import Tls, read_target
+from gmemgpu.sweeping.plan import make_plan
+from gmemgpu.sweeping.spec import read_spec
+
+S = 10**9
+
+
+def problems(table: Any, **how: Any) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        options_from_table(table, **how)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_quantities_have_units_and_a_partition_is_a_queue() -> None:
+    options = options_from_table({"memory": "6 GiB", "walltime": "90 min", "partition": "short", "cores": 8})
+    assert (options.memory, options.walltime_text, options.queue) == (6 * 2**30, "01:30:00", "short")
+    assert options.workers_per_job == 8
+    assert options_from_table({"gpus": 1, "cores": 8}).workers_per_job == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "margin_s", "stagger_s", "lifetime_s"),
+    [
+        ({}, 120, 60, 3480),
+        ({"walltime": "1 min"}, 6, 3, 54),
+        ({"walltime": "10 min", "lifetime_margin": "30 s"}, 30, 15, 570),
+        ({"walltime": "10 min", "lifetime_margin": "30 s", "lifetime_stagger": "0 s"}, 30, 0, 570),
+    ],
+)
+def test_workers_end_before_their_job(table: dict[str, Any], margin_s: int, stagger_s: int, lifetime_s: int) -> None:
+    options = options_from_table(table)
+    assert (options.margin_ns, options.stagger_ns, options.lifetime_s) == (margin_s * S, stagger_s * S, lifetime_s)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    assert problems({"jobs": 0, "core": 4, "gpus": 2, "memory": "lots", "walltime": "2 weeks", "queue": "a b"}) == [
+        "cluster.jobs: 0 cannot be used: it must be greater than or equal to 1",
+        "cluster.gpus: 2 cannot be used: it must be less than or equal to 1",
+        *problems({"memory": "lots"}),
+        *problems({"walltime": "2 weeks"}),
+        *problems({"queue": "a b"}),
+        'cluster.core: unknown key; did you mean "cores"?',
+    ]
+    assert problems(3) == ["cluster: 3 is no table; write [cluster] and keys below it"]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            {"lifetime_margin": "5 s", "lifetime_stagger": "6 s"},
+            "lifetime_stagger 6 s is not below lifetime_margin 5 s",
+        ),
+        ({"walltime": "1 min", "lifetime_margin": "50 s"}, "walltime 60 s leaves workers no time to live"),
+        ({"interface": "ib0", "host": "10.0.0.1"}, "interface and host both say where the scheduler listens"),
+    ],
+)
+def test_what_cannot_go_together(table: dict[str, Any], message: str) -> None:
+    (told,) = problems(table)
+    assert message in told
+
+
+@pytest.mark.parametrize("key", ["queue", "account", "interface", "host", "local_directory", "log_directory"])
+@pytest.mark.parametrize("text", ["a;b", "$(touch x)", "`x`", "a b", "x\n#SBATCH y", "a&b", "a|b", "", "'", '"', "a>b"])
+def test_no_word_can_be_a_command(key: str, text: str) -> None:
+    (told,) = problems({key: text})
+    assert "has signs that a shell could take for something else" in told
+
+
+def test_scratch_space_may_be_the_jobs_own() -> None:
+    assert options_from_table({"local_directory": "${TMPDIR}/gmemgpu"}).local_directory == "${TMPDIR}/gmemgpu"
+    assert options_from_table({"local_directory": "$TMPDIR/x"}).local_directory == "$TMPDIR/x"
+    assert problems({"local_directory": "${x:-$(y)}"})
+
+
+def test_a_spec_names_nothing_to_run(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(
+        '[workload]\n[cluster]\npython = "/bin/evil"\njob_script_prologue = ["rm x"]\n'
+        'job_extra_directives = ["--output=/etc/passwd"]\nwalltime = 3\n'
+    )
+    with pytest.raises(SpecError) as caught:
+        read_spec(tmp_path / "s.toml")
+    told = [str(problem) for problem in caught.value.problems]
+    assert told[:3] == [
+        f"{tmp_path / 's.toml'}: cluster.{key}: names what to run, which a spec must not; "
+        "say it in a --cluster-options file"
+        for key in CODE_KEYS
+    ]
+    assert told[3].startswith(f"{tmp_path / 's.toml'}: cluster.walltime: 3 cannot be used")
+
+
+@pytest.mark.parametrize("key", ["job_extra_directives", "job_script_prologue"])
+def test_a_line_is_one_line(key: str) -> None:
+    assert getattr(options_from_table({key: ["module load x"]}), key) == ("module load x",)
+    for text in ("a\nb", "a\rb", "", " "):
+        (told,) = problems({key: [text]})
+        assert "is not one line of text" in told
+
+
+def test_a_file_is_laid_over_a_spec(tmp_path: Path) -> None:
+    below = options_from_table({"jobs": 4, "queue": "long", "walltime": "2 h"})
+    (tmp_path / "here.toml").write_text('[cluster]\nqueue = "short"\nwalltime = "1 h"\npython = "/opt/my python"\n')
+    merged = options_over(below, tmp_path / "here.toml")
+    assert (merged.jobs, merged.queue, merged.walltime_text) == (4, "short", "01:00:00")
+    assert merged.python_word == "'/opt/my python'"
+    assert options_over(below, None) is below
+    assert options_over(below, {"jobs": 5}).jobs == 5
+    # Each is sound, both together are not.
+    (tmp_path / "margin.toml").write_text('[cluster]\nlifetime_margin = "59 s"\n')
+    with pytest.raises(SpecError, match=r"margin\.toml: cluster: walltime 60 s leaves workers no time"):
+        options_over(options_from_table({"walltime": "1 min"}), tmp_path / "margin.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("jobs = 3\n", 'cluster: key "jobs" does not belong here; such a file holds a [cluster] table'),
+        ("", "cluster: is missing; such a file holds"),
+        ("[cluster]\njob = 3\n", 'cluster.job: unknown key; did you mean "jobs"?'),
+        ("[cluster\n", "is no valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "here.toml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        read_target("slurm", ClusterOptions(), path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+
+
+def test_results_do_not_depend_on_it() -> None:
+    spec = {"workload": {"preset": "idle-snp"}}
+    plain, on_cluster = read_spec(spec), read_spec({**spec, "cluster": {"jobs": 9, "gpus": 1}})
+    assert on_cluster.cluster.jobs == 9
+    assert plain.canonical == on_cluster.canonical
+    assert make_plan(plain, "numpy").results_id == make_plan(on_cluster, "numpy").results_id
+
+
+def test_where_to_run(tmp_path: Path) -> None:
+    options = ClusterOptions()
+    file = tmp_path / "scheduler.json"
+    file.write_text('{"type": "Scheduler", "address": "tcp://10.0.0.1:8786"}')
+    assert (read_target("local", options).kind, read_target("local", options).is_far) == ("local", False)
+    assert (read_target("pbs", options).kind, read_target("pbs", options).is_far) == ("pbs", True)
+    assert read_target("tcp://h:1", options).address == "tcp://h:1"
+    assert read_target(str(file), options).address == "tcp://10.0.0.1:8786"
+    tls = {f"tls_{name}": file for name in ("ca", "cert", "key")}
+    assert read_target("tls://h:1", options, **tls).tls == Tls(ca=str(file), cert=str(file), key=str(file))
+    assert read_target("slurm", options, **tls).tls is not None
+
+
+def test_where_not_to_run(tmp_path: Path) -> None:
+    def told(cluster: str, **tls: Any) -> str:
+        with pytest.raises(SpecError) as caught:
+            read_target(cluster, ClusterOptions(), **tls)
+        return str(caught.value)
+
+    file = tmp_path / "x.json"
+    assert told("slrum") == (
+        'cluster: "slrum" is unknown; use local, slurm, pbs, lsf, tcp://HOST:PORT, tls://HOST:PORT '
+        "or a scheduler file (….json)"
+    )
+    assert f"{file}: cannot be read: No such file" in told(str(file))
+    for text in ("nothing", "[]", '{"address": 3}', '{"address": "inproc://x"}'):
+        file.write_text(text)
+        assert f"{file}: is no scheduler file (" in told(str(file))
+    tls = {f"tls_{name}": file for name in ("ca", "cert", "key")}
+    assert told("tls://h:1") == "cluster: tls://h:1 needs the files tls_ca, tls_cert and tls_key"
+    assert "tcp://h:1 is not encrypted" in told("tcp://h:1", **tls)
+    assert "is local, which no other machine can reach" in told("local", **tls)
+    assert told("slurm", tls_ca=tmp_path / "gone").splitlines() == [
+        "tls_cert: is missing; TLS takes all three files",
+        "tls_key: is missing; TLS takes all three files",
+        f"tls_ca: {tmp_path / 'gone'} cannot be read: No such file or directory; check the path",
+    ]
