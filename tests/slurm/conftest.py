@@ -4,9 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from slurm_node import PACKAGES, SlurmNode, missing_programs, running_node
+
+from gmemgpu.sweeping.plan import make_plan
+from gmemgpu.sweeping.run import sweep
+from gmemgpu.sweeping.spec import read_spec
+from gmemgpu.sweeping.store import Store, open_store
+
+N_PARTS = 12
+SPEC = f"""
+name = "on Slurm"
+backend = "numpy"
+seeds = 2
+policies = ["v10", "refcount"]
+
+[workload]
+preset = "mixed-pods"
+host = {{ name = "pod", memory_bytes = "16 GiB", cores = 4 }}
+horizon_ns = "1 h"
+warmup_ns = "1 min"
+stock.vms = 20
+arrivals = {{ vms_per_s = 0.3 }}
+sizes.scale = 0.125
+snp.share = {[round(0.05 * (i + 1), 2) for i in range(N_PARTS)]}
+memory.rmp_segment_bytes = "8 GiB"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +52,26 @@ def slurm(slurm_session: SlurmNode, monkeypatch: pytest.MonkeyPatch) -> Iterator
     for job in {job.partition("_")[0] for job in slurm_session.active_jobs()}:
         slurm_session.call("scancel", job)
     slurm_session.wait_until_idle(30)
+
+
+@pytest.fixture(scope="session")
+def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of a dozen parts, each some tenths of a second."""
+    path = tmp_path_factory.mktemp("spec") / "slurm.toml"
+    path.write_text(SPEC)
+    return path
+
+
+@pytest.fixture(scope="session")
+def local(spec_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a sweep on this machine, which tests must leave as they are."""
+    directory = tmp_path_factory.mktemp("local") / "out"
+    assert sweep(spec_file, directory, workers=2).n_computed == N_PARTS * 2 * 3
+    return directory
+
+
+@pytest.fixture
+def store(spec_file: Path, tmp_path: Path) -> Store:
+    """An empty results directory of the same sweep, as another client sees it."""
+    spec = read_spec(spec_file)
+    return open_store(tmp_path / "out", spec, make_plan(spec, "numpy"))

@@ -17,6 +17,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +72,9 @@ class SlurmNode:
     def environment(self) -> dict[str, str]:
         """Give this process's environment with this Slurm in it; nothing of an outer job's."""
         outer = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))}
-        return {**outer, "PATH": _SEARCH, "SLURM_CONF": str(self.conf)}
+        # Jobs call the gmemgpu that is tested.
+        path = os.pathsep.join((str(Path(sys.executable).parent), _SEARCH))
+        return {**outer, "PATH": path, "SLURM_CONF": str(self.conf)}
 
     def call(self, *command: str | Path, timeout_s: float = _PATIENCE_S) -> str:
         """Run one of Slurm's programs and give what it prints."""
