@@ -1,0 +1,123 @@
+"""Sweeps on Dask workers that Slurm starts: one by one for a client, or in one allocation by the scripts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from slurm_node import SlurmNode, wait_until
+
+from gmemgpu.sweeping.store import Store
+
+pytestmark = pytest.mark.slurm
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = """\
+[cluster]
+jobs = 2
+gpus = 1
+memory = "1 GiB"
+walltime = "10 min"
+host = "127.0.0.1"
+replace_after = "1 s"
+"""
+
+
+@pytest.fixture
+def command(spec_file: Path, tmp_path: Path) -> list[str]:
+    options = tmp_path / "cluster.toml"
+    options.write_text(OPTIONS)
+    sweep = [sys.executable, "-m", "gmemgpu", "sweep", spec_file, "-o", tmp_path / "out", "--quiet"]
+    return [str(word) for word in (*sweep, "--cluster", "slurm", "--cluster-options", options)]
+
+
+@contextmanager
+def running(command: list[str], slurm: SlurmNode) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, env=slurm.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ends_well(process: subprocess.Popen[str]) -> bool:
+    _, told = process.communicate(timeout=180)
+    assert told == ""
+    return process.returncode == 0
+
+
+def same_rows(directory: Path, local: Path) -> bool:
+    # Beside them lie the logs of its jobs.
+    names = ["manifest.json", "results.parquet", *(f"parts/{path.name}" for path in (local / "parts").iterdir())]
+    assert len(list((directory / "parts").iterdir())) == len(names) - 2
+    return all((directory / name).read_bytes() == (local / name).read_bytes() for name in names)
+
+
+def n_parts(store: Store) -> int:
+    return len(list(store.parts.glob("part-*")))
+
+
+def test_two_workers_with_a_gpu_each(slurm: SlurmNode, command: list[str], local: Path, store: Store) -> None:
+    with running(command, slurm) as client:
+        wait_until(lambda: len(slurm.active_jobs()) == 2, 60, "two jobs")
+        told = [slurm.call("scontrol", "--oneliner", "show", "job", job) for job in slurm.active_jobs()]
+        assert all("gres:gpu:1" in line for line in told)
+        assert ends_well(client)
+    slurm.wait_until_idle(60)
+    assert same_rows(store.directory, local)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "past its walltime"])
+def test_a_lost_job_is_replaced(slurm: SlurmNode, command: list[str], local: Path, store: Store, how: str) -> None:
+    blocked = store.plan.shards[0]
+    with store.claims() as claims, running(command, slurm) as client:
+        # A part that seems to be ours keeps the sweep from ending before the job is replaced.
+        assert claims.take(blocked.part_id)
+        wait_until(lambda: n_parts(store) > 2, 90, "the first parts")
+        first = slurm.active_jobs()
+        assert len(first) == 2
+        if how == "cancelled":
+            slurm.call("scancel", first[0])
+        else:
+            slurm.expire(first[0])
+        wait_until(lambda: first[0] not in slurm.active_jobs(), 60, "the job's end")
+        assert slurm.state_of(first[0]) == {"cancelled": "CANCELLED", "past its walltime": "TIMEOUT"}[how]
+        wait_until(lambda: len(slurm.active_jobs()) == 2, 60, "a job in its place")
+        claims.release(blocked.part_id)
+        assert ends_well(client)
+    slurm.wait_until_idle(60)
+    assert same_rows(store.directory, local)
+
+
+def test_two_clients_share_the_work(slurm: SlurmNode, command: list[str], local: Path, store: Store) -> None:
+    # Nodes have two GPUs: with one job for each client both are at work at once.
+    one_job = [*command, "--workers", "1"]
+    with running(one_job, slurm) as one, running(one_job, slurm) as other:
+        assert ends_well(one)
+        assert ends_well(other)
+    slurm.wait_until_idle(60)
+    assert same_rows(store.directory, local)
+
+
+@pytest.mark.parametrize("script", ["dask.sbatch", "gpu.sbatch"])
+def test_scheduler_and_workers_in_one_allocation(
+    slurm: SlurmNode, spec_file: Path, local: Path, store: Store, script: str
+) -> None:
+    log = store.directory.parent / "log"
+    options = (f"--output={log}", "--ntasks=2", "--mem-per-cpu=1G", f"--chdir={ROOT}")
+    job = slurm.submit(*options, ROOT / "jobs" / "slurm" / script, spec_file, store.directory, "--quiet")
+    slurm.wait_until_idle(120)
+    assert slurm.state_of(job) == "COMPLETED", log.read_text()
+    assert same_rows(store.directory, local)
+    assert not list(ROOT.glob("scheduler-*.json"))
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "jobs" / "slurm").glob("*.sbatch")), ids=lambda script: script.name)
+def test_slurm_takes_the_script(slurm: SlurmNode, script: Path, spec_file: Path, tmp_path: Path) -> None:
+    slurm.call("sbatch", "--test-only", script, spec_file, tmp_path / "out")
+    assert not slurm.active_jobs()

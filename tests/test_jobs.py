@@ -1,0 +1,145 @@
+"""What jobs/ ships: specs that plan and run, scripts and manifests that hold together."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gmemgpu.cli.sweep import add_arguments
+from gmemgpu.sweeping.cluster.options import ClusterOptions, options_over
+from gmemgpu.sweeping.plan import make_plan
+from gmemgpu.sweeping.shard import shard_rows
+from gmemgpu.sweeping.spec import read_spec
+
+JOBS = Path(__file__).parents[1] / "jobs"
+SPECS = sorted(JOBS.glob("*.toml"))
+SCRIPTS = sorted([*JOBS.glob("slurm/*.sbatch"), *JOBS.glob("pbs/*.pbs")])
+MANIFESTS = sorted(JOBS.glob("kubernetes/*.yaml"))
+README = (JOBS / "README.md").read_text(encoding="utf-8")
+
+
+def name_of(path: Path) -> str:
+    return path.name
+
+
+def documents(*paths: Path) -> list[dict[str, Any]]:
+    return [document for path in paths for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
+
+
+def containers(kind: str) -> list[dict[str, Any]]:
+    pods = [document["spec"]["template"]["spec"] for document in documents(*MANIFESTS) if document["kind"] == kind]
+    return [container for pod in pods for container in pod["containers"]]
+
+
+@pytest.mark.parametrize("path", SPECS, ids=name_of)
+def test_a_spec_plans_as_many_evaluations_as_the_table_says(path: Path) -> None:
+    plan = make_plan(read_spec(path), "numpy")
+    (row,) = re.findall(rf"^\| \[{path.name}\]\({path.name}\) .*$", README, re.MULTILINE)
+    assert row.split("|")[3].strip() == f"{plan.n_rows:,}"
+    # Parts of a second or so each, not millions of files.
+    assert len(plan.shards) < 5000
+
+
+@pytest.mark.parametrize("path", SPECS, ids=name_of)
+def test_a_thinned_spec_runs(path: Path) -> None:
+    spec = read_spec(path)
+    plan = make_plan(spec, "numpy")
+    by_preset = {shard.preset: shard for shard in reversed(plan.shards)}
+    assert by_preset
+    for shard in by_preset.values():
+        horizon_ns = shard.workload.horizon_ns // 100
+        thin = replace(
+            shard,
+            seeds=shard.seeds[:1],
+            workload=shard.workload.model_copy(update={"horizon_ns": horizon_ns, "warmup_ns": 0}),
+            n_rows=len(spec.policies),
+        )
+        (rows,) = shard_rows([thin], plan.setting).of_shard
+        assert [row["policy"] for row in rows] == [policy.name for policy in spec.policies]
+
+
+def test_the_largest_spec_has_a_million_pairs() -> None:
+    spec = read_spec(JOBS / "large.toml")
+    assert len(spec.scenarios) * len(spec.seeds) * len(spec.policies) > 1_000_000
+
+
+@pytest.mark.parametrize("path", sorted(JOBS.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_cluster_options_are_valid(path: Path) -> None:
+    assert options_over(ClusterOptions(), path).jobs > 1
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
+def test_a_script_is_sound_bash_that_says_how_to_run_it(path: Path) -> None:
+    subprocess.run(["bash", "-n", path], check=True)
+    text = path.read_text(encoding="utf-8")
+    submit = "sbatch" if path.suffix == ".sbatch" else "qsub"
+    assert re.search(rf"^#   {submit} .*jobs/{path.parent.name}/{path.name}", text, re.MULTILINE)
+    for named in re.findall(r"jobs/[\w/.-]+\.(?:toml|sbatch|pbs)", text):
+        assert (JOBS.parent / named).exists(), named
+
+
+@pytest.mark.parametrize("path", [*SCRIPTS, *MANIFESTS], ids=name_of)
+def test_options_of_gmemgpu_in_scripts_exist(path: Path) -> None:
+    import argparse
+
+    from gmemgpu.cli import shard
+
+    known: set[str] = set()
+    for add in (add_arguments, shard.add_arguments):
+        parser = argparse.ArgumentParser()
+        add(parser)
+        known |= {option for action in parser._actions for option in action.option_strings}
+    calls = re.findall(r"gmemgpu,? (?:sweep|shard),? ([^\n]*(?:\n[^\n]*\]$)?)", path.read_text(), re.MULTILINE)
+    used = {option for call in calls for option in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", call)}
+    assert used <= known
+
+
+def test_manifests_name_one_scheduler_one_claim_and_one_spec() -> None:
+    of_kind: dict[str, list[dict[str, Any]]] = {}
+    for document in documents(*MANIFESTS):
+        of_kind.setdefault(document["kind"], []).append(document)
+    (service,) = of_kind["Service"]
+    (claim,) = of_kind["PersistentVolumeClaim"]
+    (scheduler,) = [one for one in of_kind["Deployment"] if one["spec"]["replicas"] == 1]
+    address = f"tcp://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+    assert service["spec"]["selector"].items() <= scheduler["spec"]["template"]["metadata"]["labels"].items()
+    (container,) = scheduler["spec"]["template"]["spec"]["containers"]
+    assert container["ports"][0]["name"] == service["spec"]["ports"][0]["targetPort"]
+    assert str(service["spec"]["ports"][0]["port"]) in container["command"]
+    users = [container for container in containers("Deployment") + containers("Job") if address in container["command"]]
+    assert {container["name"] for container in users} == {"worker", "client"}
+    for document in (*of_kind["Deployment"], *of_kind["Job"]):
+        pod = document["spec"]["template"]["spec"]
+        assert {container["image"] for container in pod["containers"]} == {"gmemgpu:latest"}
+        for volume in pod.get("volumes", []):
+            if volume["name"] == "results":
+                assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+            else:
+                assert volume == {"name": "spec", "configMap": {"name": "gmemgpu-spec"}}
+        mounted = [mount["name"] for container in pod["containers"] for mount in container.get("volumeMounts", [])]
+        assert mounted == [volume["name"] for volume in pod.get("volumes", [])]
+        if document["kind"] == "Deployment":
+            labels = document["spec"]["template"]["metadata"]["labels"]
+            assert document["spec"]["selector"]["matchLabels"] == labels
+
+
+def test_the_indexed_job_has_as_many_shares_as_pods() -> None:
+    (job,) = [one for one in documents(JOBS / "kubernetes" / "array.yaml") if one["kind"] == "Job"]
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    command = container["command"]
+    assert command[command.index("--of") + 1] == str(job["spec"]["completions"])
+    variable = command[command.index("--index") + 1]
+    assert variable.removeprefix("$(").removesuffix(")") in [entry["name"] for entry in container["env"]]
+
+
+def test_readme_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert {link for link in links if not (JOBS / link).exists()} == set()
+    shipped = {str(path.relative_to(JOBS)) for path in (*SPECS, *SCRIPTS)}
+    assert shipped <= set(links)
