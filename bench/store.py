@@ -28,7 +28,7 @@ from gmemgpu.model.catalogue import named_policies
 from gmemgpu.model.policy import ORACLE
 from gmemgpu.sweeping.part import parquet_writer, part_name
 from gmemgpu.sweeping.plan import make_plan
-from gmemgpu.sweeping.shard import Shard
+from gmemgpu.sweeping.shard import Setting, Shard
 from gmemgpu.sweeping.spec import read_spec
 from gmemgpu.sweeping.store import Store, open_store
 
@@ -58,9 +58,9 @@ def store_of(directory: Path, n_parts: int) -> Store:
     return open_store(directory, spec, make_plan(spec, "numpy"))
 
 
-def made_up_rows(store: Store, shard: Shard, random: np.random.Generator) -> pa.Table:
+def made_up_rows(setting: Setting, shard: Shard, random: np.random.Generator) -> pa.Table:
     columns = []
-    for field in store.plan.setting.schema:
+    for field in setting.schema:
         if field.name in ("label", "preset"):
             values: Any = [getattr(shard, field.name)] * shard.n_rows
         elif field.name in shard.axes:
@@ -68,11 +68,11 @@ def made_up_rows(store: Store, shard: Shard, random: np.random.Generator) -> pa.
         elif field.name == "seed":
             values = [shard.seeds[0]] * shard.n_rows
         elif field.name == "policy":
-            values = [policy.name for policy in store.plan.setting.policies]
+            values = [policy.name for policy in setting.policies]
         else:
             values = random.integers(1, 2**40, shard.n_rows).tolist()
         columns.append(pa.array(values, field.type))
-    return pa.Table.from_arrays(columns, schema=store.plan.setting.schema)
+    return pa.Table.from_arrays(columns, schema=setting.schema)
 
 
 def fill(store: Store) -> None:
@@ -83,7 +83,7 @@ def fill(store: Store) -> None:
             path.open("wb") as file,
             parquet_writer(file, store.plan.setting.schema, shard.part_id, shard.n_rows) as writer,
         ):
-            writer.write_table(made_up_rows(store, shard, random))
+            writer.write_table(made_up_rows(store.plan.setting, shard, random))
 
 
 def run_step(step: str, directory: Path, n_parts: int) -> dict[str, Any]:

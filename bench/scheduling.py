@@ -1,0 +1,118 @@
+"""
+What scheduling costs: shards that only sleep and write a part, through the client's loop, claims and store of a sweep.
+
+Held fixed: each shard sleeps for so long and writes a part of 10 rows, the same for all. `processes` are worker
+processes of this machine; `simulated` are Dask workers that share one process, since sleeping needs no core. The time
+to start workers is left out.
+
+    python -m bench.scheduling [--shards N] [--sleep SECONDS] [--save]
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from distributed import Client, LocalCluster
+
+from bench.hardware import record
+from bench.store import made_up_rows, store_of
+from gmemgpu.atomic import written_whole
+from gmemgpu.sweeping import dispatch
+from gmemgpu.sweeping.cluster.local import local_client
+from gmemgpu.sweeping.cluster.workers import Workers
+from gmemgpu.sweeping.part import parquet_writer, part_name
+from gmemgpu.sweeping.shard import Setting, Shard
+
+GOALS = {"processes": 0.95, "simulated": 0.95}
+
+
+def sleep_and_write(sleep_s: float, shards: Sequence[Shard], setting: Setting, folder: str) -> None:
+    # In place of `compute_shards`.
+    (shard,) = shards
+    time.sleep(sleep_s)
+    with (
+        written_whole(Path(folder) / part_name(shard.part_id)) as file,
+        parquet_writer(file, setting.schema, shard.part_id, shard.n_rows) as writer,
+    ):
+        writer.write_table(_rows(setting, shard))
+
+
+_made: list[pa.Table] = []
+
+
+def _rows(setting: Setting, shard: Shard) -> pa.Table:
+    # Made once in a process: to make rows is computing, which is what sleeping stands for.
+    if not _made:
+        _made.append(made_up_rows(setting, shard, np.random.Generator(np.random.Philox(7))))
+    return _made[0]
+
+
+@contextmanager
+def simulated_client(n_workers: int) -> Iterator[Client]:
+    with (
+        LocalCluster(
+            n_workers=n_workers, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def measure(kind: str, n_workers: int, n_shards: int, sleep_s: float) -> dict[str, Any]:
+    dispatch.compute_shards = functools.partial(sleep_and_write, sleep_s)  # type: ignore[assignment]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        local_client(n_workers) if kind == "processes" else simulated_client(n_workers) as client,
+    ):
+        store = store_of(Path(folder) / "out", n_shards)
+        client.wait_for_workers(n_workers)
+        workers = Workers(
+            client=client,
+            n_expected=n_workers,
+            n_slots=lambda: n_workers,
+            resources={},
+            shares_blame=False,
+            dashboard=None,
+        )
+        before = time.perf_counter()
+        with store.claims(n_workers=n_workers) as claims:
+            loop = dispatch.Dispatch(store, workers, None, claims, lambda event: None, on_error="stop", retries=0)
+            loop.run((shard,) for shard in store.plan.shards)
+        wall_s = time.perf_counter() - before
+        assert not store.missing(), "parts are missing"
+    efficiency = n_shards * sleep_s / n_workers / wall_s
+    return {
+        "workers": n_workers,
+        "shards": n_shards,
+        "sleep_s": sleep_s,
+        "wall_s": round(wall_s, 2),
+        "efficiency": round(efficiency, 4),
+        "goal": GOALS[kind],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", type=int, default=1000, help="a multiple of 100 (default: 1000)")
+    parser.add_argument("--sleep", type=float, default=1.0, metavar="SECONDS", help="of each shard (default: 1)")
+    parser.add_argument("--save", action="store_true", help="write bench/results/scheduling.json")
+    arguments = parser.parse_args()
+    figures = {
+        # Whole rounds: what is left over for a last one would be idle time of the others, not of scheduling.
+        "simulated": measure("simulated", 64, 16 * arguments.shards // 10, arguments.sleep),
+        "processes": measure("processes", 2, arguments.shards, arguments.sleep),
+    }
+    record("scheduling", "python -m bench.scheduling --save", figures, save=arguments.save)
+
+
+if __name__ == "__main__":
+    main()
