@@ -60,7 +60,12 @@ def _rows(setting: Setting, shard: Shard) -> pa.Table:
 def simulated_client(n_workers: int) -> Iterator[Client]:
     with (
         LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=False,
+            # They share a process: a share of its memory each would count it 64 times.
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

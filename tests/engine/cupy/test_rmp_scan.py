@@ -45,6 +45,7 @@ def image_of(regions: list[set[int]]) -> Words:
 
 
 @pytest.mark.parametrize("offset_words", range(4))
+@settings(max_examples=min(60, settings.default.max_examples))  # each runs in four thread orders
 @given(regions=st.lists(st.sets(st.integers(0, LAST), max_size=4), min_size=1, max_size=3))
 @example(regions=[{LAST}, set(), {0}])
 @example(regions=[set(range(PAGES_PER_REGION)), {0, LAST}, {LAST - 64}])
