@@ -2,8 +2,9 @@
 What scheduling costs: shards that only sleep and write a part, through the client's loop, claims and store of a sweep.
 
 Held fixed: each shard sleeps for so long and writes a part of 10 rows, the same for all. `processes` are worker
-processes of this machine; `simulated` are Dask workers that share one process, since sleeping needs no core. The time
-to start workers is left out.
+processes of this machine; `simulated` are 64 Dask workers in four processes, since sleeping needs no core, each with a
+connection of its own to the scheduler. The time to start workers is left out; some shards that do not
+sleep go ahead.
 
     python -m bench.scheduling [--shards N] [--sleep SECONDS] [--save]
 """
@@ -12,13 +13,18 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pyarrow as pa
 from distributed import Client, LocalCluster
@@ -27,10 +33,12 @@ from bench.hardware import record
 from bench.store import made_up_rows, store_of
 from gmemgpu.atomic import written_whole
 from gmemgpu.sweeping import dispatch
+from gmemgpu.sweeping.cluster.config import CONFIG, LOOPBACK_DASHBOARD, environment_of
 from gmemgpu.sweeping.cluster.local import local_client
 from gmemgpu.sweeping.cluster.workers import Workers
 from gmemgpu.sweeping.part import parquet_writer, part_name
 from gmemgpu.sweeping.shard import Setting, Shard
+from gmemgpu.sweeping.store import Store
 
 GOALS = {"processes": 0.95, "simulated": 0.95}
 
@@ -56,44 +64,71 @@ def _rows(setting: Setting, shard: Shard) -> pa.Table:
     return _made[0]
 
 
+N_SIMULATED = 64
+SIMULATED_IN_ONE = 32
+SIMULATED_CONFIG = {
+    **CONFIG,
+    # What a worker does for itself twice a second would be 64 times a second's work of the one process.
+    "distributed.admin.system-monitor.interval": "10s",
+}
+
+
 @contextmanager
 def simulated_client(n_workers: int) -> Iterator[Client]:
+    # The client and the scheduler share this process, as they do when gmemgpu submits jobs.
+    options = {
+        "host": "127.0.0.1",
+        "nthreads": 1,
+        # They share a process: a share of its memory each would count it 64 times.
+        "memory_limit": 0,
+        "dashboard": False,
+    }
+    spec = json.dumps({str(i): {"cls": "distributed.Worker", "opts": options} for i in range(SIMULATED_IN_ONE)})
     with (
-        LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            processes=False,
-            # They share a process: a share of its memory each would count it 64 times.
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",
-        ) as cluster,
+        dask.config.set(CONFIG),
+        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=LOOPBACK_DASHBOARD) as cluster,
         Client(cluster, set_as_default=False) as client,
+        ExitStack() as stack,
     ):
+        for _ in range(n_workers // SIMULATED_IN_ONE):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "distributed.cli.dask_spec", "--spec", spec, cluster.scheduler_address],
+                env={**os.environ, **environment_of(SIMULATED_CONFIG)},
+                stderr=subprocess.DEVNULL,
+            )
+            stack.enter_context(process)
+            stack.callback(process.terminate)
         yield client
 
 
-def measure(kind: str, n_workers: int, n_shards: int, sleep_s: float) -> dict[str, Any]:
+def run(client: Client, n_workers: int, store: Store, sleep_s: float) -> float:
     dispatch.compute_shards = functools.partial(sleep_and_write, sleep_s)  # type: ignore[assignment]
+    workers = Workers(
+        client=client,
+        n_expected=n_workers,
+        n_slots=lambda: n_workers,
+        resources={},
+        shares_blame=False,
+        dashboard=None,
+    )
+    before = time.perf_counter()
+    with store.claims(n_workers=n_workers) as claims:
+        loop = dispatch.Dispatch(store, workers, None, claims, lambda event: None, on_error="stop", retries=0)
+        loop.run((shard,) for shard in store.plan.shards)
+    wall_s = time.perf_counter() - before
+    assert not store.missing(), "parts are missing"
+    return wall_s
+
+
+def measure(kind: str, n_workers: int, n_shards: int, sleep_s: float) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory() as folder,
         local_client(n_workers) if kind == "processes" else simulated_client(n_workers) as client,
     ):
-        store = store_of(Path(folder) / "out", n_shards)
         client.wait_for_workers(n_workers)
-        workers = Workers(
-            client=client,
-            n_expected=n_workers,
-            n_slots=lambda: n_workers,
-            resources={},
-            shares_blame=False,
-            dashboard=None,
-        )
-        before = time.perf_counter()
-        with store.claims(n_workers=n_workers) as claims:
-            loop = dispatch.Dispatch(store, workers, None, claims, lambda event: None, on_error="stop", retries=0)
-            loop.run((shard,) for shard in store.plan.shards)
-        wall_s = time.perf_counter() - before
-        assert not store.missing(), "parts are missing"
+        # The first task of a process imports all that it needs.
+        run(client, n_workers, store_of(Path(folder) / "first", 100), 0.0)
+        wall_s = run(client, n_workers, store_of(Path(folder) / "out", n_shards), sleep_s)
     efficiency = n_shards * sleep_s / n_workers / wall_s
     return {
         "workers": n_workers,
@@ -113,7 +148,7 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = {
         # Whole rounds: what is left over for a last one would be idle time of the others, not of scheduling.
-        "simulated": measure("simulated", 64, 16 * arguments.shards // 10, arguments.sleep),
+        "simulated": measure("simulated", N_SIMULATED, 16 * arguments.shards // 10, arguments.sleep),
         "processes": measure("processes", 2, arguments.shards, arguments.sleep),
     }
     record("scheduling", "python -m bench.scheduling --save", figures, save=arguments.save)

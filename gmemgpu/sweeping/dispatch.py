@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from distributed.comm.addressing import get_address_host
 from distributed.scheduler import KilledWorker, NoValidWorkerError
@@ -19,6 +19,7 @@ from gmemgpu.sweeping.claim import Claims
 from gmemgpu.sweeping.cluster.fitness import Place, UnfitWorker, compute_if_fit
 from gmemgpu.sweeping.cluster.workers import Workers
 from gmemgpu.sweeping.journal import Failure, FailureKind
+from gmemgpu.sweeping.parcel import Compute, Packer, compute_parcel
 from gmemgpu.sweeping.progress import Listener, ShardDone, ShardFailed
 from gmemgpu.sweeping.shard import Shard, ShardError, compute_shards, shard_names
 from gmemgpu.sweeping.store import Store
@@ -89,6 +90,7 @@ class Dispatch:
         # Two clients may use one scheduler, which knows tasks by their keys; and each attempt is a task of its own.
         self._name = secrets.token_hex(4)
         self._n_submitted = 0
+        self._packer = Packer(store.plan.setting)
         self._running: dict[str, tuple[_Task, Future[None]]] = {}
         self._ended: SimpleQueue[str] = SimpleQueue()
         self._again: deque[_Task] = deque()
@@ -123,8 +125,9 @@ class Dispatch:
             if not self._running and not self._elsewhere:
                 return
             with suppress(Empty):
-                key = self._ended.get(timeout=_LOOK_EVERY_S)
-                self._settle(*self._running.pop(key))
+                self._settle(*self._running.pop(self._ended.get(timeout=_LOOK_EVERY_S)))
+                while True:
+                    self._settle(*self._running.pop(self._ended.get_nowait()))
             if time.monotonic() - self._counted_s >= _COUNT_EVERY_S:
                 self._n_slots = max(1, self._workers.n_slots())
                 self._counted_s = time.monotonic()
@@ -176,17 +179,30 @@ class Dispatch:
         self._looked_elsewhere_s = time.monotonic()
 
     def _submit_more(self, fresh: Iterator[_Task]) -> None:
-        while len(self._running) < self._n_slots * _TASKS_PER_SLOT:
+        # Many at once, since each call costs the scheduler about as much as a task does; never so many that the
+        # first has to wait long for the claims of all.
+        while (n_free := self._n_slots * _TASKS_PER_SLOT - len(self._running)) > self._n_slots // 2:
+            tasks = self._gather(fresh, min(n_free, self._n_slots))
+            if not tasks:
+                return
+            self._submit(tasks)
+
+    def _gather(self, fresh: Iterator[_Task], most: int) -> list[_Task]:
+        tasks: list[_Task] = []
+        while len(tasks) < most:
+            # One that is to run alone waits until nothing else runs.
+            if self._one_is_alone or (self._suspects and (tasks or self._running)):
+                break
             task = self._next(fresh)
             if task is None:
-                return
-            self._submit(task)
+                break
+            tasks.append(task)
+            self._one_is_alone = task.alone
+        return tasks
 
     def _next(self, fresh: Iterator[_Task]) -> _Task | None:
-        if self._one_is_alone:
-            return None
         if self._suspects:
-            return None if self._running else self._suspects.popleft()
+            return self._suspects.popleft()
         if self._again:
             return self._again.popleft()
         task = next(fresh, None)
@@ -195,18 +211,24 @@ class Dispatch:
             return self._again.popleft() if self._again else None
         return task
 
-    def _submit(self, task: _Task) -> None:
-        self._n_submitted += 1
-        key = f"shard-{task.shards[0].part_id}-{self._name}-{self._n_submitted}"
-        setting = self._store.plan.setting
-        if self._place is None:
-            call: tuple[Any, ...] = (compute_shards, task.shards, setting, str(self._store.parts.resolve()))
-        else:
-            call = (compute_if_fit, self._place, task.shards, setting)
-        future = self._workers.client.submit(*call, key=key, pure=False, resources=self._workers.resources or None)
-        self._running[key] = (task, future)
-        self._one_is_alone = task.alone
-        future.add_done_callback(lambda _: self._ended.put(key))
+    def _submit(self, tasks: Sequence[_Task]) -> None:
+        compute: Compute = compute_shards if self._place is None else compute_if_fit
+        where = self._place or str(self._store.parts.resolve())
+        # Dask takes them in the order of their keys.
+        keys = [f"shard-{self._n_submitted + i:09d}-{self._name}" for i in range(len(tasks))]
+        self._n_submitted += len(tasks)
+        futures = self._workers.client.map(
+            compute_parcel,
+            [self._packer.pack(task.shards) for task in tasks],
+            key=keys,
+            compute=compute,
+            where=where,
+            pure=False,
+            resources=self._workers.resources or None,
+        )
+        for key, task, future in zip(keys, tasks, futures, strict=True):
+            self._running[key] = (task, future)
+            future.add_done_callback(lambda _, key=key: self._ended.put(key))
 
     def _settle(self, task: _Task, future: Future[None]) -> None:
         self._one_is_alone = False

@@ -125,7 +125,7 @@ def refuse_unfit_workers(client: Client, place: Place) -> None:
             raise UnfitWorker(f"worker {address}: {told[0]}")
 
 
-def compute_if_fit(place: Place, shards: Sequence[Shard], setting: Setting) -> None:
+def compute_if_fit(shards: Sequence[Shard], setting: Setting, place: Place) -> None:
     """
     Compute shards as `compute_shards` does, on a worker that may have come up just now.
 

@@ -193,7 +193,7 @@ def test_a_worker_that_sees_another_directory_or_runs_other_code_is_refused(
 
 def test_a_late_worker_is_looked_at_too(tmp_path: Path) -> None:
     with marked_place(tmp_path) as place, pytest.raises(UnfitWorker, match="does not see"):
-        fitness.compute_if_fit(replace(place, nonce="of another"), [], None)  # type: ignore[arg-type]
+        fitness.compute_if_fit([], None, replace(place, nonce="of another"))  # type: ignore[arg-type]
 
 
 def test_a_gpu_engine_needs_workers_with_gpus(tmp_path: Path) -> None:
