@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 
 from gmemgpu.sweeping.manifest import read_manifest
 from gmemgpu.sweeping.part import part_is_done, part_name
+from gmemgpu.sweeping.read_ahead import gathered, read_ahead
 from gmemgpu.sweeping.store import PARTS, RESULTS
 from gmemgpu.sweeping.writing import writing
 
 __all__ = ["Fault", "CheckReport", "check_directory"]
 
 _BATCH_ROWS = 65_536
+_MISSING = "is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,16 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
     faults: list[Fault] = []
     n_missing = 0
     whole: list[Path] = []
-    for part in manifest["parts"]:
+
+    def look(part: dict[str, Any]) -> tuple[Path, str | None]:
         path = directory / PARTS / part_name(part["id"])
-        if not path.exists():
-            n_missing += 1
-            continue
-        what = _part_fault(path, part, policies)
+        return path, _part_fault(path, part, policies) if path.exists() else _MISSING
+
+    for path, what in read_ahead(look, manifest["parts"]):
         if what is None:
             whole.append(path)
+        elif what == _MISSING:
+            n_missing += 1
         else:
             faults.append(Fault(path, what))
     faults += _strangers(directory / PARTS, {part_name(part["id"]) for part in manifest["parts"]})
@@ -155,8 +159,7 @@ def _results_fault(results: Path, told: dict[str, Any], parts: list[Path] | None
 def _same_rows(merged: Iterator[pa.RecordBatch], parts: list[Path]) -> bool:
     # Both as streams: a sweep may be larger than memory.
     held = pa.Table.from_batches([next(merged)])
-    for path in parts:
-        rows = pq.ParquetFile(path).read()
+    for rows in gathered(read_ahead(_rows, parts), _BATCH_ROWS):
         while held.num_rows < rows.num_rows:
             following = next(merged, None)
             if following is None:
@@ -166,3 +169,7 @@ def _same_rows(merged: Iterator[pa.RecordBatch], parts: list[Path]) -> bool:
             return False
         held = held.slice(rows.num_rows)
     return held.num_rows == 0 and next(merged, None) is None
+
+
+def _rows(path: Path) -> pa.Table:
+    return pq.ParquetFile(path).read()

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +22,7 @@ __all__ = [
     "TRACE_COLUMNS",
     "rows_schema",
     "part_name",
+    "part_id_of",
     "rows_to_arrow",
     "write_part",
     "part_is_done",
@@ -33,6 +34,8 @@ TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "reje
 """What a row says of its trace, all int64; VMs admitted and rejected are counted over the whole trace."""
 
 _METADATA_KEY = b"gmemgpu"
+_PREFIX = "part-"
+_SUFFIX = ".parquet"
 
 
 def _axis_type(values: Iterable[AxisValue]) -> pa.DataType:
@@ -75,7 +78,13 @@ def rows_schema(axes: Mapping[str, Sequence[AxisValue]]) -> pa.Schema:
 
 def part_name(part_id: str) -> str:
     """Give the file name of a part."""
-    return f"part-{part_id}.parquet"
+    return f"{_PREFIX}{part_id}{_SUFFIX}"
+
+
+def part_id_of(name: str) -> str:
+    """Give the id that a file name of that form would have; of any other name, something that is no part's id."""
+    part_id = name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    return part_id if part_name(part_id) == name else ""
 
 
 def _metadata_of(identity: str, n_rows: int) -> dict[bytes, bytes]:
@@ -95,7 +104,9 @@ def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Ta
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def parquet_writer(file: IO[bytes], schema: pa.Schema, identity: str, n_rows: int) -> pq.ParquetWriter:
+def parquet_writer(
+    file: IO[bytes], schema: pa.Schema, identity: str, n_rows: int, *, compression: Literal["lz4", "zstd"] = "lz4"
+) -> pq.ParquetWriter:
     """
     Open a Parquet file that says whose rows it holds and how many, and whose bytes depend on the rows alone.
 
@@ -107,11 +118,14 @@ def parquet_writer(file: IO[bytes], schema: pa.Schema, identity: str, n_rows: in
         Of a part or of the merged rows.
     n_rows : int
         To be written.
+    compression : {"lz4", "zstd"}
+        A part has a column of some rows for each metric: setting up zstd for each takes as long as all the rest, and
+        makes nothing smaller. Merged rows are another matter.
     """
     writer = pq.ParquetWriter(
         file,
         schema,
-        compression="zstd",
+        compression=compression,
         write_page_checksum=True,
         # Rows are few and always read whole: dictionaries, statistics and Arrow's own schema would be half of a part.
         use_dictionary=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.manifest import read_manifest
 from gmemgpu.sweeping.part import part_is_done, part_name
+from gmemgpu.sweeping.read_ahead import gathered, read_ahead
 from gmemgpu.sweeping.store import PARTS, RESULTS
 
 __all__ = ["StoredRows", "read_rows"]
+
+_ROWS_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +70,32 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
     axes = tuple(manifest["axes"])
     wanted = ["label", "preset", *axes, "seed", "policy", *columns] if columns else None
     merged = directory / RESULTS
-    if part_is_done(merged, manifest["results"]["id"], manifest["results"]["rows"]):
-        files, n_done = [merged], len(parts)
-    else:
-        named = ((directory / PARTS / part_name(part["id"]), part) for part in parts)
-        files = [path for path, part in named if part_is_done(path, part["id"], part["rows"])]
-        n_done = len(files)
-    if not files:
-        raise StoreError(f"{directory}: no part is finished yet (0 of {len(parts)}); run the sweep first")
+
+    def read(path: Path) -> pa.Table:
+        return pq.ParquetFile(path, page_checksum_verification=True).read(wanted).replace_schema_metadata(None)
+
+    def read_if_done(part: dict[str, Any]) -> pa.Table | None:
+        path = directory / PARTS / part_name(part["id"])
+        return read(path) if part_is_done(path, part["id"], part["rows"]) else None
+
+    n_done = 0
+
+    def of_parts() -> Iterator[pa.Table]:
+        nonlocal n_done
+        for table in read_ahead(read_if_done, parts):
+            if table is not None:
+                n_done += 1
+                yield table
+
     try:
-        tables = [
-            pq.ParquetFile(path, page_checksum_verification=True).read(wanted).replace_schema_metadata(None)
-            for path in files
-        ]
+        if part_is_done(merged, manifest["results"]["id"], manifest["results"]["rows"]):
+            tables, n_done = [read(merged)], len(parts)
+        else:
+            tables = list(gathered(of_parts(), _ROWS_AT_ONCE))
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{directory}: a part is damaged ({error}); run the sweep again") from None
+    if not tables:
+        raise StoreError(f"{directory}: no part is finished yet (0 of {len(parts)}); run the sweep first")
     return StoredRows(
         name=manifest["name"], table=pa.concat_tables(tables), axes=axes, n_parts=len(parts), n_parts_done=n_done
     )

@@ -16,8 +16,9 @@ from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.claim import LEASE_S, Claims, remove_claims
 from gmemgpu.sweeping.journal import Journal
 from gmemgpu.sweeping.manifest import MANIFEST, manifest_bytes, manifest_of, read_manifest, refuse_other_sweep
-from gmemgpu.sweeping.part import parquet_writer, part_is_done, part_name, read_part
+from gmemgpu.sweeping.part import parquet_writer, part_id_of, part_is_done, part_name, read_part
 from gmemgpu.sweeping.plan import Plan
+from gmemgpu.sweeping.read_ahead import gathered, read_ahead
 from gmemgpu.sweeping.shard import Shard
 from gmemgpu.sweeping.spec import SweepSpec
 from gmemgpu.sweeping.verified import VerifiedParts
@@ -32,7 +33,8 @@ FAILURES = "failures"
 LOGS = "logs"
 """Of a cluster's jobs."""
 _VERIFIED = "verified.txt"
-_ROWS_PER_GROUP = 50_000
+_ROWS_PER_GROUP = 16_384
+"""Of the merged file: a few megabytes in memory while it is written."""
 
 
 @contextmanager
@@ -98,16 +100,19 @@ class Store:
         A part that is there and not whole is removed: a worker that looks at its last bytes alone could take it for
         done.
         """
-        there = _scan(self.parts)
-        missing: list[Shard] = []
-        for shard in self.plan.shards:
-            found = there.get(part_name(shard.part_id))
-            if found is not None and self._is_whole(shard, found):
-                continue
-            missing.append(shard)
-            if found is not None:
+        shards = {shard.part_id: shard for shard in self.plan.shards}
+        whole: set[str] = set()
+        with suppress(FileNotFoundError), os.scandir(self.parts) as entries:
+            for entry in entries:
+                shard = shards.get(part_id_of(entry.name))
+                if shard is None:
+                    continue
                 with suppress(OSError):
-                    self._path(shard).unlink()
+                    if self._is_whole(shard, entry.stat()):
+                        whole.add(shard.part_id)
+                    else:
+                        self._path(shard).unlink()
+        missing = [shard for shard in self.plan.shards if shard.part_id not in whole]
         self._verified.save()
         return missing
 
@@ -154,18 +159,12 @@ class Store:
         with (
             writing(self.directory),
             written_whole(self.results) as file,
-            parquet_writer(file, self.plan.setting.schema, self.plan.results_id, self.plan.n_rows) as writer,
+            parquet_writer(
+                file, self.plan.setting.schema, self.plan.results_id, self.plan.n_rows, compression="zstd"
+            ) as writer,
         ):
-            held: list[pa.Table] = []
-            n_held = 0
-            for shard in self.plan.shards:
-                held.append(self._read_part(shard))
-                n_held += shard.n_rows
-                if n_held >= _ROWS_PER_GROUP:
-                    writer.write_table(pa.concat_tables(held))
-                    held, n_held = [], 0
-            if held:
-                writer.write_table(pa.concat_tables(held))
+            for rows in gathered(self._tables(), _ROWS_PER_GROUP):
+                writer.write_table(rows)
         self._verified.save()
 
     def remove_temporaries(self) -> None:
@@ -174,25 +173,20 @@ class Store:
             path.unlink(missing_ok=True)
         remove_claims(self.directory / CLAIMS)
 
-    def _read_part(self, shard: Shard) -> pa.Table:
-        try:
-            table, found = read_part(self._path(shard), shard.part_id, shard.n_rows)
-        except StoreError as error:
-            self._verified.doubt(shard.part_id)
-            self._verified.save()
-            raise StoreError(f"{error}; run the same command again: that part is computed anew") from None
-        self._verified.note(shard.part_id, found)
-        return table
+    def _tables(self) -> Iterator[pa.Table]:
+        def read(shard: Shard) -> tuple[pa.Table, os.stat_result]:
+            return read_part(self._path(shard), shard.part_id, shard.n_rows)
 
-
-def _scan(folder: Path) -> dict[str, os.stat_result]:
-    # Name to state, of all files: one look at the folder and one at each file, whatever the plan.
-    found: dict[str, os.stat_result] = {}
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            with suppress(OSError):
-                found[entry.name] = entry.stat()
-    return found
+        parts = read_ahead(read, self.plan.shards)
+        for shard in self.plan.shards:
+            try:
+                table, found = next(parts)
+            except StoreError as error:
+                self._verified.doubt(shard.part_id)
+                self._verified.save()
+                raise StoreError(f"{error}; run the same command again: that part is computed anew") from None
+            self._verified.note(shard.part_id, found)
+            yield table
 
 
 def open_store(directory: str | Path, spec: SweepSpec, plan: Plan, *, any_backend: bool = False) -> Store:
