@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -357,6 +358,28 @@ def test_a_pinned_buffer_that_dies_too_soon(cp: Any) -> None:
 
 def test_pinned_memory_may_be_larger_than_asked_for(cp: Any) -> None:
     assert len(np.frombuffer(cp.cuda.alloc_pinned_memory(600), np.uint8)) == 1024
+
+
+def test_threads_use_the_device_together(cp: Any) -> None:
+    def use(thread: int) -> None:
+        for i in range(150):
+            with cp.cuda.Stream(non_blocking=True) as stream:
+                pinned = np.frombuffer(cp.cuda.alloc_pinned_memory(512), np.int64)
+                pinned[:] = thread * 1000 + i
+                a = cp.empty(len(pinned), cp.int64)
+                a.set(pinned)
+                out = np.frombuffer(cp.cuda.alloc_pinned_memory(512), np.int64)
+                a.get(out=out, blocking=False)
+                stream.synchronize()
+                assert (out == thread * 1000 + i).all()
+
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(use, range(8)))
+    finally:
+        sys.setswitchinterval(interval_s)
 
 
 @pytest.mark.parametrize("wait", [True, False])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -178,10 +178,21 @@ class Device:
         self.runtime_call()
         return self.total_bytes - self.reserved_bytes - self.pool_bytes, self.total_bytes
 
-    def shield(self, block: Block) -> None:
-        """Let AddressSanitizer know the guards."""
-        for guard in block.guards:
-            self._asan.forbid(guard)
+    def own(self, block: Block) -> None:
+        """Take a block among those in use, and let AddressSanitizer know the guards."""
+        with self.lock:
+            self.blocks[block.address] = block
+            for guard in block.guards:
+                self._asan.forbid(guard)
+
+    def _blocks(self) -> Iterable[Block]:
+        # A copy, taken in one step: other threads, and whatever the garbage collector finds, change it meanwhile.
+        return self.blocks.copy().values()
+
+    def other_streams(self, than: Stream | None = None) -> list[Stream]:
+        """Give all streams but one."""
+        with self.lock:
+            return [stream for stream in self.streams if stream is not than]
 
     def bury(self, block: Block) -> None:
         """Make freed memory useless, and keep it for a while to see whether somebody writes there."""
@@ -192,7 +203,7 @@ class Device:
             self._asan.forbid(block.data)
             self._quarantine.append(block)
             # Work that waits may hold the address: then it stays.
-            if not any(stream.waiting for stream in self.streams):
+            if not any(stream.waiting for stream in self.other_streams()):
                 self._exhume(QUARANTINE_BYTES)
 
     def _exhume(self, limit_bytes: int) -> None:
@@ -215,7 +226,7 @@ class Device:
         """
         if self.sanitized:
             return  # the access itself was seen
-        for block in self.blocks.values():
+        for block in self._blocks():
             if not block.intact():
                 raise DeviceFault(f"{culprit} wrote outside an allocation of {block.nbytes} bytes")
 
@@ -228,7 +239,7 @@ class Device:
         DeviceFault
             If it is not.
         """
-        if not any(block.address <= address < block.address + block.nbytes for block in self.blocks.values()):
+        if not any(block.address <= address < block.address + block.nbytes for block in self._blocks()):
             raise DeviceFault(f"{what}: {address:#x} is no address in device memory")
 
     def run_kernel(self, kernel: str, launch: Callable[[int], None]) -> None:
@@ -250,7 +261,7 @@ class Device:
             launch(self.order)
             self.check_guards(kernel)
             return
-        before = {block: block.data.copy() for block in self.blocks.values()}
+        before = {block: block.data.copy() for block in self._blocks()}
         left: dict[Block, Bytes] = {}
         for order in range(4):
             for block, data in before.items():
@@ -285,7 +296,7 @@ class Device:
     def synchronize(self) -> None:
         """Wait for all streams."""
         self.runtime_call()
-        for stream in list(self.streams):
+        for stream in self.other_streams():
             stream.run()
 
 
@@ -313,8 +324,7 @@ class Allocation:
         self._stream = device.current_stream()
         device.charge(self._charged_bytes)
         self._block = Block(nbytes)
-        device.blocks[self._block.address] = self._block
-        device.shield(self._block)
+        device.own(self._block)
 
     @property
     def data(self) -> Bytes:

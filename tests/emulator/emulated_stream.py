@@ -34,7 +34,8 @@ class Stream:
         self._work: deque[Callable[[], None]] = deque()
         self._submitted = self._done = 0
         self.non_blocking = non_blocking
-        device.streams.add(self)
+        with device.lock:
+            device.streams.add(self)
 
     @property
     def waiting(self) -> bool:
@@ -56,7 +57,7 @@ class Stream:
         # The null stream and the streams that are not non-blocking wait for each other's earlier work.
         null = self._device.null_stream
         if self is null:
-            return [s for s in self._device.streams if s is not self and not s.non_blocking and s.waiting]
+            return [s for s in self._device.other_streams(self) if not s.non_blocking and s.waiting]
         return [null] if not self.non_blocking and null.waiting else []
 
     def submit(self, work: Callable[[], None]) -> int:

@@ -38,7 +38,8 @@ def alloc_pinned_memory(nbytes: int) -> Any:
 def if_pinned(host: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
     # The same bytes without a claim on the memory: it is the program's task to keep it until a transfer is over.
     if host.flags.c_contiguous:
-        for begin, storage in _pinned.items():
+        # A copy, taken in one step: other threads ask for memory and give it back meanwhile.
+        for begin, storage in _pinned.copy().items():
             offset = host.ctypes.data - begin
             if 0 <= offset < len(storage):
                 return np.frombuffer(storage, host.dtype, host.size, offset).reshape(host.shape)
