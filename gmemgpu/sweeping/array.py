@@ -127,10 +127,13 @@ def compute_share(
     failed = store.journal.read()
     failures = tuple(failed[shard.part_id] for shard in undone if shard.part_id in failed and not store.is_done(shard))
     complete = not failures and _is_complete(store)
-    if complete and not store.is_merged():
-        store.merge()
+    if complete:
+        merged = store.is_merged()
+        if not merged:
+            store.merge()
         store.remove_temporaries()
-        listen(SweepMerged(n_rows=plan.n_rows))
+        if not merged:
+            listen(SweepMerged(n_rows=plan.n_rows))
     return ShareResult(
         directory=Path(directory),
         n_shards=len(share),

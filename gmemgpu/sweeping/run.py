@@ -207,8 +207,8 @@ def sweep(
     merged = store.is_merged()
     if not merged:
         store.merge()
+    store.remove_temporaries()
     if todo or not merged:
-        store.remove_temporaries()
         listen(SweepMerged(n_rows=plan.n_rows))
     return SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_computed, stand_in=stood_in)
 

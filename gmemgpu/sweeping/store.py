@@ -156,8 +156,17 @@ class Store:
         StoreError
             If a part is missing or damaged, or the file cannot be written.
         """
+        with writing(self.directory):
+            try:
+                self._write_results()
+            except FileNotFoundError:
+                # Another client was done first, and removed what it took for a dead one's.
+                if not self.is_merged():
+                    raise
+        self._verified.save()
+
+    def _write_results(self) -> None:
         with (
-            writing(self.directory),
             written_whole(self.results) as file,
             parquet_writer(
                 file, self.plan.setting.schema, self.plan.results_id, self.plan.n_rows, compression="zstd"
@@ -165,12 +174,13 @@ class Store:
         ):
             for rows in gathered(self._tables(), _ROWS_PER_GROUP):
                 writer.write_table(rows)
-        self._verified.save()
 
     def remove_temporaries(self) -> None:
-        """Remove what killed workers left half-written; only once all parts are there, when nobody writes."""
-        for path in self.parts.glob(".part-*.partial"):
-            path.unlink(missing_ok=True)
+        """Remove what killed clients and workers left half-written; only once the merged rows are there."""
+        for folder in (self.directory, self.parts):
+            for path in folder.glob(".*.partial"):
+                with suppress(OSError):
+                    path.unlink()
         remove_claims(self.directory / CLAIMS)
 
     def _tables(self) -> Iterator[pa.Table]:
