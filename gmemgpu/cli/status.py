@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gmemgpu.sweeping.status import SweepStatus
+    from gmemgpu.sweeping.status import Client, SweepStatus
 
 __all__ = ["add_arguments", "run"]
 
@@ -49,13 +49,23 @@ def _lines(found: SweepStatus) -> list[tuple[str, str]]:
         ("merged", "yes" if found.is_merged else "no"),
     ]
     for client in found.clients:
-        state = "; it has ended, others may take them" if client.gone else f", {client.n_workers:,} workers"
+        state = "; it has ended, others may take them" if client.gone else f", {_crew(client)}"
         lines.append(("working", f"{client.who}: {client.n_claims:,} parts claimed{state}"))
     if found.rows_per_s is not None:
         lines.append(("rate", f"{found.rows_per_s:,.1f} evaluations/s"))
-    if found.left_s is not None and found.core_hours_left is not None:
-        lines.append(("left", f"{_time(found.left_s)}, {found.core_hours_left:,.2f} core-hours"))
+    if found.left_s is not None:
+        hours = ((found.core_hours_left, "core-hours"), (found.gpu_hours_left, "GPU-hours"))
+        lines.append(("left", ", ".join([_time(found.left_s), *(f"{n:,.2f} {unit}" for n, unit in hours if n)])))
     return lines
+
+
+def _crew(client: Client) -> str:
+    workers = _count(client.n_workers, "worker")
+    return f"{workers} on {_count(client.n_devices, 'GPU')}" if client.n_devices else workers
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def _time(seconds: float) -> str:

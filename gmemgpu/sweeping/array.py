@@ -163,7 +163,7 @@ def _undone(shards: Sequence[Shard], store: Store) -> list[Shard]:
 
 def _compute(todo: Sequence[Shard], store: Store, listen: Listener, *, on_device: bool) -> list[Shard]:
     computed: list[Shard] = []
-    with store.claims() as claims:
+    with store.claims(n_devices=int(on_device)) as claims:
         while todo:
             before = len(computed)
             for batch in cut_tasks(todo, workers=1, on_device=on_device):

@@ -39,8 +39,8 @@ class Claims:
     lease_s : float
         A claim whose owner gave no sign of life for so long, as seen by our own monotonic clock, is taken over.
         One of a process that ended on this machine is taken over at once.
-    n_workers : int
-        That compute for this process; for onlookers, with no effect.
+    n_workers, n_devices : int
+        That compute for this process; for onlookers, with no effect. No devices where workers compute on cores.
 
     Raises
     ------
@@ -48,9 +48,9 @@ class Claims:
         On entering, taking and releasing, if the folder cannot be read or written.
     """
 
-    def __init__(self, folder: Path, *, lease_s: float = LEASE_S, n_workers: int = 1) -> None:
+    def __init__(self, folder: Path, *, lease_s: float = LEASE_S, n_workers: int = 1, n_devices: int = 0) -> None:
         self._folder = folder
-        self._n_workers = n_workers
+        self._n_workers, self._n_devices = n_workers, n_devices
         self._lease_s = lease_s
         self._watch = Watch(folder, lease_s)
         self._held: set[str] = set()
@@ -59,7 +59,7 @@ class Claims:
     def __enter__(self) -> Self:
         with writing(self._folder):
             self._folder.mkdir(exist_ok=True)
-            self._life = Life(self._folder, self._n_workers)
+            self._life = Life(self._folder, self._n_workers, self._n_devices)
         self._thread = Thread(target=self._keep_alive, name="gmemgpu-claims", daemon=True)
         self._thread.start()
         return self

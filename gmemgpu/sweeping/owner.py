@@ -34,8 +34,8 @@ class Owner:
         Id of the kernel's start that it runs under; empty if unknown, or if files cannot be locked there.
     n_beats : int
         Signs of life that it gave.
-    n_workers : int
-        That compute for it.
+    n_workers, n_devices : int
+        That compute for it; no devices where its workers compute on cores.
     """
 
     token: str
@@ -44,6 +44,7 @@ class Owner:
     boot: str
     n_beats: int
     n_workers: int
+    n_devices: int
 
     def __str__(self) -> str:
         return f"{self.host}, process {self.pid}"
@@ -75,7 +76,7 @@ class Life:
     ----------
     folder : Path
         Of the claims; exists.
-    n_workers : int
+    n_workers, n_devices : int
         That compute for this process; told to others, with no effect.
 
     Raises
@@ -84,13 +85,14 @@ class Life:
         If it cannot be written.
     """
 
-    def __init__(self, folder: Path, n_workers: int = 1) -> None:
+    def __init__(self, folder: Path, n_workers: int = 1, n_devices: int = 0) -> None:
         self.token = secrets.token_hex(8)
         self._path = _path(folder, self.token)
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
         try:
-            told = {"host": socket.gethostname(), "pid": os.getpid(), "boot": self._lock(), "workers": n_workers}
-            os.write(self._file, json.dumps(told).encode() + b"\n")
+            told = {"host": socket.gethostname(), "pid": os.getpid(), "boot": self._lock()}
+            at_work = {"workers": n_workers, "devices": n_devices}
+            os.write(self._file, json.dumps(told | at_work).encode() + b"\n")
             os.fsync(self._file)
         except OSError:
             self.end()
@@ -148,6 +150,7 @@ def read_owner(folder: Path, token: str) -> Owner | None:
             boot=str(told["boot"]),
             n_beats=length - len(header) - len(newline),
             n_workers=int(told["workers"]),
+            n_devices=int(told["devices"]),
         )
     except (ValueError, KeyError, TypeError):
         return None

@@ -278,8 +278,10 @@ class _Work:
                 place = stack.enter_context(marked_place(self.store.parts.resolve()))
                 refuse_unfit_workers(workers.client, place)
             # Claimed only when there is somebody to do the work.
-            claims = stack.enter_context(self.store.claims(n_workers=n_workers))
             on_device = n_devices > 0 or bool(workers.resources)
+            # Elsewhere each worker has a device of its own; here they may share some.
+            at_work = min(n_workers, n_devices or n_workers) if on_device else 0
+            claims = stack.enter_context(self.store.claims(n_workers=n_workers, n_devices=at_work))
             dispatch = Dispatch(
                 self.store, workers, place, claims, self.listen, on_error=self.on_error, retries=self.retries
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gmemgpu.sweeping.claim import read_claims
@@ -28,7 +28,7 @@ class Client:
     ----------
     who : str
         Host and process; "unknown" if it left no word of itself.
-    n_claims, n_workers : int
+    n_claims, n_workers, n_devices : int
     gone : bool
         Whether it has ended for certain; its claims are free for others.
     """
@@ -36,6 +36,7 @@ class Client:
     who: str
     n_claims: int
     n_workers: int
+    n_devices: int
     gone: bool
 
 
@@ -61,8 +62,8 @@ class SweepStatus:
         Over the last ten minutes before the newest part; None if there are not two parts to tell it from.
     left_s : float or None
         Time for what is missing at that rate; None if nobody works on it, or nothing tells.
-    core_hours_left : float or None
-        The same times the workers that compute now; GPU-hours where workers compute on GPUs.
+    core_hours_left, gpu_hours_left : float or None
+        The same times the workers that compute on cores now, and times the devices that others compute on.
     """
 
     name: str
@@ -77,6 +78,7 @@ class SweepStatus:
     rows_per_s: float | None
     left_s: float | None
     core_hours_left: float | None
+    gpu_hours_left: float | None
 
 
 def read_status(directory: str | Path) -> SweepStatus:
@@ -108,9 +110,11 @@ def read_status(directory: str | Path) -> SweepStatus:
     )
     n_rows_missing = sum(rows.values()) - sum(done.values()) - sum(failure.n_rows for failure in failures)
     clients = _clients(directory / CLAIMS)
-    n_workers = sum(client.n_workers for client in clients if not client.gone)
+    at_work = [client for client in clients if not client.gone]
+    n_cores = sum(client.n_workers for client in at_work if not client.n_devices)
+    n_devices = sum(client.n_devices for client in at_work)
     rate = _rows_per_s([(found[name], n) for name, n in done.items()])
-    left_s = n_rows_missing / rate if rate and n_workers else None
+    left_s = n_rows_missing / rate if rate and n_cores + n_devices else None
     return SweepStatus(
         name=manifest["name"],
         n_parts=len(rows),
@@ -123,7 +127,8 @@ def read_status(directory: str | Path) -> SweepStatus:
         is_merged=(directory / RESULTS).exists(),
         rows_per_s=rate,
         left_s=left_s,
-        core_hours_left=None if left_s is None else left_s * n_workers / 3600,
+        core_hours_left=None if left_s is None else left_s * n_cores / 3600,
+        gpu_hours_left=None if left_s is None else left_s * n_devices / 3600,
     )
 
 
@@ -141,12 +146,13 @@ def _clients(claims: Path) -> tuple[Client, ...]:
     for claimed in read_claims(claims).values():
         owner = claimed.owner
         token = "" if owner is None else owner.token
-        who, n_workers = ("unknown", 0) if owner is None else (str(owner), owner.n_workers)
-        held.setdefault(token, []).append(Client(who=who, n_claims=1, n_workers=n_workers, gone=claimed.gone))
-    return tuple(
-        Client(who=same[0].who, n_claims=len(same), n_workers=same[0].n_workers, gone=same[0].gone)
-        for same in held.values()
-    )
+        who, n_workers, n_devices = (
+            ("unknown", 0, 0) if owner is None else (str(owner), owner.n_workers, owner.n_devices)
+        )
+        held.setdefault(token, []).append(
+            Client(who=who, n_claims=1, n_workers=n_workers, n_devices=n_devices, gone=claimed.gone)
+        )
+    return tuple(replace(same[0], n_claims=len(same)) for same in held.values())
 
 
 def _rows_per_s(written: list[tuple[int, int]]) -> float | None:

@@ -77,9 +77,9 @@ class Store:
         """Failures of shards."""
         return Journal(self.directory / FAILURES)
 
-    def claims(self, *, lease_s: float = LEASE_S, n_workers: int = 1) -> Claims:
+    def claims(self, *, lease_s: float = LEASE_S, n_workers: int = 1, n_devices: int = 0) -> Claims:
         """Give the claims of this process, to be entered; parameters as of `Claims`."""
-        return Claims(self.directory / CLAIMS, lease_s=lease_s, n_workers=n_workers)
+        return Claims(self.directory / CLAIMS, lease_s=lease_s, n_workers=n_workers, n_devices=n_devices)
 
     @cached_property
     def _verified(self) -> VerifiedParts:

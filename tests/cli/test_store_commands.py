@@ -82,7 +82,18 @@ def test_status_counts_failed_claimed_and_missing(store: Path, capsys: pytest.Ca
     assert f"to try them again: gmemgpu retry {store}, then the sweep" in lines
 
 
-def test_rate_and_time_left_come_from_differences_of_time_stamps(store: Path) -> None:
+@pytest.mark.parametrize(
+    ("n_workers", "n_devices", "crew", "left"),
+    [
+        (600, 0, ", 600 workers", "left 12 s, 2.00 core-hours"),
+        (1, 0, ", 1 worker", "left 12 s, 0.00 core-hours"),
+        (1200, 300, ", 1,200 workers on 300 GPUs", "left 12 s, 1.00 GPU-hours"),
+        (1, 1, ", 1 worker on 1 GPU", "left 12 s, 0.00 GPU-hours"),
+    ],
+)
+def test_rate_and_time_left_come_from_differences_of_time_stamps(
+    store: Path, capsys: pytest.CaptureFixture[str], n_workers: int, n_devices: int, crew: str, left: str
+) -> None:
     from gmemgpu.sweeping.claim import Claims
 
     first, second, third = parts(store)
@@ -92,13 +103,18 @@ def test_rate_and_time_left_come_from_differences_of_time_stamps(store: Path) ->
     third.unlink()
     assert read_status(store).rows_per_s == 0.5
     assert read_status(store).left_s is None  # nobody works on it
-    with Claims(store / "claims", n_workers=4) as claims:
+    with Claims(store / "claims", n_workers=n_workers, n_devices=n_devices) as claims:
         assert claims.take(third.stem.removeprefix("part-"))
         found = read_status(store)
         assert found.left_s == 12.0
-        assert found.core_hours_left == 12.0 * 4 / 3600
+        n_cores = 0 if n_devices else n_workers
+        assert (found.core_hours_left, found.gpu_hours_left) == (12.0 * n_cores / 3600, 12.0 * n_devices / 3600)
         (client,) = found.clients
-        assert (client.n_claims, client.n_workers, client.gone) == (1, 4, False)
+        assert (client.n_claims, client.n_workers, client.n_devices, client.gone) == (1, n_workers, n_devices, False)
+        assert main(["status", str(store)]) == 0
+        lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        assert left in lines
+        assert next(line for line in lines if line.startswith("working")).endswith(crew)
     assert read_status(store).clients == ()
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from gmemgpu.sweeping.progress import ShardDone, ShardFailed, SweepEvent, SweepM
 from gmemgpu.sweeping.run import sweep
 from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shards
 from gmemgpu.sweeping.spec import read_spec
+from gmemgpu.sweeping.status import read_status
 from gmemgpu.sweeping.store import Store
 
 Contents = Callable[[Path], dict[str, str]]
@@ -151,8 +153,16 @@ def test_a_batch_that_fails_is_tried_shard_by_shard(
     spec_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: Shard
 ) -> None:
     monkeypatch.setattr(array, "device_count", lambda name: 1)
+    compute, crews = array.compute_shards, set()
+
+    def look(*of: Any) -> None:
+        compute(*of)
+        crews.update((client.n_workers, client.n_devices) for client in read_status(tmp_path / "out").clients)
+
+    monkeypatch.setattr(array, "compute_shards", look)
     found = share(spec_file, tmp_path / "out", 1, 4)
     assert found.n_shards_computed == 5
+    assert crews == {(1, 1)}
     assert [failure.part_id for failure in found.failures] == [poison.part_id]
 
 

@@ -25,10 +25,12 @@ from gmemgpu.model.trace import Trace
 from gmemgpu.sweeping import shard
 from gmemgpu.sweeping.cluster import local
 from gmemgpu.sweeping.plan import make_plan
+from gmemgpu.sweeping.progress import ShardDone
 from gmemgpu.sweeping.run import sweep
 from gmemgpu.sweeping.shard import Setting, Shard, ShardError, compute_shards
 from gmemgpu.sweeping.spec import read_spec
 from gmemgpu.sweeping.stand_in import StandIn
+from gmemgpu.sweeping.status import read_status
 
 Contents = Callable[[Path], dict[str, str]]
 
@@ -135,8 +137,15 @@ def test_the_client_learns_how_many_shards_and_why(
     # 24 shards make two tasks for one worker.
     frail.dies_in_call = 2
     monkeypatch.setattr(local, "local_client", worker_in_this_process)
-    result = sweep(spec_file, tmp_path / "out", backend="frail")
+    crews = set()
+
+    def look(event: object) -> None:
+        if isinstance(event, ShardDone):
+            crews.update((client.n_workers, client.n_devices) for client in read_status(tmp_path / "out").clients)
+
+    result = sweep(spec_file, tmp_path / "out", backend="frail", progress=look)
     assert result.stand_in == StandIn(n_shards=12, reason=REASON)
+    assert crews == {(1, 1)}
     assert result.n_computed == 240
     found, expected = contents(tmp_path / "out"), contents(undisturbed)
     assert {name for name in expected if found[name] != expected[name]} == {"manifest.json"}
