@@ -2,7 +2,7 @@
 What scheduling costs: shards that only sleep and write a part, through the client's loop, claims and store of a sweep.
 
 Held fixed: each shard sleeps for so long and writes a part of 10 rows, the same for all. `processes` are worker
-processes of this machine; `simulated` are 64 Dask workers in four processes, since sleeping needs no core, each with a
+processes of this machine; `simulated` are 64 Dask workers in two processes, since sleeping needs no core, each with a
 connection of its own to the scheduler. The time to start workers is left out; some shards that do not
 sleep go ahead.
 

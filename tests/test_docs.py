@@ -13,7 +13,15 @@ from gmemgpu.model.metric import METRICS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "CHANGELOG.md", "jobs/data/README.md", "gmemgpu/model/MODEL.md", "gmemgpu/engine/DESIGN.md"]
+PAGES = [
+    "README.md",
+    "CHANGELOG.md",
+    "jobs/README.md",
+    "jobs/data/README.md",
+    "gmemgpu/model/MODEL.md",
+    "gmemgpu/engine/DESIGN.md",
+    "gmemgpu/sweeping/DESIGN.md",
+]
 
 
 def test_policy_table_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
