@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 from gmemgpu.sweeping.effort import expected_trace_s
@@ -11,9 +12,14 @@ from gmemgpu.sweeping.shard import Setting, Shard
 from gmemgpu.sweeping.spec import SweepSpec, policy_table
 from gmemgpu.workload.spec import Workload
 
-__all__ = ["Plan", "make_plan", "seeds_per_shard"]
+__all__ = ["Plan", "make_plan", "shard_length_s", "seeds_per_shard"]
 
-_MAX_SEEDS = 64
+_MAX_SEEDS = 1024
+_N_SHARDS = 1000
+"""A sweep is cut at least so fine, where it is work enough: for hundreds of workers, and for a progress bar."""
+_LEAST_S = 1.0
+_MOST_S = 30.0
+"""Of a shard on one core: less drowns in scheduling, more is lost with a killed worker or awaited at a walltime."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,7 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
     }
     common = digest(shared)
     shards: list[Shard] = []
+    at_most_s = shard_length_s(spec)
     for scenario in spec.scenarios:
         axes = {name: scenario.axes.get(name) for name in spec.axes}
         identity = {
@@ -80,7 +87,7 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
         }
         # A file counts by what is in it, not by where it lies.
         digest_of_seeds = digester(identity, "seeds", spec.input_hashes.__getitem__)
-        n = seeds_per_shard(scenario.workload, len(spec.policies))
+        n = seeds_per_shard(scenario.workload, len(spec.policies), at_most_s)
         for i in range(0, len(spec.seeds), n):
             seeds = spec.seeds[i : i + n]
             shards.append(
@@ -102,18 +109,39 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
     )
 
 
-def seeds_per_shard(workload: Workload, n_policies: int) -> int:
+def shard_length_s(spec: SweepSpec) -> float:
     """
-    Say how many seeds make a task of about a second: less drowns in scheduling, more is lost with a killed worker.
+    Say how long a shard of a sweep should take: a second for a small one, up to half a minute for a huge one.
+
+    Each shard costs the one client some milliseconds, so that a thousand workers want longer ones than two do.
+
+    Parameters
+    ----------
+    spec : SweepSpec
+
+    Returns
+    -------
+    float
+        By the same estimate as in `seeds_per_shard`.
+    """
+    each_s = (expected_trace_s(scenario.workload, len(spec.policies)) for scenario in spec.scenarios)
+    whole_s = len(spec.seeds) * sum(trace_s for trace_s in each_s if math.isfinite(trace_s))
+    return min(max(whole_s / _N_SHARDS, _LEAST_S), _MOST_S)
+
+
+def seeds_per_shard(workload: Workload, n_policies: int, at_most_s: float) -> int:
+    """
+    Say how many seeds make a shard that takes about so long.
 
     Parameters
     ----------
     workload : Workload
     n_policies : int
+    at_most_s : float
 
     Returns
     -------
     int
         At least 1; a matter of parameters alone, so that every machine cuts the same parts.
     """
-    return max(1, min(_MAX_SEEDS, round(1.0 / expected_trace_s(workload, n_policies))))
+    return max(1, min(_MAX_SEEDS, round(at_most_s / expected_trace_s(workload, n_policies))))

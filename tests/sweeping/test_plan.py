@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gmemgpu.sweeping import plan as planning
 from gmemgpu.sweeping.identity import digest, digester
 from gmemgpu.sweeping.part import rows_schema, rows_to_arrow
-from gmemgpu.sweeping.plan import Plan, make_plan, seeds_per_shard
+from gmemgpu.sweeping.plan import Plan, make_plan, seeds_per_shard, shard_length_s
 from gmemgpu.sweeping.spec import read_spec
 from gmemgpu.workload.preset import preset, preset_names, small_variant
 
@@ -33,7 +33,7 @@ def ids(plan: Plan) -> list[str]:
 
 
 def test_shards_cover_every_scenario_and_seed_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "seeds_per_shard", lambda workload, n_policies: 2)
+    monkeypatch.setattr(planning, "seeds_per_shard", lambda workload, n_policies, at_most_s: 2)
     plan = plan_of()
     assert [(shard.label, shard.seeds) for shard in plan.shards] == [
         ("snp.share=0.1", (0, 1)),
@@ -107,11 +107,34 @@ def test_an_axis_column_has_the_kind_of_its_values(values: list[Any], kind: pa.D
 
 @pytest.mark.parametrize("name", preset_names())
 def test_small_traces_share_a_task_and_large_ones_do_not(name: str) -> None:
-    small = seeds_per_shard(small_variant(preset(name)), 27)
-    full = seeds_per_shard(preset(name), 27)
+    small = seeds_per_shard(small_variant(preset(name)), 27, 1.0)
+    full = seeds_per_shard(preset(name), 27, 1.0)
     assert 1 <= full <= 40
     assert small >= 5
-    assert seeds_per_shard(small_variant(preset(name)), 1000) == 1
+    assert seeds_per_shard(small_variant(preset(name)), 1000, 1.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("n_seeds", "least", "most"), [(3, 1.0, 1.0), (100, 1.0, 1.0), (100_000, 2.0, 20.0), (1_000_000, 30.0, 30.0)]
+)
+def test_the_larger_a_sweep_the_longer_its_shards(n_seeds: int, least: float, most: float) -> None:
+    spec = read_spec({**BASE, "seeds": n_seeds})
+    at_most_s = shard_length_s(spec)
+    assert least <= at_most_s <= most
+    shards = make_plan(spec, "numpy").shards
+    assert sum(shard.n_rows for shard in shards) == 2 * n_seeds * 3
+    assert all(len(shard.seeds) <= 1024 for shard in shards)
+    if n_seeds == 100_000:
+        assert 900 <= len(shards) <= 1100
+
+
+def test_a_table_that_says_no_rate_has_a_shard_for_each_seed(tmp_path: Path) -> None:
+    table = tmp_path / "vms.csv"
+    table.write_text("arrival_ns,lifetime_ns,vcpus,memory_bytes\n0,1000000000,1,1073741824\n")
+    workload = {"preset": "idle-snp", "vm_table": {"path": str(table)}}
+    spec = read_spec({"seeds": 5, "policies": ["v10"], "workload": workload})
+    assert shard_length_s(spec) == 1.0
+    assert [shard.seeds for shard in make_plan(spec, "numpy").shards] == [(seed,) for seed in range(5)]
 
 
 _JSON = st.recursive(
