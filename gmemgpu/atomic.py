@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["written_whole", "is_wrong_path"]
+__all__ = ["written_whole", "remove_unchanged", "is_wrong_path"]
 
 _WRONG_PATH = frozenset(
     {
@@ -26,14 +26,60 @@ _WRONG_PATH = frozenset(
     }
 )
 
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What file systems without hard links say."""
+
 
 def is_wrong_path(error: OSError) -> bool:
     """Say whether another path would have done: not so on a full or failing disk."""
     return error.errno in _WRONG_PATH
 
 
+def _put_first(partial: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(partial)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        partial.replace(path)
+        return
+    partial.unlink()
+
+
+def remove_unchanged(path: Path, found: os.stat_result) -> bool:
+    """
+    Remove a file that was looked at, unless another took its place meanwhile.
+
+    Parameters
+    ----------
+    path : Path
+    found : os.stat_result
+        From before it was looked at.
+
+    Returns
+    -------
+    bool
+        Whether it was removed. Between the last look and the removal lie microseconds, in which it could be replaced.
+
+    Raises
+    ------
+    OSError
+        If it cannot be removed.
+    """
+    try:
+        now = path.stat()
+        if (now.st_ino, now.st_mtime_ns, now.st_size) != (found.st_ino, found.st_mtime_ns, found.st_size):
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[BinaryIO]:
+def written_whole(path: str | Path, *, replacing: bool = True) -> Iterator[BinaryIO]:
     """
     Open a file for writing that takes its name only when it is complete and on disk.
 
@@ -41,6 +87,8 @@ def written_whole(path: str | Path) -> Iterator[BinaryIO]:
     ----------
     path : str or Path
         Where the file shall be; what was there stays until it is replaced.
+    replacing : bool
+        False leaves what somebody else put there meanwhile, wherever the file system knows hard links.
 
     Yields
     ------
@@ -60,7 +108,10 @@ def written_whole(path: str | Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        if replacing:
+            partial.replace(path)
+        else:
+            _put_first(partial, path)
     except BaseException:
         with suppress(OSError):
             partial.unlink()

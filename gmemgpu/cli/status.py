@@ -50,7 +50,8 @@ def _lines(found: SweepStatus) -> list[tuple[str, str]]:
     ]
     for client in found.clients:
         state = "; it has ended, others may take them" if client.gone else f", {_crew(client)}"
-        lines.append(("working", f"{client.who}: {client.n_claims:,} parts claimed{state}"))
+        does = "merges the rows" if client.is_merging else f"{_count(client.n_claims, 'part')} claimed"
+        lines.append(("working", f"{client.who}: {does}{state}"))
     if found.rows_per_s is not None:
         lines.append(("rate", f"{found.rows_per_s:,.1f} evaluations/s"))
     if found.left_s is not None:

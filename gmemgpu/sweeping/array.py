@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,6 @@ from gmemgpu.engine.registry import device_count
 from gmemgpu.errors import GmemgpuError, InputError, Problem, SpecError, StoreError
 from gmemgpu.sweeping.claim import Claims
 from gmemgpu.sweeping.journal import Failure
-from gmemgpu.sweeping.part import part_name
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import Listener, ShardDone, ShardFailed, SweepMerged, SweepStarted
 from gmemgpu.sweeping.shard import Shard, compute_shards, shard_names
@@ -126,7 +124,8 @@ def compute_share(
     computed = _compute(todo, store, listen, on_device=device_count(choice.engine.name) > 0) if todo else []
     failed = store.journal.read()
     failures = tuple(failed[shard.part_id] for shard in undone if shard.part_id in failed and not store.is_done(shard))
-    complete = not failures and _is_complete(store)
+    # Names are looked at first: thousands of tasks shall not open every part in turn.
+    complete = not failures and store.has_all_names() and not store.missing()
     if complete:
         merged = store.is_merged()
         if not merged:
@@ -178,14 +177,19 @@ def _compute(todo: Sequence[Shard], store: Store, listen: Listener, *, on_device
 def _compute_ours(batch: Sequence[Shard], store: Store, claims: Claims, listen: Listener) -> list[Shard]:
     taken = [shard for shard in batch if claims.take(shard.part_id)]
     try:
-        # Whoever held a claim before may have finished.
-        computed = _try([shard for shard in taken if not store.is_done(shard)], store, listen)
+        computed = _try([shard for shard in taken if _is_left_to_us(shard, store)], store, listen)
     finally:
         for shard in taken:
             claims.release(shard.part_id)
     for shard in computed:
         listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
     return computed
+
+
+def _is_left_to_us(shard: Shard, store: Store) -> bool:
+    # Claimed just now: whoever held the claim before may have finished, or found that it cannot be done.
+    store.remove_if_damaged(shard)
+    return not store.is_done(shard) and store.journal.find(shard.part_id) is None
 
 
 def _try(shards: Sequence[Shard], store: Store, listen: Listener) -> list[Shard]:
@@ -221,9 +225,3 @@ def _failure(shard: Shard, error: Exception) -> Failure:
         attempts=1,
         where=platform.node(),
     )
-
-
-def _is_complete(store: Store) -> bool:
-    # Names are looked at first: thousands of tasks shall not open every part in turn.
-    there = {entry.name for entry in os.scandir(store.parts)}
-    return all(part_name(shard.part_id) in there for shard in store.plan.shards) and not store.missing()

@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.manifest import read_manifest
-from gmemgpu.sweeping.part import part_is_done, part_name
+from gmemgpu.sweeping.part import PartError, is_format_error, part_id_of, part_is_done, part_name, read_part
 from gmemgpu.sweeping.read_ahead import gathered, read_ahead
 from gmemgpu.sweeping.store import PARTS, RESULTS
-from gmemgpu.sweeping.writing import writing
+from gmemgpu.sweeping.writing import unreadable, writing
 
 __all__ = ["Fault", "CheckReport", "check_directory"]
 
 _BATCH_ROWS = 65_536
-_MISSING = "is missing"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A file that is not what it should be, and in what way."""
+    """
+    A file that is not what it should be.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        In what way; goes with the path in front.
+    is_damage : bool
+        False if the operating system will not read it, so that it may be right, or if no sweep wrote it.
+    removed : bool
+    """
 
     path: Path
     what: str
+    is_damage: bool = True
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +56,6 @@ class CheckReport:
     is_merged : bool
         Whether results.parquet is there and holds the rows of all parts.
     faults : tuple of Fault
-    repaired : bool
-        Whether the faulty files were removed, so that a sweep makes them anew.
     """
 
     n_parts: int
@@ -52,7 +63,6 @@ class CheckReport:
     n_missing: int
     is_merged: bool
     faults: tuple[Fault, ...]
-    repaired: bool
 
 
 def check_directory(directory: str | Path, *, repair: bool = False) -> CheckReport:
@@ -63,7 +73,7 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
     ----------
     directory : str or Path
     repair : bool
-        Remove what is faulty.
+        Remove what is damaged, so that a sweep makes it anew.
 
     Returns
     -------
@@ -83,17 +93,17 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
     n_missing = 0
     whole: list[Path] = []
 
-    def look(part: dict[str, Any]) -> tuple[Path, str | None]:
+    def look(part: dict[str, Any]) -> tuple[Path, Fault | None]:
         path = directory / PARTS / part_name(part["id"])
-        return path, _part_fault(path, part, policies) if path.exists() else _MISSING
+        return path, _part_fault(path, part, policies)
 
-    for path, what in read_ahead(look, manifest["parts"]):
-        if what is None:
+    for path, fault in read_ahead(look, manifest["parts"]):
+        if fault is None:
             whole.append(path)
-        elif what == _MISSING:
+        elif not path.exists():
             n_missing += 1
         else:
-            faults.append(Fault(path, what))
+            faults.append(fault)
     faults += _strangers(directory / PARTS, {part_name(part["id"]) for part in manifest["parts"]})
     is_complete = len(whole) == len(manifest["parts"])
     results = directory / RESULTS
@@ -103,32 +113,39 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
         if merged_fault is None:
             is_merged = is_complete
         else:
-            faults.append(Fault(results, merged_fault))
+            faults.append(merged_fault)
     if repair:
         with writing(directory):
-            for fault in faults:
-                fault.path.unlink(missing_ok=True)
+            faults = [_removed(fault) for fault in faults]
     return CheckReport(
         n_parts=len(manifest["parts"]),
         n_whole=len(whole),
         n_missing=n_missing,
         is_merged=is_merged,
         faults=tuple(faults),
-        repaired=repair,
     )
 
 
-def _part_fault(path: Path, part: dict[str, Any], policies: list[str]) -> str | None:
-    if not part_is_done(path, part["id"], part["rows"]):
-        return "is torn, or of another shard"
+def _removed(fault: Fault) -> Fault:
+    if not fault.is_damage:
+        return fault
+    fault.path.unlink(missing_ok=True)
+    return replace(fault, removed=True)
+
+
+def _fault(path: Path, error: StoreError) -> Fault:
+    return Fault(path=path, what=str(error).removeprefix(f"{path}: "), is_damage=isinstance(error, PartError))
+
+
+def _part_fault(path: Path, part: dict[str, Any], policies: list[str]) -> Fault | None:
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
-    except (OSError, pa.ArrowException) as error:
-        return f"is damaged ({error})"
+        table, _ = read_part(path, part["id"], part["rows"])
+    except StoreError as error:
+        return _fault(path, error)
     expected = [(part["label"], seed, policy) for seed in part["seeds"] for policy in policies]
     columns = (table[name].to_pylist() for name in ("label", "seed", "policy"))
     if list(zip(*columns, strict=True)) != expected:
-        return "holds other seeds or policies than the manifest says"
+        return Fault(path=path, what="holds other seeds or policies than the manifest says")
     return None
 
 
@@ -138,22 +155,30 @@ def _strangers(parts: Path, known: set[str]) -> list[Fault]:
         return []
     with os.scandir(parts) as entries:
         names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.name not in known)
-    return [Fault(parts / name, "belongs to no shard of this sweep") for name in names]
+    return [
+        Fault(path=parts / name, what="belongs to no shard of this sweep", is_damage=bool(part_id_of(name)))
+        for name in names
+    ]
 
 
-def _results_fault(results: Path, told: dict[str, Any], parts: list[Path] | None) -> str | None:
-    if not part_is_done(results, told["id"], told["rows"]):
-        return "is torn, or of another sweep"
+def _results_fault(results: Path, told: dict[str, Any], parts: list[Path] | None) -> Fault | None:
     try:
+        if not part_is_done(results, told["id"], told["rows"]):
+            return Fault(path=results, what="is torn, or of another sweep")
         file = pq.ParquetFile(results, page_checksum_verification=True)
         merged = file.iter_batches(_BATCH_ROWS)
         if parts is None:
             for _ in merged:  # all bytes are read, even if there is nothing to compare them with
                 pass
-            return None
-        return None if _same_rows(merged, parts) else "holds other rows than the parts"
+        elif not _same_rows(merged, parts):
+            return Fault(path=results, what="holds other rows than the parts")
+    except StoreError as error:
+        return _fault(results, error)
     except (OSError, pa.ArrowException) as error:
-        return f"is damaged ({error})"
+        if isinstance(error, OSError) and not is_format_error(error):
+            return _fault(results, unreadable(results, error))
+        return Fault(path=results, what=f"is damaged ({error})")
+    return None
 
 
 def _same_rows(merged: Iterator[pa.RecordBatch], parts: list[Path]) -> bool:

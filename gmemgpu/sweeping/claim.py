@@ -15,10 +15,12 @@ from typing import Self
 from gmemgpu.sweeping.owner import OWNER_PREFIX, Life, Owner, Watch, is_gone, is_token, read_owner
 from gmemgpu.sweeping.writing import writing
 
-__all__ = ["LEASE_S", "Claims", "Claimed", "read_claims", "remove_claims"]
+__all__ = ["LEASE_S", "MERGING", "Claims", "Claimed", "read_claims", "remove_claims"]
 
 LEASE_S = 60.0
 """Short enough to wait for after a host died, long enough for a network file system that hangs now and then."""
+MERGING = "merging"
+"""What is claimed in the end, in place of a part."""
 _BEATS_PER_LEASE = 4
 _MOST_BYTES = 64
 _NOBODY = "nobody"

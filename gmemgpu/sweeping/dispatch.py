@@ -144,7 +144,12 @@ class Dispatch:
         if not self._claims.take(shard.part_id):
             self._elsewhere[shard.part_id] = shard
             return False
-        # Its last owner may have got there in the moment before.
+        return self._is_left_to_us(shard)
+
+    def _is_left_to_us(self, shard: Shard) -> bool:
+        # Claimed just now. Its last owner may have got there in the moment before, and a worker would take for done
+        # whatever has the right last bytes.
+        self._store.remove_if_damaged(shard)
         if self._is_settled(shard):
             self._claims.release(shard.part_id)
             return False
@@ -171,9 +176,7 @@ class Dispatch:
             if not self._is_settled(shard):
                 if not self._claims.take(shard.part_id):
                     continue
-                if self._is_settled(shard):
-                    self._claims.release(shard.part_id)
-                else:
+                if self._is_left_to_us(shard):
                     self._again.append(_Task(shards=(shard,)))
             del self._elsewhere[shard.part_id]
         self._looked_elsewhere_s = time.monotonic()

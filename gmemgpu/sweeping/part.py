@@ -17,6 +17,7 @@ from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.sweeping.axes import AxisValue
 from gmemgpu.sweeping.identity import SCHEMA_VERSION
+from gmemgpu.sweeping.writing import unreadable
 
 __all__ = [
     "TRACE_COLUMNS",
@@ -25,7 +26,9 @@ __all__ = [
     "part_id_of",
     "rows_to_arrow",
     "write_part",
+    "PartError",
     "part_is_done",
+    "is_format_error",
     "read_part",
     "parquet_writer",
 ]
@@ -165,6 +168,10 @@ def write_part(folder: Path, part_id: str, rows: Sequence[Mapping[str, Any]], sc
     return path
 
 
+class PartError(StoreError):
+    """A part is not what it should be, and is to be computed anew."""
+
+
 def part_is_done(path: Path, identity: str, n_rows: int) -> bool:
     """
     Say whether a file holds the rows that it should.
@@ -180,12 +187,26 @@ def part_is_done(path: Path, identity: str, n_rows: int) -> bool:
     -------
     bool
         False if it is missing, torn, of another shard, or short.
+
+    Raises
+    ------
+    StoreError
+        If it is there and the operating system will not read it, which says nothing of what it holds.
     """
     try:
         with pq.ParquetFile(path) as file:
             return _is_its_own(file.metadata, identity, n_rows)
-    except (OSError, pa.ArrowException):
+    except (FileNotFoundError, pa.ArrowException):
         return False
+    except OSError as error:
+        if is_format_error(error):
+            return False
+        raise unreadable(path, error) from error
+
+
+def is_format_error(error: OSError) -> bool:
+    """Tell what Arrow says of a file's bytes from what the operating system says of a file: that has a number."""
+    return error.errno is None
 
 
 def _is_its_own(footer: pq.FileMetaData, identity: str, n_rows: int) -> bool:
@@ -212,8 +233,10 @@ def read_part(path: Path, identity: str, n_rows: int) -> tuple[pa.Table, os.stat
 
     Raises
     ------
-    StoreError
+    PartError
         If it is missing, damaged, of another shard, or short; the message says which.
+    StoreError
+        If the operating system will not read it.
     """
     try:
         # In one go: thousands of parts on a network file system are a matter of round trips.
@@ -224,9 +247,11 @@ def read_part(path: Path, identity: str, n_rows: int) -> tuple[pa.Table, os.stat
             footer = parquet.metadata
             table = parquet.read(use_threads=False)
     except FileNotFoundError:
-        raise StoreError(f"{path}: is missing") from None
+        raise PartError(f"{path}: is missing") from None
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: is damaged ({getattr(error, 'strerror', None) or error})") from None
+        if isinstance(error, OSError) and not is_format_error(error):
+            raise unreadable(path, error) from error
+        raise PartError(f"{path}: is damaged ({error})") from None
     if not _is_its_own(footer, identity, n_rows):
-        raise StoreError(f"{path}: holds the rows of another shard")
+        raise PartError(f"{path}: holds the rows of another shard")
     return table.replace_schema_metadata(None), found

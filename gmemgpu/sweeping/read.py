@@ -93,7 +93,10 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
         else:
             tables = list(gathered(of_parts(), _ROWS_AT_ONCE))
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{directory}: a part is damaged ({error}); run the sweep again") from None
+        raise StoreError(
+            f"{directory}: a file in it is damaged ({error}); `gmemgpu check {directory} --repair` says which and "
+            "removes it, then run the sweep again"
+        ) from None
     if not tables:
         raise StoreError(f"{directory}: no part is finished yet (0 of {len(parts)}); run the sweep first")
     return StoredRows(

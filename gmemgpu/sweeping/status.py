@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gmemgpu.sweeping.claim import read_claims
+from gmemgpu.sweeping.claim import MERGING, read_claims
 from gmemgpu.sweeping.journal import Failure, Journal
 from gmemgpu.sweeping.manifest import read_manifest
 from gmemgpu.sweeping.part import part_name
@@ -28,7 +28,11 @@ class Client:
     ----------
     who : str
         Host and process; "unknown" if it left no word of itself.
-    n_claims, n_workers, n_devices : int
+    n_claims : int
+        Parts that it computes or is about to.
+    n_workers, n_devices : int
+    is_merging : bool
+        Whether it writes the merged rows.
     gone : bool
         Whether it has ended for certain; its claims are free for others.
     """
@@ -37,6 +41,7 @@ class Client:
     n_claims: int
     n_workers: int
     n_devices: int
+    is_merging: bool
     gone: bool
 
 
@@ -143,16 +148,26 @@ def _found(parts: Path) -> dict[str, int]:
 
 def _clients(claims: Path) -> tuple[Client, ...]:
     held: dict[str, list[Client]] = {}
-    for claimed in read_claims(claims).values():
+    for name, claimed in read_claims(claims).items():
         owner = claimed.owner
         token = "" if owner is None else owner.token
         who, n_workers, n_devices = (
             ("unknown", 0, 0) if owner is None else (str(owner), owner.n_workers, owner.n_devices)
         )
         held.setdefault(token, []).append(
-            Client(who=who, n_claims=1, n_workers=n_workers, n_devices=n_devices, gone=claimed.gone)
+            Client(
+                who=who,
+                n_claims=int(name != MERGING),
+                n_workers=n_workers,
+                n_devices=n_devices,
+                is_merging=name == MERGING,
+                gone=claimed.gone,
+            )
         )
-    return tuple(replace(same[0], n_claims=len(same)) for same in held.values())
+    return tuple(
+        replace(same[0], n_claims=sum(one.n_claims for one in same), is_merging=any(one.is_merging for one in same))
+        for same in held.values()
+    )
 
 
 def _rows_per_s(written: list[tuple[int, int]]) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,18 +12,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from gmemgpu.atomic import is_wrong_path, written_whole
+from gmemgpu.atomic import is_wrong_path, remove_unchanged, written_whole
 from gmemgpu.errors import DirectoryError, StoreError
-from gmemgpu.sweeping.claim import LEASE_S, Claims, remove_claims
+from gmemgpu.sweeping.claim import LEASE_S, MERGING, Claims, remove_claims
 from gmemgpu.sweeping.journal import Journal
 from gmemgpu.sweeping.manifest import MANIFEST, manifest_bytes, manifest_of, read_manifest, refuse_other_sweep
-from gmemgpu.sweeping.part import parquet_writer, part_id_of, part_is_done, part_name, read_part
+from gmemgpu.sweeping.part import PartError, parquet_writer, part_id_of, part_is_done, part_name, read_part
 from gmemgpu.sweeping.plan import Plan
 from gmemgpu.sweeping.read_ahead import gathered, read_ahead
 from gmemgpu.sweeping.shard import Shard
 from gmemgpu.sweeping.spec import SweepSpec
 from gmemgpu.sweeping.verified import VerifiedParts
-from gmemgpu.sweeping.writing import writing
+from gmemgpu.sweeping.writing import unreadable, writing
 
 __all__ = ["PARTS", "RESULTS", "CLAIMS", "FAILURES", "LOGS", "Store", "open_store", "writing"]
 
@@ -33,6 +34,8 @@ FAILURES = "failures"
 LOGS = "logs"
 """Of a cluster's jobs."""
 _VERIFIED = "verified.txt"
+_LOOK_EVERY_S = 1.0
+"""At what another client merges."""
 _ROWS_PER_GROUP = 16_384
 """Of the merged file: a few megabytes in memory while it is written."""
 
@@ -86,32 +89,62 @@ class Store:
         return VerifiedParts(self.directory / _VERIFIED)
 
     def is_done(self, shard: Shard) -> bool:
-        """Say whether the part of a shard is there, whole and its own; a part that was so once is not opened again."""
-        try:
-            found = self._path(shard).stat()
-        except OSError:
-            return False
-        return self._is_whole(shard, found)
+        """
+        Say whether the part of a shard is there, whole and its own; a part that was so once is not opened again.
+
+        Raises
+        ------
+        StoreError
+            If it is there and cannot be read.
+        """
+        found = self._stat(shard)
+        return found is not None and self._is_whole(shard, found)
+
+    def remove_if_damaged(self, shard: Shard) -> None:
+        """
+        Remove a part that is there and not whole; a worker that looks at its last bytes alone could take it for done.
+
+        Raises
+        ------
+        StoreError
+            If it is there and cannot be read, or not be removed.
+        """
+        found = self._stat(shard)
+        if found is not None:
+            self._is_whole_or_gone(shard, found)
+
+    def has_all_names(self) -> bool:
+        """
+        Say whether there is a file by the name of each part; whether it is whole is another matter.
+
+        Raises
+        ------
+        StoreError
+            If their folder cannot be read.
+        """
+        there = {entry.name for entry in self._entries()}
+        return all(part_name(shard.part_id) in there for shard in self.plan.shards)
 
     def missing(self) -> list[Shard]:
         """
         List the shards whose parts are yet to be computed, those in the journal among them.
 
-        A part that is there and not whole is removed: a worker that looks at its last bytes alone could take it for
-        done.
+        A part that is there and not whole is removed.
+
+        Raises
+        ------
+        StoreError
+            As `remove_if_damaged` does, or if their folder cannot be read.
         """
         shards = {shard.part_id: shard for shard in self.plan.shards}
         whole: set[str] = set()
-        with suppress(FileNotFoundError), os.scandir(self.parts) as entries:
-            for entry in entries:
-                shard = shards.get(part_id_of(entry.name))
-                if shard is None:
-                    continue
-                with suppress(OSError):
-                    if self._is_whole(shard, entry.stat()):
-                        whole.add(shard.part_id)
-                    else:
-                        self._path(shard).unlink()
+        for entry in self._entries():
+            shard = shards.get(part_id_of(entry.name))
+            if shard is None:
+                continue
+            with suppress(FileNotFoundError):
+                if self._is_whole_or_gone(shard, entry.stat()):
+                    whole.add(shard.part_id)
         missing = [shard for shard in self.plan.shards if shard.part_id not in whole]
         self._verified.save()
         return missing
@@ -123,8 +156,33 @@ class Store:
                 self._verified.note(shard.part_id, self._path(shard).stat())
         self._verified.save_now_and_then()
 
+    def _entries(self) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.parts) as entries:
+                yield from entries
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise unreadable(self.parts, error) from error
+
     def _path(self, shard: Shard) -> Path:
         return self.parts / part_name(shard.part_id)
+
+    def _stat(self, shard: Shard) -> os.stat_result | None:
+        path = self._path(shard)
+        try:
+            return path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+    def _is_whole_or_gone(self, shard: Shard, found: os.stat_result) -> bool:
+        whole = self._is_whole(shard, found)
+        if not whole:
+            with writing(self.directory):
+                remove_unchanged(self._path(shard), found)
+        return whole
 
     def _is_whole(self, shard: Shard, found: os.stat_result) -> bool:
         known = self._verified.compare(shard.part_id, found)
@@ -134,7 +192,7 @@ class Store:
             # Somebody or something was at it: its last bytes are no proof of the others any more.
             try:
                 read_part(self._path(shard), shard.part_id, shard.n_rows)
-            except StoreError:
+            except PartError:
                 return False
         elif not part_is_done(self._path(shard), shard.part_id, shard.n_rows):
             return False
@@ -156,13 +214,21 @@ class Store:
         StoreError
             If a part is missing or damaged, or the file cannot be written.
         """
-        with writing(self.directory):
-            try:
-                self._write_results()
-            except FileNotFoundError:
-                # Another client was done first, and removed what it took for a dead one's.
-                if not self.is_merged():
-                    raise
+        with self.claims() as claims:
+            # Many end at once, and one does this for all; whoever waits for it takes over if it dies.
+            while not claims.take(MERGING):
+                if self.is_merged():
+                    return
+                time.sleep(_LOOK_EVERY_S)
+            if self.is_merged():
+                return
+            with writing(self.directory):
+                try:
+                    self._write_results()
+                except OSError:
+                    # Another that took this process for dead was done first, and cleared up after it.
+                    if not self.is_merged():
+                        raise
         self._verified.save()
 
     def _write_results(self) -> None:
@@ -177,7 +243,7 @@ class Store:
 
     def remove_temporaries(self) -> None:
         """Remove what killed clients and workers left half-written; only once the merged rows are there."""
-        for folder in (self.directory, self.parts):
+        for folder in (self.directory, self.parts, self.directory / FAILURES):
             for path in folder.glob(".*.partial"):
                 with suppress(OSError):
                     path.unlink()
@@ -191,10 +257,12 @@ class Store:
         for shard in self.plan.shards:
             try:
                 table, found = next(parts)
-            except StoreError as error:
+            except PartError as error:
                 self._verified.doubt(shard.part_id)
                 self._verified.save()
-                raise StoreError(f"{error}; run the same command again: that part is computed anew") from None
+                raise StoreError(
+                    f"{error}; run the sweep, or all shares of it, once more: that part is computed anew"
+                ) from None
             self._verified.note(shard.part_id, found)
             yield table
 
@@ -232,9 +300,9 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan, *, any_backen
             _refuse_other_files(store)
             store.parts.mkdir(exist_ok=True)
         if not (directory / MANIFEST).exists():
-            with written_whole(directory / MANIFEST) as file:
+            # Of two sweeps that begin here at once one is first, and the other sees by what it reads that it is not.
+            with written_whole(directory / MANIFEST, replacing=False) as file:
                 file.write(manifest_bytes(ours))
-            return store
         theirs = read_manifest(directory)
         refuse_other_sweep(directory, theirs, {**ours, "backend": theirs["backend"]} if any_backend else ours)
         store.parts.mkdir(exist_ok=True)

@@ -150,8 +150,7 @@ def rotten(store: Path) -> str:
 
 
 def stranger(store: Path) -> str:
-    (store / "parts" / "notes.txt").write_text("mine")
-    return "notes.txt"
+    return Path(shutil.copy(parts(store)[0], store / "parts" / f"part-{'0' * 32}.parquet")).name
 
 
 def other_results(store: Path) -> str:
@@ -178,12 +177,23 @@ def test_damage_is_found_repaired_and_made_good(
     assert status == 1
     assert [Path(fault["path"]).name for fault in found["faults"]] == [name]
     assert main(["check", str(store)]) == 1
-    assert "--repair` removes the files named" in capsys.readouterr().out
+    assert "--repair` removes what is damaged" in capsys.readouterr().out
     status, found = report(capsys, "check", str(store), "--repair")
-    assert (status, found["repaired"]) == (0, True)
+    assert (status, [fault["removed"] for fault in found["faults"]]) == (0, [True])
     sweep(SPEC, store, backend="numpy", workers=1)
     assert report(capsys, "check", str(store))[1]["faults"] == []
     assert (store / "results.parquet").read_bytes() == (finished / "results.parquet").read_bytes()
+
+
+def test_what_no_sweep_wrote_is_named_and_left_alone(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes = store / "parts" / "notes.txt"
+    notes.write_text("mine")
+    assert main(["check", str(store), "--repair"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"{notes}: belongs to no shard of this sweep"
+    assert told[1].endswith("3 of 3 parts whole, 0 missing, 1 fault; merged rows agree")
+    assert len(told) == 2
+    assert notes.read_text() == "mine"
 
 
 def test_merged_rows_are_read_though_parts_are_missing(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

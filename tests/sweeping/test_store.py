@@ -6,15 +6,21 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping import manifest as manifests
+from gmemgpu.sweeping import store as storing
+from gmemgpu.sweeping.claim import MERGING
 from gmemgpu.sweeping.identity import differences
 from gmemgpu.sweeping.manifest import read_manifest
+from gmemgpu.sweeping.part import part_name
 from gmemgpu.sweeping.read import read_rows
 from gmemgpu.sweeping.run import sweep
+from gmemgpu.sweeping.status import read_status
+from gmemgpu.sweeping.store import Store
 
 Contents = Callable[[Path], dict[str, str]]
 
@@ -216,3 +222,83 @@ def test_differences_name_keys_and_both_values() -> None:
         "gone: true there, nothing here",
         f'new: nothing there, "{"y" * 56}… here',
     ]
+
+
+def test_of_two_sweeps_that_begin_at_once_one_is_refused(
+    spec_file: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "out"
+    theirs = (undisturbed / "manifest.json").read_bytes()
+    really = storing.manifest_bytes
+
+    def beaten_to_it(manifest: dict[str, Any]) -> bytes:
+        # After the last look for a manifest, before ours has its name.
+        (directory / "manifest.json").write_bytes(theirs)
+        return really(manifest)
+
+    monkeypatch.setattr(storing, "manifest_bytes", beaten_to_it)
+    other = changed(spec_file, tmp_path, "seeds = 2", "seeds = 3")
+    assert "holds another sweep" in refusal(other, directory)
+    assert (directory / "manifest.json").read_bytes() == theirs
+    assert [path.name for path in directory.iterdir()] == ["manifest.json", "parts"]
+
+
+def test_one_client_merges_for_all_and_another_takes_over_if_it_dies(
+    made_up: Store, again: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    with made_up.claims() as claims:
+        assert claims.take(MERGING)
+        assert read_status(made_up.directory).clients[0].n_claims == 0
+
+        def die(wait_s: float) -> None:
+            waits.append(wait_s)
+            claims.release(MERGING)
+
+        monkeypatch.setattr(storing.time, "sleep", die)
+        again().merge()
+    assert waits == [1.0]
+    merged = made_up.results.read_bytes()
+    made_up.results.unlink()
+    with made_up.claims() as claims:
+        assert claims.take(MERGING)
+        # While we wait, the other client gets it done.
+        monkeypatch.setattr(storing.time, "sleep", lambda wait_s: made_up.results.write_bytes(merged))
+        monkeypatch.setattr(Store, "_write_results", None)
+        again().merge()
+    assert made_up.results.read_bytes() == merged
+
+
+def test_who_was_taken_for_dead_while_it_merged_has_nothing_to_add(
+    made_up: Store, again: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = Store._write_results
+
+    def lose_the_file(store: Store) -> None:
+        really(store)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "removed under its hands")
+
+    monkeypatch.setattr(Store, "_write_results", lose_the_file)
+    again().merge()
+    made_up.results.unlink()
+
+    def fail(store: Store) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "removed under its hands")
+
+    monkeypatch.setattr(Store, "_write_results", fail)
+    with pytest.raises(StoreError, match="No such file or directory; somebody removed it"):
+        again().merge()
+
+
+def test_a_damaged_part_that_others_left_is_removed_before_it_is_computed(
+    made_up: Store, again: Callable[[], Store]
+) -> None:
+    one, other = made_up.plan.shards[3], made_up.plan.shards[4]
+    path = made_up.parts / part_name(one.part_id)
+    path.write_bytes((made_up.parts / part_name(other.part_id)).read_bytes())
+    store = again()
+    store.remove_if_damaged(other)
+    store.remove_if_damaged(one)
+    assert not path.exists()
+    store.remove_if_damaged(one)
+    assert store.missing() == [one]

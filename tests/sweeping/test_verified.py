@@ -194,7 +194,7 @@ def test_a_bit_that_turned_before_anybody_looked_is_found_by_the_merge_and_redon
         made_up.merge()
     message = str(caught.value)
     assert message.startswith(f"{path_of(made_up, 3)}: is damaged (")
-    assert message.endswith("; run the same command again: that part is computed anew")
+    assert message.endswith("; run the sweep, or all shares of it, once more: that part is computed anew")
     assert not made_up.results.exists()
     assert again().missing() == [made_up.plan.shards[3]]
 
@@ -202,10 +202,10 @@ def test_a_bit_that_turned_before_anybody_looked_is_found_by_the_merge_and_redon
 def test_a_part_that_is_gone_or_anothers_is_never_merged(made_up: Store) -> None:
     shards = made_up.plan.shards
     replace_by_another(made_up)
-    with pytest.raises(StoreError, match="holds the rows of another shard; run the same command again"):
+    with pytest.raises(StoreError, match="holds the rows of another shard; run the sweep, or all shares"):
         made_up.merge()
     remove(made_up)
-    with pytest.raises(StoreError, match=f"part-{shards[3].part_id}.parquet: is missing; run the same"):
+    with pytest.raises(StoreError, match=f"part-{shards[3].part_id}.parquet: is missing; run the sweep"):
         made_up.merge()
 
 
