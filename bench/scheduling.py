@@ -3,10 +3,11 @@ What scheduling costs: shards that only sleep and write a part, through the clie
 
 Held fixed: each shard sleeps for so long and writes a part of 10 rows, the same for all. `processes` are worker
 processes of this machine; `simulated` are 64 Dask workers in two processes, since sleeping needs no core, each with a
-connection of its own to the scheduler. The time to start workers is left out; some shards that do not
-sleep go ahead.
+connection of its own to the scheduler. `many` are 10^5 shards that do not sleep at all, on two processes: how many a
+second pass through the client at most, and how much memory it needs, the scheduler included. The time to start workers
+is left out; some shards that do not sleep go ahead.
 
-    python -m bench.scheduling [--shards N] [--sleep SECONDS] [--save]
+    python -m bench.scheduling [--shards N] [--sleep SECONDS] [--many N] [--save]
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import pyarrow as pa
 from distributed import Client, LocalCluster
 
 from bench.hardware import record
-from bench.store import made_up_rows, store_of
+from bench.store import made_up_rows, peak_mib, store_of
 from gmemgpu.atomic import written_whole
 from gmemgpu.sweeping import dispatch
 from gmemgpu.sweeping.cluster.config import CONFIG, LOOPBACK_DASHBOARD, environment_of
@@ -140,13 +141,29 @@ def measure(kind: str, n_workers: int, n_shards: int, sleep_s: float) -> dict[st
     }
 
 
+def measure_many(n_workers: int, n_shards: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, local_client(n_workers) as client:
+        client.wait_for_workers(n_workers)
+        wall_s = run(client, n_workers, store_of(Path(folder) / "out", n_shards), 0.0)
+    return {
+        "workers": n_workers,
+        "shards": n_shards,
+        "wall_s": round(wall_s, 2),
+        "shards_per_s": round(n_shards / wall_s, 1),
+        "peak_memory_mib": peak_mib(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=int, default=1000, help="a multiple of 100 (default: 1000)")
     parser.add_argument("--sleep", type=float, default=1.0, metavar="SECONDS", help="of each shard (default: 1)")
+    parser.add_argument("--many", type=int, default=100_000, metavar="N", help="shards without sleep (default: 10^5)")
     parser.add_argument("--save", action="store_true", help="write bench/results/scheduling.json")
     arguments = parser.parse_args()
     figures = {
+        # First: peak memory is that of the process so far.
+        "many": measure_many(2, arguments.many),
         # Whole rounds: what is left over for a last one would be idle time of the others, not of scheduling.
         "simulated": measure("simulated", N_SIMULATED, 16 * arguments.shards // 10, arguments.sleep),
         "processes": measure("processes", 2, arguments.shards, arguments.sleep),

@@ -114,7 +114,7 @@ def measure(step: str, directory: Path, n_parts: int) -> dict[str, Any]:
     return figures
 
 
-def _peak_mib() -> int:
+def peak_mib() -> int:
     # Not ru_maxrss: that begins with what the starting process held when it forked.
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) // 1024
@@ -129,7 +129,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         figures = run_step(arguments.one, arguments.keep, arguments.parts)
-        print(json.dumps({**figures, "peak_memory_mib": _peak_mib()}), file=sys.stderr)
+        print(json.dumps({**figures, "peak_memory_mib": peak_mib()}), file=sys.stderr)
         return
     directory = arguments.keep or Path(tempfile.mkdtemp(prefix="gmemgpu-store-"))
     try:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.array import ShareResult
@@ -38,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compute the share; 0 if all of it is there, 1 if a shard of it failed."""
+    from gmemgpu.cli.termination import leaving_on_sigterm
     from gmemgpu.sweeping.array import compute_share
 
     who = f"share {arguments.index} of {arguments.of}"
@@ -51,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif isinstance(event, SweepMerged):
             _say(f"all parts are there: {event.n_rows:,} rows merged")
 
-    with _ended_by_the_batch_system():
+    with leaving_on_sigterm():
         result = compute_share(
             arguments.spec,
             arguments.output,
@@ -87,18 +84,3 @@ def _print_json(result: ShareResult) -> None:
 
     json.dump({**asdict(result), "directory": str(result.directory)}, sys.stdout, indent=1, ensure_ascii=False)
     sys.stdout.write("\n")
-
-
-@contextmanager
-def _ended_by_the_batch_system() -> Iterator[None]:
-    # Batch systems ask a job to end (SIGTERM) before they kill it: our claims are released then, so that whoever goes
-    # on need not wait until they go stale.
-    def leave(number: int, frame: FrameType | None) -> NoReturn:
-        _say("terminated; run the same again to go on")
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -79,9 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
         from gmemgpu.cli.dry_run import run_dry
 
         return run_dry(arguments)
+    from gmemgpu.cli.termination import leaving_on_sigterm
     from gmemgpu.sweeping.run import sweep
 
-    with _listener(quiet=arguments.quiet, say_why=not arguments.json) as listen:
+    with leaving_on_sigterm(), _listener(quiet=arguments.quiet, say_why=not arguments.json) as listen:
         result = sweep(
             arguments.spec,
             arguments.output,
@@ -167,6 +168,8 @@ def _told(event: SweepEvent, *, say_why: bool) -> Iterator[str]:
     if isinstance(event, SweepStarted):
         if say_why and event.workers and event.reason is not None:
             yield _choice(event)
+        if event.dashboard is not None:
+            yield f"dashboard {event.dashboard}"
         if event.n_shards_failed:
             yield f"{_count(event.n_shards_failed, 'shard')} failed earlier and will not be tried again"
     elif isinstance(event, WorkersAwaited):
@@ -195,8 +198,6 @@ def _bar(progress: Progress, *, say_why: bool) -> Listener:
             progress.console.print(line, style="dim", markup=False, highlight=False)
         if isinstance(event, SweepStarted):
             found_done = event.n_rows_done
-            if event.dashboard is not None:
-                progress.console.print(f"dashboard {event.dashboard}", style="dim", markup=False, highlight=False)
             progress.update(task, total=event.n_rows, completed=found_done, description="sweeping")
         elif isinstance(event, ShardDone):
             progress.advance(task, event.n_rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -66,8 +67,9 @@ def test_ctrl_c_keeps_finished_parts_and_the_next_run_goes_on(
         output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert output == ""
-    why, *lines = [line for line in errors.splitlines() if line]
+    why, where, *lines = [line for line in errors.splitlines() if line]
     assert why.startswith("gmemgpu: backend numpy (auto: ")
+    assert re.fullmatch(r"gmemgpu: dashboard http://127\.0\.0\.1:\d+/status", where)
     assert lines == [
         "gmemgpu: 240 of 240 evaluations to do in 24 tasks on 2 workers",
         "gmemgpu: interrupted",
@@ -132,6 +134,67 @@ def test_a_killed_client_takes_its_workers_along_and_the_next_run_goes_on(
         assert process.communicate(timeout=PATIENCE_S) == ("", "")
     assert process.returncode == 0
     assert contents(directory) == contents(undisturbed)
+
+
+def test_a_client_that_is_asked_to_end_takes_its_claims_and_workers_along(
+    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out"
+    with running_sweep(spec_file, directory, "--quiet") as process:
+        wait_for_parts(process, directory, 3)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        # To this process alone, unlike Ctrl-C.
+        process.terminate()
+        assert process.communicate(timeout=PATIENCE_S) == ("", "gmemgpu: terminated; run the same again to go on\n")
+        assert process.returncode == 128 + signal.SIGTERM
+        _, orphans = psutil.wait_procs(workers, timeout=PATIENCE_S)
+    assert workers
+    assert not orphans
+    assert list((directory / "claims").iterdir()) == []
+    with running_sweep(spec_file, directory, "--quiet") as process:
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert contents(directory) == contents(undisturbed)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Give a function that makes a file system of so many KiB, or makes that one larger."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["mount", *arguments, str(place)], capture_output=True, text=True, check=False)
+
+    def resize(kib: int) -> Path:
+        again = ["-o", f"remount,size={kib}k"] if place.is_mount() else ["-t", "tmpfs", "-o", f"size={kib}k", "tmpfs"]
+        made = mount(*again)
+        if made.returncode:
+            pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
+        return place
+
+    yield resize
+    if place.is_mount():
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_fills_up_and_is_made_larger(
+    spec_file: Path, undisturbed: Path, contents: Contents, small_disk: Callable[[int], Path]
+) -> None:
+    directory = small_disk(200) / "out"
+    with running_sweep(spec_file, directory, "--quiet") as process:
+        output, errors = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, output) == (1, "")
+    assert errors.startswith(f"gmemgpu: {directory}")
+    assert "cannot be written: No space left on device; make room there or choose another directory" in errors
+    assert errors.count("\n") == 1
+    whole = contents(undisturbed)
+    there = contents(directory)
+    assert there.items() <= whole.items()
+    assert 3 < len(there) < 25
+    small_disk(10_000)
+    with running_sweep(spec_file, directory, "--quiet") as process:
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert contents(directory) == whole
 
 
 def limited(max_bytes: int) -> Callable[[], None]:

@@ -1,0 +1,39 @@
+"""SIGTERM, by which batch systems and service managers ask a process to end before they kill it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+__all__ = ["leaving_on_sigterm"]
+
+
+@contextmanager
+def leaving_on_sigterm() -> Iterator[None]:
+    """
+    Leave the block in an orderly way when asked to end.
+
+    Claims are released and jobs cancelled then, so that whoever goes on need not wait until the ones go stale and the
+    others miss their scheduler.
+
+    Raises
+    ------
+    SystemExit
+        With 143, as a shell would name it.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        # Asked twice, it must not be kept from what it does because of the first time.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("gmemgpu: terminated; run the same again to go on", file=sys.stderr, flush=True)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
