@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -22,6 +25,12 @@ SPECS = sorted(JOBS.glob("*.toml"))
 SCRIPTS = sorted([*JOBS.glob("slurm/*.sbatch"), *JOBS.glob("pbs/*.pbs")])
 MANIFESTS = sorted(JOBS.glob("kubernetes/*.yaml"))
 README = (JOBS / "README.md").read_text(encoding="utf-8")
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def name_of(path: Path) -> str:
@@ -98,6 +107,45 @@ def test_options_of_gmemgpu_in_scripts_exist(path: Path) -> None:
     calls = re.findall(r"gmemgpu,? (?:sweep|shard),? ([^\n]*(?:\n[^\n]*\]$)?)", path.read_text(), re.MULTILINE)
     used = {option for call in calls for option in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", call)}
     assert used <= known
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=name_of)
+def test_manifests_are_what_kubernetes_takes(path: Path) -> None:
+    for document in documents(path):
+        kubernetes_validate.validate(document, "1.31", strict=True)
+
+
+def command_of(container: dict[str, Any], folder: Path, address: str) -> list[str]:
+    """Give a container's command for a process here: other places, another address, the same words otherwise."""
+    programs = {"dask": "dask.__main__", "gmemgpu": "gmemgpu"}
+    program, *words = container["command"]
+    here = {"/spec/spec.toml": str(JOBS / "delay.toml"), "/results/sweep": str(folder / "out"), "/tmp": str(folder)}
+    here |= {"tcp://gmemgpu-scheduler:8786": address, "$(JOB_COMPLETION_INDEX)": "0", "32": "1"}
+    return [sys.executable, "-m", programs[program], *(here.get(word, word) for word in words)]
+
+
+def test_the_commands_of_the_pods_do_the_sweep(tmp_path: Path) -> None:
+    scheduler, worker = containers("Deployment")
+    share, client = containers("Job")
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    serve = [str(port) if word == "8786" else word for word in command_of(scheduler, tmp_path, address)]
+    started = []
+    try:
+        for command in ([*serve, "--host", "127.0.0.1"], command_of(worker, tmp_path, address)):
+            started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True))
+        # It may ask before the scheduler answers: a pod that fails is started anew.
+        for _ in range(5):
+            ran = subprocess.run([*command_of(client, tmp_path, address), "--quiet"], timeout=120, check=False)
+            if ran.returncode == 0:
+                break
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait(60)
+    merged = (tmp_path / "out" / "results.parquet").read_bytes()
+    subprocess.run(command_of(share, tmp_path / "array", address), timeout=120, check=True, stderr=subprocess.DEVNULL)
+    assert (tmp_path / "array" / "out" / "results.parquet").read_bytes() == merged
 
 
 def test_manifests_name_one_scheduler_one_claim_and_one_spec() -> None:

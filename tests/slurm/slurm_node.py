@@ -29,10 +29,22 @@ import psutil
 
 __all__ = ["PACKAGES", "SlurmNode", "missing_programs", "running_node", "wait_until"]
 
-PACKAGES = "slurmctld slurmd slurm-client munge"
-"""Of Debian and Ubuntu."""
+PACKAGES = "slurmctld slurmd slurm-client munge slurm-wlm-torque"
+"""Of Debian and Ubuntu. The last has the commands of PBS for it."""
 
-_PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun")
+_PROGRAMS = (
+    "slurmctld",
+    "slurmd",
+    "munged",
+    "sbatch",
+    "squeue",
+    "scancel",
+    "scontrol",
+    "sinfo",
+    "srun",
+    "qsub",
+    "qdel",
+)
 _SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _PATIENCE_S = 30.0
 _N_CORES = 4
@@ -76,11 +88,12 @@ class SlurmNode:
         path = os.pathsep.join((str(Path(sys.executable).parent), _SEARCH))
         return {**outer, "PATH": path, "SLURM_CONF": str(self.conf)}
 
-    def call(self, *command: str | Path, timeout_s: float = _PATIENCE_S) -> str:
-        """Run one of Slurm's programs and give what it prints."""
+    def call(self, *command: str | Path, timeout_s: float = _PATIENCE_S, folder: Path | None = None) -> str:
+        """Run one of Slurm's programs, in a folder if it matters, and give what it prints."""
         ran = subprocess.run(
             [str(word) for word in command],
             env=self.environment,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -182,6 +195,8 @@ def _write(folder: Path) -> None:
         gpus.append(f"NodeName={host} Name=gpu File={folder}/gpu{i} Flags=nvidia_gpu_env")
     (folder / "gres.conf").write_text("\n".join(gpus) + "\n")
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
+    # It sets the variables by which PBS tells a job of itself.
+    (folder / "plugstack.conf").write_text("required spank_pbs.so\n")
     key = folder / "munge.key"
     key.touch(mode=0o600)
     key.write_bytes(secrets.token_bytes(1024))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from slurm_node import SlurmNode, wait_until
+from slurm_results import same_files
 
 from gmemgpu.sweeping.claim import read_claims
 from gmemgpu.sweeping.part import part_name
@@ -21,14 +22,6 @@ def submit_array(slurm: SlurmNode, spec_file: Path, directory: Path, n: int, log
     script = SCRIPTS / "array.sbatch"
     array = (f"--array=0-{n - 1}", f"--output={logs}/%a-of-{n}.log", "--mem=1G")
     return slurm.submit(*array, *options, script, spec_file, directory)
-
-
-def same_files(directory: Path, local: Path) -> bool:
-    def contents(of: Path) -> dict[str, bytes]:
-        files = (path for path in of.rglob("*") if path.is_file() and path.name != "verified.txt")
-        return {str(path.relative_to(of)): path.read_bytes() for path in files}
-
-    return contents(directory) == contents(local)
 
 
 def n_computed(logs: Path) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from slurm_node import SlurmNode, wait_until
+from slurm_results import same_rows
 
 from gmemgpu.sweeping.store import Store
 
@@ -49,13 +50,6 @@ def ends_well(process: subprocess.Popen[str]) -> bool:
     _, told = process.communicate(timeout=180)
     assert told == ""
     return process.returncode == 0
-
-
-def same_rows(directory: Path, local: Path) -> bool:
-    # Beside them lie the logs of its jobs.
-    names = ["manifest.json", "results.parquet", *(f"parts/{path.name}" for path in (local / "parts").iterdir())]
-    assert len(list((directory / "parts").iterdir())) == len(names) - 2
-    return all((directory / name).read_bytes() == (local / name).read_bytes() for name in names)
 
 
 def n_parts(store: Store) -> int:
