@@ -109,7 +109,6 @@ def run(client: Client, n_workers: int, store: Store, sleep_s: float) -> float:
         n_expected=n_workers,
         n_slots=lambda: n_workers,
         resources={},
-        shares_blame=False,
         dashboard=None,
     )
     before = time.perf_counter()

@@ -66,6 +66,8 @@ def _backend(target: Target, backend: str) -> str:
 
 def _workers(target: Target, spec: SweepSpec, backend: str, wanted: int | None) -> tuple[int, int | None]:
     # How many there will be, and the memory of each if that is known.
+    if wanted is not None and wanted < 1:
+        raise SpecError(Problem("workers", f"{wanted} is not positive; leave it out for what a sweep would start"))
     if target.kind == "scheduler":
         if wanted is None:
             raise SpecError(Problem("workers", "is missing; say how many workers that scheduler has"))

@@ -12,13 +12,13 @@ from typing import Any
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.registry import device_count
 from gmemgpu.errors import GmemgpuError, InputError, Problem, SpecError, StoreError
-from gmemgpu.sweeping.claim import Claims
+from gmemgpu.sweeping.claim import Claims, read_claims
 from gmemgpu.sweeping.journal import Failure
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import Listener, ShardDone, ShardFailed, SweepMerged, SweepStarted
 from gmemgpu.sweeping.shard import Shard, compute_shards, shard_names
 from gmemgpu.sweeping.spec import read_spec
-from gmemgpu.sweeping.store import Store, open_store
+from gmemgpu.sweeping.store import CLAIMS, Store, open_store
 from gmemgpu.sweeping.task import cut_tasks, pairs_at_once
 from gmemgpu.sweeping.writing import writing
 
@@ -107,7 +107,7 @@ def compute_share(
     share = plan.shards[index::of]
     undone = [shard for shard in share if not store.is_done(shard)]
     failed = store.journal.read() if undone else {}
-    todo = [shard for shard in undone if shard.part_id not in failed]
+    todo = _claimed_last([shard for shard in undone if shard.part_id not in failed], store)
     listen = progress or (lambda event: None)
     listen(
         SweepStarted(
@@ -142,6 +142,12 @@ def compute_share(
         failures=failures,
         complete=complete,
     )
+
+
+def _claimed_last(shards: Sequence[Shard], store: Store) -> list[Shard]:
+    # What others work on, or what a task before this one died of: everything else shall be there by then.
+    claimed = read_claims(store.directory / CLAIMS) if shards else {}
+    return sorted(shards, key=lambda shard: shard.part_id in claimed)
 
 
 def _n_rows(shards: Sequence[Shard]) -> int:
@@ -188,6 +194,7 @@ def _compute_ours(batch: Sequence[Shard], store: Store, claims: Claims, listen: 
 
 def _is_left_to_us(shard: Shard, store: Store) -> bool:
     # Claimed just now: whoever held the claim before may have finished, or found that it cannot be done.
+    store.look_anew()
     store.remove_if_damaged(shard)
     return not store.is_done(shard) and store.journal.find(shard.part_id) is None
 

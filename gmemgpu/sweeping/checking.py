@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gmemgpu.atomic import remove_unchanged
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.manifest import read_manifest
 from gmemgpu.sweeping.part import PartError, is_format_error, part_id_of, part_is_done, part_name, read_part
@@ -36,12 +38,15 @@ class Fault:
     is_damage : bool
         False if the operating system will not read it, so that it may be right, or if no sweep wrote it.
     removed : bool
+    found : os.stat_result or None
+        What the file system said of it before it was read; None if nothing.
     """
 
     path: Path
     what: str
     is_damage: bool = True
     removed: bool = False
+    found: os.stat_result | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,25 +132,34 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
 
 
 def _removed(fault: Fault) -> Fault:
-    if not fault.is_damage:
+    # A sweep that runs meanwhile may have put a good one in its place, which stays.
+    if not fault.is_damage or fault.found is None:
         return fault
-    fault.path.unlink(missing_ok=True)
+    remove_unchanged(fault.path, fault.found)
     return replace(fault, removed=True)
 
 
-def _fault(path: Path, error: StoreError) -> Fault:
-    return Fault(path=path, what=str(error).removeprefix(f"{path}: "), is_damage=isinstance(error, PartError))
+def _fault(path: Path, error: StoreError, found: os.stat_result | None) -> Fault:
+    what = str(error).removeprefix(f"{path}: ")
+    return Fault(path=path, what=what, is_damage=isinstance(error, PartError), found=found)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    with suppress(OSError):
+        return path.stat()
+    return None
 
 
 def _part_fault(path: Path, part: dict[str, Any], policies: list[str]) -> Fault | None:
+    found = _stat(path)
     try:
         table, _ = read_part(path, part["id"], part["rows"])
     except StoreError as error:
-        return _fault(path, error)
+        return _fault(path, error, found)
     expected = [(part["label"], seed, policy) for seed in part["seeds"] for policy in policies]
     columns = (table[name].to_pylist() for name in ("label", "seed", "policy"))
     if list(zip(*columns, strict=True)) != expected:
-        return Fault(path=path, what="holds other seeds or policies than the manifest says")
+        return Fault(path=path, what="holds other seeds or policies than the manifest says", found=found)
     return None
 
 
@@ -156,28 +170,34 @@ def _strangers(parts: Path, known: set[str]) -> list[Fault]:
     with os.scandir(parts) as entries:
         names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.name not in known)
     return [
-        Fault(path=parts / name, what="belongs to no shard of this sweep", is_damage=bool(part_id_of(name)))
+        Fault(
+            path=parts / name,
+            what="belongs to no shard of this sweep",
+            is_damage=bool(part_id_of(name)),
+            found=_stat(parts / name),
+        )
         for name in names
     ]
 
 
 def _results_fault(results: Path, told: dict[str, Any], parts: list[Path] | None) -> Fault | None:
+    found = _stat(results)
     try:
         if not part_is_done(results, told["id"], told["rows"]):
-            return Fault(path=results, what="is torn, or of another sweep")
+            return Fault(path=results, what="is torn, or of another sweep", found=found)
         file = pq.ParquetFile(results, page_checksum_verification=True)
         merged = file.iter_batches(_BATCH_ROWS)
         if parts is None:
             for _ in merged:  # all bytes are read, even if there is nothing to compare them with
                 pass
         elif not _same_rows(merged, parts):
-            return Fault(path=results, what="holds other rows than the parts")
+            return Fault(path=results, what="holds other rows than the parts", found=found)
     except StoreError as error:
-        return _fault(results, error)
+        return _fault(results, error, found)
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, OSError) and not is_format_error(error):
-            return _fault(results, unreadable(results, error))
-        return Fault(path=results, what=f"is damaged ({error})")
+            return _fault(results, unreadable(results, error), found)
+        return Fault(path=results, what=f"is damaged ({error})", found=found)
     return None
 
 

@@ -15,15 +15,15 @@ from distributed.comm.addressing import get_address_host
 from distributed.scheduler import KilledWorker, NoValidWorkerError
 
 from gmemgpu.errors import GmemgpuError, InputError, StoreError
-from gmemgpu.sweeping.claim import Claims
+from gmemgpu.sweeping.claim import LEASE_S, Claims
 from gmemgpu.sweeping.cluster.fitness import Place, UnfitWorker, compute_if_fit
 from gmemgpu.sweeping.cluster.workers import Workers
 from gmemgpu.sweeping.journal import Failure, FailureKind
 from gmemgpu.sweeping.parcel import Compute, Packer, compute_parcel
-from gmemgpu.sweeping.progress import Listener, ShardDone, ShardFailed
+from gmemgpu.sweeping.progress import Listener, ShardDone, ShardFailed, WorkersAwaited
 from gmemgpu.sweeping.shard import Shard, ShardError, compute_shards, shard_names
 from gmemgpu.sweeping.store import Store
-from gmemgpu.sweeping.writing import writing
+from gmemgpu.sweeping.writing import is_full, writing
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -38,6 +38,8 @@ _LOOK_EVERY_S = 1.0
 """At what other clients do, once there is nothing else to submit."""
 _COUNT_EVERY_S = 5.0
 """Workers that are up."""
+_MOST_UNFIT = 16
+"""Workers that are replaced as they will not do: more of them are no bad luck with a node or two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,9 @@ class Dispatch:
         self._elsewhere: dict[str, Shard] = {}
         self._looked_elsewhere_s = -_LOOK_EVERY_S
         self._n_slots = max(1, workers.n_slots())
-        self._counted_s = time.monotonic()
+        self._counted_s = self._had_workers_s = time.monotonic()
+        self._stands_back = False
+        self._unfit: set[str] = set()
 
     def run(self, tasks: Iterable[Sequence[Shard]]) -> None:
         """
@@ -117,20 +121,65 @@ class Dispatch:
         StoreError
             If the results directory cannot be written.
         GmemgpuError
-            If the scheduler is lost, no worker can be had any more, or one is unfit.
+            If the scheduler is lost, no worker can be had any more, or workers are unfit.
         """
         fresh = self._claimed(tasks)
         while True:
-            self._submit_more(fresh)
+            if self._stands_back:
+                self._look_elsewhere()
+            else:
+                self._submit_more(fresh)
             if not self._running and not self._elsewhere:
-                return
+                if not self._stands_back:
+                    return
+                # Others did what was left to them; there may be more.
+                self._stands_back = False
+                continue
             with suppress(Empty):
-                self._settle(*self._running.pop(self._ended.get(timeout=_LOOK_EVERY_S)))
+                self._take_up(self._ended.get(timeout=_LOOK_EVERY_S))
                 while True:
-                    self._settle(*self._running.pop(self._ended.get_nowait()))
+                    self._take_up(self._ended.get_nowait())
             if time.monotonic() - self._counted_s >= _COUNT_EVERY_S:
-                self._n_slots = max(1, self._workers.n_slots())
-                self._counted_s = time.monotonic()
+                self._count_workers()
+
+    def _take_up(self, key: str) -> None:
+        # What was cancelled here is not there any more.
+        if key in self._running:
+            self._settle(*self._running.pop(key))
+
+    def _count_workers(self) -> None:
+        n = self._workers.n_slots()
+        self._counted_s = time.monotonic()
+        self._n_slots = max(1, n)
+        if n:
+            self._had_workers_s = self._counted_s
+            self._stands_back = False
+            return
+        gone_s = self._counted_s - self._had_workers_s
+        if self._workers.patience_s is not None and gone_s > self._workers.patience_s:
+            raise GmemgpuError(
+                f"{self._workers.whose} has had no worker for {gone_s:.0f} s; start some, then run the same command "
+                "again: finished parts are kept"
+            )
+        if gone_s > LEASE_S and not self._stands_back:
+            self._stand_back()
+
+    def _stand_back(self) -> None:
+        # Others may have workers: what waits for ours is theirs to take until some are up.
+        self._listen(WorkersAwaited(whose=self._workers.whose))
+        waiting = [task for task, _ in self._running.values()]
+        futures = [future for _, future in self._running.values()]
+        self._running.clear()
+        with suppress(OSError):
+            self._workers.client.cancel(futures)
+        for task in (*waiting, *self._again, *self._suspects):
+            for shard in task.shards:
+                self._claims.release(shard.part_id)
+                self._elsewhere[shard.part_id] = shard
+        self._again.clear()
+        self._suspects.clear()
+        self._one_is_alone = False
+        self._stands_back = True
 
     def _claimed(self, tasks: Iterable[Sequence[Shard]]) -> Iterator[_Task]:
         for shards in tasks:
@@ -149,6 +198,7 @@ class Dispatch:
     def _is_left_to_us(self, shard: Shard) -> bool:
         # Claimed just now. Its last owner may have got there in the moment before, and a worker would take for done
         # whatever has the right last bytes.
+        self._store.look_anew()
         self._store.remove_if_damaged(shard)
         if self._is_settled(shard):
             self._claims.release(shard.part_id)
@@ -174,7 +224,7 @@ class Dispatch:
             return
         for shard in list(self._elsewhere.values()):
             if not self._is_settled(shard):
-                if not self._claims.take(shard.part_id):
+                if self._stands_back or not self._claims.take(shard.part_id):
                     continue
                 if self._is_left_to_us(shard):
                     self._again.append(_Task(shards=(shard,)))
@@ -236,37 +286,63 @@ class Dispatch:
     def _settle(self, task: _Task, future: Future[None]) -> None:
         self._one_is_alone = False
         # Only the state is looked at: to fetch a result is to compute it again should its worker be dead by now.
-        if future.status == "finished":
-            self._store.note_done(task.shards)
-            for shard in task.shards:
-                self._claims.release(shard.part_id)
-                self.n_computed += shard.n_rows
-                self._listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
-        elif future.status == "error":
-            self._settle_failed(task, future.exception())
-        else:
+        status = future.status
+        if status == "finished":
+            self.n_computed += sum(shard.n_rows for shard in task.shards)
+            self._finish(task)
+        elif status == "cancelled":
             raise GmemgpuError(
                 "the scheduler ended or cannot be reached any more; run the same command again: finished parts are kept"
             )
+        elif all(self._store.is_done(shard) for shard in task.shards):
+            # Its worker died right after it, or another client was quicker than whatever was wrong here.
+            self._finish(task)
+        elif status == "lost":
+            self._again.append(task)
+        else:
+            self._settle_failed(task, future.exception())
+
+    def _finish(self, task: _Task) -> None:
+        self._store.note_done(task.shards)
+        for shard in task.shards:
+            self._claims.release(shard.part_id)
+            self._listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
 
     def _settle_failed(self, task: _Task, error: BaseException) -> None:
-        if isinstance(error, UnfitWorker | StoreError):
-            raise error
         if isinstance(error, NoValidWorkerError):
             raise GmemgpuError(
                 f"no worker is left for {shard_names(task.shards)}, nor came up within {error.timeout:.0f} s; "
                 "run the same command again: finished parts are kept"
             ) from error
-        if isinstance(error, OSError):
-            with writing(self._store.directory):
-                raise error
+        if isinstance(error, UnfitWorker):
+            self._replace_worker(error)
+            self._again.append(task)
+        elif isinstance(error, OSError | StoreError):
+            # No shard's fault. A node may have lost its file system; where none can write, it shows soon.
+            if is_full(error) or task.attempt > self._retries:
+                with writing(self._store.directory):
+                    raise error
+            self._again.append(replace(task, attempt=task.attempt + 1))
+        else:
+            self._settle_faulty(task, error)
+
+    def _replace_worker(self, error: UnfitWorker) -> None:
+        if error.worker in self._unfit:
+            return
+        if self._workers.replace is None or not error.worker or len(self._unfit) == _MOST_UNFIT:
+            raise error
+        self._unfit.add(error.worker)
+        self._workers.replace(error.worker)
+
+    def _settle_faulty(self, task: _Task, error: BaseException) -> None:
         if len(task.shards) > 1:
             # Which of them it was shows when each goes by itself.
             self._again.extend(_Task(shards=(shard,)) for shard in task.shards)
             return
         is_final = task.attempt > self._retries or isinstance(error, InputError)
         if isinstance(error, KilledWorker):
-            is_final = task.alone or not self._workers.shares_blame
+            # Tasks that its worker held and did not run died with it: which of them it was shows when each runs alone.
+            is_final = task.alone
             if not is_final:
                 self._suspects.append(replace(task, alone=True))
         elif not is_final:

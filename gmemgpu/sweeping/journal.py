@@ -15,7 +15,7 @@ from gmemgpu.sweeping.writing import writing
 
 __all__ = ["Failure", "FailureKind", "Journal"]
 
-FailureKind = Literal["error", "killed", "input", "storage"]
+FailureKind = Literal["error", "killed", "input"]
 _SUFFIX = ".json"
 
 
@@ -30,8 +30,8 @@ class Failure:
         Of the shard.
     seeds : tuple of int
     n_rows : int
-    kind : {"error", "killed", "input", "storage"}
-        The engine raised, its process died, a file that it reads is wrong, or its part could not be written.
+    kind : {"error", "killed", "input"}
+        The engine raised, its process died, or a file that it reads is wrong.
     message : str
         For people.
     attempts : int

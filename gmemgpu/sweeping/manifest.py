@@ -16,6 +16,7 @@ __all__ = ["MANIFEST", "read_manifest", "manifest_of", "manifest_bytes", "refuse
 
 MANIFEST = "manifest.json"
 _KEYS = ("name", "backend", "versions", "code", "spec", "axes", "results", "parts")
+_KEYS_OF = {"results": ("id", "rows"), "parts": ("id", "label", "seeds", "rows")}
 _MAX_DIFFERENCES = 12
 _GIVE = "give the directory of `gmemgpu sweep … -o DIR`"
 
@@ -44,12 +45,25 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA_VERSION:
         found = manifest.get("schema") if isinstance(manifest, dict) else None
         raise StoreError(f"{path}: is of schema {found}, and this version reads schema {SCHEMA_VERSION}")
-    lacking = [key for key in _KEYS if key not in manifest]
+    lacking = [key for key in _KEYS if key not in manifest] or _lacking_in_parts(manifest)
     if lacking:
         raise StoreError(
             f"{path}: is damaged ({', '.join(lacking)} missing); delete it and run the sweep again: parts are kept"
         )
     return manifest
+
+
+def _lacking_in_parts(manifest: dict[str, Any]) -> list[str]:
+    tables = {"results": [manifest["results"]], "parts": manifest["parts"]}
+    if not isinstance(manifest["parts"], list) or not isinstance(manifest["spec"], dict):
+        return ["list of parts or table of the spec"]
+    return [
+        f"{name}[{i}].{key}"
+        for name, keys in _KEYS_OF.items()
+        for i, table in enumerate(tables[name])
+        for key in keys
+        if not isinstance(table, dict) or key not in table
+    ][:_MAX_DIFFERENCES] or [f"spec.{key}" for key in ("policies",) if key not in manifest["spec"]]
 
 
 def manifest_of(spec: SweepSpec, plan: Plan) -> dict[str, Any]:

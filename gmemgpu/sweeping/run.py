@@ -58,6 +58,11 @@ class ShardsFailed(ShardError):
             f"{len(failures):,} of {n_shards:,} shards failed, so that {directory} has no merged rows yet; "
             f"to try again what failed: gmemgpu retry {directory}, then the same command.{named}"
         )
+        self._made_of = (directory, self.failures, n_shards)
+
+    def __reduce__(self) -> tuple[type[ShardsFailed], tuple[Path, tuple[Failure, ...], int]]:
+        # Its arguments, not its message, make it again in another process.
+        return type(self), self._made_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +258,7 @@ class _Work:
         self, todo: Sequence[Shard], *, wanted: int | None, n_devices: int
     ) -> tuple[int, StandIn | None, list[Failure]]:
         # Only now: Dask takes half a second to import, and a finished sweep needs none of it.
-        from gmemgpu.sweeping.cluster.fitness import marked_place, refuse_unfit_workers
+        from gmemgpu.sweeping.cluster.fitness import UnfitWorker, marked_place, refuse_unfit_workers
         from gmemgpu.sweeping.cluster.opening import open_workers
         from gmemgpu.sweeping.dispatch import Dispatch
         from gmemgpu.sweeping.stand_in import stand_in
@@ -276,7 +281,13 @@ class _Work:
             place = None
             if self.target.is_far:
                 place = stack.enter_context(marked_place(self.store.parts.resolve()))
-                refuse_unfit_workers(workers.client, place)
+                try:
+                    refuse_unfit_workers(workers.client, place, workers.resources)
+                except UnfitWorker:
+                    # Another client that has finished meanwhile cleared up, our mark included.
+                    if not self.store.is_merged():
+                        raise
+                    return 0, None, []
             # Claimed only when there is somebody to do the work.
             on_device = n_devices > 0 or bool(workers.resources)
             # Elsewhere each worker has a device of its own; here they may share some.

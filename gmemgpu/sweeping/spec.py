@@ -169,14 +169,14 @@ def _seeds(document: Document, problems: list[Problem]) -> tuple[int, ...]:
     if not isinstance(value, list) or not value:
         problems.append(Problem(where, f"{value!r} is neither a number of seeds nor a list of them"))
         return ()
-    seeds: list[int] = []
+    seeds: dict[int, None] = {}  # in order, and quick to ask
     for i, seed in enumerate(value):
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= INT64_MAX:
             problems.append(Problem(f"{where}[{i}]", f"{seed!r} is no seed; write an integer from 0 to 2^63 - 1"))
         elif seed in seeds:
             problems.append(Problem(f"{where}[{i}]", f"{seed} comes twice; the same seed gives the same trace"))
         else:
-            seeds.append(seed)
+            seeds[seed] = None
     return tuple(seeds)
 
 

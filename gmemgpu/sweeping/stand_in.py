@@ -46,7 +46,8 @@ def stand_in(client: Client, part_ids: Collection[str]) -> StandIn | None:
     """Ask the scheduler what its workers told of these parts; None if no device failed."""
     told = [message for _, message in client.get_events(_TOPIC)]
     # A scheduler that is there already may remember other sweeps.
-    ours = [message for message in told if not set(part_ids).isdisjoint(message["parts"])]
+    known = set(part_ids)
+    ours = [message for message in told if not known.isdisjoint(message["parts"])]
     if not ours:
         return None
     return StandIn(len({part for message in ours for part in message["parts"]}), ours[0]["reason"])

@@ -100,6 +100,16 @@ class Store:
         found = self._stat(shard)
         return found is not None and self._is_whole(shard, found)
 
+    def look_anew(self) -> None:
+        """
+        Have a network file system ask its server what is in the folder of the parts.
+
+        Its client remembers for a while that a file was not there, which another machine may have written since.
+        Opening the folder is what makes it ask (nfs(5), close-to-open consistency).
+        """
+        with suppress(OSError):
+            os.close(os.open(self.parts, os.O_RDONLY | os.O_DIRECTORY))
+
     def remove_if_damaged(self, shard: Shard) -> None:
         """
         Remove a part that is there and not whole; a worker that looks at its last bytes alone could take it for done.

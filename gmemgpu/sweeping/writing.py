@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gmemgpu.errors import StoreError
 
-__all__ = ["unreadable", "writing"]
+__all__ = ["unreadable", "writing", "is_full"]
 
 _REMEDIES = {
     errno.EACCES: "let all who share it read and write there, as with a common group and umask 002",
@@ -18,6 +18,7 @@ _REMEDIES = {
     errno.ENOENT: "somebody removed it or what was in it",
 }
 _ROOM = "make room there or choose another directory"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
@@ -33,6 +34,11 @@ def writing(directory: Path) -> Iterator[None]:
         raise StoreError(
             f"{where}: cannot be written: {reason}; {remedy}, then run the same command again: finished parts are kept"
         ) from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Say whether a disk is full, or a quota used up: then it is so for everybody who writes there."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def unreadable(path: Path, error: OSError) -> StoreError:

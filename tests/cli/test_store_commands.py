@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gmemgpu.cli.main import main
+from gmemgpu.sweeping import checking
 from gmemgpu.sweeping.journal import Failure, Journal
 from gmemgpu.sweeping.run import sweep
 from gmemgpu.sweeping.status import read_status
@@ -183,6 +184,21 @@ def test_damage_is_found_repaired_and_made_good(
     sweep(SPEC, store, backend="numpy", workers=1)
     assert report(capsys, "check", str(store))[1]["faults"] == []
     assert (store / "results.parquet").read_bytes() == (finished / "results.parquet").read_bytes()
+
+
+def test_a_part_that_is_made_good_meanwhile_stays(store: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = store / "parts" / truncated(store)
+    really = checking._strangers
+
+    def heal(*arguments: Any) -> Any:
+        # After it was read, before it is removed: as a sweep does that runs at the same time.
+        damaged.unlink()
+        shutil.copy(finished / "parts" / damaged.name, damaged)
+        return really(*arguments)
+
+    monkeypatch.setattr(checking, "_strangers", heal)
+    assert main(["check", str(store), "--repair"]) == 0
+    assert damaged.read_bytes() == (finished / "parts" / damaged.name).read_bytes()
 
 
 def test_what_no_sweep_wrote_is_named_and_left_alone(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

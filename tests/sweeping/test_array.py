@@ -95,6 +95,25 @@ def test_a_sweep_goes_on_with_what_shares_left(
     assert contents(tmp_path / "out") == contents(undisturbed)
 
 
+def test_what_somebody_claimed_comes_last(spec_file: Path, tmp_path: Path, plan: Plan) -> None:
+    # Such as what the task before this one died of, and would die of again.
+    directory = tmp_path / "out"
+    first, *others = plan.shards[::6]
+    dying = (
+        "import os, signal, sys; from pathlib import Path; from gmemgpu.sweeping.claim import Claims\n"
+        "with Claims(Path(sys.argv[1])) as claims:\n"
+        "    claims.take(sys.argv[2])\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    share(spec_file, directory, 1, 6)
+    subprocess.run([sys.executable, "-c", dying, str(directory / "claims"), first.part_id], check=False)
+    assert (directory / "claims" / first.part_id).exists()
+    events: list[SweepEvent] = []
+    assert share(spec_file, directory, 0, 6, events).n_shards_computed == 4
+    labels = [event.label for event in events if isinstance(event, ShardDone)]
+    assert labels == [shard.label for shard in (*others, first)]
+
+
 @pytest.mark.parametrize(
     ("index", "of", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -81,14 +82,14 @@ class Disturbed:
     A file counts them, whichever process it is.
     """
 
-    def __init__(self, folder: Path, error: BaseException | None, n_bad: int = 1_000_000) -> None:
-        self.calls, self.error, self.n_bad = folder / "calls", error, n_bad
+    def __init__(self, folder: Path, error: BaseException | None, n_bad: int = 1_000_000, bad: str = BAD) -> None:
+        self.calls, self.error, self.n_bad, self.bad = folder / "calls", error, n_bad, bad
 
     def n_calls(self) -> int:
         return len(self.calls.read_text()) if self.calls.exists() else 0
 
     def __call__(self, shards: tuple[Shard, ...], *rest: Any) -> None:
-        if any(shard.label == BAD for shard in shards):
+        if any(shard.label == self.bad for shard in shards):
             with self.calls.open("a") as file:
                 file.write(".")
             if self.n_calls() <= self.n_bad:
@@ -170,9 +171,19 @@ def test_a_shard_that_kills_its_workers_is_left_and_the_others_go_on(
     died = "its worker process died 2 times, most likely for want of memory"
     with pytest.raises(ShardsFailed, match=f'scenario "{BAD}", seeds 0 to 0: {died}'):
         sweep(SPEC, tmp_path / "out", workers=2, on_error="continue", retries=1)
-    assert disturbed.n_calls() == 2
+    # Twice beside others, and twice alone, which is what counts.
+    assert disturbed.n_calls() == 4
     (failure,) = opened.journal.read().values()
     assert (failure.label, failure.kind, failure.attempts, failure.where) == (BAD, "killed", 2, "127.0.0.1")
+    assert len(list(opened.parts.iterdir())) == N - 1
+
+
+def test_a_neighbour_of_a_killer_is_not_blamed(opened: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first tasks of a sweep are handed out two at a time: the second dies with the first.
+    monkeypatch.setattr(dispatch, "compute_shards", Disturbed(tmp_path, None, bad="snp.share=0.1"))
+    with pytest.raises(ShardsFailed):
+        sweep(SPEC, tmp_path / "out", workers=2, on_error="continue", retries=0)
+    assert [failure.label for failure in opened.journal.read().values()] == ["snp.share=0.1"]
     assert len(list(opened.parts.iterdir())) == N - 1
 
 
@@ -225,6 +236,15 @@ def test_what_another_client_computes_is_waited_for(
     opened.journal.forget()
     assert sweep(SPEC, tmp_path / "out").n_computed == 2
     assert contents(tmp_path / "out") == contents(whole)
+
+
+def test_what_failed_can_be_told_by_another_process(tmp_path: Path) -> None:
+    failure = Failure(
+        part_id="0", label="x", seeds=(0,), n_rows=1, kind="error", message="no luck", attempts=1, where=""
+    )
+    error = ShardsFailed(tmp_path, [failure], 3)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.failures) == (str(error), (failure,))
 
 
 TWO = """

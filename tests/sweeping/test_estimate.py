@@ -142,3 +142,19 @@ def test_a_dry_run_goes_by_the_clusters_options(
     assert "a worker has 0.1 GiB; give workers more memory" in capsys.readouterr().err
     assert main([*command, "--cluster", "tcp://127.0.0.1:1"]) == 2
     assert capsys.readouterr().err == "gmemgpu: workers: is missing; say how many workers that scheduler has\n"
+
+
+@pytest.mark.parametrize("n", [0, -3])
+def test_a_dry_run_on_no_workers_is_refused(
+    spec_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, n: int
+) -> None:
+    command = ["sweep", str(spec_file), "-o", str(tmp_path / "out"), "--dry-run", f"--workers={n}"]
+    assert main(command) == 2
+    assert capsys.readouterr().err.startswith(f"gmemgpu: workers: {n} is not positive; leave it out")
+
+
+def test_traces_without_a_vm_are_estimated_too() -> None:
+    workload = {"preset": "iaas-mixed", "stock": {"vms": 0}, "arrivals": {"batches_per_day": 0.0}}
+    found = estimate({**SMALL, "workload": workload}, workers=1)
+    assert found.n_rows == 18
+    assert 0 <= found.worker_bytes - estimating._PROCESS_BYTES < 2**20

@@ -73,7 +73,6 @@ def test_tasks_are_submitted_in_batches_and_in_order(plan: Plan, tmp_path: Path)
         n_expected=N_SLOTS,
         n_slots=lambda: N_SLOTS,
         resources={},
-        shares_blame=False,
         dashboard=None,
     )
     with store.claims() as claims:

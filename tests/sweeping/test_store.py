@@ -154,6 +154,13 @@ def test_merged_rows_of_another_sweep_are_not_written_over(
     assert contents(directory) == before
 
 
+def whole_but(**changes: Any) -> str:
+    """Give a manifest that has everything, but for some keys."""
+    keys = ("name", "backend", "versions", "code", "axes")
+    whole = {"schema": 1, "spec": {"policies": []}, "results": {"id": "0", "rows": 0}, "parts": []}
+    return json.dumps(dict.fromkeys(keys, "x") | whole | changes)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -164,6 +171,10 @@ def test_merged_rows_of_another_sweep_are_not_written_over(
         ),
         ("[]", "manifest.json: is of schema None"),
         ('{"schema": 999}', "is of schema 999, and this version reads schema 1"),
+        (whole_but(parts=[{"id": "0", "rows": 1}, 7]), "is damaged (parts[0].label, parts[0].seeds, parts[1].id, "),
+        (whole_but(results={"id": "0"}), "is damaged (results[0].rows missing)"),
+        (whole_but(spec={}), "is damaged (spec.policies missing)"),
+        (whole_but(parts=3), "is damaged (list of parts or table of the spec missing)"),
     ],
 )
 def test_a_manifest_that_makes_no_sense(spec_file: Path, tmp_path: Path, text: str, message: str) -> None:

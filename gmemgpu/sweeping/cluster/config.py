@@ -29,7 +29,7 @@ CONFIG: dict[str, Any] = {
     **WORKER_CONFIG,
     "distributed.nanny.pre-spawn-environ": ONE_THREAD,
     "distributed.scheduler.active-memory-manager.start": False,
-    # A worker gets its next task when it has none, so that a death is laid to the one task that ran.
+    # A worker gets its next task when it has none, but for the first two: a death takes few others along.
     "distributed.scheduler.worker-saturation": 1.0,
 }
 

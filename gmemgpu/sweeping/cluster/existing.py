@@ -63,8 +63,6 @@ def existing_workers(target: Target) -> Iterator[Workers]:
             n_expected=0,
             n_slots=n_slots,
             resources=resources,
-            # Its scheduler hands out tasks ahead as it likes.
-            shares_blame=True,
             dashboard=client.dashboard_link,
             whose=f"the scheduler at {target.address}",
             patience_s=_START_S if patience_ns is None else patience_ns / 1e9,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +27,24 @@ _SHARED = "results must lie on a file system that this machine and all workers s
 
 
 class UnfitWorker(GmemgpuError):
-    """A worker cannot take part, through no fault of any shard; the message says why and what to do."""
+    """
+    A worker cannot take part, through no fault of any shard.
+
+    Parameters
+    ----------
+    message : str
+        Why, and what to do.
+    worker : str
+        Its address; empty if it is not one worker alone.
+    """
+
+    def __init__(self, message: str, worker: str = "") -> None:
+        # Both go along when it is pickled.
+        super().__init__(message, worker)
+        self.worker = worker
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,30 +116,59 @@ def _unfitness(place: Place) -> str | None:
     return None
 
 
-def _look(place: Place) -> tuple[str | None]:
+def _look(place: Place, dask_worker: Any) -> tuple[str | None, dict[str, float]]:
     # A tuple, unlike the errors that Dask hands over in its place.
-    return (_unfitness(place),)
+    return _unfitness(place), dict(dask_worker.state.total_resources)
 
 
-def refuse_unfit_workers(client: Client, place: Place) -> None:
+def _is_here() -> bool:
+    return True
+
+
+def refuse_unfit_workers(client: Client, place: Place, resources: Mapping[str, float]) -> None:
     """
-    Look at every worker that is up.
+    Look at the scheduler and every worker that is up.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    place : Place
+    resources : mapping of str to float
+        What every task needs of its worker.
 
     Raises
     ------
     UnfitWorker
         Names one that will not do.
     """
+    version = dict(place.versions)["gmemgpu"]
+    same = f"install gmemgpu {version} there, with the same Python and packages as here"
+    try:
+        client.run_on_scheduler(_is_here)
+    except OSError:
+        # It is gone, as whoever asks next will see.
+        return
+    except Exception as error:
+        # It hands on tasks that name functions of this package.
+        raise UnfitWorker(f"the scheduler cannot import gmemgpu: {error}; {same}") from error
     found: dict[str, Any] = client.run(_look, place, on_error="return")
-    for address, told in found.items():
+    # A worker that died just now is no worker.
+    alive = {address: told for address, told in found.items() if not isinstance(told, OSError)}
+    for address, told in alive.items():
         if not isinstance(told, tuple):
-            version = dict(place.versions)["gmemgpu"]
-            raise UnfitWorker(
-                f"worker {address}: cannot run gmemgpu: {told}; install gmemgpu {version} there, with the same Python "
-                "and packages as here"
-            )
+            raise UnfitWorker(f"worker {address}: cannot run gmemgpu: {told}; {same}", address)
         if told[0] is not None:
-            raise UnfitWorker(f"worker {address}: {told[0]}")
+            raise UnfitWorker(f"worker {address}: {told[0]}", address)
+    if alive and not any(_has(told[1], resources) for told in alive.values()):
+        needed = " ".join(f"{name}={n:g}" for name, n in resources.items())
+        raise UnfitWorker(
+            f"none of {len(alive):,} workers has the resource {needed} that cluster.gpus = 1 asks for; start each with "
+            f"--resources {needed}, one for each GPU, or write gpus = 0"
+        )
+
+
+def _has(offered: Mapping[str, float], needed: Mapping[str, float]) -> bool:
+    return all(offered.get(name, 0.0) >= n for name, n in needed.items())
 
 
 def compute_if_fit(shards: Sequence[Shard], setting: Setting, place: Place) -> None:
@@ -136,5 +182,14 @@ def compute_if_fit(shards: Sequence[Shard], setting: Setting, place: Place) -> N
     """
     told = _unfitness(place) or (None if setting.auto else why_missing(setting.backend))
     if told is not None:
-        raise UnfitWorker(f"worker on {socket.gethostname()}: {told}")
+        raise UnfitWorker(f"worker on {socket.gethostname()}: {told}", _address())
     compute_shards(shards, setting, place.parts)
+
+
+def _address() -> str:
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().address)
+    except ValueError:
+        return ""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,11 @@ from distributed import Client
 from distributed.core import Status
 from distributed.utils import get_ip
 
-from gmemgpu.errors import BackendError, GmemgpuError
+from gmemgpu.errors import BackendError, GmemgpuError, Problem, SpecError
 from gmemgpu.sweeping.cluster.config import CONFIG, LOOPBACK_DASHBOARD, ONE_THREAD, WORKER_CONFIG, environment_of
 from gmemgpu.sweeping.cluster.existing import security_of, slots_of
 from gmemgpu.sweeping.cluster.local import starting
-from gmemgpu.sweeping.cluster.options import ClusterOptions
+from gmemgpu.sweeping.cluster.options import ClusterOptions, is_word
 from gmemgpu.sweeping.cluster.target import Target
 from gmemgpu.sweeping.cluster.workers import Workers
 
@@ -38,6 +41,8 @@ _CONFIG: dict[str, Any] = {
 }
 _ADAPT_EVERY = "2s"
 _ASK_EVERY_S = 10.0
+_REFUSED_S = 600.0
+"""A queue that refused jobs for so long, while none runs, will not take any."""
 _DEATH_TIMEOUT_S = 60
 """A worker whose scheduler is gone ends after so long, and its job with it."""
 
@@ -66,8 +71,9 @@ def job_arguments(target: Target, logs: Path) -> dict[str, Any]:
         "memory": f"{options.memory}B",
         "walltime": options.walltime_text,
         "job_name": "gmemgpu",
-        "python": options.python_word or sys.executable,
-        "local_directory": options.local_directory,
+        "python": options.python_word or shlex.quote(sys.executable),
+        # In quotes, since a variable of the job's may hold anything, and the shell splits what it finds in $IFS.
+        "local_directory": None if options.local_directory is None else f'"{options.local_directory}"',
         "log_directory": options.log_directory or str(logs.resolve()),
         "death_timeout": _DEATH_TIMEOUT_S,
         "job_extra_directives": [
@@ -176,15 +182,19 @@ class _Count:
         self._kind = kind
         self._logs = logs
         self._ever_up = False
-        self._asked_s = time.monotonic()
+        self._asked_s = self._well_s = time.monotonic()
 
     def __call__(self) -> int:
         n = self._count()
         self._ever_up = self._ever_up or n > 0
         refusal = next((job.refusal for job in self._jobs() if job.refusal is not None), None)
-        if refusal is not None and n == 0:
-            raise GmemgpuError(f"{self._kind}: jobs cannot be submitted: {_last_line(refusal)}")
+        if refusal is None or n > 0:
+            self._well_s = time.monotonic()
         if refusal is not None:
+            # It took jobs before, or some of these: a limit on their number, or a queue too busy to answer.
+            takes_some = self._ever_up or any(job.job_id is not None for job in self._jobs())
+            if n == 0 and not (takes_some and time.monotonic() - self._well_s < _REFUSED_S):
+                raise GmemgpuError(f"{self._kind}: jobs cannot be submitted: {_last_line(refusal)}")
             self._cluster.loop.add_callback(self._cluster.forget_refused)
         if not self._ever_up and self._kind == "slurm" and time.monotonic() - self._asked_s > _ASK_EVERY_S:
             self._asked_s = time.monotonic()
@@ -230,6 +240,26 @@ def _last_line(text: str) -> str:
     return f"{last} ended with {code.lower()}{_NOT_FOUND if code.endswith(' 127') else ''}"
 
 
+def _retire(client: Client, worker: str) -> None:
+    # Its job ends with the last of its workers, and another is submitted.
+    with suppress(OSError):
+        client.retire_workers([worker], close_workers=True)
+
+
+def _refuse_odd_paths(target: Target, logs: Path) -> None:
+    # dask-jobqueue writes them into a script as they are.
+    paths = {} if target.options.log_directory else {"cluster.log_directory": (str(logs.resolve()), "is missing, and ")}
+    if target.tls is not None:
+        paths |= {f"tls_{name}": (path, "") for name, path in asdict(target.tls).items()}
+    problems = [
+        Problem(key, f'{lacking}"{path}" has signs that a job script cannot hold; give a path of letters, digits, -_./')
+        for key, (path, lacking) in paths.items()
+        if not is_word(path)
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
 @contextmanager
 def job_workers(target: Target, *, wanted: int | None, n_tasks: int, logs: Path) -> Iterator[Workers]:
     """
@@ -249,6 +279,8 @@ def job_workers(target: Target, *, wanted: int | None, n_tasks: int, logs: Path)
     ------
     BackendError
         If dask-jobqueue is missing.
+    SpecError
+        If a path cannot be part of a job script.
     GmemgpuError
         If no scheduler can be started here. Whether the queue takes the jobs shows later, when workers are counted.
     """
@@ -257,6 +289,7 @@ def job_workers(target: Target, *, wanted: int | None, n_tasks: int, logs: Path)
     n_workers = min(wanted or options.jobs * per_job, n_tasks)
     n_jobs = -(-n_workers // per_job)
     made = _cluster_class(target.kind)
+    _refuse_odd_paths(target, logs)
     timeout = f"{options.replace_after // 10**6}ms"
     with dask.config.set({**_CONFIG, "distributed.deploy.lost-worker-timeout": timeout}), ExitStack() as stack:
         try:
@@ -273,9 +306,8 @@ def job_workers(target: Target, *, wanted: int | None, n_tasks: int, logs: Path)
             n_expected=n_workers,
             n_slots=_Count(cluster, client, target.kind, options.log_directory or str(logs)),
             resources={"GPU": 1.0} if options.gpus else {},
-            # Tasks that need a resource are handed out ahead; others one by one.
-            shares_blame=options.gpus > 0,
             dashboard=client.dashboard_link,
             whose=f"{n_jobs:,} {target.kind} job{'s' if n_jobs > 1 else ''}",
             patience_s=None if patience_ns is None else patience_ns / 1e9,
+            replace=partial(_retire, client),
         )

@@ -54,7 +54,6 @@ def open_workers(
                     n_expected=n,
                     n_slots=lambda: n,
                     resources={},
-                    shares_blame=False,
                     dashboard=client.dashboard_link,
                 )
         elif target.kind == "scheduler":

@@ -16,7 +16,7 @@ from gmemgpu.units import format_duration_ns
 from gmemgpu.workload.quantity import DurationNs, SizeBytes
 from gmemgpu.workload.translate import problems_of
 
-__all__ = ["ClusterOptions", "options_from_table", "options_over", "CODE_KEYS"]
+__all__ = ["ClusterOptions", "options_from_table", "options_over", "is_word", "CODE_KEYS"]
 
 CODE_KEYS = ("python", "job_extra_directives", "job_script_prologue")
 """What can name a program to run. A spec is data, so it may not say them; a file of one's own may."""
@@ -26,9 +26,13 @@ _WORD = re.compile(r"[\w./:@%+=,-]+")
 _MAX_MARGIN_NS = 120 * _S
 
 
+def is_word(text: str) -> bool:
+    """Say whether a text can be part of a job script and mean nothing but itself."""
+    return _WORD.fullmatch(text) is not None
+
+
 def _word(text: str) -> str:
-    # These words become part of a job script.
-    if not _WORD.fullmatch(text):
+    if not is_word(text):
         raise ValueError(f'"{text}" has signs that a shell could take for something else; use letters, digits, -_./')
     return text
 
@@ -80,7 +84,8 @@ class ClusterOptions(BaseModel):
     )
     replace_after: DurationNs = Field(default=15 * _S, description="A job without workers for so long is replaced.")
     start_timeout: DurationNs | None = Field(
-        default=None, description="How long to wait for a first worker; 1 min, but without end for jobs, if left out."
+        default=None,
+        description="How long to wait for a worker when there is none; 1 min, but without end for jobs, if left out.",
     )
     queue: Word | None = Field(default=None, description="Queue, or partition in Slurm's words.")
     account: Word | None = Field(default=None, description="Account, or project, that pays.")

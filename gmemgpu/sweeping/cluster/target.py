@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.sweeping.cluster.options import ClusterOptions, options_over
@@ -132,8 +133,18 @@ def _tls(files: dict[str, str | Path | None], problems: list[Problem]) -> Tls | 
     return Tls(**whole) if len(whole) == len(files) else None
 
 
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("tcp", "tls") and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        return False
+
+
 def _address(cluster: str, problems: list[Problem]) -> str:
     if cluster.startswith(("tcp://", "tls://")):
+        if not _is_address(cluster):
+            problems.append(Problem("cluster", f'"{cluster}" names no host and port; write tcp://HOST:PORT'))
         return cluster
     if not cluster.endswith(".json"):
         problems.append(Problem("cluster", f'"{cluster}" is unknown; {_USE}'))
@@ -147,7 +158,7 @@ def _address(cluster: str, problems: list[Problem]) -> str:
         problems.append(Problem("cluster", f"{cluster}: is no scheduler file ({error})"))
         return ""
     address = told.get("address") if isinstance(told, dict) else None
-    if not isinstance(address, str) or not address.startswith(("tcp://", "tls://")):
+    if not isinstance(address, str) or not _is_address(address):
         problems.append(Problem("cluster", f"{cluster}: is no scheduler file (names no tcp:// or tls:// address)"))
         return ""
     return address

@@ -26,21 +26,21 @@ class Workers:
         The same by what is up now; raises GmemgpuError if it is certain that none will come.
     resources : dict of str to float
         What every task needs; a worker may then hold several tasks while it runs one.
-    shares_blame : bool
-        Whether a worker that dies takes along tasks that it held and did not run.
     dashboard : str or None
         Address of Dask's web page.
     whose : str
         Who starts workers, for people; empty if they are all up.
     patience_s : float or None
-        How long to wait for the first; None without end.
+        How long to wait for one when there is none; None without end.
+    replace : callable or None
+        Has the worker of an address replaced by another; None if that is not ours to do.
     """
 
     client: Client
     n_expected: int
     n_slots: Callable[[], int]
     resources: dict[str, float]
-    shares_blame: bool
     dashboard: str | None
     whose: str = ""
     patience_s: float | None = None
+    replace: Callable[[str], None] | None = None

@@ -32,6 +32,7 @@ class DaskProcesses:
 
     folder: Path
     tls: list[str]
+    environment: dict[str, str]
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -58,7 +59,8 @@ class DaskProcesses:
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
         protocol = ["--protocol", "tls"] if self.tls else []
-        process = self.start("dask_scheduler", "--port", "0", "--scheduler-file", str(self.file), *protocol)
+        options = ("--port", "0", "--scheduler-file", str(self.file), *protocol)
+        process = self.start("dask_scheduler", *options, environment=self.environment)
         wait_until(self.file.exists, "a scheduler")
         return process
 
@@ -86,10 +88,10 @@ def dask_processes(tmp_path: Path) -> Iterator[Callable[..., DaskProcesses]]:
     """Give a function that starts a scheduler; all that it and its workers are is killed in the end."""
     made: list[DaskProcesses] = []
 
-    def start(tls: list[str] | None = None) -> DaskProcesses:
+    def start(tls: list[str] | None = None, environment: dict[str, str] | None = None) -> DaskProcesses:
         folder = tmp_path / f"dask-{len(made)}"
         folder.mkdir()
-        made.append(DaskProcesses(folder, tls or []))
+        made.append(DaskProcesses(folder, tls or [], environment or {}))
         made[-1].start_scheduler()
         return made[-1]
 

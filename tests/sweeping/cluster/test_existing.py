@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 from distributed import Client, LocalCluster
+from distributed.comm.core import CommClosedError
 from distributed.security import Security
 
 from gmemgpu.cli.main import main
@@ -159,6 +160,76 @@ def test_a_worker_without_gmemgpu_is_refused(dask_processes: START, tmp_path: Pa
         sweep(TINY, tmp_path / "out", cluster=dask.address)
 
 
+def test_a_scheduler_without_gmemgpu_is_refused(dask_processes: START, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BLOCKED)
+    dask = dask_processes(environment={"PYTHONPATH": str(tmp_path)})
+    dask.start_workers(1)
+    with pytest.raises(UnfitWorker, match=r"the scheduler cannot import gmemgpu: .*; install gmemgpu "):
+        sweep(TINY, tmp_path / "out", cluster=dask.address, on_error="continue")
+    assert not (tmp_path / "out" / "failures").exists()
+
+
+def test_workers_without_a_gpu_are_refused_where_there_should_be_some(dask_processes: START, tmp_path: Path) -> None:
+    dask = dask_processes()
+    dask.start_workers(1)
+    options = {"gpus": 1}
+    with pytest.raises(UnfitWorker, match=r"none of 1 workers has the resource GPU=1 that cluster.gpus = 1 asks for"):
+        sweep(TINY, tmp_path / "out", cluster=dask.address, cluster_options=options, backend="numpy")
+    dask.start_workers(1, "--resources", "GPU=1")
+    with Client(dask.address) as client:
+        client.wait_for_workers(2, timeout=60)
+    done = sweep(TINY, tmp_path / "out", cluster=dask.address, cluster_options=options, backend="numpy")
+    assert done.n_computed == 2
+
+
+def test_workers_that_all_end_in_mid_sweep_are_not_waited_for_for_ever(
+    dask_processes: START, spec_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gmemgpu.sweeping import dispatch
+
+    monkeypatch.setattr(dispatch, "_COUNT_EVERY_S", 0.1)
+    dask = dask_processes()
+    host = dask.start_workers(2)
+
+    def kill(event: SweepEvent) -> None:
+        if isinstance(event, ShardDone):
+            host.kill()
+
+    with pytest.raises(GmemgpuError, match=r"the scheduler at tcp://.* has had no worker for \d+ s; start some, then"):
+        sweep(
+            spec_file, tmp_path / "out", cluster=dask.address, cluster_options={"start_timeout": "1 s"}, progress=kill
+        )
+    assert not list((tmp_path / "out" / "claims").iterdir())
+
+
+def test_whoever_finished_meanwhile_took_our_mark_along(
+    dask_processes: START, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dask = dask_processes()
+    dask.start_workers(1)
+    really = fitness.refuse_unfit_workers
+
+    def beaten(*arguments: Any) -> None:
+        sweep(TINY, tmp_path / "out", workers=1)
+        really(*arguments)
+
+    monkeypatch.setattr(fitness, "refuse_unfit_workers", beaten)
+    assert sweep(TINY, tmp_path / "out", cluster=dask.address).n_computed == 0
+    assert (tmp_path / "out" / "results.parquet").exists()
+
+
+def test_a_worker_that_dies_while_it_is_looked_at_is_no_worker(tmp_path: Path) -> None:
+    class Dying:
+        def run_on_scheduler(self, function: Any) -> bool:
+            return bool(function())
+
+        def run(self, *arguments: Any, on_error: str) -> dict[str, Any]:
+            return {"tcp://a:1": CommClosedError("Stream is closed"), "tcp://b:1": (None, {})}
+
+    with marked_place(tmp_path) as place:
+        refuse_unfit_workers(Dying(), place, {})  # type: ignore[arg-type]
+
+
 @contextmanager
 def one_thread() -> Any:
     with (
@@ -172,16 +243,16 @@ def test_a_worker_that_sees_another_directory_or_runs_other_code_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with one_thread() as client, marked_place(tmp_path) as place:
-        refuse_unfit_workers(client, place)
+        refuse_unfit_workers(client, place, {})
         unseen = rf"worker inproc.*: does not see {tmp_path}; results must lie on a file system that"
         for other in (replace(place, nonce="of another"), replace(place, mark="gone")):
             with pytest.raises(UnfitWorker, match=unseen):
-                refuse_unfit_workers(client, other)
+                refuse_unfit_workers(client, other, {})
         with pytest.raises(UnfitWorker, match=r'does not run the same code \(code: "[0-9a-f]+… there, "old" here\)'):
-            refuse_unfit_workers(client, replace(place, code="old"))
+            refuse_unfit_workers(client, replace(place, code="old"), {})
         numpy_1 = tuple((name, "1.26.0" if name == "numpy" else found) for name, found in place.versions)
         with pytest.raises(UnfitWorker, match=r'same code \(numpy: ".*" there, "1.26.0" here\); install the same'):
-            refuse_unfit_workers(client, replace(place, versions=numpy_1))
+            refuse_unfit_workers(client, replace(place, versions=numpy_1), {})
 
         def full(*arguments: object) -> None:
             raise OSError(30, "Read-only file system")
@@ -189,7 +260,7 @@ def test_a_worker_that_sees_another_directory_or_runs_other_code_is_refused(
         monkeypatch.setattr(Path, "write_text", full)
         fitness._unfitness.cache_clear()
         with pytest.raises(UnfitWorker, match=f"cannot write {tmp_path}: Read-only file system; results"):
-            refuse_unfit_workers(client, place)
+            refuse_unfit_workers(client, place, {})
     assert list(tmp_path.iterdir()) == []
 
 

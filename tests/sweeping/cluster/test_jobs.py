@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from gmemgpu.errors import BackendError, GmemgpuError
+from gmemgpu.errors import BackendError, GmemgpuError, SpecError
 from gmemgpu.sweeping.cluster import jobs
 from gmemgpu.sweeping.cluster.options import ClusterOptions, options_from_table
 from gmemgpu.sweeping.cluster.target import Target, Tls
@@ -148,3 +148,66 @@ def test_what_the_queue_answers_is_handed_on(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(GmemgpuError, match=r"slurm: jobs cannot be submitted: .*invalid partition specified: x"):
         sweep(TINY, tmp_path / "out", cluster="slurm", cluster_options={"host": "127.0.0.1", "queue": "x"})
+
+
+def test_a_queue_that_takes_some_jobs_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Job:
+        def __init__(self, job_id: str | None, refusal: str | None) -> None:
+            self.job_id, self.refusal = job_id, refusal
+
+    class Loop:
+        @staticmethod
+        def add_callback(call: Any) -> None:
+            call()
+
+    class Cluster:
+        loop = Loop()
+        n_forgotten = 0
+        workers: ClassVar[dict[int, Job]] = {}
+
+        def forget_refused(self) -> None:
+            self.n_forgotten += 1
+
+    class Client:
+        threads: ClassVar[dict[str, int]] = {}
+
+        def nthreads(self) -> dict[str, int]:
+            return self.threads
+
+    clock = [100.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: clock[0])
+    cluster, client = Cluster(), Client()
+    count = jobs._Count(cluster, client, "pbs", "logs")  # type: ignore[arg-type]
+    cluster.workers = {0: Job("17", None), 1: Job(None, "stderr:\nwould exceed the limit of your group")}
+    assert count() == 0
+    assert cluster.n_forgotten == 1
+    # Later the first has ended and none is taken any more.
+    client.threads = {"tcp://a:1": 1}
+    assert count() == 1
+    client.threads, cluster.workers = {}, {2: Job(None, "stderr:\nqueue is closed")}
+    clock[0] += jobs._REFUSED_S - 1
+    assert count() == 0
+    clock[0] += 2
+    with pytest.raises(GmemgpuError, match="pbs: jobs cannot be submitted: queue is closed"):
+        count()
+    # One that never took any is given up at once.
+    with pytest.raises(GmemgpuError, match="queue is closed"):
+        jobs._Count(cluster, client, "pbs", "logs")()  # type: ignore[arg-type]
+
+
+def test_paths_that_a_script_cannot_hold_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "my certs"
+    folder.mkdir()
+    for name in ("ca", "cert", "key"):
+        (folder / name).touch()
+    tls = {f"tls_{name}": folder / name for name in ("ca", "cert", "key")}
+    with pytest.raises(SpecError) as caught:
+        sweep(TINY, tmp_path / "the results", cluster="slurm", cluster_options={"host": "127.0.0.1"}, **tls)
+    told = str(caught.value).splitlines()
+    assert told[0].startswith(f'cluster.log_directory: is missing, and "{tmp_path}/the results/logs" has signs that')
+    assert [line.split(":")[0] for line in told] == ["cluster.log_directory", "tls_ca", "tls_cert", "tls_key"]
+
+
+def test_python_is_one_word_of_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/opt/my python/bin/python")
+    assert shlex.split(script("slurm", tmp_path)[-1])[0] == "/opt/my python/bin/python"

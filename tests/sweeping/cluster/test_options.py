@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gmemgpu.errors import SpecError
+from gmemgpu.sweeping.cluster.jobs import job_arguments
 from gmemgpu.sweeping.cluster.options import CODE_KEYS, ClusterOptions, options_from_table, options_over
-from gmemgpu.sweeping.cluster.target import Tls, read_target
+from gmemgpu.sweeping.cluster.target import Target, Tls, read_target
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.spec import read_spec
 
@@ -82,6 +85,19 @@ def test_scratch_space_may_be_the_jobs_own() -> None:
     assert options_from_table({"local_directory": "${TMPDIR}/gmemgpu"}).local_directory == "${TMPDIR}/gmemgpu"
     assert options_from_table({"local_directory": "$TMPDIR/x"}).local_directory == "$TMPDIR/x"
     assert problems({"local_directory": "${x:-$(y)}"})
+
+
+def test_what_a_variable_of_the_jobs_holds_stays_one_word(tmp_path: Path) -> None:
+    # The shell splits what it finds in $IFS; "--preload" would be an option of the worker that runs a file.
+    options = options_from_table({"local_directory": "/tmp/x${IFS}--preload=/tmp/evil.py$IFS"})
+    arguments = job_arguments(Target(kind="slurm", options=options), tmp_path)
+    ran = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' --local-directory {arguments['local_directory']} last"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.split("\0")[:-1] == ["--local-directory", "/tmp/x \t\n--preload=/tmp/evil.py \t\n", "last"]
 
 
 def test_a_spec_names_nothing_to_run(tmp_path: Path) -> None:
@@ -159,6 +175,16 @@ def test_where_to_run(tmp_path: Path) -> None:
     tls = {f"tls_{name}": file for name in ("ca", "cert", "key")}
     assert read_target("tls://h:1", options, **tls).tls == Tls(ca=str(file), cert=str(file), key=str(file))
     assert read_target("slurm", options, **tls).tls is not None
+
+
+@pytest.mark.parametrize("address", ["tcp://", "tcp://h", "tcp://h:port", "tcp://h:99999", "tcp://[::1", "tls://:1"])
+def test_an_address_has_host_and_port(tmp_path: Path, address: str) -> None:
+    with pytest.raises(SpecError, match="names no host and port; write tcp://HOST:PORT"):
+        read_target(address, ClusterOptions())
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": address}))
+    with pytest.raises(SpecError, match=r"is no scheduler file \("):
+        read_target(str(file), ClusterOptions())
 
 
 def test_where_not_to_run(tmp_path: Path) -> None:
