@@ -17,8 +17,8 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from gmemgpu.sweeping.journal import Journal
+    from gmemgpu.sweeping.layout import FAILURES
     from gmemgpu.sweeping.manifest import read_manifest
-    from gmemgpu.sweeping.store import FAILURES
 
     read_manifest(arguments.directory)
     n = Journal(Path(arguments.directory) / FAILURES).forget()

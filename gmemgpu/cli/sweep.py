@@ -173,7 +173,7 @@ def _told(event: SweepEvent, *, say_why: bool) -> Iterator[str]:
         if event.n_shards_failed:
             yield f"{_count(event.n_shards_failed, 'shard')} failed earlier and will not be tried again"
     elif isinstance(event, WorkersAwaited):
-        yield f"waiting for a first worker of {event.whose}"
+        yield f"waiting for a worker of {event.whose}"
     elif isinstance(event, ShardFailed):
         yield f"failed: {event.message}"
 

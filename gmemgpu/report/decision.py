@@ -14,7 +14,7 @@ import pyarrow as pa
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.model.catalogue import unknown_key
 from gmemgpu.model.policy import ORACLE
-from gmemgpu.report.columns import Codes, codes_of, quantity_columns
+from gmemgpu.report.columns import Codes, codes_of, positions, quantity_columns
 from gmemgpu.report.quantity import METRICS_READ, QUANTITIES
 from gmemgpu.report.segment import group_estimates, group_means
 from gmemgpu.report.statistics import Estimate
@@ -175,15 +175,18 @@ def decision_table(
 
 def _groups(table: pa.Table, group_by: Sequence[str]) -> tuple[Codes, list[GroupKey]]:
     # Numbers of the groups, in the order in which they first come, and what each has in the grouping columns.
-    combined = np.zeros(table.num_rows, np.int64)
-    for name in group_by:
+    first_name, *others = group_by
+    combined, known = codes_of(table[first_name])
+    if not others:
+        return combined, [(value,) for value in known]
+    for name in others:
         codes, values = codes_of(table[name])
         _, combined = np.unique(combined * len(values) + codes, return_inverse=True)
     _, first, code = np.unique(combined, return_index=True, return_inverse=True)
     order = np.argsort(first)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    told = table.select(list(dict.fromkeys(group_by))).take(pa.array(first[order])).to_pylist()
+    told = table.select(list(dict.fromkeys(group_by))).take(positions(first[order])).to_pylist()
     return place[code], [tuple(row[name] for name in group_by) for row in told]
 
 

@@ -14,11 +14,12 @@ from gmemgpu.engine.registry import device_count
 from gmemgpu.errors import GmemgpuError, InputError, Problem, SpecError, StoreError
 from gmemgpu.sweeping.claim import Claims, read_claims
 from gmemgpu.sweeping.journal import Failure
+from gmemgpu.sweeping.layout import CLAIMS
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import Listener, ShardDone, ShardFailed, SweepMerged, SweepStarted
 from gmemgpu.sweeping.shard import Shard, compute_shards, shard_names
 from gmemgpu.sweeping.spec import read_spec
-from gmemgpu.sweeping.store import CLAIMS, Store, open_store
+from gmemgpu.sweeping.store import Store, open_store
 from gmemgpu.sweeping.task import cut_tasks, pairs_at_once
 from gmemgpu.sweeping.writing import writing
 

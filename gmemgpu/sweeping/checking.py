@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 
 from gmemgpu.atomic import remove_unchanged
 from gmemgpu.errors import StoreError
+from gmemgpu.sweeping.layout import PARTS, RESULTS
 from gmemgpu.sweeping.manifest import read_manifest
 from gmemgpu.sweeping.part import PartError, is_format_error, part_id_of, part_is_done, part_name, read_part
 from gmemgpu.sweeping.read_ahead import gathered, read_ahead
-from gmemgpu.sweeping.store import PARTS, RESULTS
 from gmemgpu.sweeping.writing import unreadable, writing
 
 __all__ = ["Fault", "CheckReport", "check_directory"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gmemgpu.atomic import is_wrong_path
 from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, differences, versions
-from gmemgpu.sweeping.plan import Plan
-from gmemgpu.sweeping.spec import SweepSpec
+
+if TYPE_CHECKING:
+    from gmemgpu.sweeping.plan import Plan
+    from gmemgpu.sweeping.spec import SweepSpec
 
 __all__ = ["MANIFEST", "read_manifest", "manifest_of", "manifest_bytes", "refuse_other_sweep"]
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gmemgpu.errors import StoreError
+from gmemgpu.sweeping.layout import PARTS, RESULTS
 from gmemgpu.sweeping.manifest import read_manifest
 from gmemgpu.sweeping.part import part_is_done, part_name
 from gmemgpu.sweeping.read_ahead import gathered, read_ahead
-from gmemgpu.sweeping.store import PARTS, RESULTS
 
 __all__ = ["StoredRows", "read_rows"]
 

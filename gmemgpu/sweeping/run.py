@@ -14,11 +14,12 @@ from gmemgpu.engine.registry import device_count, runs_on_devices
 from gmemgpu.errors import GmemgpuError, Problem, SpecError
 from gmemgpu.sweeping.cluster.target import Target, read_target
 from gmemgpu.sweeping.journal import Failure
+from gmemgpu.sweeping.layout import LOGS
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import Listener, SweepMerged, SweepStarted, WorkersAwaited
 from gmemgpu.sweeping.shard import Shard, ShardError
 from gmemgpu.sweeping.spec import read_spec
-from gmemgpu.sweeping.store import LOGS, Store, open_store
+from gmemgpu.sweeping.store import Store, open_store
 from gmemgpu.sweeping.task import cut_tasks, pairs_at_once
 from gmemgpu.sweeping.unguarded import refuse_in_starting_process
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from gmemgpu.sweeping.claim import MERGING, read_claims
 from gmemgpu.sweeping.journal import Failure, Journal
+from gmemgpu.sweeping.layout import CLAIMS, FAILURES, PARTS, RESULTS
 from gmemgpu.sweeping.manifest import read_manifest
 from gmemgpu.sweeping.part import part_name
-from gmemgpu.sweeping.store import CLAIMS, FAILURES, PARTS, RESULTS
 
 __all__ = ["Client", "SweepStatus", "read_status"]
 

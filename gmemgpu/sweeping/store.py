@@ -16,6 +16,7 @@ from gmemgpu.atomic import is_wrong_path, remove_unchanged, written_whole
 from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.claim import LEASE_S, MERGING, Claims, remove_claims
 from gmemgpu.sweeping.journal import Journal
+from gmemgpu.sweeping.layout import CLAIMS, FAILURES, LOGS, PARTS, RESULTS, VERIFIED
 from gmemgpu.sweeping.manifest import MANIFEST, manifest_bytes, manifest_of, read_manifest, refuse_other_sweep
 from gmemgpu.sweeping.part import PartError, parquet_writer, part_id_of, part_is_done, part_name, read_part
 from gmemgpu.sweeping.plan import Plan
@@ -25,15 +26,8 @@ from gmemgpu.sweeping.spec import SweepSpec
 from gmemgpu.sweeping.verified import VerifiedParts
 from gmemgpu.sweeping.writing import unreadable, writing
 
-__all__ = ["PARTS", "RESULTS", "CLAIMS", "FAILURES", "LOGS", "Store", "open_store", "writing"]
+__all__ = ["Store", "open_store"]
 
-RESULTS = "results.parquet"
-PARTS = "parts"
-CLAIMS = "claims"
-FAILURES = "failures"
-LOGS = "logs"
-"""Of a cluster's jobs."""
-_VERIFIED = "verified.txt"
 _LOOK_EVERY_S = 1.0
 """At what another client merges."""
 _ROWS_PER_GROUP = 16_384
@@ -86,7 +80,7 @@ class Store:
 
     @cached_property
     def _verified(self) -> VerifiedParts:
-        return VerifiedParts(self.directory / _VERIFIED)
+        return VerifiedParts(self.directory / VERIFIED)
 
     def is_done(self, shard: Shard) -> bool:
         """
@@ -322,7 +316,7 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan, *, any_backen
 def _refuse_other_files(store: Store) -> None:
     # Where the manifest is gone, merged rows tell by themselves whether they are this sweep's.
     # A manifest that another client wrote this moment will be read next.
-    ours = {MANIFEST, PARTS, CLAIMS, FAILURES, LOGS, _VERIFIED} | ({RESULTS} if store.is_merged() else set())
+    ours = {MANIFEST, PARTS, CLAIMS, FAILURES, LOGS, VERIFIED} | ({RESULTS} if store.is_merged() else set())
     found = {path.name for path in store.directory.iterdir() if not path.name.startswith(".")}
     foreign = sorted(found - ours)
     if foreign:

@@ -10,8 +10,9 @@ from slurm_node import SlurmNode, wait_until
 from slurm_results import same_files
 
 from gmemgpu.sweeping.claim import read_claims
+from gmemgpu.sweeping.layout import CLAIMS
 from gmemgpu.sweeping.part import part_name
-from gmemgpu.sweeping.store import CLAIMS, Store
+from gmemgpu.sweeping.store import Store
 
 pytestmark = pytest.mark.slurm
 

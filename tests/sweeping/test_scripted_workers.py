@@ -18,12 +18,13 @@ from gmemgpu.sweeping.claim import read_claims
 from gmemgpu.sweeping.cluster.fitness import UnfitWorker
 from gmemgpu.sweeping.cluster.workers import Workers
 from gmemgpu.sweeping.dispatch import Dispatch
+from gmemgpu.sweeping.layout import CLAIMS
 from gmemgpu.sweeping.parcel import compute_parcel
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.progress import ShardDone, SweepEvent, WorkersAwaited
 from gmemgpu.sweeping.shard import ShardError, compute_shards
 from gmemgpu.sweeping.spec import read_spec
-from gmemgpu.sweeping.store import CLAIMS, Store, open_store
+from gmemgpu.sweeping.store import Store, open_store
 
 N = 4
 SPEC: dict[str, Any] = {
