@@ -283,7 +283,9 @@ class _Work:
             if self.target.is_far:
                 place = stack.enter_context(marked_place(self.store.parts.resolve()))
                 try:
-                    refuse_unfit_workers(workers.client, place, workers.resources)
+                    refuse_unfit_workers(
+                        workers.client, place, workers.resources, some_will_do=workers.replace is not None
+                    )
                 except UnfitWorker:
                     # Another client that has finished meanwhile cleared up, our mark included.
                     if not self.store.is_merged():

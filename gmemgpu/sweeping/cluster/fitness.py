@@ -125,7 +125,9 @@ def _is_here() -> bool:
     return True
 
 
-def refuse_unfit_workers(client: Client, place: Place, resources: Mapping[str, float]) -> None:
+def refuse_unfit_workers(
+    client: Client, place: Place, resources: Mapping[str, float], *, some_will_do: bool = False
+) -> None:
     """
     Look at the scheduler and every worker that is up.
 
@@ -135,6 +137,8 @@ def refuse_unfit_workers(client: Client, place: Place, resources: Mapping[str, f
     place : Place
     resources : mapping of str to float
         What every task needs of its worker.
+    some_will_do : bool
+        Whether it is enough that one can take part; others are found out when they get a task.
 
     Raises
     ------
@@ -154,12 +158,16 @@ def refuse_unfit_workers(client: Client, place: Place, resources: Mapping[str, f
     found: dict[str, Any] = client.run(_look, place, on_error="return")
     # A worker that died just now is no worker.
     alive = {address: told for address, told in found.items() if not isinstance(told, OSError)}
-    for address, told in alive.items():
-        if not isinstance(told, tuple):
-            raise UnfitWorker(f"worker {address}: cannot run gmemgpu: {told}; {same}", address)
-        if told[0] is not None:
-            raise UnfitWorker(f"worker {address}: {told[0]}", address)
-    if alive and not any(_has(told[1], resources) for told in alive.values()):
+    reasons = {
+        address: told[0] if isinstance(told, tuple) else f"cannot run gmemgpu: {told}; {same}"
+        for address, told in alive.items()
+    }
+    unfit = [
+        UnfitWorker(f"worker {address}: {reason}", address) for address, reason in reasons.items() if reason is not None
+    ]
+    if unfit and (len(unfit) == len(alive) or not some_will_do):
+        raise unfit[0]
+    if alive and not any(_has(told[1], resources) for told in alive.values() if isinstance(told, tuple)):
         needed = " ".join(f"{name}={n:g}" for name, n in resources.items())
         raise UnfitWorker(
             f"none of {len(alive):,} workers has the resource {needed} that cluster.gpus = 1 asks for; start each with "

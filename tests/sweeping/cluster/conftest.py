@@ -61,7 +61,8 @@ class DaskProcesses:
         protocol = ["--protocol", "tls"] if self.tls else []
         options = ("--port", "0", "--scheduler-file", str(self.file), *protocol)
         process = self.start("dask_scheduler", *options, environment=self.environment)
-        wait_until(self.file.exists, "a scheduler")
+        # It is there before it is written.
+        wait_until(lambda: self.file.exists() and self.file.read_text().endswith("}"), "a scheduler")
         return process
 
     def start_workers(

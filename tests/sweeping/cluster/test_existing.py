@@ -190,6 +190,8 @@ def test_workers_that_all_end_in_mid_sweep_are_not_waited_for_for_ever(
     monkeypatch.setattr(dispatch, "_COUNT_EVERY_S", 0.1)
     dask = dask_processes()
     host = dask.start_workers(2)
+    with Client(dask.address) as client:
+        client.wait_for_workers(2, timeout=60)
 
     def kill(event: SweepEvent) -> None:
         if isinstance(event, ShardDone):
@@ -209,25 +211,44 @@ def test_whoever_finished_meanwhile_took_our_mark_along(
     dask.start_workers(1)
     really = fitness.refuse_unfit_workers
 
-    def beaten(*arguments: Any) -> None:
+    def beaten(*arguments: Any, **options: Any) -> None:
         sweep(TINY, tmp_path / "out", workers=1)
-        really(*arguments)
+        really(*arguments, **options)
 
     monkeypatch.setattr(fitness, "refuse_unfit_workers", beaten)
     assert sweep(TINY, tmp_path / "out", cluster=dask.address).n_computed == 0
     assert (tmp_path / "out" / "results.parquet").exists()
 
 
+class Answers:
+    """A client whose workers answer so."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = answers
+
+    def run_on_scheduler(self, function: Any) -> bool:
+        return bool(function())
+
+    def run(self, *arguments: Any, on_error: str) -> dict[str, Any]:
+        return {f"tcp://w{i}:1": answer for i, answer in enumerate(self.answers)}
+
+
 def test_a_worker_that_dies_while_it_is_looked_at_is_no_worker(tmp_path: Path) -> None:
-    class Dying:
-        def run_on_scheduler(self, function: Any) -> bool:
-            return bool(function())
-
-        def run(self, *arguments: Any, on_error: str) -> dict[str, Any]:
-            return {"tcp://a:1": CommClosedError("Stream is closed"), "tcp://b:1": (None, {})}
-
     with marked_place(tmp_path) as place:
-        refuse_unfit_workers(Dying(), place, {})  # type: ignore[arg-type]
+        refuse_unfit_workers(Answers(CommClosedError("Stream is closed"), (None, {})), place, {})  # type: ignore[arg-type]
+
+
+def test_one_bad_node_of_many_is_no_reason_to_refuse_where_it_can_be_replaced(tmp_path: Path) -> None:
+    bad = ("does not see it", {})
+    for unfit, why in ((bad, "does not see it"), (ValueError("x"), "cannot run gmemgpu: x; install")):
+        some, none = Answers((None, {}), unfit), Answers(unfit, bad)
+        with marked_place(tmp_path) as place:
+            refuse_unfit_workers(some, place, {}, some_will_do=True)  # type: ignore[arg-type]
+            with pytest.raises(UnfitWorker, match=f"worker tcp://w1:1: {why}") as caught:
+                refuse_unfit_workers(some, place, {})  # type: ignore[arg-type]
+            assert caught.value.worker == "tcp://w1:1"
+            with pytest.raises(UnfitWorker, match=f"worker tcp://w0:1: {why}"):
+                refuse_unfit_workers(none, place, {}, some_will_do=True)  # type: ignore[arg-type]
 
 
 @contextmanager
