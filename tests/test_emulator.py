@@ -286,6 +286,44 @@ def test_barriers_that_vote(order: int) -> None:
     assert (run(body, order=order) == 10113).all()
 
 
+RACES = [
+    ("out[threadIdx.x] = 1; out[threadIdx.x ^ 32] = 2;", "writes what thread"),
+    ("out[threadIdx.x] = 1; out[threadIdx.x ^ 1] = 2;", "writes what thread"),
+    # A ballot lets all lanes arrive. What they wrote before need not.
+    ("out[threadIdx.x] = 1; if (__ballot_sync(~0u, 1)) out[threadIdx.x ^ 1] += 1;", "reads what thread"),
+    ("if (threadIdx.x) atomicAdd(&out[0], 1); else out[0] = 1;", "what thread"),
+]
+
+
+@pytest.mark.usefixtures("gxx")
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("body", "message"), RACES)
+def test_accesses_without_a_barrier_between_are_a_race(body: str, message: str, order: int) -> None:
+    run(body, order=order)
+    with pytest.raises(KernelFault, match=rf"race: thread \d+ .*{message} \d+"):
+        run(body, order=order, options=("-DEMULATOR_RACES",))
+
+
+SOUND = [
+    "out[threadIdx.x] = 1; __syncthreads(); out[threadIdx.x ^ 32] = 2;",
+    "out[threadIdx.x] = 1; __syncwarp(); out[threadIdx.x ^ 1] = 2;",
+    # What lanes read before they met has been read.
+    "u64 seen = out[threadIdx.x ^ 1]; if (__ballot_sync(~0u, seen != 0)) out[threadIdx.x] = 1;",
+    "atomicAdd(&out[0], 1);",
+    "reinterpret_cast<unsigned short*>(out)[threadIdx.x] = 1;",
+    "u64 own[4]; own[threadIdx.x & 3] = 1; out[threadIdx.x] = own[threadIdx.x & 3];",
+    "__shared__ u32 s[64]; s[threadIdx.x] = 1; __syncthreads(); out[threadIdx.x] = s[threadIdx.x ^ 33];",
+]
+
+
+@pytest.mark.usefixtures("gxx")
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("body", SOUND)
+def test_sound_accesses_are_no_race(body: str, order: int) -> None:
+    for _ in range(2):
+        run(body, order=order, options=("-DEMULATOR_RACES",))
+
+
 # Warp operations
 
 

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import strict_cupy
-from emulator import EmulatorError, sanitizer_environment
+from emulator import EmulatorError, KernelFault, sanitizer_environment
 from strict_cupy import DeviceFault, device, installed
 
 pytestmark = pytest.mark.usefixtures("gxx")
@@ -130,6 +131,23 @@ def test_what_cuda_says_of_the_device(cp: Any) -> None:
     assert cp.cuda.runtime.memGetInfo() == one.mem_info == (1 << 20, 1 << 20)
     with pytest.raises(cp.cuda.runtime.CUDARuntimeError, match="invalid device ordinal"):
         cp.cuda.Device(1).use()
+
+
+def test_each_thread_has_a_current_device(cp: Any) -> None:
+    device.n_devices = 2
+    assert cp.cuda.runtime.getDeviceCount() == 2
+    with cp.cuda.Device(1):
+        stream = cp.cuda.Stream(non_blocking=True)
+        assert (cp.cuda.Device().id, stream.device_id) == (1, 1)
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(lambda: cp.cuda.Device().id).result() == 0
+            with pytest.raises(RuntimeError, match=r"created on \(1\) does not match with the current device \(0\)"):
+                other.submit(stream.__enter__).result()
+            other.submit(cp.cuda.Device(1).use).result()
+            assert other.submit(stream.__enter__).result() is stream
+    assert cp.cuda.Device().id == 0
+    with pytest.raises(cp.cuda.runtime.CUDARuntimeError, match="invalid device ordinal"):
+        cp.cuda.Device(2).use()
 
 
 def test_all_is_as_before_afterwards() -> None:
@@ -315,6 +333,20 @@ def test_freed_memory_reads_as_poison(cp: Any, kernel: Any) -> None:
     assert (b.get() == 0xCDCDCDCD).all()
 
 
+def test_missing_barriers_are_seen_at_each_access(cp: Any) -> None:
+    code = """extern "C" __global__ void neighbour(unsigned int* out) {
+        out[threadIdx.x] = 1;
+        out[threadIdx.x ^ 1] |= 2;
+    }"""
+    out = cp.zeros(32, cp.uint32)
+    cp.RawModule(code=code).get_function("neighbour")((1,), (32,), (out,))
+    out.get()
+    device.races = True
+    cp.RawModule(code=code).get_function("neighbour")((1,), (32,), (out,))
+    with pytest.raises(KernelFault, match="neighbour: race: thread 1 writes what thread 0 "):
+        out.get()
+
+
 # Streams
 
 
@@ -447,6 +479,33 @@ def test_memory_is_counted(cp: Any) -> None:
     assert cp.cuda.Device().mem_info == (1 << 20, 1 << 20)
 
 
+def test_pinned_memory_is_counted(cp: Any) -> None:
+    pool = cp.get_default_pinned_memory_pool()
+    used = device.pinned_used_bytes  # by others, which live still
+    kept, other = cp.cuda.alloc_pinned_memory(600), cp.cuda.alloc_pinned_memory(5000)
+    assert (device.pinned_used_bytes - used, device.pinned_pool_bytes - used) == (1024 + 8192, 1024 + 8192)
+    del other
+    assert (pool.n_free_blocks(), device.pinned_used_bytes - used) == (1, 1024)
+    other = cp.cuda.alloc_pinned_memory(4097)  # the same block
+    assert (pool.n_free_blocks(), device.pinned_pool_bytes - used) == (0, 1024 + 8192)
+    del other
+    pool.free_all_blocks()
+    assert (pool.n_free_blocks(), device.pinned_pool_bytes - used) == (0, 1024)
+    assert kept.size() == 1024
+
+
+def test_pinned_memory_runs_out(cp: Any) -> None:
+    device.pinned_limit_bytes = device.pinned_used_bytes + 4096
+    kept = cp.cuda.alloc_pinned_memory(2048)
+    del kept
+    kept = cp.cuda.alloc_pinned_memory(4096)  # the pool gives back what is free before it gives up
+    with pytest.raises(cp.cuda.runtime.CUDARuntimeError, match="cudaErrorMemoryAllocation: out of memory") as caught:
+        cp.cuda.alloc_pinned_memory(1)
+    assert caught.value.status == 2
+    del kept
+    cp.cuda.alloc_pinned_memory(1)
+
+
 def test_memory_runs_out() -> None:
     with installed(device_bytes=1 << 20, reserved_bytes=1 << 19) as cp:
         assert cp.cuda.Device().mem_info == (1 << 19, 1 << 20)
@@ -496,6 +555,33 @@ def test_a_device_is_lost_for_good(cp: Any, kernel: Any, status: int, late: bool
             launch()
     launch()
     assert device.launches == ["add"] * 4
+
+
+def test_a_launch_that_is_refused_harms_nothing(cp: Any, kernel: Any) -> None:
+    a, out = cp.zeros(10, cp.uint32), cp.zeros(10, cp.uint32)
+    with device.faults():
+        device.refuse_launch_after(1, 2)
+        for refused in (False, True, False):
+            launch = partial(kernel("add"), (1,), (128,), (a, out, np.int32(10), np.uint64(1)))
+            if refused:
+                with pytest.raises(cp.cuda.driver.CUDADriverError, match="CUDA_ERROR_OUT_OF_MEMORY") as caught:
+                    launch()
+                assert caught.value.status == 2
+            else:
+                launch()
+                assert (out.get() == 1).all()
+            out.fill(0)
+
+
+def test_without_header_files_only_what_needs_no_kernel_works(cp: Any) -> None:
+    with device.no_headers():
+        a = cp.zeros(10, cp.uint32)
+        a.set(np.arange(10, dtype=np.uint32))
+        assert a[2:].view(cp.int32).copy().get().tolist() == list(range(2, 10))
+        for function in (lambda: cp.arange(10), lambda: a + 1, lambda: a.fill(1), a.sum, lambda: a.astype(cp.int64)):
+            with pytest.raises(cp.cuda.compiler.CompileException, match=r"cannot open source file"):
+                function()
+    cp.arange(10)
 
 
 def test_no_driver(cp: Any) -> None:

@@ -7,6 +7,10 @@
 // Shared memory starts as 0xCD in every block. A block that cannot go on is reported and given up; so are warp
 // operations of different kinds that meet, a lane missing from its own mask, and writes just past dynamic shared memory.
 //
+// With EMULATOR_RACES every access is looked at: two threads of a block that touch the same bytes, one of them to write,
+// need a barrier between them, and both at once an atomic. Ballots, shuffles and reductions do not order memory; they
+// only see to it that what was read before them has been read.
+//
 // Not modelled: blocks that wait for each other, memory that becomes visible late, a spin-wait inside a block, what
 // lanes of a warp do in lockstep without a *_sync operation, floating-point contraction.
 #pragma once
@@ -84,6 +88,9 @@ void emulator_switch(void** save_stack_pointer, void* next_stack_pointer) __attr
 #endif
 #if defined(__SANITIZE_ADDRESS__)
 void __asan_unpoison_memory_region(void const volatile* address, size_t bytes);
+#endif
+#if defined(EMULATOR_RACES)
+extern const char __ehdr_start __attribute__((visibility("hidden")));  // where the linker puts the library's head
 #endif
 }
 
@@ -169,6 +176,11 @@ struct Machine {
     int barrier_votes;
     const char* barrier;  // which of the barriers
 
+    // How often this block, or a whole warp, has met: at a barrier of the block, at __syncwarp, in any warp operation.
+    unsigned n_barriers, n_syncs[kMaxWarps], n_meetings[kMaxWarps];
+    unsigned n_blocks_run;
+    bool in_atomic;
+
     dim3 grid, block;
     uint3 block_index;
     void (*body)(void**);
@@ -237,9 +249,13 @@ static inline void release_barrier() {
     m.barrier_votes = (int)m.votes;
     m.n_at_barrier = m.votes = 0;
     m.barrier = nullptr;
+    m.n_barriers++;
     for (unsigned i = 0; i < m.n_threads; i++)
         if (m.fibers[i].state == kAtBlockBarrier) m.fibers[i].state = kReady;
 }
+
+static inline Word no_result(const Fiber*, unsigned) { return 0; }
+static inline Word shuffled(const Fiber*, unsigned) { return 0; }
 
 // Ends a warp operation if every lane of the mask that still runs has come. True if it did.
 static inline bool release_warp(Fiber& arrived) {
@@ -274,6 +290,10 @@ static inline bool release_warp(Fiber& arrived) {
         lanes[i].state = kReady;
     }
     m.waiting[warp] &= ~expected;
+    if (!(~m.gone[warp] & ~expected)) {
+        m.n_meetings[warp]++;
+        m.n_syncs[warp] += arrived.operation == no_result;
+    }
     return true;
 }
 
@@ -359,6 +379,7 @@ static inline bool run_block() {
     m.n_done = m.cursor = m.n_at_barrier = m.votes = 0;
     m.barrier = nullptr;
     m.progress = false;
+    m.n_blocks_run++;
     for (unsigned warp = 0; warp * kLanes < m.n_threads; warp++) {
         const unsigned lanes = m.n_threads - warp * kLanes;
         m.gone[warp] = lanes < kLanes ? ~0u << lanes : 0;
@@ -377,6 +398,12 @@ static inline size_t common_divisor(size_t a, size_t b) {
     return a;
 }
 
+#if defined(EMULATOR_RACES)
+static void forget_accesses();
+#else
+static inline void forget_accesses() {}
+#endif
+
 // Returns null, or what went wrong.
 static inline const char* launch(const unsigned* grid, const unsigned* block, size_t shared_bytes, unsigned order,
                                  void (*body)(void**), void** arguments) {
@@ -392,6 +419,8 @@ static inline const char* launch(const unsigned* grid, const unsigned* block, si
     m.grid = {grid[0], grid[1], grid[2]};
     m.block = {block[0], block[1], block[2]};
     m.order = order;
+    m.in_atomic = false;
+    forget_accesses();
     m.random = 0x9E3779B97F4A7C15ull * (order + 1);
     m.body = body;
     m.arguments = arguments;
@@ -472,9 +501,6 @@ static inline int block_barrier(const char* which, bool vote) {
     return m.barrier_votes;
 }
 
-static inline Word no_result(const Fiber*, unsigned) { return 0; }
-static inline Word shuffled(const Fiber*, unsigned) { return 0; }
-
 static inline Word warp_operation(unsigned mask, Word value, unsigned source, Combine* operation) {
     Machine& m = machine;
     Fiber& self = *m.current;
@@ -497,6 +523,13 @@ static inline Word warp_operation(unsigned mask, Word value, unsigned source, Co
 static inline void maybe_set_aside() {
     if (machine.order >= 2 && (next_random() & 3) == 0) wait();
 }
+
+// While one of these lives, accesses are those of an atomic. The compiler believes that nobody reads the flag meanwhile.
+struct Atomic {
+    Atomic() { set(true); }
+    ~Atomic() { set(false); }
+    static void set(bool inside) { *(volatile bool*)&machine.in_atomic = inside; }
+};
 
 template <class T>
 inline Word to_word(T value) {
@@ -628,6 +661,133 @@ EMULATOR_REDUCTION(__reduce_max_sync, int, Greatest)
 EMULATOR_REDUCTION(__reduce_or_sync, unsigned, Or)
 EMULATOR_REDUCTION(__reduce_and_sync, unsigned, And)
 
+#if defined(EMULATOR_RACES)
+// ---- Races ----------------------------------------------------------------------------------------------------------
+
+// `g++ -fsanitize=thread` calls the functions below at every access. The sanitizer's own library, which would watch the
+// threads of the host, is not linked.
+#define EMULATOR_UNWATCHED __attribute__((no_sanitize_thread))
+
+namespace emulator {
+
+struct Access {
+    unsigned n_blocks_run, n_barriers, n_syncs, n_meetings;
+    unsigned short thread;
+    unsigned char bytes;  // which of the four
+    bool atomic;
+};
+
+struct Watched {  // four bytes of memory, and who touched them last
+    uintptr_t address;
+    Access writes[2], reads[2];
+};
+
+constexpr size_t kMostWatched = 1 << 22;
+static Watched* watched;
+static size_t n_watched;
+
+static void forget_accesses() {
+    free(watched);
+    watched = nullptr;
+    n_watched = 0;
+}
+
+EMULATOR_UNWATCHED static inline bool are_apart(const Access& before, const Access& now, bool was_read) {
+    if (before.n_blocks_run != now.n_blocks_run || before.thread == now.thread || !(before.bytes & now.bytes))
+        return true;
+    if (before.n_barriers != now.n_barriers) return true;
+    if (before.thread / kLanes != now.thread / kLanes) return false;
+    return before.n_syncs != now.n_syncs || (was_read && before.n_meetings != now.n_meetings);
+}
+
+EMULATOR_UNWATCHED static inline void remember(Access (&list)[2], const Access& now) {
+    if (list[0].thread != now.thread || list[0].bytes != now.bytes) list[1] = list[0];
+    list[0] = now;
+}
+
+EMULATOR_UNWATCHED static void watch(uintptr_t address, unsigned char bytes, bool is_write, const void* caller) {
+    Machine& m = machine;
+    if (!watched) watched = (Watched*)calloc(kMostWatched, sizeof *watched);  // touched only where it is used
+    if (!watched) {
+        snprintf(m.error, sizeof m.error, "no memory to watch for races");
+        give_up();
+    }
+    size_t at = address / 4 * 0x9E3779B97F4A7C15ull >> 42;
+    while (watched[at].address && watched[at].address != address) at = (at + 1) % kMostWatched;
+    if (!watched[at].address && ++n_watched == kMostWatched - 1) {
+        snprintf(m.error, sizeof m.error, "more memory is touched than can be watched for races");
+        give_up();
+    }
+    Watched& word = watched[at];
+    word.address = address;
+    const unsigned warp = m.current->warp;
+    const unsigned short thread = (unsigned short)(m.current - m.fibers);
+    const Access now = {m.n_blocks_run, m.n_barriers, m.n_syncs[warp], m.n_meetings[warp], thread, bytes, m.in_atomic};
+    for (const bool was_read : {false, true}) {
+        if (was_read && !is_write) continue;
+        for (const Access& before : was_read ? word.reads : word.writes) {
+            if ((before.atomic && now.atomic) || are_apart(before, now, was_read)) continue;
+            snprintf(m.error, sizeof m.error,
+                     "race: thread %u %s what thread %u %s, with no barrier between (code at 0x%zx)", now.thread,
+                     is_write ? "writes" : "reads", before.thread, was_read ? "read" : "wrote",
+                     (size_t)((const char*)caller - &__ehdr_start));
+            give_up();
+        }
+    }
+    remember(is_write ? word.writes : word.reads, now);
+}
+
+EMULATOR_UNWATCHED static void touch(const void* memory, size_t size, bool is_write, const void* caller) {
+    const Machine& m = machine;
+    const char* begin = (const char*)memory;
+    // The emulator's own, and variables of one thread.
+    if (m.current == &m.host || !m.current || (begin >= (const char*)&m && begin < (const char*)(&m + 1))) return;
+    if (begin >= m.stacks && begin < m.stacks + kMaxThreads * kStackStride) return;
+    const uintptr_t first = (uintptr_t)memory, stop = first + size;
+    for (uintptr_t word = first & ~(uintptr_t)3; word < stop; word += 4) {
+        unsigned char bytes = 15;
+        if (word < first) bytes &= 15 << (first - word);
+        if (word + 4 > stop) bytes &= 15 >> (word + 4 - stop);
+        watch(word, bytes, is_write, caller);
+    }
+}
+
+}  // namespace emulator
+
+extern "C" {
+#define EMULATOR_ACCESS(name, size, is_write) \
+    EMULATOR_UNWATCHED void name(void* p) { emulator::touch(p, size, is_write, __builtin_return_address(0)); }
+EMULATOR_ACCESS(__tsan_read1, 1, false)
+EMULATOR_ACCESS(__tsan_read2, 2, false)
+EMULATOR_ACCESS(__tsan_read4, 4, false)
+EMULATOR_ACCESS(__tsan_read8, 8, false)
+EMULATOR_ACCESS(__tsan_read16, 16, false)
+EMULATOR_ACCESS(__tsan_unaligned_read2, 2, false)
+EMULATOR_ACCESS(__tsan_unaligned_read4, 4, false)
+EMULATOR_ACCESS(__tsan_unaligned_read8, 8, false)
+EMULATOR_ACCESS(__tsan_unaligned_read16, 16, false)
+EMULATOR_ACCESS(__tsan_write1, 1, true)
+EMULATOR_ACCESS(__tsan_write2, 2, true)
+EMULATOR_ACCESS(__tsan_write4, 4, true)
+EMULATOR_ACCESS(__tsan_write8, 8, true)
+EMULATOR_ACCESS(__tsan_write16, 16, true)
+EMULATOR_ACCESS(__tsan_unaligned_write2, 2, true)
+EMULATOR_ACCESS(__tsan_unaligned_write4, 4, true)
+EMULATOR_ACCESS(__tsan_unaligned_write8, 8, true)
+EMULATOR_ACCESS(__tsan_unaligned_write16, 16, true)
+EMULATOR_UNWATCHED void __tsan_read_range(void* p, size_t n) {
+    emulator::touch(p, n, false, __builtin_return_address(0));
+}
+EMULATOR_UNWATCHED void __tsan_write_range(void* p, size_t n) {
+    emulator::touch(p, n, true, __builtin_return_address(0));
+}
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+void __tsan_vptr_update(void**, void*) {}
+}
+#endif
+
 // ---- Integers and memory --------------------------------------------------------------------------------------------
 
 static inline int __popc(unsigned x) { return __builtin_popcount(x); }
@@ -669,6 +829,7 @@ static inline void __stcg(T* p, T value) { *p = value; }
     template <class T>                                                    \
     static inline T name(T* p, typename emulator::Same<T>::type value) {  \
         emulator::maybe_set_aside();                                      \
+        emulator::Atomic atomic;                                          \
         const T old = *p;                                                 \
         *p = new_value;                                                   \
         return old;                                                       \
@@ -685,6 +846,7 @@ EMULATOR_ATOMIC(atomicExch, value)
 template <class T>
 static inline T atomicCAS(T* p, typename emulator::Same<T>::type expected, typename emulator::Same<T>::type value) {
     emulator::maybe_set_aside();
+    emulator::Atomic atomic;
     const T old = *p;
     if (old == expected) *p = value;
     return old;

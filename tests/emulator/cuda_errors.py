@@ -72,3 +72,6 @@ class DeviceFault(AssertionError):
 
 class CompileException(Exception):
     """As ``cupy.cuda.compiler.CompileException``."""
+
+    def __init__(self, message: str = 'catastrophic error: cannot open source file "cuda_fp16.h"') -> None:
+        super().__init__(message)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,16 +29,28 @@ class Device:
 
     Attributes
     ----------
+    n_devices : int
+        How many there seem to be. They are one device under several numbers: a stream knows on which it was made.
     total_bytes, reserved_bytes : int
         Size of the memory, and how much of it others hold.
     used_bytes, peak_bytes, pool_bytes : int
         In arrays now, at most so far, and kept by the pool (arrays and what they left).
+    pool_releases : int
+        How often the pool was told to give back what it keeps.
+    pinned_used_bytes : int
+        Pinned host memory in use now.
+    pinned_free : Counter of int
+        Blocks that the pool of pinned memory keeps unused, by size; they serve requests of this very size only.
+    pinned_limit_bytes : int
+        How much memory of the host can be pinned.
     order : int
         Thread order of the launches.
     all_orders : bool
         Run every launch in orders 0 to 3 from the same memory, and demand that they leave the same.
     unordered : set of str
         Kernels that `all_orders` leaves alone, as their output may lie in any order.
+    races : bool
+        Kernels compiled from now on look at every access, and report barriers that are missing.
     lazy : bool
         Work waits in its stream until something synchronizes. False: it is done at once, which eases debugging.
     launches : list of str
@@ -50,30 +62,36 @@ class Device:
         self._local = threading.local()
         self._asan = AddressSanitizer()
         self.blocks: dict[int, Block] = {}
-        self.used_bytes = 0
+        self.used_bytes = self.pinned_used_bytes = 0
         self._quarantine: deque[Block] = deque()
         self.reset(1 << 30)
 
     def reset(self, total_bytes: int, reserved_bytes: int = 0) -> None:
         """Make the device as new; arrays of before stay alive and are counted still."""
         self.total_bytes, self.reserved_bytes = total_bytes, reserved_bytes
+        self.n_devices = 1
+        self.pool_releases = 0
+        self.pinned_free: Counter[int] = Counter()
+        self.pinned_limit_bytes = 1 << 62
         self.peak_bytes = self.pool_bytes = self.used_bytes
-        self.order, self.all_orders, self.lazy = 0, False, True
+        self.order, self.all_orders, self.lazy, self.races = 0, False, True, False
         self.unordered: set[str] = set()
         self.launches: list[str] = []
         self.driver_status: int | None = None
-        self.nvrtc_missing = False
+        self.nvrtc_missing = self.headers_missing = False
         self.lost_status: int | None = None
         self._launches_left: int | None = None
+        self._stays_lost = True
         self._loss_status, self._loss_is_late = 700, False
         self.streams: weakref.WeakSet[Stream] = weakref.WeakSet()
-        self.null_stream = Stream(self, non_blocking=False)
         self._local = threading.local()
+        self.null_stream = Stream(self, non_blocking=False)
+        self.null_stream.device_id = -1
         self._exhume(0)
 
     def settings(self) -> dict[str, Any]:
         """Give the attributes that a program sets, to be put back."""
-        names = ("total_bytes", "reserved_bytes", "order", "all_orders", "unordered", "lazy")
+        names = ("total_bytes", "reserved_bytes", "order", "all_orders", "unordered", "lazy", "races", "n_devices")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -110,6 +128,11 @@ class Device:
             next is told.
         """
         self._launches_left, self._loss_status, self._loss_is_late = n, status, late
+        self._stays_lost = True
+
+    def refuse_launch_after(self, n: int, status: int = 2) -> None:
+        """Let `n` more launches succeed and the next one fail; the device is as well as before."""
+        self._launches_left, self._loss_status, self._stays_lost = n, status, False
 
     def about_to_launch(self, kernel: str) -> bool:
         """Count a launch; False if the device has just been lost without saying so."""
@@ -117,6 +140,9 @@ class Device:
         self.launches.append(kernel)
         if self._launches_left is not None:
             self._launches_left -= 1
+            if self._launches_left < 0 and not self._stays_lost:
+                self._launches_left = None
+                raise CUDADriverError(self._loss_status)
             if self._launches_left < 0:
                 self.lost_status = self._loss_status
                 if not self._loss_is_late:
@@ -143,13 +169,36 @@ class Device:
             self.nvrtc_missing = False
 
     @contextmanager
+    def no_headers(self) -> Iterator[None]:
+        """Within, functions of CuPy that are kernels of its own cannot be compiled: CUDA's header files are missing."""
+        self.headers_missing = True
+        try:
+            yield
+        finally:
+            self.headers_missing = False
+
+    @contextmanager
     def faults(self) -> Iterator[Device]:
         """After it, whatever `fail_launch_after` and others did within is undone."""
         try:
             yield self
         finally:
             self.driver_status = self.lost_status = self._launches_left = None
-            self.nvrtc_missing = False
+            self.nvrtc_missing = self.headers_missing = False
+
+    # Which device
+
+    @property
+    def current_id(self) -> int:
+        """The device that this thread uses, 0 until it says otherwise."""
+        return int(self._local.__dict__.setdefault("id", 0))
+
+    def use(self, device_id: int) -> None:
+        """Make a device current in this thread."""
+        self.runtime_call()
+        if not 0 <= device_id < self.n_devices:
+            raise CUDARuntimeError(101)
+        self._local.id = device_id
 
     # Memory
 
@@ -172,6 +221,12 @@ class Device:
         """Give what the pool keeps back to the device."""
         with self.lock:
             self.pool_bytes = self.used_bytes
+            self.pool_releases += 1
+
+    @property
+    def pinned_pool_bytes(self) -> int:
+        """Pinned host memory that is in use or kept by its pool."""
+        return self.pinned_used_bytes + sum(size * n for size, n in self.pinned_free.copy().items())
 
     def memory_info(self) -> tuple[int, int]:
         """Give free and total bytes of the device: what the pool keeps is not free."""
@@ -286,7 +341,19 @@ class Device:
         return stack[-1] if stack else self.null_stream
 
     def enter(self, stream: Stream) -> None:
-        """Make a stream current in this thread."""
+        """
+        Make a stream current in this thread.
+
+        Raises
+        ------
+        RuntimeError
+            If it is one of another device.
+        """
+        if stream.device_id not in (-1, self.current_id):
+            raise RuntimeError(
+                f"The device that the stream is created on ({stream.device_id}) does not match with the current device "
+                f"({self.current_id})"
+            )
         self._local.__dict__.setdefault("stack", []).append(stream)
 
     def leave(self) -> None:

@@ -27,6 +27,11 @@ class Stream:
     device : Device
     non_blocking : bool
         Does not wait for the null stream, nor the null stream for it.
+
+    Attributes
+    ----------
+    device_id : int
+        The device that was current when it was made; -1 of the null stream, which every device has.
     """
 
     def __init__(self, device: Device, *, non_blocking: bool) -> None:
@@ -34,6 +39,7 @@ class Stream:
         self._work: deque[Callable[[], None]] = deque()
         self._submitted = self._done = 0
         self.non_blocking = non_blocking
+        self.device_id = device.current_id
         with device.lock:
             device.streams.add(self)
 

@@ -165,26 +165,32 @@ def _flags(sanitize: bool) -> list[str]:
     return flags
 
 
-def _build(text: str, sanitize: bool) -> Path:
+def _build(text: str, sanitize: bool, races: bool) -> Path:
     gxx = compiler()
     if gxx is None:
         raise EmulatorError('no C++ compiler to emulate kernels with; "apt-get install g++", or set CXX')
     flags = _flags(sanitize)
-    content = "\0".join([text, HEADER.read_text(encoding="utf-8"), gxx, *flags])
+    watching = ["-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0"] if races else []
+    content = "\0".join([text, HEADER.read_text(encoding="utf-8"), gxx, *flags, *watching])
     folder = _cache_folder()
     library = folder / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.so"
     if library.exists():
         return library
     # Several test processes may build the same file: each its own, the last rename wins.
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        source, built = Path(scratch, "kernels.cpp"), Path(scratch, "kernels.so")
+        source, compiled, built = (Path(scratch, f"kernels.{suffix}") for suffix in ("cpp", "o", "so"))
         source.write_text(text, encoding="utf-8")
-        command = [gxx, *flags, f"-I{HEADER.parent}", str(source), "-o", str(built)]
+        # Linked by itself, since the header has what the thread sanitizer's library would be linked for.
+        commands = [
+            [gxx, *flags, *watching, f"-I{HEADER.parent}", "-c", str(source), "-o", str(compiled)],
+            [gxx, *flags, str(compiled), "-o", str(built)],
+        ]
         # The compiler itself need not run under the sanitizers.
         environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if ran.returncode:
-            raise EmulatorError(f"the kernels do not compile for the emulator:\n{ran.stderr}")
+        for command in commands:
+            ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+            if ran.returncode:
+                raise EmulatorError(f"the kernels do not compile for the emulator:\n{ran.stderr}")
         built.replace(library)
     return library
 
@@ -239,7 +245,8 @@ class EmulatedModule:
         The file's text, with no #include.
     options : sequence of str
         As for a CUDA compiler; ``-Dname=value`` counts, the rest is ignored. ``-DEMULATOR_UCONTEXT`` takes the fibers
-        that run on every processor, 4 to 12 times slower.
+        that run on every processor, 4 to 12 times slower; with ``-DEMULATOR_RACES`` every access is looked at, and a
+        barrier that is missing is a fault.
     sanitize : bool
         Build with AddressSanitizer and UndefinedBehaviorSanitizer; see `sanitizer_environment`.
     name : str
@@ -267,7 +274,7 @@ class EmulatedModule:
         kernels = ["namespace {", f'#line 1 "{name}"', code, "}", '#line 1 "entries"']
         entries = [f"EMULATOR_ENTRY({kernel})" for kernel in self.kernels]
         text = "\n".join([*before, f'#include "{HEADER.name}"', *after, *kernels, *entries, ""])
-        self._library = ctypes.CDLL(str(_build(text, sanitize)))
+        self._library = ctypes.CDLL(str(_build(text, sanitize, "EMULATOR_RACES" in values)))
         self._entries: dict[str, Any] = {}
         for kernel in self.kernels:
             entry = self._library[f"launch_{kernel}"]

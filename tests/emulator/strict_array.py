@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from cuda_errors import CompileException
 from emulated_device import Allocation, device
 from emulated_stream import Stream
 from strict_pinned import if_pinned
@@ -110,6 +111,8 @@ class ndarray:
 
     def fill(self, value: Any) -> None:
         device.runtime_call()
+        if not (isinstance(value, int) and value == 0 and self.flags.c_contiguous):
+            _needs_headers()
         if self.size:
             device.current_stream().submit(partial(np.copyto, self._view, _read(value)))
 
@@ -125,7 +128,7 @@ class ndarray:
         return _new(_read(self).astype(dtype))
 
     def copy(self) -> ndarray:
-        return _new(_read(self))
+        return asarray(_read(self)) if self.flags.c_contiguous else _new(_read(self))
 
     def sum(self, axis: int | None = None, dtype: Any = None) -> ndarray:
         return _new(_read(self).sum(axis, dtype))
@@ -151,6 +154,7 @@ class ndarray:
         return _new(_read(self)[_read(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        _needs_headers()
         _read(self)[_read(key)] = _read(value)
 
 
@@ -197,7 +201,14 @@ def empty(shape: Any, dtype: Any = float) -> ndarray:
     return ndarray(memory, memory.data.view(dtype).reshape(whole))
 
 
+def _needs_headers() -> None:
+    # For a kernel of CuPy's own; what is only copied or set to zero takes none.
+    if device.headers_missing:
+        raise CompileException()
+
+
 def _new(values: Any) -> ndarray:
+    _needs_headers()
     host = np.asarray(values)
     made = empty(host.shape, host.dtype)
     made._view[...] = host

@@ -23,7 +23,7 @@ from emulated_device import device
 from emulated_stream import Event, Stream
 from emulator import MAX_SHARED_BYTES
 from strict_kernel import RawKernel, RawModule
-from strict_pinned import alloc_pinned_memory
+from strict_pinned import PinnedMemoryPool, alloc_pinned_memory
 
 __all__ = ["DeviceFault", "device", "install", "installed"]
 
@@ -42,19 +42,19 @@ class _Device:
     """As ``cupy.cuda.Device``."""
 
     def __init__(self, device_id: int | None = None) -> None:
-        self.id = 0 if device_id is None else device_id
+        self.id = device.current_id if device_id is None else device_id
+        self._before: list[int] = []
 
     def __enter__(self) -> _Device:
+        self._before.append(device.current_id)
         self.use()
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        device.use(self._before.pop())
 
     def use(self) -> None:
-        device.runtime_call()
-        if self.id != 0:
-            raise CUDARuntimeError(101)
+        device.use(self.id)
 
     def synchronize(self) -> None:
         device.synchronize()
@@ -76,12 +76,12 @@ class _Device:
 
 def _get_device_count() -> int:
     device.runtime_call()
-    return 1
+    return device.n_devices
 
 
 def _get_device_properties(device_id: int) -> dict[str, Any]:
     device.runtime_call()
-    if device_id != 0:
+    if not 0 <= device_id < device.n_devices:
         raise CUDARuntimeError(101)
     return {
         "name": b"emulated device",
@@ -191,6 +191,7 @@ def _modules() -> dict[str, types.ModuleType]:
         RawKernel=RawKernel,
         asnumpy=lambda a: a.get(),
         get_default_memory_pool=_MemoryPool,
+        get_default_pinned_memory_pool=PinnedMemoryPool,
     )
     cupy.__dict__.update({name: getattr(strict_array, name) for name in strict_array.__all__})
     for name in ("bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):

@@ -116,7 +116,7 @@ class RawModule:
         if device.nvrtc_missing:
             raise DynamicLibNotFoundError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file')
         try:
-            return _built(self.code, self.options)
+            return _built(self.code, (*self.options, *(("-DEMULATOR_RACES",) if device.races else ())))
         except EmulatorError as error:
             raise CompileException(str(error)) from error
 

@@ -15,6 +15,9 @@ from gmemgpu.model.trace import Trace
 
 __all__ = ["CupyEngine"]
 
+_INVALID_VALUE, _OUT_OF_MEMORY = 1, 2
+"""Status of CUDA's runtime and of its driver alike. The call that gets it has failed; the device serves the next."""
+
 
 class CupyEngine:
     """The engine for batches on a GPU; `gmemgpu.engine.protocol.Engine` describes the methods."""
@@ -32,7 +35,8 @@ class CupyEngine:
         Raises
         ------
         BackendError
-            If a trace does not fit the device, or a pass might last so long that its times do not fit 63 bits.
+            If a trace does not fit the device, a pass might last so long that its times do not fit 63 bits, or CUDA
+            refuses a call.
         DeviceLost
             If the device fails. What it had finished is lost with it; nothing is half done.
         """
@@ -53,4 +57,16 @@ def _device_errors() -> Iterator[None]:
             "something else use it? Wait for that to end, or take numpy"
         ) from error
     except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+        if error.status == _OUT_OF_MEMORY:
+            cupy.get_default_memory_pool().free_all_blocks()
+            cupy.get_default_pinned_memory_pool().free_all_blocks()
+            raise BackendError(
+                f'backend "cupy": CUDA ran out of memory ({error}), for a kernel on the device or for pinned memory on '
+                "the host; does something else use them (see nvidia-smi and free)? Wait for that to end, or take numpy"
+            ) from error
+        if error.status == _INVALID_VALUE:
+            raise BackendError(
+                f'backend "cupy": CUDA refused a call ({error}), though the device works; update its driver and CuPy, '
+                "or take numpy"
+            ) from error
         raise DeviceLost(f'backend "cupy": the device failed ({error}); nvidia-smi and dmesg may say why') from error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from gmemgpu.engine.cupy.memory import bound_bytes, budget_bytes, owners_bytes, row_bound_bytes
 from gmemgpu.engine.cupy.pairs import Pair, run_pairs
@@ -79,14 +81,18 @@ def evaluate_batches(
     BackendError
         If a trace does not fit the device however it is cut, or its times do not fit 63 bits.
     """
+    import cupy
+
     own = [policy for policy in policies if not policy.is_oracle]
     budget = budget_bytes() if budget is None else budget
     rows: _Rows = []
+    # On the caller's current device. One for all batches: CuPy's pool keeps free memory apart by stream.
+    stream = cupy.cuda.Stream(non_blocking=True)
     # One thread drives the device: it mostly waits, and the interpreter is free meanwhile.
     with ThreadPoolExecutor(1, "gmemgpu-device") as device:
         running: Future[_Rows] | None = None
         for batch in _batches(traces, own, costs, budget):
-            following = device.submit(_evaluate, batch, policies, own, costs, budget, observe)
+            following = device.submit(_evaluate, batch, policies, own, costs, budget, observe, stream)
             if running:
                 rows += running.result()
             running = following
@@ -122,10 +128,39 @@ def _evaluate(
     costs: Costs,
     budget: int,
     observe: Callable[[BatchReport], None] | None,
+    stream: Any,
+) -> _Rows:
+    # In the thread that drives the device; the batch is empty afterwards.
+    import cupy
+
+    # Each thread has a current device of its own, at first device 0. To leave it again could fail, and hide an error.
+    cupy.cuda.Device(stream.device_id).use()
+    # What the last batch left free is in pieces, which the pool never joins across streams; the driver has it whole.
+    cupy.get_default_memory_pool().free_all_blocks()
+    try:
+        rows = _rows(batch, policies, own, costs, budget, observe, stream)
+    except BaseException:
+        # Buffers go back to the pools with this error: no copy and no kernel may be under way there.
+        with suppress(cupy.cuda.runtime.CUDARuntimeError):  # a lost device; the first error tells more
+            cupy.cuda.Device().synchronize()
+        raise
+    # With the batch go the buffers that its columns were copied from. Pinned memory in a pool is lost to the host.
+    batch.clear()
+    cupy.get_default_pinned_memory_pool().free_all_blocks()
+    return rows
+
+
+def _rows(
+    batch: Sequence[Resident],
+    policies: Sequence[Policy],
+    own: Sequence[Policy],
+    costs: Costs,
+    budget: int,
+    observe: Callable[[BatchReport], None] | None,
+    stream: Any,
 ) -> _Rows:
     import cupy
 
-    stream = cupy.cuda.Stream(non_blocking=True)
     kept = sum(resident.kept_bytes for resident in batch)
     owners = owners_bytes(batch)
     room = budget - kept - owners
@@ -136,6 +171,8 @@ def _evaluate(
     for resident in batch:
         resident.upload(stream)
     n_lists = build_timelines(batch, slices, room - slices, stream)
+    # Pieces and states are gone, and nothing is queued: the scratch of pairs is to find their room in one.
+    cupy.get_default_memory_pool().free_all_blocks()
     rows = sum(resident.rows_bytes for resident in batch)
     runs = run_pairs(batch, own, costs, budget - kept - rows, stream)
     if observe:

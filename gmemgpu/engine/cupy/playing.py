@@ -15,10 +15,11 @@ from gmemgpu.engine.cupy.transfer import DeviceColumns
 from gmemgpu.model.trace import Int32Array, Int64Array
 from gmemgpu.units import PAGES_PER_REGION
 
-__all__ = ["Playing", "owner_bytes", "play_trace", "timeline_blocks"]
+__all__ = ["SHARED_BYTES", "Playing", "owner_bytes", "play_trace", "timeline_blocks"]
 
 _BITMAPS = 4
-_SHARED_BYTES = _BITMAPS * PAGES_PER_REGION // 8
+SHARED_BYTES = _BITMAPS * PAGES_PER_REGION // 8
+"""Dynamic shared memory of a thread block that plays a region: no kernel takes more."""
 
 
 def timeline_blocks(batch: Sequence[Resident]) -> int:
@@ -105,7 +106,7 @@ class Playing:
         arguments = (tables.array("traces"), tables.array("jobs"), np.int32(len(jobs)), owners)
         launch(
             "region_timeline", min(len(jobs), n_blocks), THREADS["TIMELINE"], arguments, self._stream,
-            shared=_SHARED_BYTES,
+            shared=SHARED_BYTES,
         )  # fmt: skip
 
     def make_rows(self, *, write: bool) -> None:

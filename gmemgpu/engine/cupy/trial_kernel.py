@@ -5,12 +5,18 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
+import numpy as np
+
+from gmemgpu.engine.cupy.playing import SHARED_BYTES
+
 __all__ = ["probe", "INSTALL"]
 
 INSTALL = "pip install 'gmemgpu[cuda13]' (or cuda12, as the driver allows)"
 
 _LEAST_CAPABILITY = 80
 """sm_80: the kernels add and compare across a warp in one instruction, which older devices lack."""
+_LEAST_SHARED_BYTES = SHARED_BYTES + 1024
+"""Of a thread block: some is static. Devices of 8.6, 8.9 and 12.x, newer than sm_80 as they are, have 99 KiB."""
 
 _TRIAL = """
 extern "C" __global__ void trial(const unsigned int* in, unsigned int* out) {
@@ -43,9 +49,18 @@ def probe() -> str | None:
     capability = str(cupy.cuda.Device().compute_capability)
     if int(capability) < _LEAST_CAPABILITY:
         return f"the device has compute capability {capability[:-1]}.{capability[-1]}, and 8.0 is the least; take numpy"
+    shared_bytes = int(cupy.cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"])
+    if shared_bytes < _LEAST_SHARED_BYTES:
+        return (
+            f"the device gives a thread block {shared_bytes / 1024:g} KiB of shared memory, and the kernels need "
+            f"{_LEAST_SHARED_BYTES / 1024:g} KiB, which data-centre GPUs of compute capability 8.0, 9.0 and 10.x have; "
+            "take numpy"
+        )
     try:
         kernel = cupy.RawModule(code=_TRIAL, options=("-std=c++17",)).get_function("trial")
-        given, found = cupy.arange(32, dtype=cupy.uint32), cupy.zeros(32, cupy.uint32)
+        # No function that is a kernel of CuPy's own: it would need CUDA's header files, and the engine needs none.
+        given, found = cupy.empty(32, np.uint32), cupy.zeros(32, np.uint32)
+        given.set(np.arange(32, dtype=np.uint32))
         kernel((1,), (32,), (given, found))
         answer = found.get().tolist()
     except cupy.cuda.memory.OutOfMemoryError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,6 +212,76 @@ def test_memory_is_what_was_predicted(preset_name: str, scarce: bool) -> None:
     assert report.n_pairs == len(of) * (len(POLICIES) - 1)
     assert report.n_lists == 1 or scarce
     assert 0.9 < strict_cupy.device.peak_bytes / report.predicted_bytes < 1.1
+
+
+@pytest.fixture
+def emulated() -> Iterator[Any]:
+    """Give the emulated device, with no memory held by what other tests left."""
+    if not hasattr(cupy, "is_emulated"):
+        pytest.skip("what else uses a real device cannot be told apart")
+    import gc
+
+    import strict_cupy
+
+    gc.collect()
+    strict_cupy.device.reset(1 << 30)
+    yield strict_cupy.device
+    strict_cupy.device.reset(1 << 30)
+
+
+@pytest.fixture
+def places(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+    """Record what the pools hold, and which stream is used, as each batch begins and after its timelines."""
+    seen: dict[str, list[Any]] = {"kept": [], "pinned": [], "streams": [], "devices": []}
+    monkeypatch.setattr(batches, "LAUNCH_PIECES", 1)
+
+    def look(stream: Any) -> None:
+        seen["kept"].append(emulated.pool_bytes - emulated.used_bytes)
+        seen["streams"].append(stream)
+        seen["devices"].append(cupy.cuda.Device().id)
+
+    upload, run = Resident.upload, batches.run_pairs
+
+    def uploaded(self: Resident, stream: Any) -> None:
+        look(stream)
+        seen["pinned"].append(emulated.pinned_pool_bytes)
+        upload(self, stream)
+
+    def ran(residents: Any, policies: Any, costs: Any, n_bytes: int, stream: Any) -> Any:
+        look(stream)
+        return run(residents, policies, costs, n_bytes, stream)
+
+    monkeypatch.setattr(Resident, "upload", uploaded)
+    monkeypatch.setattr(batches, "run_pairs", ran)
+    return seen
+
+
+def test_the_pool_keeps_nothing_that_a_batch_may_want_whole(
+    traces: list[Trace], emulated: Any, places: dict[str, list[Any]]
+) -> None:
+    before = emulated.pool_releases
+    evaluate_batches(traces, POLICIES, default_costs())
+    assert places["kept"] == [0] * 8
+    assert emulated.pool_releases - before == 8
+    assert len(set(map(id, places["streams"]))) == 1
+
+
+def test_pinned_memory_is_given_back(traces: list[Trace], emulated: Any, places: dict[str, list[Any]]) -> None:
+    evaluate_batches(traces, POLICIES, default_costs())
+    assert places["pinned"] == [0] * 4
+    assert emulated.pinned_pool_bytes == 0
+
+
+@pytest.mark.parametrize("device_id", [0, 1])
+def test_the_callers_device_is_used(
+    traces: list[Trace], emulated: Any, places: dict[str, list[Any]], device_id: int
+) -> None:
+    emulated.n_devices = 2
+    with cupy.cuda.Device(device_id):
+        evaluate_batches(traces[:2], POLICIES, default_costs())
+    assert places["devices"] == [device_id] * 4
+    assert {stream.device_id for stream in places["streams"]} == {device_id}
+    assert cupy.cuda.Device().id == 0
 
 
 def test_times_beyond_63_bits_are_refused() -> None:

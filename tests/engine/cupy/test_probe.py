@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from gmemgpu.engine.cupy import CupyEngine, kernel
+from gmemgpu.engine.cupy.playing import SHARED_BYTES
 from gmemgpu.engine.cupy.trial_kernel import probe
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError, DeviceLost
@@ -20,6 +21,7 @@ cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one"
 if not hasattr(cupy, "is_emulated"):
     pytest.skip("a real device cannot be made to fail", allow_module_level=True)
 
+import strict_cupy  # noqa: E402  # only where the stand-in is installed
 from strict_cupy import device  # noqa: E402  # only where the stand-in is installed
 
 POLICIES = named_policies()
@@ -82,6 +84,43 @@ def test_an_old_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert probe() == "the device has compute capability 7.5, and 8.0 is the least; take numpy"
 
 
+@pytest.mark.parametrize("capability", ["86", "89", "120"])
+def test_a_device_with_little_shared_memory(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(cupy.cuda.Device()), "compute_capability", capability)
+    monkeypatch.setitem(strict_cupy.ATTRIBUTES, "MaxSharedMemoryPerBlockOptin", 99 * 1024)
+    assert probe() == (
+        "the device gives a thread block 99 KiB of shared memory, and the kernels need 129 KiB, which data-centre GPUs "
+        "of compute capability 8.0, 9.0 and 10.x have; take numpy"
+    )
+    monkeypatch.setitem(strict_cupy.ATTRIBUTES, "MaxSharedMemoryPerBlockOptin", 163 * 1024)
+    assert probe() is None
+
+
+def test_a_block_has_all_the_shared_memory_that_was_asked_for(trace, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    # Of the largest block, beside what the compiler tells of the static part, for which a KiB is reckoned.
+    asked: list[int] = []
+    launch_function = strict_cupy.RawKernel.__call__
+
+    def noted(self, *sizes, shared_mem=0):  # type: ignore[no-untyped-def]
+        asked.append(shared_mem)
+        return launch_function(self, *sizes, shared_mem=shared_mem)
+
+    monkeypatch.setattr(strict_cupy.RawKernel, "__call__", noted)
+    CupyEngine().evaluate([trace], POLICIES, default_costs())
+    assert max(asked) == SHARED_BYTES == 128 * 1024
+
+
+def test_no_header_files() -> None:
+    with device.no_headers():
+        assert probe() is None
+
+
+def test_the_engine_needs_no_header_files(trace) -> None:  # type: ignore[no-untyped-def]
+    with device.no_headers():
+        found = CupyEngine().evaluate([trace], POLICIES, default_costs())
+    assert found == engine("numpy").evaluate([trace], POLICIES, default_costs())
+
+
 def test_a_device_with_no_memory_left() -> None:
     device.reset(1 << 12, reserved_bytes=1 << 12)
     assert "the device has no memory left (Out of memory allocating" in (probe() or "")
@@ -118,6 +157,52 @@ def test_a_device_lost_in_mid_work(launches: int, late: bool, trace) -> None:  #
     assert CupyEngine().evaluate([trace], POLICIES, default_costs()) == engine("numpy").evaluate(
         [trace], POLICIES, default_costs()
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (1, r"CUDA refused a call \(CUDA_ERROR_INVALID_VALUE: .*; update its driver and CuPy, or take numpy"),
+        (2, r"CUDA ran out of memory \(CUDA_ERROR_OUT_OF_MEMORY: .*does something else use them .*or take numpy"),
+    ],
+)
+@pytest.mark.parametrize("launches", range(7))
+def test_a_refused_launch_does_not_lose_the_device(launches: int, status: int, message: str, trace) -> None:  # type: ignore[no-untyped-def]
+    releases = device.pool_releases
+    device.refuse_launch_after(launches, status)
+    with pytest.raises(BackendError, match=f'backend "cupy": {message}') as caught:
+        CupyEngine().evaluate([trace, trace], POLICIES, default_costs())
+    assert not isinstance(caught.value, DeviceLost)
+    if status == 2:
+        # As a batch begins, after its timelines, and now: others may need what the pools keep.
+        assert device.pool_releases - releases == (2 if launches < 4 else 3)
+        assert cupy.get_default_pinned_memory_pool().n_free_blocks() == 0
+    assert CupyEngine().evaluate([trace], POLICIES, default_costs()) == engine("numpy").evaluate(
+        [trace], POLICIES, default_costs()
+    )
+
+
+def test_pinned_memory_that_runs_out(trace) -> None:  # type: ignore[no-untyped-def]
+    gc.collect()  # what errors of other tests hold
+    device.pinned_limit_bytes = device.pinned_used_bytes + (1 << 14)
+    with pytest.raises(BackendError, match=r"ran out of memory \(cudaErrorMemoryAllocation.*pinned memory") as caught:
+        CupyEngine().evaluate([trace], POLICIES, default_costs())
+    assert not isinstance(caught.value, DeviceLost)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_error_waits_for_what_was_queued(lost: bool, trace, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    def fail(batch, *rest):  # type: ignore[no-untyped-def]
+        assert any(stream.waiting for stream in device.streams)  # the columns, on their way
+        if lost:
+            device.lost_status = 700
+        raise BackendError("made up")
+
+    monkeypatch.setattr("gmemgpu.engine.cupy.batch.build_timelines", fail)
+    # The error holds the buffers for as long as it lives, and no longer.
+    with pytest.raises(BackendError, match="made up"):
+        CupyEngine().evaluate([trace], POLICIES, default_costs())
+    assert lost or not any(stream.waiting for stream in device.streams)
 
 
 def test_seven_launches_serve_a_batch(trace) -> None:  # type: ignore[no-untyped-def]

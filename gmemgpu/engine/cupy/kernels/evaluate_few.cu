@@ -152,6 +152,7 @@ evaluate_few(const u64* traces, const u64* policies, const u64* jobs) {
       any = visit_members(tally, pair, false, start, epoch, counted, &end);
       // What the gate dropped is forgotten: only this pass's requests named it.
       for (int w = threadIdx.x; w < n_words; w += THREADS_FEW) members[w] = 0;
+      __syncwarp();  // before lane 0 takes members away in a boot pass, which may be the next
     }
     if (!any) {
       if (threadIdx.x == 0) counts.empty += counted;
