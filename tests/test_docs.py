@@ -63,3 +63,26 @@ def test_jobs_are_valid(job: Path) -> None:
     from gmemgpu.sweeping.spec import read_spec
 
     assert read_spec(job).scenarios
+
+
+def option_row(name: str) -> str:
+    """Give the line on an option of [cluster]."""
+    from gmemgpu.sweeping.cluster.options import CODE_KEYS, ClusterOptions
+    from gmemgpu.units import format_duration_ns
+
+    field = ClusterOptions.model_fields[name]
+    default = field.default
+    if name == "memory":
+        default = f"{default // 2**30} GiB"
+    elif name in ("walltime", "replace_after"):
+        default = format_duration_ns(default)
+    shown = "–" if default in (None, ()) else default
+    mark = " \\*" if name in CODE_KEYS else ""
+    return f"| `{name}`{mark} | {shown} | {field.description} |"
+
+
+def test_the_table_of_cluster_options_has_each_as_it_is() -> None:
+    from gmemgpu.sweeping.cluster.options import ClusterOptions
+
+    expected = "\n".join(option_row(name) for name in ClusterOptions.model_fields)
+    assert expected in (ROOT / "jobs" / "README.md").read_text(encoding="utf-8"), f"paste:\n{expected}"
