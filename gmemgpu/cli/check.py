@@ -40,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{fault.path}: {fault.what}{'; removed' if fault.removed else ''}")
     if len(found.faults) > _SHOWN:
         print(f"… and {len(found.faults) - _SHOWN:,} more; --json has them all")
-    merged = "merged rows agree" if found.is_merged else "no merged rows"
+    merged = "no merged rows"
+    if found.has_results:
+        merged = "merged rows agree" if found.is_merged else "merged rows are whole, with not all parts to compare"
     print(
         f"{arguments.directory}: {found.n_whole:,} of {found.n_parts:,} parts whole, {found.n_missing:,} missing, "
         f"{len(found.faults):,} {'fault' if len(found.faults) == 1 else 'faults'}; {merged}"

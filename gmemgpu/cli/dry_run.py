@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.sweeping.cluster.target import read_target
 from gmemgpu.sweeping.estimate import estimate
+from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.spec import read_spec
+from gmemgpu.sweeping.store import count_there
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.cluster.target import Target
@@ -49,11 +51,12 @@ def run_dry(arguments: argparse.Namespace) -> int:
     backend = _backend(target, arguments.backend or spec.backend)
     workers, worker_bytes = _workers(target, spec, backend, arguments.workers)
     found = estimate(spec, backend=backend, workers=workers, worker_bytes=worker_bytes)
+    n_there = count_there(arguments.output, spec, make_plan(spec, found.backend))
     if arguments.json:
-        json.dump(asdict(found), sys.stdout, indent=1, ensure_ascii=False)
+        json.dump({**asdict(found), "n_shards_there": n_there}, sys.stdout, indent=1, ensure_ascii=False)
         sys.stdout.write("\n")
     else:
-        sys.stdout.writelines(f"{name:<12}{value}\n" for name, value in _lines(found))
+        sys.stdout.writelines(f"{name:<12}{value}\n" for name, value in _lines(found, n_there))
     return 0
 
 
@@ -88,7 +91,7 @@ def _workers(target: Target, spec: SweepSpec, backend: str, wanted: int | None) 
     return workers, MEMORY_LIMIT // workers
 
 
-def _lines(found: Estimate) -> list[tuple[str, str]]:
+def _lines(found: Estimate, n_there: int) -> list[tuple[str, str]]:
     unit = "GPU" if found.on_device else "core"
     return [
         ("evaluations", f"{found.n_rows:,} in {found.n_shards:,} parts, on {found.backend}"),
@@ -99,6 +102,7 @@ def _lines(found: Estimate) -> list[tuple[str, str]]:
         (f"{unit}-hours", f"about {found.busy_s / _H:,.2f}"),
         ("memory", f'about {_size(found.worker_bytes)} for a worker with the longest trace, of "{found.largest}"'),
         ("results", f"about {_size(found.result_bytes)}"),
+        *([("there", f"{n_there:,} of {found.n_shards:,} parts already, all of which count above")] if n_there else []),
         (
             "certainty",
             f"times are good to a factor of {found.factor:.1f}: {found.n_traces_measured:,} traces, some cut short, "

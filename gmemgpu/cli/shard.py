@@ -71,7 +71,7 @@ def _say(line: str) -> None:
 
 def _tell_failures(result: ShareResult) -> None:
     for failure in result.failures[:_MAX_FAILURES]:
-        _say(f"failed: {failure.message}")
+        _say("failed: " + failure.message.replace("\n", "\n        "))
     if len(result.failures) > _MAX_FAILURES:
         _say(f"… and {len(result.failures) - _MAX_FAILURES} more")
     if result.failures:

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     print_table([], _lines(found), title=f"{arguments.directory}: {found.name}")
     for failure in found.failures[:_SHOWN]:
-        print(f"failed: {failure.message}")
+        print("failed: " + failure.message.replace("\n", "\n        "))
     if len(found.failures) > _SHOWN:
         print(f"… and {len(found.failures) - _SHOWN:,} more; --json has them all")
     if found.failures:
@@ -49,8 +49,8 @@ def _lines(found: SweepStatus) -> list[tuple[str, str]]:
         ("merged", "yes" if found.is_merged else "no"),
     ]
     for client in found.clients:
-        state = "; it has ended, others may take them" if client.gone else f", {_crew(client)}"
-        does = "merges the rows" if client.is_merging else f"{_count(client.n_claims, 'part')} claimed"
+        state = "; it has ended, others may take over" if client.gone else f", {_crew(client)}"
+        does = "to merge the rows" if client.is_merging else f"{_count(client.n_claims, 'part')} claimed"
         lines.append(("working", f"{client.who}: {does}{state}"))
     if found.rows_per_s is not None:
         lines.append(("rate", f"{found.rows_per_s:,.1f} evaluations/s"))

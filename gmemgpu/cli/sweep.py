@@ -175,7 +175,7 @@ def _told(event: SweepEvent, *, say_why: bool) -> Iterator[str]:
     elif isinstance(event, WorkersAwaited):
         yield f"waiting for a worker of {event.whose}"
     elif isinstance(event, ShardFailed):
-        yield f"failed: {event.message}"
+        yield "failed: " + event.message.replace("\n", "\n        ")
 
 
 def _choice(event: SweepStarted) -> str:

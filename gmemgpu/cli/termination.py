@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -29,7 +29,9 @@ def leaving_on_sigterm() -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         # Asked twice, it must not be kept from what it does because of the first time.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print("gmemgpu: terminated; run the same again to go on", file=sys.stderr, flush=True)
+        # Whoever read it may have been ended before us.
+        with suppress(OSError, ValueError, RuntimeError):
+            print("gmemgpu: terminated; run the same again to go on", file=sys.stderr, flush=True)
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, leave)

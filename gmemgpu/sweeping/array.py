@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,9 @@ def compute_share(
 
 def _claimed_last(shards: Sequence[Shard], store: Store) -> list[Shard]:
     # What others work on, or what a task before this one died of: everything else shall be there by then.
-    claimed = read_claims(store.directory / CLAIMS) if shards else {}
+    claimed: Collection[str] = ()
+    with suppress(OSError):
+        claimed = read_claims(store.directory / CLAIMS) if shards else ()
     return sorted(shards, key=lambda shard: shard.part_id in claimed)
 
 

@@ -16,7 +16,15 @@ from gmemgpu.atomic import remove_unchanged
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.layout import PARTS, RESULTS
 from gmemgpu.sweeping.manifest import read_manifest
-from gmemgpu.sweeping.part import PartError, is_format_error, part_id_of, part_is_done, part_name, read_part
+from gmemgpu.sweeping.part import (
+    PartError,
+    PartMissing,
+    is_format_error,
+    part_id_of,
+    part_is_done,
+    part_name,
+    read_part,
+)
 from gmemgpu.sweeping.read_ahead import gathered, read_ahead
 from gmemgpu.sweeping.writing import unreadable, writing
 
@@ -37,6 +45,7 @@ class Fault:
         In what way; goes with the path in front.
     is_damage : bool
         False if the operating system will not read it, so that it may be right, or if no sweep wrote it.
+    is_missing : bool
     removed : bool
     found : os.stat_result or None
         What the file system said of it before it was read; None if nothing.
@@ -45,6 +54,7 @@ class Fault:
     path: Path
     what: str
     is_damage: bool = True
+    is_missing: bool = False
     removed: bool = False
     found: os.stat_result | None = None
 
@@ -60,6 +70,8 @@ class CheckReport:
         Planned; read in full and right; not there, which is no fault.
     is_merged : bool
         Whether results.parquet is there and holds the rows of all parts.
+    has_results : bool
+        Whether it is there and whole; without all parts there is nothing to compare it with.
     faults : tuple of Fault
     """
 
@@ -67,6 +79,7 @@ class CheckReport:
     n_whole: int
     n_missing: int
     is_merged: bool
+    has_results: bool
     faults: tuple[Fault, ...]
 
 
@@ -105,43 +118,44 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
     for path, fault in read_ahead(look, manifest["parts"]):
         if fault is None:
             whole.append(path)
-        elif not path.exists():
+        elif fault.is_missing:
             n_missing += 1
         else:
             faults.append(fault)
     faults += _strangers(directory / PARTS, {part_name(part["id"]) for part in manifest["parts"]})
     is_complete = len(whole) == len(manifest["parts"])
     results = directory / RESULTS
-    is_merged = False
+    has_results = False
     if results.exists():
         merged_fault = _results_fault(results, manifest["results"], whole if is_complete else None)
         if merged_fault is None:
-            is_merged = is_complete
+            has_results = True
         else:
             faults.append(merged_fault)
     if repair:
         with writing(directory):
-            faults = [_removed(fault) for fault in faults]
+            faults = [left for fault in faults if (left := _removed(fault))]
     return CheckReport(
         n_parts=len(manifest["parts"]),
         n_whole=len(whole),
         n_missing=n_missing,
-        is_merged=is_merged,
+        is_merged=has_results and is_complete,
+        has_results=has_results,
         faults=tuple(faults),
     )
 
 
-def _removed(fault: Fault) -> Fault:
-    # A sweep that runs meanwhile may have put a good one in its place, which stays.
+def _removed(fault: Fault) -> Fault | None:
     if not fault.is_damage or fault.found is None:
         return fault
-    remove_unchanged(fault.path, fault.found)
-    return replace(fault, removed=True)
+    # A sweep that runs meanwhile may have put a good one in its place, which stays.
+    return replace(fault, removed=True) if remove_unchanged(fault.path, fault.found) else None
 
 
 def _fault(path: Path, error: StoreError, found: os.stat_result | None) -> Fault:
     what = str(error).removeprefix(f"{path}: ")
-    return Fault(path=path, what=what, is_damage=isinstance(error, PartError), found=found)
+    missing = isinstance(error, PartMissing)
+    return Fault(path=path, what=what, is_damage=isinstance(error, PartError), is_missing=missing, found=found)
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -165,17 +179,20 @@ def _part_fault(path: Path, part: dict[str, Any], policies: list[str]) -> Fault 
 
 def _strangers(parts: Path, known: set[str]) -> list[Fault]:
     # Names with a dot in front are being written.
-    if not parts.exists():
+    try:
+        with os.scandir(parts) as entries:
+            names = sorted(
+                entry.name for entry in entries if not entry.name.startswith(".") and entry.name not in known
+            )
+    except FileNotFoundError:
         return []
-    with os.scandir(parts) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.name not in known)
+    except OSError as error:
+        raise unreadable(parts, error) from error
+    told = "belongs to no shard of this sweep"
     return [
-        Fault(
-            path=parts / name,
-            what="belongs to no shard of this sweep",
-            is_damage=bool(part_id_of(name)),
-            found=_stat(parts / name),
-        )
+        Fault(path=parts / name, what=told, found=_stat(parts / name))
+        if part_id_of(name)
+        else Fault(path=parts / name, what=f"{told}, nor did one write it: move it away", is_damage=False)
         for name in names
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,13 +12,14 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from distributed.comm.addressing import get_address_host
-from distributed.scheduler import KilledWorker, NoValidWorkerError
+from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
 
 from gmemgpu.errors import GmemgpuError, InputError, StoreError
+from gmemgpu.sweeping.blame import WorkersVanish, failure_of
 from gmemgpu.sweeping.claim import LEASE_S, Claims
-from gmemgpu.sweeping.cluster.fitness import Place, UnfitWorker, compute_if_fit
+from gmemgpu.sweeping.cluster.fitness import LostStorage, Place, UnfitWorker, compute_if_fit
 from gmemgpu.sweeping.cluster.workers import Workers
-from gmemgpu.sweeping.journal import Failure, FailureKind
+from gmemgpu.sweeping.journal import Failure
 from gmemgpu.sweeping.parcel import Compute, Packer, compute_parcel
 from gmemgpu.sweeping.progress import Listener, ShardDone, ShardFailed, WorkersAwaited
 from gmemgpu.sweeping.shard import Shard, ShardError, compute_shards, shard_names
@@ -39,7 +40,7 @@ _LOOK_EVERY_S = 1.0
 _COUNT_EVERY_S = 5.0
 """Workers that are up."""
 _MOST_UNFIT = 16
-"""Workers that are replaced as they will not do: more of them are no bad luck with a node or two."""
+"""Hosts whose workers are replaced as they will not do: more of them are no bad luck with a node or two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,8 @@ class Dispatch:
         self._looked_elsewhere_s = -_LOOK_EVERY_S
         self._n_slots = max(1, workers.n_slots())
         self._counted_s = self._had_workers_s = time.monotonic()
-        self._stands_back = False
+        self._stands_back = self._told_so = False
+        self._n_vanished: Counter[str] = Counter()
         self._unfit: set[str] = set()
 
     def run(self, tasks: Iterable[Sequence[Shard]]) -> None:
@@ -129,7 +131,7 @@ class Dispatch:
                 self._look_elsewhere()
             else:
                 self._submit_more(fresh)
-            if not self._running and not self._elsewhere:
+            if not (self._running or self._elsewhere or self._again or self._suspects):
                 if not self._stands_back:
                     return
                 # Others did what was left to them; there may be more.
@@ -153,25 +155,28 @@ class Dispatch:
         self._n_slots = max(1, n)
         if n:
             self._had_workers_s = self._counted_s
-            self._stands_back = False
+            self._stands_back = self._told_so = False
             return
         gone_s = self._counted_s - self._had_workers_s
         if self._workers.patience_s is not None and gone_s > self._workers.patience_s:
             raise GmemgpuError(
-                f"{self._workers.whose} has had no worker for {gone_s:.0f} s; start some, then run the same command "
-                "again: finished parts are kept"
+                f"{self._workers.whose}: no worker for {gone_s:.0f} s; {self._workers.remedy}, then run the same "
+                "command again: finished parts are kept"
             )
         if gone_s > LEASE_S and not self._stands_back:
             self._stand_back()
 
     def _stand_back(self) -> None:
         # Others may have workers: what waits for ours is theirs to take until some are up.
-        self._listen(WorkersAwaited(whose=self._workers.whose))
         waiting = [task for task, _ in self._running.values()]
         futures = [future for _, future in self._running.values()]
         self._running.clear()
         with suppress(OSError):
             self._workers.client.cancel(futures)
+        if not self._told_so:
+            self._listen(WorkersAwaited(whose=self._workers.whose))
+            waiting = self._without_guilty(waiting)
+        self._told_so = True
         for task in (*waiting, *self._again, *self._suspects):
             for shard in task.shards:
                 self._claims.release(shard.part_id)
@@ -180,6 +185,15 @@ class Dispatch:
         self._suspects.clear()
         self._one_is_alone = False
         self._stands_back = True
+
+    def _without_guilty(self, tasks: Sequence[_Task]) -> list[_Task]:
+        # Of those that were at work when all workers vanished.
+        for task in tasks:
+            self._n_vanished.update(shard.part_id for shard in task.shards)
+            if task.alone:
+                (shard,) = task.shards
+                self._give_up(task, WorkersVanish(shard, self._n_vanished[shard.part_id]))
+        return [task for task in tasks if not task.alone]
 
     def _claimed(self, tasks: Iterable[Sequence[Shard]]) -> Iterator[_Task]:
         for shards in tasks:
@@ -227,9 +241,15 @@ class Dispatch:
                 if self._stands_back or not self._claims.take(shard.part_id):
                     continue
                 if self._is_left_to_us(shard):
-                    self._again.append(_Task(shards=(shard,)))
+                    self._queue_again(shard)
             del self._elsewhere[shard.part_id]
         self._looked_elsewhere_s = time.monotonic()
+
+    def _queue_again(self, shard: Shard) -> None:
+        if self._n_vanished[shard.part_id] > self._retries:
+            self._suspects.append(_Task(shards=(shard,), alone=True))
+        else:
+            self._again.append(_Task(shards=(shard,)))
 
     def _submit_more(self, fresh: Iterator[_Task]) -> None:
         # Many at once, since each call costs the scheduler about as much as a task does; never so many that the
@@ -287,20 +307,24 @@ class Dispatch:
         self._one_is_alone = False
         # Only the state is looked at: to fetch a result is to compute it again should its worker be dead by now.
         status = future.status
-        if status == "finished":
+        if status == "finished" or (status == "lost" and self._is_there(task)):
+            # Lost: its worker died right after it, and with it the nothing that it returned.
             self.n_computed += sum(shard.n_rows for shard in task.shards)
             self._finish(task)
         elif status == "cancelled":
             raise GmemgpuError(
                 "the scheduler ended or cannot be reached any more; run the same command again: finished parts are kept"
             )
-        elif all(self._store.is_done(shard) for shard in task.shards):
-            # Its worker died right after it, or another client was quicker than whatever was wrong here.
+        elif self._is_there(task):
+            # Another client was quicker than whatever was wrong here.
             self._finish(task)
         elif status == "lost":
             self._again.append(task)
         else:
             self._settle_failed(task, future.exception())
+
+    def _is_there(self, task: _Task) -> bool:
+        return all(self._store.is_done(shard) for shard in task.shards)
 
     def _finish(self, task: _Task) -> None:
         self._store.note_done(task.shards)
@@ -309,16 +333,17 @@ class Dispatch:
             self._listen(ShardDone(label=shard.label, seeds=shard.seeds, n_rows=shard.n_rows))
 
     def _settle_failed(self, task: _Task, error: BaseException) -> None:
-        if isinstance(error, NoValidWorkerError):
+        if isinstance(error, NoValidWorkerError | NoWorkerError):
             raise GmemgpuError(
                 f"no worker is left for {shard_names(task.shards)}, nor came up within {error.timeout:.0f} s; "
                 "run the same command again: finished parts are kept"
             ) from error
-        if isinstance(error, UnfitWorker):
+        is_storage = isinstance(error, OSError | StoreError | LostStorage)
+        if isinstance(error, UnfitWorker) and not (is_storage and self._workers.replace is None):
             self._replace_worker(error)
             self._again.append(task)
-        elif isinstance(error, OSError | StoreError):
-            # No shard's fault. A node may have lost its file system; where none can write, it shows soon.
+        elif is_storage:
+            # No shard's fault; what somebody else's workers cannot write may be written at the next try.
             if is_full(error) or task.attempt > self._retries:
                 with writing(self._store.directory):
                     raise error
@@ -327,11 +352,12 @@ class Dispatch:
             self._settle_faulty(task, error)
 
     def _replace_worker(self, error: UnfitWorker) -> None:
-        if error.worker in self._unfit:
-            return
-        if self._workers.replace is None or not error.worker or len(self._unfit) == _MOST_UNFIT:
+        host = get_address_host(error.worker) if error.worker else ""
+        if self._workers.replace is None or not host:
             raise error
-        self._unfit.add(error.worker)
+        if host not in self._unfit and len(self._unfit) == _MOST_UNFIT:
+            raise error
+        self._unfit.add(host)
         self._workers.replace(error.worker)
 
     def _settle_faulty(self, task: _Task, error: BaseException) -> None:
@@ -352,7 +378,7 @@ class Dispatch:
 
     def _give_up(self, task: _Task, error: BaseException) -> None:
         (shard,) = task.shards
-        failure = _failure(shard, error, task.attempt)
+        failure = failure_of(shard, error, task.attempt)
         self._store.journal.record(failure)
         self._claims.release(shard.part_id)
         if self._on_error == "stop":
@@ -364,28 +390,3 @@ class Dispatch:
         self._listen(
             ShardFailed(label=failure.label, seeds=failure.seeds, n_rows=failure.n_rows, message=failure.message)
         )
-
-
-def _failure(shard: Shard, error: BaseException, attempts: int) -> Failure:
-    kind: FailureKind = "input" if isinstance(error, InputError) else "error"
-    message, where = str(error), ""
-    if isinstance(error, KilledWorker):
-        attempts = error.allowed_failures + 1
-        times = "once" if attempts == 1 else f"{attempts} times"
-        message = (
-            f"{shard_names([shard])}: its worker process died {times}, most likely for want of memory; "
-            "try fewer --workers, more memory for each, or a smaller host"
-        )
-        kind, where = "killed", get_address_host(error.last_worker.address)
-    elif not isinstance(error, GmemgpuError):
-        message = f"{shard_names([shard])}: {type(error).__name__}: {error}"
-    return Failure(
-        part_id=shard.part_id,
-        label=shard.label,
-        seeds=shard.seeds,
-        n_rows=shard.n_rows,
-        kind=kind,
-        message=message,
-        attempts=attempts,
-        where=where,
-    )

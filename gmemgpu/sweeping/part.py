@@ -27,7 +27,9 @@ __all__ = [
     "rows_to_arrow",
     "write_part",
     "PartError",
+    "PartMissing",
     "part_is_done",
+    "rows_are_whole",
     "is_format_error",
     "read_part",
     "parquet_writer",
@@ -39,6 +41,7 @@ TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "reje
 _METADATA_KEY = b"gmemgpu"
 _PREFIX = "part-"
 _SUFFIX = ".parquet"
+_ROWS_AT_ONCE = 65_536
 
 
 def _axis_type(values: Iterable[AxisValue]) -> pa.DataType:
@@ -172,6 +175,10 @@ class PartError(StoreError):
     """A part is not what it should be, and is to be computed anew."""
 
 
+class PartMissing(PartError):
+    """A part is not there."""
+
+
 def part_is_done(path: Path, identity: str, n_rows: int) -> bool:
     """
     Say whether a file holds the rows that it should.
@@ -202,6 +209,30 @@ def part_is_done(path: Path, identity: str, n_rows: int) -> bool:
         if is_format_error(error):
             return False
         raise unreadable(path, error) from error
+
+
+def rows_are_whole(path: Path, identity: str, n_rows: int) -> bool:
+    """
+    Say the same of a file of any size after reading all of it, the checksum of every page included.
+
+    Raises
+    ------
+    StoreError
+        As `part_is_done` does.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if not _is_its_own(file.metadata, identity, n_rows):
+                return False
+            for _ in file.iter_batches(_ROWS_AT_ONCE):
+                pass
+    except (FileNotFoundError, pa.ArrowException):
+        return False
+    except OSError as error:
+        if is_format_error(error):
+            return False
+        raise unreadable(path, error) from error
+    return True
 
 
 def is_format_error(error: OSError) -> bool:
@@ -247,7 +278,7 @@ def read_part(path: Path, identity: str, n_rows: int) -> tuple[pa.Table, os.stat
             footer = parquet.metadata
             table = parquet.read(use_threads=False)
     except FileNotFoundError:
-        raise PartError(f"{path}: is missing") from None
+        raise PartMissing(f"{path}: is missing") from None
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, OSError) and not is_format_error(error):
             raise unreadable(path, error) from error

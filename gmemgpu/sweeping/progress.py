@@ -46,12 +46,12 @@ class SweepStarted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkersAwaited:
     """
-    No worker is up yet.
+    No worker is up, yet or any more.
 
     Parameters
     ----------
     whose : str
-        Who shall start one, as in ``2 slurm jobs``.
+        Whose it would be, as in ``2 slurm jobs``.
     """
 
     whose: str

@@ -52,9 +52,11 @@ class ShardsFailed(ShardError):
 
     def __init__(self, directory: Path, failures: Sequence[Failure], n_shards: int) -> None:
         self.failures = tuple(failures)
-        named = "".join(f"\n  {failure.message}" for failure in failures[:_MAX_NAMED])
+        named = "".join("\n  " + failure.message.replace("\n", "\n  ") for failure in failures[:_MAX_NAMED])
         if len(failures) > _MAX_NAMED:
             named += f"\n  … and {len(failures) - _MAX_NAMED:,} more"
+        if any(failure.kind == "input" for failure in failures):
+            named += "\nA file that you mend makes another sweep: give that a directory of its own."
         super().__init__(
             f"{len(failures):,} of {n_shards:,} shards failed, so that {directory} has no merged rows yet; "
             f"to try again what failed: gmemgpu retry {directory}, then the same command.{named}"
@@ -309,7 +311,9 @@ class _Work:
         while not workers.n_slots():
             waited_s = time.monotonic() - begun
             if workers.patience_s is not None and waited_s > workers.patience_s:
-                raise GmemgpuError(f"{workers.whose} has no worker after {waited_s:.0f} s; start some, then try again")
+                raise GmemgpuError(
+                    f"{workers.whose}: no worker after {waited_s:.0f} s; {workers.remedy}, then try again"
+                )
             if not told:
                 self.listen(WorkersAwaited(whose=workers.whose))
                 told = True

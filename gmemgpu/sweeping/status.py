@@ -10,7 +10,8 @@ from gmemgpu.sweeping.claim import MERGING, read_claims
 from gmemgpu.sweeping.journal import Failure, Journal
 from gmemgpu.sweeping.layout import CLAIMS, FAILURES, PARTS, RESULTS
 from gmemgpu.sweeping.manifest import read_manifest
-from gmemgpu.sweeping.part import part_name
+from gmemgpu.sweeping.part import part_is_done, part_name
+from gmemgpu.sweeping.writing import unreadable
 
 __all__ = ["Client", "SweepStatus", "read_status"]
 
@@ -62,7 +63,7 @@ class SweepStatus:
     clients : tuple of Client
         Who works on it now.
     is_merged : bool
-        Whether results.parquet is there.
+        Whether results.parquet is there and says that it is this sweep's.
     rows_per_s : float or None
         Over the last ten minutes before the newest part; None if there are not two parts to tell it from.
     left_s : float or None
@@ -129,7 +130,7 @@ def read_status(directory: str | Path) -> SweepStatus:
         n_rows_done=sum(done.values()),
         failures=failures,
         clients=clients,
-        is_merged=(directory / RESULTS).exists(),
+        is_merged=part_is_done(directory / RESULTS, manifest["results"]["id"], manifest["results"]["rows"]),
         rows_per_s=rate,
         left_s=left_s,
         core_hours_left=None if left_s is None else left_s * n_cores / 3600,
@@ -144,6 +145,8 @@ def _found(parts: Path) -> dict[str, int]:
             return {entry.name: entry.stat().st_mtime_ns for entry in entries if not entry.name.startswith(".")}
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise unreadable(parts, error) from error
 
 
 def _clients(claims: Path) -> tuple[Client, ...]:

@@ -18,7 +18,15 @@ from gmemgpu.sweeping.claim import LEASE_S, MERGING, Claims, remove_claims
 from gmemgpu.sweeping.journal import Journal
 from gmemgpu.sweeping.layout import CLAIMS, FAILURES, LOGS, PARTS, RESULTS, VERIFIED
 from gmemgpu.sweeping.manifest import MANIFEST, manifest_bytes, manifest_of, read_manifest, refuse_other_sweep
-from gmemgpu.sweeping.part import PartError, parquet_writer, part_id_of, part_is_done, part_name, read_part
+from gmemgpu.sweeping.part import (
+    PartError,
+    parquet_writer,
+    part_id_of,
+    part_is_done,
+    part_name,
+    read_part,
+    rows_are_whole,
+)
 from gmemgpu.sweeping.plan import Plan
 from gmemgpu.sweeping.read_ahead import gathered, read_ahead
 from gmemgpu.sweeping.shard import Shard
@@ -26,7 +34,7 @@ from gmemgpu.sweeping.spec import SweepSpec
 from gmemgpu.sweeping.verified import VerifiedParts
 from gmemgpu.sweeping.writing import unreadable, writing
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_store", "count_there"]
 
 _LOOK_EVERY_S = 1.0
 """At what another client merges."""
@@ -91,7 +99,7 @@ class Store:
         StoreError
             If it is there and cannot be read.
         """
-        found = self._stat(shard)
+        found = self._stat(self._path(shard))
         return found is not None and self._is_whole(shard, found)
 
     def look_anew(self) -> None:
@@ -113,7 +121,7 @@ class Store:
         StoreError
             If it is there and cannot be read, or not be removed.
         """
-        found = self._stat(shard)
+        found = self._stat(self._path(shard))
         if found is not None:
             self._is_whole_or_gone(shard, found)
 
@@ -126,8 +134,12 @@ class Store:
         StoreError
             If their folder cannot be read.
         """
+        return self.n_named() == len(self.plan.shards)
+
+    def n_named(self) -> int:
+        """Count the parts for which there is a file of that name; raises as `has_all_names` does."""
         there = {entry.name for entry in self._entries()}
-        return all(part_name(shard.part_id) in there for shard in self.plan.shards)
+        return sum(part_name(shard.part_id) in there for shard in self.plan.shards)
 
     def missing(self) -> list[Shard]:
         """
@@ -146,9 +158,14 @@ class Store:
             shard = shards.get(part_id_of(entry.name))
             if shard is None:
                 continue
-            with suppress(FileNotFoundError):
-                if self._is_whole_or_gone(shard, entry.stat()):
-                    whole.add(shard.part_id)
+            try:
+                found = entry.stat()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise unreadable(self._path(shard), error) from error
+            if self._is_whole_or_gone(shard, found):
+                whole.add(shard.part_id)
         missing = [shard for shard in self.plan.shards if shard.part_id not in whole]
         self._verified.save()
         return missing
@@ -172,8 +189,7 @@ class Store:
     def _path(self, shard: Shard) -> Path:
         return self.parts / part_name(shard.part_id)
 
-    def _stat(self, shard: Shard) -> os.stat_result | None:
-        path = self._path(shard)
+    def _stat(self, path: Path) -> os.stat_result | None:
         try:
             return path.stat()
         except FileNotFoundError:
@@ -204,8 +220,24 @@ class Store:
         return True
 
     def is_merged(self) -> bool:
-        """Say whether the merged rows of exactly this plan are there."""
-        return part_is_done(self.results, self.plan.results_id, self.plan.n_rows)
+        """
+        Say whether the merged rows of exactly this plan are there and whole; read in full unless they once were.
+
+        Raises
+        ------
+        StoreError
+            If they are there and cannot be read.
+        """
+        found = self._stat(self.results)
+        if found is None:
+            return False
+        if self._verified.compare(RESULTS, found) == "same":
+            return True
+        whole = rows_are_whole(self.results, self.plan.results_id, self.plan.n_rows)
+        if whole:
+            self._verified.note(RESULTS, found)
+            self._verified.save()
+        return whole
 
     def merge(self) -> None:
         """
@@ -233,6 +265,8 @@ class Store:
                     # Another that took this process for dead was done first, and cleared up after it.
                     if not self.is_merged():
                         raise
+            with suppress(OSError):
+                self._verified.note(RESULTS, self.results.stat())
         self._verified.save()
 
     def _write_results(self) -> None:
@@ -311,6 +345,37 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan, *, any_backen
         refuse_other_sweep(directory, theirs, {**ours, "backend": theirs["backend"]} if any_backend else ours)
         store.parts.mkdir(exist_ok=True)
     return store
+
+
+def count_there(directory: str | Path, spec: SweepSpec, plan: Plan) -> int:
+    """
+    Count the parts of a sweep that a directory holds by name, without writing to it.
+
+    Returns
+    -------
+    int
+        0 if there is no such directory.
+
+    Raises
+    ------
+    DirectoryError
+        If it holds another sweep or other files, as for `open_store`; an engine is not compared.
+    StoreError
+        If it cannot be read.
+    """
+    directory = Path(directory)
+    store = Store(directory=directory, plan=plan)
+    with _opening(directory):
+        try:
+            os.scandir(directory).close()
+        except FileNotFoundError:
+            return 0
+        if (directory / MANIFEST).exists():
+            theirs = read_manifest(directory)
+            refuse_other_sweep(directory, theirs, {**manifest_of(spec, plan), "backend": theirs["backend"]})
+        else:
+            _refuse_other_files(store)
+    return store.n_named()
 
 
 def _refuse_other_files(store: Store) -> None:

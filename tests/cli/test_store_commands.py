@@ -58,7 +58,7 @@ def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, di
 def fail(store: Path, path: Path) -> None:
     part_id = path.stem.removeprefix("part-")
     path.unlink()
-    told = {"label": "x", "seeds": (0, 1), "n_rows": 6, "kind": "error", "message": "x: no luck"}
+    told = {"label": "x", "seeds": (0, 1), "n_rows": 6, "kind": "error", "message": "x: no luck\nx: and no time"}
     Journal(store / "failures").record(Failure(part_id=part_id, **told, attempts=3, where="h"))  # type: ignore[arg-type]
 
 
@@ -70,6 +70,11 @@ def test_status_of_a_finished_sweep(store: Path, capsys: pytest.CaptureFixture[s
     assert found["left_s"] is None
 
 
+def test_status_does_not_take_any_file_for_merged_rows(store: Path) -> None:
+    (store / "results.parquet").write_text("garbage")
+    assert not read_status(store).is_merged
+
+
 def test_status_counts_failed_claimed_and_missing(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second, _ = parts(store)
     fail(store, first)
@@ -79,7 +84,7 @@ def test_status_counts_failed_claimed_and_missing(store: Path, capsys: pytest.Ca
     assert "done 1 of 3 parts, 6 of 18 evaluations" in lines
     assert "failed 1" in lines
     assert "missing 1" in lines
-    assert "failed: x: no luck" in lines
+    assert lines[-3:-1] == ["failed: x: no luck", "x: and no time"]
     assert f"to try them again: gmemgpu retry {store}, then the sweep" in lines
 
 
@@ -186,7 +191,9 @@ def test_damage_is_found_repaired_and_made_good(
     assert (store / "results.parquet").read_bytes() == (finished / "results.parquet").read_bytes()
 
 
-def test_a_part_that_is_made_good_meanwhile_stays(store: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_is_made_good_meanwhile_stays(
+    store: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     damaged = store / "parts" / truncated(store)
     really = checking._strangers
 
@@ -197,7 +204,7 @@ def test_a_part_that_is_made_good_meanwhile_stays(store: Path, finished: Path, m
         return really(*arguments)
 
     monkeypatch.setattr(checking, "_strangers", heal)
-    assert main(["check", str(store), "--repair"]) == 0
+    assert report(capsys, "check", str(store), "--repair")[1]["faults"] == []
     assert damaged.read_bytes() == (finished / "parts" / damaged.name).read_bytes()
 
 
@@ -206,7 +213,7 @@ def test_what_no_sweep_wrote_is_named_and_left_alone(store: Path, capsys: pytest
     notes.write_text("mine")
     assert main(["check", str(store), "--repair"]) == 1
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == f"{notes}: belongs to no shard of this sweep"
+    assert told[0] == f"{notes}: belongs to no shard of this sweep, nor did one write it: move it away"
     assert told[1].endswith("3 of 3 parts whole, 0 missing, 1 fault; merged rows agree")
     assert len(told) == 2
     assert notes.read_text() == "mine"
@@ -216,6 +223,10 @@ def test_merged_rows_are_read_though_parts_are_missing(store: Path, capsys: pyte
     parts(store)[0].unlink()
     status, found = report(capsys, "check", str(store))
     assert (status, found["missing"], found["merged"], found["faults"]) == (0, 1, False, [])
+    assert main(["check", str(store)]) == 0
+    assert capsys.readouterr().out.endswith(
+        "1 missing, 0 faults; merged rows are whole, with not all parts to compare\n"
+    )
     results = store / "results.parquet"
     data = bytearray(results.read_bytes())
     data[len(data) // 3] ^= 0xFF

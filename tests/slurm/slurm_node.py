@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -303,6 +304,9 @@ if __name__ == "__main__":
     lacking = missing_programs()
     if lacking:
         raise SystemExit(f"{', '.join(lacking)} not found; apt-get install {PACKAGES}")
+    # A script that starts this in the background has it ignore Ctrl-C; and daemons are not to be left behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with running_node() as started:
         print(f"export SLURM_CONF={started.conf}", flush=True)  # noqa: T201
         with suppress(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,29 @@ def test_a_lost_job_is_replaced(slurm: SlurmNode, command: list[str], local: Pat
     assert same_rows(store.directory, local)
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [
+        (signal.SIGINT, 130, "gmemgpu: interrupted\n"),
+        (signal.SIGTERM, 143, "gmemgpu: terminated; run the same again to go on\n"),
+    ],
+)
+def test_a_client_that_is_ended_takes_its_jobs_along(
+    slurm: SlurmNode, command: list[str], local: Path, store: Store, number: signal.Signals, code: int, told: str
+) -> None:
+    with running(command, slurm) as client:
+        wait_until(lambda: n_parts(store) > 0, 90, "the first part")
+        client.send_signal(number)
+        assert client.communicate(timeout=60)[1] == told
+        assert client.returncode == code
+    slurm.wait_until_idle(60)
+    assert not list((store.directory / "claims").iterdir())
+    assert not store.results.exists()
+    with running(command, slurm) as client:
+        assert ends_well(client)
+    assert same_rows(store.directory, local)
+
+
 def test_two_clients_share_the_work(slurm: SlurmNode, command: list[str], local: Path, store: Store) -> None:
     # Nodes have two GPUs: with one job for each client both are at work at once.
     one_job = [*command, "--workers", "1"]
@@ -109,6 +133,8 @@ def test_scheduler_and_workers_in_one_allocation(
     assert slurm.state_of(job) == "COMPLETED", log.read_text()
     assert same_rows(store.directory, local)
     assert not list(ROOT.glob("scheduler-*.json"))
+    # Nobody ends before those who would miss it.
+    assert "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "jobs" / "slurm").glob("*.sbatch")), ids=lambda script: script.name)

@@ -137,11 +137,29 @@ def test_a_dry_run_goes_by_the_clusters_options(
     command = ["sweep", str(spec_file), "-o", str(tmp_path / "out"), "--dry-run", "--cluster-options", str(options)]
     assert main([*command, "--cluster", "slurm", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["workers"] == 24
-    options.write_text('[cluster]\njobs = 6\ncores = 4\nmemory = "500 MiB"\n')
+    options.write_text('[cluster]\njobs = 6\ncores = 4\nmemory = "560 MiB"\n')
     assert main([*command, "--cluster", "pbs"]) == 1
     assert "a worker has 0.1 GiB; give workers more memory" in capsys.readouterr().err
     assert main([*command, "--cluster", "tcp://127.0.0.1:1"]) == 2
     assert capsys.readouterr().err == "gmemgpu: workers: is missing; say how many workers that scheduler has\n"
+
+
+def test_a_dry_run_looks_at_the_directory(
+    spec_file: Path, undisturbed: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def dry(directory: Path, spec: Path = spec_file) -> int:
+        return main(["sweep", str(spec), "-o", str(directory), "--dry-run"])
+
+    assert dry(undisturbed) == 0
+    assert "there       24 of 24 parts already, all of which count above" in capsys.readouterr().out
+    other = tmp_path / "other.toml"
+    other.write_text(spec_file.read_text().replace("seeds = 2", "seeds = 3"))
+    assert dry(undisturbed, other) == 2
+    assert "holds another sweep" in capsys.readouterr().err
+    assert dry(tmp_path) == 2
+    assert "holds other files (other.toml)" in capsys.readouterr().err
+    assert dry(other) == 2
+    assert "Not a directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("n", [0, -3])

@@ -13,6 +13,7 @@ import pytest
 from gmemgpu.cli.main import main
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.array import compute_share
+from gmemgpu.sweeping.checking import check_directory
 from gmemgpu.sweeping.status import read_status
 
 Contents = Callable[[Path], dict[str, str]]
@@ -60,8 +61,12 @@ def spec(folder: Path) -> Path:
 
 
 @pytest.fixture
-def finished(spec: Path, folder: Path) -> Path:
+def finished(spec: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     assert share(spec, folder / "finished", 0, 1)
+    # Whatever these import must be imported before somebody else calls them, who may not see it.
+    for command in ("status", "check", "show"):
+        assert main([command, str(folder / "finished")]) == 0
+    capsys.readouterr()
     return folder / "finished"
 
 
@@ -102,7 +107,7 @@ def test_a_part_that_may_not_be_read_is_told_and_kept(
         assert main(["check", str(finished), "--repair"]) == 1
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith(f"{part}: cannot be read: Permission denied; check")
-    assert told[1].endswith("3 of 4 parts whole, 0 missing, 1 fault; no merged rows")
+    assert told[1].endswith("1 fault; merged rows are whole, with not all parts to compare")
     assert len(told) == 2
     assert contents(finished) == before
 
@@ -128,5 +133,14 @@ def test_what_is_anothers_can_be_read_and_not_gone_on_with(
 def test_a_folder_that_may_not_be_listed_is_told(spec: Path, finished: Path) -> None:
     (finished / "results.parquet").unlink()
     (finished / "parts").chmod(0o311)
-    with somebody_else(), pytest.raises(StoreError, match=r"/parts: cannot be read: Permission denied; check its"):
-        share(spec, finished, 0, 1)
+    told = r"/parts: cannot be read: Permission denied; check its"
+    with somebody_else():
+        with pytest.raises(StoreError, match=told):
+            share(spec, finished, 0, 1)
+        with pytest.raises(StoreError, match=told):
+            read_status(finished)
+        with pytest.raises(StoreError, match=told):
+            check_directory(finished)
+    (finished / "parts").chmod(0o600)
+    with somebody_else(), pytest.raises(StoreError, match=told):
+        check_directory(finished)

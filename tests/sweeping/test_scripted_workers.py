@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from distributed.scheduler import KilledWorker
+from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
 
 from gmemgpu.errors import GmemgpuError, StoreError
 from gmemgpu.sweeping import dispatch
 from gmemgpu.sweeping.claim import read_claims
-from gmemgpu.sweeping.cluster.fitness import UnfitWorker
+from gmemgpu.sweeping.cluster.fitness import LostStorage, UnfitWorker
 from gmemgpu.sweeping.cluster.workers import Workers
 from gmemgpu.sweeping.dispatch import Dispatch
 from gmemgpu.sweeping.layout import CLAIMS
@@ -136,6 +138,7 @@ def killed() -> KilledWorker:
 def test_a_worker_that_dies_right_after_a_shard_costs_nothing(sweep: Sweep) -> None:
     loop, client = sweep.run(LOST, DONE)
     assert (client.n_tasks, sweep.n_done(), sweep.store.missing(), loop.failures) == (N, N, [], [])
+    assert loop.n_computed == 2 * N
 
 
 def test_a_task_that_is_lost_before_it_ran_is_given_out_again(sweep: Sweep) -> None:
@@ -168,16 +171,30 @@ def test_one_that_looks_like_a_killer_runs_alone_before_it_is_blamed(sweep: Swee
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(errno.ESTALE, os.strerror(errno.ESTALE)), StoreError("part: cannot be read: Stale file handle")]
+    "error",
+    [
+        OSError(errno.ESTALE, os.strerror(errno.ESTALE)),
+        StoreError("part: cannot be read: Stale file handle"),
+        LostStorage("worker on b: Stale file handle", "tcp://b:1"),
+    ],
 )
-def test_a_node_that_lost_its_file_system_is_tried_around_and_then_told(sweep: Sweep, error: Exception) -> None:
-    loop, client = sweep.run(error, error)
+def test_what_anothers_workers_cannot_write_is_tried_again_and_then_told(sweep: Sweep, error: Exception) -> None:
+    loop, client = sweep.run(error, error, replaces=False)
     assert (client.n_tasks, sweep.n_done(), loop.failures) == (N + 2, N, [])
     for part in list(sweep.store.parts.iterdir()):
         part.unlink()
-    with pytest.raises(StoreError, match="Stale file handle"):
-        sweep.run(*[error] * 3 * N)
+    with pytest.raises(GmemgpuError, match="Stale file handle"):
+        sweep.run(*[error] * 3 * N, replaces=False)
     # It is no shard's failure.
+    assert sweep.store.journal.read() == {}
+
+
+@pytest.mark.parametrize(
+    "error", [NoWorkerError("task", 60.0), NoValidWorkerError("task", set(), set(), {"GPU": 1.0}, 60.0)]
+)
+def test_that_no_worker_comes_up_any_more_is_no_shards_failure(sweep: Sweep, error: Exception) -> None:
+    with pytest.raises(GmemgpuError, match=r"no worker is left for scenario .*, nor came up within 60 s; run the same"):
+        sweep.run(DONE, error, retries=0)
     assert sweep.store.journal.read() == {}
 
 
@@ -186,19 +203,24 @@ def test_a_full_disk_is_full_for_all(sweep: Sweep) -> None:
         sweep.run(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
-def test_an_unfit_worker_is_replaced(sweep: Sweep) -> None:
-    def unfit(i: int) -> UnfitWorker:
-        return UnfitWorker("worker on b: does not see /x", f"tcp://b:{i}")
+@pytest.mark.parametrize("kind", [UnfitWorker, LostStorage])
+def test_an_unfit_worker_is_replaced(sweep: Sweep, kind: type[UnfitWorker]) -> None:
+    def unfit(host: int, port: int = 1) -> UnfitWorker:
+        return kind("worker on b: does not see /x", f"tcp://10.0.0.{host}:{port}")
 
-    loop, client = sweep.run(unfit(1), unfit(1), unfit(2))
-    assert (client.n_tasks, sweep.n_done(), loop.failures) == (N + 3, N, [])
-    assert sweep.replaced == ["tcp://b:1", "tcp://b:2"]
+    # A node of many cores is one node.
+    of_one = [unfit(1, port) for port in range(2 * dispatch._MOST_UNFIT)]
+    loop, client = sweep.run(*of_one, unfit(2), retries=0)
+    assert (client.n_tasks, sweep.n_done(), loop.failures) == (N + len(of_one) + 1, N, [])
+    assert sweep.replaced == [error.worker for error in (*of_one, unfit(2))]
     for part in list(sweep.store.parts.iterdir()):
         part.unlink()
     with pytest.raises(UnfitWorker, match="does not see"):
         sweep.run(*(unfit(i) for i in range(dispatch._MOST_UNFIT + 1)))
     with pytest.raises(UnfitWorker, match="does not see"):
-        sweep.run(unfit(1), replaces=False)
+        sweep.run(kind("worker on b: does not see /x"))
+    with pytest.raises(UnfitWorker, match="does not see"):
+        sweep.run(unfit(1), replaces=False, retries=0)
 
 
 @pytest.fixture
@@ -236,6 +258,36 @@ def test_without_workers_a_client_stands_back_for_those_who_have_some(sweep: Swe
     assert loop.n_computed == 2 * (N - 1)
 
 
+def test_a_shard_that_takes_all_workers_along_is_given_up_in_the_end(sweep: Sweep, quick: None) -> None:
+    guilty = sweep.store.plan.shards[0]
+    up = True
+    really = Dispatch._stand_back
+
+    class Vanishing(ScriptedClient):
+        def map(self, function: Any, parcels: Sequence[Any], **named: Any) -> list[ScriptedFuture]:
+            nonlocal up
+            at_work = {shard.part_id for parcel in parcels for shard in pickle.loads(parcel[0])}
+            self.outcomes = [PENDING if guilty.part_id in at_work else DONE for _ in parcels]
+            up = up and guilty.part_id not in at_work
+            return super().map(function, parcels, **named)
+
+    def stand_back(loop: Dispatch) -> None:
+        nonlocal up
+        really(loop)
+        up = True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "ScriptedClient", Vanishing)
+        patch.setattr(Dispatch, "_stand_back", stand_back)
+        loop, _ = sweep.run(slots=lambda: int(up), retries=1)
+    (failure,) = loop.failures
+    assert (failure.label, failure.kind) == (guilty.label, "killed")
+    # Twice beside others, once more alone.
+    assert "all workers were gone 3 times while it ran, the last time alone" in failure.message
+    assert sweep.store.journal.read().keys() == {guilty.part_id}
+    assert sweep.store.missing() == [guilty]
+
+
 def test_what_others_finish_while_we_stand_back_ends_it(sweep: Sweep, quick: None) -> None:
     def others(event: SweepEvent) -> None:
         if isinstance(event, WorkersAwaited):
@@ -253,6 +305,6 @@ def test_what_others_finish_while_we_stand_back_ends_it(sweep: Sweep, quick: Non
 
 
 def test_patience_with_a_scheduler_that_lost_all_workers_ends(sweep: Sweep, quick: None) -> None:
-    with pytest.raises(GmemgpuError, match=r"2 slurm jobs has had no worker for \d+ s; start some, then run the same"):
+    with pytest.raises(GmemgpuError, match=r"2 slurm jobs: no worker for \d+ s; start some, then run the same"):
         sweep.run(*[PENDING] * N, slots=iter([1, *[0] * 1000]).__next__, patience_s=0.05)
     assert read_claims(sweep.store.directory / CLAIMS) == {}

@@ -194,6 +194,42 @@ def test_the_manifest_says_what_a_result_depends_on(undisturbed: Path) -> None:
     }
 
 
+def test_merged_rows_that_went_bad_are_merged_again(
+    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out"
+    shutil.copytree(undisturbed, directory)
+    results = directory / "results.parquet"
+    data = bytearray(results.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    results.write_bytes(bytes(data))
+    with pytest.raises(
+        StoreError, match=rf"is damaged .*; `gmemgpu check {directory} --repair` says which and removes"
+    ):
+        read_rows(directory)
+    assert sweep(spec_file, directory).n_computed == 0
+    assert contents(directory) == contents(undisturbed)
+
+
+def test_merged_rows_that_were_whole_once_are_not_read_again(
+    spec_file: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "out"
+    shutil.copytree(undisturbed, directory)
+    n_read = 0
+    really = storing.rows_are_whole
+
+    def count(*arguments: Any) -> bool:
+        nonlocal n_read
+        n_read += 1
+        return really(*arguments)
+
+    monkeypatch.setattr(storing, "rows_are_whole", count)
+    for _ in range(3):
+        assert sweep(spec_file, directory).n_computed == 0
+    assert n_read == 1
+
+
 def test_rows_of_an_unfinished_sweep_can_be_read(undisturbed: Path, tmp_path: Path) -> None:
     directory = tmp_path / "out"
     shutil.copytree(undisturbed, directory)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -11,6 +10,7 @@ from distributed import Client
 from distributed.security import Security
 
 from gmemgpu.errors import GmemgpuError
+from gmemgpu.sweeping.cluster.quiet import quiet_dask
 from gmemgpu.sweeping.cluster.target import Target, Tls
 from gmemgpu.sweeping.cluster.workers import Workers
 
@@ -63,7 +63,8 @@ def existing_workers(target: Target) -> Iterator[Workers]:
             n_expected=0,
             n_slots=n_slots,
             resources=resources,
-            dashboard=client.dashboard_link,
+            # The link is made up where the scheduler has none.
+            dashboard=client.dashboard_link if "dashboard" in client.scheduler_info().get("services", {}) else None,
             whose=f"the scheduler at {target.address}",
             patience_s=_START_S if patience_ns is None else patience_ns / 1e9,
         )
@@ -71,11 +72,7 @@ def existing_workers(target: Target) -> Iterator[Workers]:
 
 @contextmanager
 def _client(target: Target) -> Iterator[Client]:
-    # Dask would also log what is told here, and each of its attempts.
-    log = logging.getLogger("distributed")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
+    with quiet_dask():
         with dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_S}s"}):
             try:
                 security = security_of(target.tls) if target.tls else None
@@ -84,8 +81,6 @@ def _client(target: Target) -> Iterator[Client]:
                 raise GmemgpuError(f"{target.address}: {_reason(error, target)}") from error
         with client:
             yield client
-    finally:
-        log.setLevel(level)
 
 
 def _reason(error: BaseException, target: Target) -> str:

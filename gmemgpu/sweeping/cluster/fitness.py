@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from gmemgpu.atomic import written_whole
 from gmemgpu.engine.registry import why_missing
-from gmemgpu.errors import GmemgpuError
+from gmemgpu.errors import GmemgpuError, StoreError
 from gmemgpu.sweeping.identity import code_hash, differences, versions
 from gmemgpu.sweeping.shard import Setting, Shard, compute_shards
-from gmemgpu.sweeping.writing import writing
+from gmemgpu.sweeping.writing import is_full, writing
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Place", "UnfitWorker", "marked_place", "refuse_unfit_workers", "compute_if_fit"]
+__all__ = ["Place", "UnfitWorker", "LostStorage", "marked_place", "refuse_unfit_workers", "compute_if_fit"]
 
 _SHARED = "results must lie on a file system that this machine and all workers share, under the same path"
 
@@ -45,6 +45,10 @@ class UnfitWorker(GmemgpuError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class LostStorage(UnfitWorker):
+    """A worker that did see the results directory cannot read or write there any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,12 +190,19 @@ def compute_if_fit(shards: Sequence[Shard], setting: Setting, place: Place) -> N
     Raises
     ------
     UnfitWorker
-        If this worker will not do.
+        If this worker will not do; a `LostStorage` if it could not write what it computed.
+    OSError
+        If a disk is full.
     """
     told = _unfitness(place) or (None if setting.auto else why_missing(setting.backend))
     if told is not None:
         raise UnfitWorker(f"worker on {socket.gethostname()}: {told}", _address())
-    compute_shards(shards, setting, place.parts)
+    try:
+        compute_shards(shards, setting, place.parts)
+    except (OSError, StoreError) as error:
+        if is_full(error):
+            raise
+        raise LostStorage(f"worker on {socket.gethostname()}: {error}", _address()) from error
 
 
 def _address() -> str:

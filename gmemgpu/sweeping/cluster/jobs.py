@@ -6,6 +6,8 @@ import asyncio
 import logging
 import math
 import shlex
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from typing import Any
 import dask
 from dask.utils import parse_timedelta
 from distributed import Client
+from distributed.comm.addressing import get_address_host
 from distributed.core import Status
 from distributed.utils import get_ip
 
@@ -27,6 +30,7 @@ from gmemgpu.sweeping.cluster.config import CONFIG, LOOPBACK_DASHBOARD, ONE_THRE
 from gmemgpu.sweeping.cluster.existing import security_of, slots_of
 from gmemgpu.sweeping.cluster.local import starting
 from gmemgpu.sweeping.cluster.options import ClusterOptions, is_word
+from gmemgpu.sweeping.cluster.quiet import quiet_dask
 from gmemgpu.sweeping.cluster.target import Target
 from gmemgpu.sweeping.cluster.workers import Workers
 
@@ -115,10 +119,15 @@ def _worker_arguments(options: ClusterOptions) -> list[str]:
 
 
 def _cluster_class(kind: str) -> Any:
+    # Its import would have Ctrl-C end the process at once, and as if all were well.
+    handler = signal.getsignal(signal.SIGINT)
     try:
         import dask_jobqueue
     except ImportError:
         raise BackendError(f"--cluster {kind} needs dask-jobqueue; pip install 'gmemgpu[jobqueue]'") from None
+    finally:
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
     base: Any = getattr(dask_jobqueue, _CLASSES[kind])
 
     class NotingJob(base.job_cls):  # type: ignore[misc]
@@ -183,19 +192,23 @@ class _Count:
         self._logs = logs
         self._ever_up = False
         self._asked_s = self._well_s = time.monotonic()
+        self._forgot_s = -math.inf
 
     def __call__(self) -> int:
         n = self._count()
         self._ever_up = self._ever_up or n > 0
         refusal = next((job.refusal for job in self._jobs() if job.refusal is not None), None)
-        if refusal is None or n > 0:
+        if n > 0 or any(job.job_id is not None for job in self._jobs()):
             self._well_s = time.monotonic()
         if refusal is not None:
-            # It took jobs before, or some of these: a limit on their number, or a queue too busy to answer.
-            takes_some = self._ever_up or any(job.job_id is not None for job in self._jobs())
-            if n == 0 and not (takes_some and time.monotonic() - self._well_s < _REFUSED_S):
+            # A limit on the number of jobs, or a queue too busy to answer, passes; where none was ever taken, it is
+            # something else.
+            not_well_s = time.monotonic() - self._well_s
+            if not_well_s > (_REFUSED_S if self._ever_up else 0.0):
                 raise GmemgpuError(f"{self._kind}: jobs cannot be submitted: {_last_line(refusal)}")
-            self._cluster.loop.add_callback(self._cluster.forget_refused)
+            if time.monotonic() - self._forgot_s > _ASK_EVERY_S:
+                self._forgot_s = time.monotonic()
+                self._cluster.loop.add_callback(self._cluster.forget_refused)
         if not self._ever_up and self._kind == "slurm" and time.monotonic() - self._asked_s > _ASK_EVERY_S:
             self._asked_s = time.monotonic()
             if self._all_have_ended():
@@ -241,12 +254,14 @@ def _last_line(text: str) -> str:
 
 
 def _retire(client: Client, worker: str) -> None:
-    # Its job ends with the last of its workers, and another is submitted.
+    # With all others on its host; their job ends with the last of them, and another is submitted.
+    host = get_address_host(worker)
     with suppress(OSError):
-        client.retire_workers([worker], close_workers=True)
+        there = [address for address in client.nthreads() if get_address_host(address) == host]
+        client.retire_workers(there, close_workers=True)
 
 
-def _refuse_odd_paths(target: Target, logs: Path) -> None:
+def _refuse_wrong_options(target: Target, logs: Path) -> None:
     # dask-jobqueue writes them into a script as they are.
     paths = {} if target.options.log_directory else {"cluster.log_directory": (str(logs.resolve()), "is missing, and ")}
     if target.tls is not None:
@@ -256,6 +271,14 @@ def _refuse_odd_paths(target: Target, logs: Path) -> None:
         for key, (path, lacking) in paths.items()
         if not is_word(path)
     ]
+    try:
+        Path(target.options.log_directory or logs).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problems.append(Problem("cluster.log_directory", f"cannot be made: {error}; name another"))
+    known = [name for _, name in socket.if_nameindex()]
+    if target.options.interface and target.options.interface not in known:
+        told = f'"{target.options.interface}" is no network interface of this host; there are {", ".join(known)}'
+        problems.append(Problem("cluster.interface", told))
     if problems:
         raise SpecError(problems)
 
@@ -289,16 +312,23 @@ def job_workers(target: Target, *, wanted: int | None, n_tasks: int, logs: Path)
     n_workers = min(wanted or options.jobs * per_job, n_tasks)
     n_jobs = -(-n_workers // per_job)
     made = _cluster_class(target.kind)
-    _refuse_odd_paths(target, logs)
+    _refuse_wrong_options(target, logs)
     timeout = f"{options.replace_after // 10**6}ms"
-    with dask.config.set({**_CONFIG, "distributed.deploy.lost-worker-timeout": timeout}), ExitStack() as stack:
+    with (
+        dask.config.set({**_CONFIG, "distributed.deploy.lost-worker-timeout": timeout}),
+        quiet_dask(),
+        ExitStack() as stack,
+    ):
         try:
             with starting():
                 cluster = stack.enter_context(made(**job_arguments(target, logs)))
                 cluster.adapt(minimum_jobs=n_jobs, maximum_jobs=n_jobs, interval=_ADAPT_EVERY)
                 cluster.scale(jobs=n_jobs)
         except (RuntimeError, OSError, ValueError) as error:
-            raise GmemgpuError(f"{target.kind}: no scheduler can be started for jobs: {error}") from error
+            where = (
+                f"cluster.host = {options.host}" if options.host else "this host's address; name one as cluster.host"
+            )
+            raise GmemgpuError(f"{target.kind}: no scheduler for jobs can be started on {where}: {error}") from error
         client = stack.enter_context(Client(cluster, set_as_default=False))
         patience_ns = options.start_timeout
         yield Workers(
@@ -308,6 +338,7 @@ def job_workers(target: Target, *, wanted: int | None, n_tasks: int, logs: Path)
             resources={"GPU": 1.0} if options.gpus else {},
             dashboard=client.dashboard_link,
             whose=f"{n_jobs:,} {target.kind} job{'s' if n_jobs > 1 else ''}",
+            remedy="look at what they wait for in their queue, ask for less, or raise cluster.start_timeout",
             patience_s=None if patience_ns is None else patience_ns / 1e9,
             replace=partial(_retire, client),
         )

@@ -24,6 +24,7 @@ CODE_KEYS = ("python", "job_extra_directives", "job_script_prologue")
 _S = 10**9
 _WORD = re.compile(r"[\w./:@%+=,-]+")
 _MAX_MARGIN_NS = 120 * _S
+_LEAST_BYTES = 128 * 2**20
 
 
 def is_word(text: str) -> bool:
@@ -74,7 +75,7 @@ class ClusterOptions(BaseModel):
         default=0, ge=0, le=1, strict=True, description="Of each job: 1 makes it one worker with one GPU."
     )
     memory: SizeBytes = Field(default=4 * 2**30, description='Of each job, as in "16 GiB"; its workers share it.')
-    walltime: DurationNs = Field(default=3600 * _S, ge=60 * _S, description='Limit of each job, as in "2 h".')
+    walltime: DurationNs = Field(default=3600 * _S, description='Limit of each job, as in "2 h"; a minute at least.')
     lifetime_margin: DurationNs | None = Field(
         default=None, description="Workers end so long before the walltime; a tenth of it, at most 2 min, if left out."
     )
@@ -108,6 +109,13 @@ class ClusterOptions(BaseModel):
     @model_validator(mode="after")
     def _sound(self) -> Self:
         wrong = []
+        if self.walltime < 60 * _S:
+            raise ValueError(f"walltime {format_duration_ns(self.walltime)} is below a minute")
+        if self.memory // self.workers_per_job < _LEAST_BYTES:
+            wrong.append(
+                f"memory {self.memory / 2**20:,.0f} MiB is less than {_LEAST_BYTES // 2**20} MiB for each of "
+                f"{self.workers_per_job} workers, which they need before they compute anything"
+            )
         if self.stagger_ns >= self.margin_ns:
             wrong.append(
                 f"lifetime_stagger {format_duration_ns(self.stagger_ns)} is not below lifetime_margin "

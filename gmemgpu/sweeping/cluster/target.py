@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,9 +129,30 @@ def _tls(files: dict[str, str | Path | None], problems: list[Problem]) -> Tls | 
                 pass
         except OSError as error:
             problems.append(Problem(name, f"{path} cannot be read: {error.strerror}; check the path"))
+    if len(given) < len(files) or problems:
+        return None
     # Jobs start elsewhere, and not in this folder.
-    whole = {name.removeprefix("tls_"): str(Path(path).resolve()) for name, path in given.items()}
-    return Tls(**whole) if len(whole) == len(files) else None
+    tls = Tls(**{name.removeprefix("tls_"): str(Path(path).resolve()) for name, path in given.items()})
+    _look_into(tls, problems)
+    return tls
+
+
+def _look_into(tls: Tls, problems: list[Problem]) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(tls.ca)
+    except ssl.SSLError as error:
+        problems.append(Problem("tls_ca", f"{tls.ca} holds no certificate in PEM form ({_reason(error)})"))
+    try:
+        # Dask cannot ask for a password either.
+        context.load_cert_chain(tls.cert, tls.key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        told = f"{tls.cert} and tls_key {tls.key} are no certificate with its own key, without a password, in PEM form"
+        problems.append(Problem("tls_cert", f"{told} ({_reason(error)})"))
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "reason", None) or str(error) or type(error).__name__
 
 
 def _is_address(text: str) -> bool:

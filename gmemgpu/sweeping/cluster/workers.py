@@ -30,6 +30,8 @@ class Workers:
         Address of Dask's web page.
     whose : str
         Who starts workers, for people; empty if they are all up.
+    remedy : str
+        What people can do when none is up.
     patience_s : float or None
         How long to wait for one when there is none; None without end.
     replace : callable or None
@@ -42,5 +44,6 @@ class Workers:
     resources: dict[str, float]
     dashboard: str | None
     whose: str = ""
+    remedy: str = "start some"
     patience_s: float | None = None
     replace: Callable[[str], None] | None = None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed.security import Security
 
 PATIENCE_S = 60
 
@@ -33,6 +34,7 @@ class DaskProcesses:
     folder: Path
     tls: list[str]
     environment: dict[str, str]
+    scheduler_options: list[str]
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -59,7 +61,7 @@ class DaskProcesses:
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
         protocol = ["--protocol", "tls"] if self.tls else []
-        options = ("--port", "0", "--scheduler-file", str(self.file), *protocol)
+        options = ("--port", "0", "--scheduler-file", str(self.file), *protocol, *self.scheduler_options)
         process = self.start("dask_scheduler", *options, environment=self.environment)
         # It is there before it is written.
         wait_until(lambda: self.file.exists() and self.file.read_text().endswith("}"), "a scheduler")
@@ -89,16 +91,35 @@ def dask_processes(tmp_path: Path) -> Iterator[Callable[..., DaskProcesses]]:
     """Give a function that starts a scheduler; all that it and its workers are is killed in the end."""
     made: list[DaskProcesses] = []
 
-    def start(tls: list[str] | None = None, environment: dict[str, str] | None = None) -> DaskProcesses:
+    def start(
+        tls: list[str] | None = None,
+        environment: dict[str, str] | None = None,
+        scheduler_options: list[str] | None = None,
+    ) -> DaskProcesses:
         folder = tmp_path / f"dask-{len(made)}"
         folder.mkdir()
-        made.append(DaskProcesses(folder, tls or [], environment or {}))
+        made.append(DaskProcesses(folder, tls or [], environment or {}, scheduler_options or []))
         made[-1].start_scheduler()
         return made[-1]
 
     yield start
     for one in made:
         one.end()
+
+
+@pytest.fixture
+def tls_files() -> Callable[[Path], dict[str, str]]:
+    """Give a function that makes a folder with one certificate, signed by itself, for all three roles."""
+
+    def make(folder: Path) -> dict[str, str]:
+        folder.mkdir()
+        made = Security.temporary()
+        (folder / "cert.pem").write_text(made.tls_client_cert)
+        (folder / "key.pem").touch(mode=0o600)
+        (folder / "key.pem").write_text(made.tls_client_key)
+        return {"ca": str(folder / "cert.pem"), "cert": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
+
+    return make
 
 
 @pytest.fixture

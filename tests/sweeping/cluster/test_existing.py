@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import pickle
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from distributed import Client, LocalCluster
 from distributed.comm.core import CommClosedError
-from distributed.security import Security
 
 from gmemgpu.cli.main import main
 from gmemgpu.errors import GmemgpuError, SpecError
 from gmemgpu.sweeping.cluster import fitness
-from gmemgpu.sweeping.cluster.fitness import UnfitWorker, marked_place, refuse_unfit_workers
+from gmemgpu.sweeping.cluster.fitness import LostStorage, UnfitWorker, marked_place, refuse_unfit_workers
 from gmemgpu.sweeping.progress import ShardDone, SweepEvent, SweepStarted, WorkersAwaited
 from gmemgpu.sweeping.run import sweep
 
 Contents = Callable[[Path], dict[str, str]]
 START = Callable[..., Any]
+TlsFiles = Callable[[Path], dict[str, str]]
 
 TINY = {"policies": ["v10"], "workload": {"preset": "idle-snp", "horizon_ns": "1 min", "warmup_ns": "1 s"}}
 
@@ -60,7 +64,7 @@ def test_no_scheduler_and_no_worker_are_told(dask_processes: START, tmp_path: Pa
     with pytest.raises(GmemgpuError, match=rf"tcp://127.0.0.1:1: no Dask scheduler answers {why}; check the address"):
         sweep(TINY, tmp_path / "out", cluster="tcp://127.0.0.1:1")
     dask = dask_processes()
-    with pytest.raises(GmemgpuError, match=r"127.0.0.1:\d+ has no worker after 1 s; start some"):
+    with pytest.raises(GmemgpuError, match=r"127.0.0.1:\d+: no worker after 1 s; start some"):
         sweep(TINY, tmp_path / "out", cluster=dask.address, cluster_options={"start_timeout": "10 ms"})
 
 
@@ -94,7 +98,12 @@ def test_a_killed_worker_costs_nothing_and_a_killed_nanny_a_host(
 
 
 def test_a_killed_scheduler_ends_the_sweep_and_the_next_goes_on(
-    dask_processes: START, spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+    dask_processes: START,
+    spec_file: Path,
+    undisturbed: Path,
+    contents: Contents,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     dask = dask_processes()
     dask.start_workers(2)
@@ -108,22 +117,16 @@ def test_a_killed_scheduler_ends_the_sweep_and_the_next_goes_on(
         sweep(spec_file, tmp_path / "out", cluster=dask.address, progress=kill)
     assert not list((tmp_path / "out" / "claims").iterdir())
     assert not (tmp_path / "out" / "results.parquet").exists()
+    # Dask would have tracebacks to tell.
+    assert capfd.readouterr().err == ""
     again = sweep(spec_file, tmp_path / "out", workers=2)
     assert 0 < again.n_computed < 240
     assert contents(tmp_path / "out") == contents(undisturbed)
 
 
-def tls_files(folder: Path) -> dict[str, str]:
-    # One certificate, signed by itself, for all three roles.
-    folder.mkdir()
-    made = Security.temporary()
-    (folder / "cert.pem").write_text(made.tls_client_cert)
-    (folder / "key.pem").touch(mode=0o600)
-    (folder / "key.pem").write_text(made.tls_client_key)
-    return {"ca": str(folder / "cert.pem"), "cert": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
-
-
-def test_tls_on_loopback(dask_processes: START, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tls_on_loopback(
+    dask_processes: START, tls_files: TlsFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "s.toml").write_text(
         'policies = ["v10"]\n[workload]\npreset = "idle-snp"\nhorizon_ns = "1 min"\nwarmup_ns = "1 s"\n'
     )
@@ -197,7 +200,7 @@ def test_workers_that_all_end_in_mid_sweep_are_not_waited_for_for_ever(
         if isinstance(event, ShardDone):
             host.kill()
 
-    with pytest.raises(GmemgpuError, match=r"the scheduler at tcp://.* has had no worker for \d+ s; start some, then"):
+    with pytest.raises(GmemgpuError, match=r"the scheduler at tcp://.*: no worker for \d+ s; start some, then"):
         sweep(
             spec_file, tmp_path / "out", cluster=dask.address, cluster_options={"start_timeout": "1 s"}, progress=kill
         )
@@ -285,9 +288,37 @@ def test_a_worker_that_sees_another_directory_or_runs_other_code_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_worker_cannot_write_is_laid_to_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int) -> Callable[..., None]:
+        def compute(*arguments: Any) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return compute
+
+    with marked_place(tmp_path) as place:
+        setting: Any = SimpleNamespace(auto=True)
+        monkeypatch.setattr(fitness, "compute_shards", refuse(errno.ESTALE))
+        with pytest.raises(LostStorage, match=r"worker on .*: .*Stale file handle") as caught:
+            fitness.compute_if_fit([], setting, place)
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert (type(again), str(again), again.worker) == (LostStorage, str(caught.value), "")
+        monkeypatch.setattr(fitness, "compute_shards", refuse(errno.ENOSPC))
+        with pytest.raises(OSError, match="No space left"):
+            fitness.compute_if_fit([], setting, place)
+
+
 def test_a_late_worker_is_looked_at_too(tmp_path: Path) -> None:
     with marked_place(tmp_path) as place, pytest.raises(UnfitWorker, match="does not see"):
         fitness.compute_if_fit([], None, replace(place, nonce="of another"))  # type: ignore[arg-type]
+
+
+def test_a_dashboard_is_named_only_where_there_is_one(dask_processes: START, tmp_path: Path) -> None:
+    dask = dask_processes(scheduler_options=["--no-dashboard"])
+    dask.start_workers(1)
+    events: list[SweepEvent] = []
+    sweep(TINY, tmp_path / "out", cluster=dask.address, progress=events.append)
+    (started,) = [event for event in events if isinstance(event, SweepStarted)]
+    assert started.dashboard is None
 
 
 def test_a_gpu_engine_needs_workers_with_gpus(tmp_path: Path) -> None:

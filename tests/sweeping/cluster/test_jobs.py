@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -181,31 +181,73 @@ def test_a_queue_that_takes_some_jobs_is_not_given_up(monkeypatch: pytest.Monkey
     cluster.workers = {0: Job("17", None), 1: Job(None, "stderr:\nwould exceed the limit of your group")}
     assert count() == 0
     assert cluster.n_forgotten == 1
+    # Nor while the one that was taken waits; and the others are not submitted again at each look.
+    clock[0] += jobs._REFUSED_S + 1
+    assert (count(), count(), cluster.n_forgotten) == (0, 0, 2)
     # Later the first has ended and none is taken any more.
     client.threads = {"tcp://a:1": 1}
     assert count() == 1
     client.threads, cluster.workers = {}, {2: Job(None, "stderr:\nqueue is closed")}
     clock[0] += jobs._REFUSED_S - 1
     assert count() == 0
+    # They may be on their way to the queue just now.
+    cluster.workers = {3: Job(None, None)}
+    assert count() == 0
+    cluster.workers = {3: Job(None, "stderr:\nqueue is closed")}
     clock[0] += 2
     with pytest.raises(GmemgpuError, match="pbs: jobs cannot be submitted: queue is closed"):
         count()
     # One that never took any is given up at once.
+    never = jobs._Count(cluster, client, "pbs", "logs")  # type: ignore[arg-type]
+    clock[0] += 0.1
     with pytest.raises(GmemgpuError, match="queue is closed"):
-        jobs._Count(cluster, client, "pbs", "logs")()  # type: ignore[arg-type]
+        never()
 
 
-def test_paths_that_a_script_cannot_hold_are_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "my certs"
-    folder.mkdir()
-    for name in ("ca", "cert", "key"):
-        (folder / name).touch()
-    tls = {f"tls_{name}": folder / name for name in ("ca", "cert", "key")}
+def test_paths_that_a_script_cannot_hold_are_refused(
+    tmp_path: Path, tls_files: Callable[[Path], dict[str, str]]
+) -> None:
+    tls = {f"tls_{name}": path for name, path in tls_files(tmp_path / "my certs").items()}
     with pytest.raises(SpecError) as caught:
         sweep(TINY, tmp_path / "the results", cluster="slurm", cluster_options={"host": "127.0.0.1"}, **tls)
     told = str(caught.value).splitlines()
     assert told[0].startswith(f'cluster.log_directory: is missing, and "{tmp_path}/the results/logs" has signs that')
     assert [line.split(":")[0] for line in told] == ["cluster.log_directory", "tls_ca", "tls_cert", "tls_key"]
+    (tmp_path / "file").touch()
+    options = {"host": "127.0.0.1", "log_directory": str(tmp_path / "file" / "logs")}
+    with pytest.raises(SpecError, match=r"cluster\.log_directory: cannot be made: .*Not a directory"):
+        sweep(TINY, tmp_path / "out", cluster="slurm", cluster_options=options)
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "told"),
+    [
+        ('interface = "nope0"', 2, 'cluster.interface: "nope0" is no network interface of this host; there are '),
+        ('host = "192.0.2.77"', 1, "slurm: no scheduler for jobs can be started on cluster.host = 192.0.2.77: "),
+    ],
+)
+def test_where_no_scheduler_can_listen(tmp_path: Path, option: str, code: int, told: str) -> None:
+    # In another process, since Dask leaves what it could not start to the garbage collector, with warnings.
+    (tmp_path / "c.toml").write_text(f"[cluster]\n{option}\n")
+    (tmp_path / "s.toml").write_text(
+        'policies = ["v10"]\n[workload]\npreset = "idle-snp"\nhorizon_ns = "1 min"\nwarmup_ns = "1 s"\n'
+    )
+    command = [sys.executable, "-m", "gmemgpu", "sweep", "s.toml", "-o", "out", "--cluster=slurm"]
+    ran = subprocess.run(
+        [*command, "--cluster-options=c.toml", "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == code
+    assert ran.stderr.startswith(f"gmemgpu: {told}")
+    assert "Traceback" not in ran.stderr
+
+
+def test_ctrl_c_is_left_as_it_was(tmp_path: Path) -> None:
+    # In another process: it is a matter of the first import.
+    code = (
+        "import signal; from gmemgpu.sweeping.cluster.jobs import _cluster_class; _cluster_class('pbs')\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_python_is_one_word_of_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def test_all_mistakes_are_told_at_once() -> None:
             "lifetime_stagger 6 s is not below lifetime_margin 5 s",
         ),
         ({"walltime": "1 min", "lifetime_margin": "50 s"}, "walltime 60 s leaves workers no time to live"),
+        ({"walltime": "59 s"}, "walltime 59 s is below a minute"),
+        ({"memory": "1 GiB", "cores": 16}, "memory 1,024 MiB is less than 128 MiB for each of 16 workers"),
         ({"interface": "ib0", "host": "10.0.0.1"}, "interface and host both say where the scheduler listens"),
     ],
 )
@@ -103,7 +106,7 @@ def test_what_a_variable_of_the_jobs_holds_stays_one_word(tmp_path: Path) -> Non
 def test_a_spec_names_nothing_to_run(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(
         '[workload]\n[cluster]\npython = "/bin/evil"\njob_script_prologue = ["rm x"]\n'
-        'job_extra_directives = ["--output=/etc/passwd"]\nwalltime = 3\n'
+        'job_extra_directives = ["--output=/etc/passwd"]\njobs = 0\n'
     )
     with pytest.raises(SpecError) as caught:
         read_spec(tmp_path / "s.toml")
@@ -113,7 +116,7 @@ def test_a_spec_names_nothing_to_run(tmp_path: Path) -> None:
         "say it in a --cluster-options file"
         for key in CODE_KEYS
     ]
-    assert told[3].startswith(f"{tmp_path / 's.toml'}: cluster.walltime: 3 cannot be used")
+    assert told[3].startswith(f"{tmp_path / 's.toml'}: cluster.jobs: 0 cannot be used")
 
 
 @pytest.mark.parametrize("key", ["job_extra_directives", "job_script_prologue"])
@@ -164,7 +167,7 @@ def test_results_do_not_depend_on_it() -> None:
     assert make_plan(plain, "numpy").results_id == make_plan(on_cluster, "numpy").results_id
 
 
-def test_where_to_run(tmp_path: Path) -> None:
+def test_where_to_run(tmp_path: Path, tls_files: Callable[[Path], dict[str, str]]) -> None:
     options = ClusterOptions()
     file = tmp_path / "scheduler.json"
     file.write_text('{"type": "Scheduler", "address": "tcp://10.0.0.1:8786"}')
@@ -172,8 +175,9 @@ def test_where_to_run(tmp_path: Path) -> None:
     assert (read_target("pbs", options).kind, read_target("pbs", options).is_far) == ("pbs", True)
     assert read_target("tcp://h:1", options).address == "tcp://h:1"
     assert read_target(str(file), options).address == "tcp://10.0.0.1:8786"
-    tls = {f"tls_{name}": file for name in ("ca", "cert", "key")}
-    assert read_target("tls://h:1", options, **tls).tls == Tls(ca=str(file), cert=str(file), key=str(file))
+    files = tls_files(tmp_path / "tls")
+    tls: Any = {f"tls_{name}": path for name, path in files.items()}
+    assert read_target("tls://h:1", options, **tls).tls == Tls(**files)
     assert read_target("slurm", options, **tls).tls is not None
 
 
@@ -187,7 +191,23 @@ def test_an_address_has_host_and_port(tmp_path: Path, address: str) -> None:
         read_target(str(file), ClusterOptions())
 
 
-def test_where_not_to_run(tmp_path: Path) -> None:
+def test_tls_files_are_looked_into(tmp_path: Path, tls_files: Callable[[Path], dict[str, str]]) -> None:
+    def told(files: dict[str, str]) -> list[str]:
+        with pytest.raises(SpecError) as caught:
+            read_target("tls://h:1", ClusterOptions(), **{f"tls_{name}": path for name, path in files.items()})
+        return [str(problem) for problem in caught.value.problems]
+
+    ours, others = tls_files(tmp_path / "ours"), tls_files(tmp_path / "others")
+    (wrong_key,) = told({**ours, "key": others["key"]})
+    assert wrong_key.startswith(f"tls_cert: {ours['cert']} and tls_key {others['key']} are no certificate with its own")
+    (tmp_path / "no.pem").write_text("nothing")
+    nothing = str(tmp_path / "no.pem")
+    wrong_ca, wrong_pair = told({"ca": nothing, "cert": nothing, "key": nothing})
+    assert wrong_ca.startswith(f"tls_ca: {nothing} holds no certificate in PEM form")
+    assert wrong_pair.startswith(f"tls_cert: {nothing} and")
+
+
+def test_where_not_to_run(tmp_path: Path, tls_files: Callable[[Path], dict[str, str]]) -> None:
     def told(cluster: str, **tls: Any) -> str:
         with pytest.raises(SpecError) as caught:
             read_target(cluster, ClusterOptions(), **tls)
@@ -202,7 +222,7 @@ def test_where_not_to_run(tmp_path: Path) -> None:
     for text in ("nothing", "[]", '{"address": 3}', '{"address": "inproc://x"}'):
         file.write_text(text)
         assert f"{file}: is no scheduler file (" in told(str(file))
-    tls = {f"tls_{name}": file for name in ("ca", "cert", "key")}
+    tls = {f"tls_{name}": path for name, path in tls_files(tmp_path / "tls").items()}
     assert told("tls://h:1") == "cluster: tls://h:1 needs the files tls_ca, tls_cert and tls_key"
     assert "tcp://h:1 is not encrypted" in told("tcp://h:1", **tls)
     assert "is local, which no other machine can reach" in told("local", **tls)
