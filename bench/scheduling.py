@@ -7,7 +7,7 @@ connection of its own to the scheduler. `many` are 10^5 shards that do not sleep
 second pass through the client at most, and how much memory it needs, the scheduler included. The time to start workers
 is left out; some shards that do not sleep go ahead.
 
-    python -m bench.scheduling [--shards N] [--sleep SECONDS] [--many N] [--save]
+    python -m bench.scheduling [many] [simulated] [processes] [--shards N] [--sleep SECONDS] [--many N] [--save]
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ from gmemgpu.sweeping.part import parquet_writer, part_name
 from gmemgpu.sweeping.shard import Setting, Shard
 from gmemgpu.sweeping.store import Store
 
+KINDS = ("many", "simulated", "processes")
+"""In this order: peak memory is that of the process so far."""
 GOALS = {"processes": 0.95, "simulated": 0.95}
 
 
@@ -155,19 +157,25 @@ def measure_many(n_workers: int, n_shards: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
     parser.add_argument("--shards", type=int, default=1000, help="a multiple of 100 (default: 1000)")
     parser.add_argument("--sleep", type=float, default=1.0, metavar="SECONDS", help="of each shard (default: 1)")
     parser.add_argument("--many", type=int, default=100_000, metavar="N", help="shards without sleep (default: 10^5)")
-    parser.add_argument("--save", action="store_true", help="write bench/results/scheduling.json")
+    parser.add_argument("--save", action="store_true", help="write bench/results/scheduling-KIND.json")
     arguments = parser.parse_args()
-    figures = {
-        # First: peak memory is that of the process so far.
-        "many": measure_many(2, arguments.many),
-        # Whole rounds: what is left over for a last one would be idle time of the others, not of scheduling.
-        "simulated": measure("simulated", N_SIMULATED, 16 * arguments.shards // 10, arguments.sleep),
-        "processes": measure("processes", 2, arguments.shards, arguments.sleep),
-    }
-    record("scheduling", "python -m bench.scheduling --save", figures, save=arguments.save)
+    if unknown := sorted(set(arguments.kinds) - set(KINDS)):
+        parser.error(f"{unknown[0]} is none of {', '.join(KINDS)}")
+    for kind in KINDS:
+        if arguments.kinds and kind not in arguments.kinds:
+            continue
+        if kind == "many":
+            figures = measure_many(2, arguments.many)
+        elif kind == "simulated":
+            # Whole rounds: what is left over for a last one would be idle time of the others, not of scheduling.
+            figures = measure(kind, N_SIMULATED, 16 * arguments.shards // 10, arguments.sleep)
+        else:
+            figures = measure(kind, 2, arguments.shards, arguments.sleep)
+        record(f"scheduling-{kind}", f"python -m bench.scheduling {kind} --save", figures, save=arguments.save)
 
 
 if __name__ == "__main__":

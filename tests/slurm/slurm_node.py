@@ -121,8 +121,11 @@ class SlurmNode:
         wait_until(lambda: not self.active_jobs(), patience_s, "the last job's end")
 
     def expire(self, job: str) -> None:
-        """Let a running job's walltime end now. The controller looks every 30 s; a limit would be a minute at least."""
-        self.call("scontrol", "update", f"JobId={job}", "EndTime=now")
+        """Let a running job's walltime end now. The controller looks every 30 s; a limit would be a minute at least.
+
+        Not at once, which would be in the past when the controller reads it.
+        """
+        self.call("scontrol", "update", f"JobId={job}", "EndTime=now+2seconds")
 
 
 def wait_until(condition: Callable[[], bool], patience_s: float, what: str) -> None:

@@ -10,6 +10,7 @@ from distributed import Client
 from distributed.security import Security
 
 from gmemgpu.errors import GmemgpuError
+from gmemgpu.sweeping.cluster.dashboard import dashboard_of
 from gmemgpu.sweeping.cluster.quiet import quiet_dask
 from gmemgpu.sweeping.cluster.target import Target, Tls
 from gmemgpu.sweeping.cluster.workers import Workers
@@ -63,8 +64,7 @@ def existing_workers(target: Target) -> Iterator[Workers]:
             n_expected=0,
             n_slots=n_slots,
             resources=resources,
-            # The link is made up where the scheduler has none.
-            dashboard=client.dashboard_link if "dashboard" in client.scheduler_info().get("services", {}) else None,
+            dashboard=dashboard_of(client),
             whose=f"the scheduler at {target.address}",
             patience_s=_START_S if patience_ns is None else patience_ns / 1e9,
         )

@@ -27,6 +27,7 @@ from distributed.utils import get_ip
 
 from gmemgpu.errors import BackendError, GmemgpuError, Problem, SpecError
 from gmemgpu.sweeping.cluster.config import CONFIG, LOOPBACK_DASHBOARD, ONE_THREAD, WORKER_CONFIG, environment_of
+from gmemgpu.sweeping.cluster.dashboard import dashboard_of
 from gmemgpu.sweeping.cluster.existing import security_of, slots_of
 from gmemgpu.sweeping.cluster.local import starting
 from gmemgpu.sweeping.cluster.options import ClusterOptions, is_word
@@ -336,7 +337,7 @@ def job_workers(target: Target, *, wanted: int | None, n_tasks: int, logs: Path)
             n_expected=n_workers,
             n_slots=_Count(cluster, client, target.kind, options.log_directory or str(logs)),
             resources={"GPU": 1.0} if options.gpus else {},
-            dashboard=client.dashboard_link,
+            dashboard=dashboard_of(client),
             whose=f"{n_jobs:,} {target.kind} job{'s' if n_jobs > 1 else ''}",
             remedy="look at what they wait for in their queue, ask for less, or raise cluster.start_timeout",
             patience_s=None if patience_ns is None else patience_ns / 1e9,

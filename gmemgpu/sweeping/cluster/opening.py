@@ -9,6 +9,7 @@ from pathlib import Path
 import dask
 
 from gmemgpu.sweeping.cluster import local
+from gmemgpu.sweeping.cluster.dashboard import dashboard_of
 from gmemgpu.sweeping.cluster.target import Target
 from gmemgpu.sweeping.cluster.workers import Workers
 
@@ -54,7 +55,7 @@ def open_workers(
                     n_expected=n,
                     n_slots=lambda: n,
                     resources={},
-                    dashboard=client.dashboard_link,
+                    dashboard=dashboard_of(client),
                 )
         elif target.kind == "scheduler":
             from gmemgpu.sweeping.cluster.existing import existing_workers

@@ -27,7 +27,7 @@ class Workers:
     resources : dict of str to float
         What every task needs; a worker may then hold several tasks while it runs one.
     dashboard : str or None
-        Address of Dask's web page.
+        Address of Dask's web page, if there is one.
     whose : str
         Who starts workers, for people; empty if they are all up.
     remedy : str
