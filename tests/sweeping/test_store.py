@@ -147,6 +147,8 @@ def test_merged_rows_of_another_sweep_are_not_written_over(
 ) -> None:
     directory = tmp_path / "out"
     shutil.copytree(undisturbed, directory)
+    # Once whole, by the index of this directory; and still another sweep's.
+    sweep(spec_file, directory)
     (directory / "manifest.json").unlink()
     before = contents(directory)
     other = changed(spec_file, tmp_path, "seeds = 2", "seeds = 3")
