@@ -179,4 +179,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # What lies in __main__ would be pickled whole with every task, as nothing of gmemgpu's is.
+    from bench import scheduling
+
+    scheduling.main()

@@ -26,7 +26,13 @@ def running_sweep(spec: Path, directory: Path, *options: str) -> Iterator[subpro
     """Start a sweep in a process group of its own, as a terminal does; kill what is left of it."""
     command = [sys.executable, "-m", "gmemgpu", "sweep", str(spec), "-o", str(directory), "--workers", "2", *options]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Whoever runs the tests in the background has them and all that they start ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process

@@ -12,6 +12,7 @@ import pytest
 
 from gmemgpu.cli.main import main
 from gmemgpu.errors import StoreError
+from gmemgpu.sweeping import manifest as manifests
 from gmemgpu.sweeping.array import compute_share
 from gmemgpu.sweeping.checking import check_directory
 from gmemgpu.sweeping.status import read_status
@@ -43,6 +44,13 @@ def somebody_else() -> Iterator[None]:
         os.seteuid(0)
         os.setegid(0)
         os.umask(mask)
+
+
+@pytest.fixture(autouse=True)
+def known_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else may not read the environment that this runs in."""
+    found = manifests.versions()
+    monkeypatch.setattr(manifests, "versions", lambda: found)
 
 
 @pytest.fixture

@@ -244,7 +244,9 @@ def test_where_no_scheduler_can_listen(tmp_path: Path, option: str, code: int, t
 def test_ctrl_c_is_left_as_it_was(tmp_path: Path) -> None:
     # In another process: it is a matter of the first import.
     code = (
-        "import signal; from gmemgpu.sweeping.cluster.jobs import _cluster_class; _cluster_class('pbs')\n"
+        "import signal; from gmemgpu.sweeping.cluster.jobs import _cluster_class\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "_cluster_class('pbs')\n"
         "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
