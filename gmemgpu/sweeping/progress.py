@@ -29,7 +29,7 @@ class SweepStarted:
     n_shards_failed : int
         In the journal since an earlier run, and so not tried again.
     dashboard : str or None
-        Address of Dask's web page; None without bokeh, which draws it.
+        Address of Dask's web page, if there is one.
     """
 
     n_shards: int

@@ -21,8 +21,8 @@ def dashboard_of(client: Client) -> str | None:
     Returns
     -------
     str or None
-        None if nobody can be shown a page there: Dask names an address also where bokeh is missing, where the page was
-        switched off, or where it can be reached from another host alone.
+        None if no page is to be had there: Dask names an address also where pages were switched off, or can be
+        reached from another host alone. Without bokeh there is a page that says so.
     """
     link = client.dashboard_link
     if not link:
