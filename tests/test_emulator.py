@@ -221,9 +221,8 @@ def test_a_missing_barrier_shows_in_some_order(options: tuple[str, ...]) -> None
         return [bool((out == x.reshape(4, 256).sum(axis=1)).all()) for out in outs]
 
     assert right() == [True] * 4
-    found = right("-DFORGET")
-    assert True in found
-    assert False in found
+    # In some orders only: one alone may hide it.
+    assert set(right("-DFORGET")) == {True, False}
 
 
 @pytest.mark.usefixtures("gxx")

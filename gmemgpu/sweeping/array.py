@@ -198,7 +198,6 @@ def _compute_ours(batch: Sequence[Shard], store: Store, claims: Claims, listen: 
 
 def _is_left_to_us(shard: Shard, store: Store) -> bool:
     # Claimed just now: whoever held the claim before may have finished, or found that it cannot be done.
-    store.look_anew()
     store.remove_if_damaged(shard)
     return not store.is_done(shard) and store.journal.find(shard.part_id) is None
 

@@ -19,11 +19,11 @@ from gmemgpu.sweeping.manifest import read_manifest
 from gmemgpu.sweeping.part import (
     PartError,
     PartMissing,
-    is_format_error,
     part_id_of,
     part_is_done,
     part_name,
     read_part,
+    reading,
 )
 from gmemgpu.sweeping.read_ahead import gathered, read_ahead
 from gmemgpu.sweeping.writing import unreadable, writing
@@ -202,19 +202,15 @@ def _results_fault(results: Path, told: dict[str, Any], parts: list[Path] | None
     try:
         if not part_is_done(results, told["id"], told["rows"]):
             return Fault(path=results, what="is torn, or of another sweep", found=found)
-        file = pq.ParquetFile(results, page_checksum_verification=True)
-        merged = file.iter_batches(_BATCH_ROWS)
-        if parts is None:
-            for _ in merged:  # all bytes are read, even if there is nothing to compare them with
-                pass
-        elif not _same_rows(merged, parts):
-            return Fault(path=results, what="holds other rows than the parts", found=found)
+        with reading(results), pq.ParquetFile(results, page_checksum_verification=True) as file:
+            merged = file.iter_batches(_BATCH_ROWS)
+            if parts is None:
+                for _ in merged:  # all bytes are read, even if there is nothing to compare them with
+                    pass
+            elif not _same_rows(merged, parts):
+                return Fault(path=results, what="holds other rows than the parts", found=found)
     except StoreError as error:
         return _fault(results, error, found)
-    except (OSError, pa.ArrowException) as error:
-        if isinstance(error, OSError) and not is_format_error(error):
-            return _fault(results, unreadable(results, error), found)
-        return Fault(path=results, what=f"is damaged ({error})", found=found)
     return None
 
 

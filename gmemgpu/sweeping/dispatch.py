@@ -212,7 +212,6 @@ class Dispatch:
     def _is_left_to_us(self, shard: Shard) -> bool:
         # Claimed just now. Its last owner may have got there in the moment before, and a worker would take for done
         # whatever has the right last bytes.
-        self._store.look_anew()
         self._store.remove_if_damaged(shard)
         if self._is_settled(shard):
             self._claims.release(shard.part_id)

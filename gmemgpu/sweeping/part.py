@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -29,8 +30,7 @@ __all__ = [
     "PartError",
     "PartMissing",
     "part_is_done",
-    "rows_are_whole",
-    "is_format_error",
+    "reading",
     "read_part",
     "parquet_writer",
 ]
@@ -179,7 +179,30 @@ class PartMissing(PartError):
     """A part is not there."""
 
 
-def part_is_done(path: Path, identity: str, n_rows: int) -> bool:
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """
+    Tell what a file holds from what keeps it from being read.
+
+    Raises
+    ------
+    PartError
+        If it is missing or damaged.
+    StoreError
+        If it is there and the operating system will not read it, which says nothing of what it holds.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise PartMissing(f"{path}: is missing") from None
+    except (OSError, pa.ArrowException) as error:
+        # What Arrow says of bytes has no number; what the operating system says has one.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise unreadable(path, error) from error
+        raise PartError(f"{path}: is damaged ({error})") from None
+
+
+def part_is_done(path: Path, identity: str, n_rows: int, *, in_full: bool = False) -> bool:
     """
     Say whether a file holds the rows that it should.
 
@@ -189,6 +212,8 @@ def part_is_done(path: Path, identity: str, n_rows: int) -> bool:
     identity : str
         What the file's metadata must name.
     n_rows : int
+    in_full : bool
+        Whether to read all of it, the checksum of every page included, and not its last bytes alone.
 
     Returns
     -------
@@ -198,46 +223,18 @@ def part_is_done(path: Path, identity: str, n_rows: int) -> bool:
     Raises
     ------
     StoreError
-        If it is there and the operating system will not read it, which says nothing of what it holds.
+        As `reading` does.
     """
     try:
-        with pq.ParquetFile(path) as file:
-            return _is_its_own(file.metadata, identity, n_rows)
-    except (FileNotFoundError, pa.ArrowException):
-        return False
-    except OSError as error:
-        if is_format_error(error):
-            return False
-        raise unreadable(path, error) from error
-
-
-def rows_are_whole(path: Path, identity: str, n_rows: int) -> bool:
-    """
-    Say the same of a file of any size after reading all of it, the checksum of every page included.
-
-    Raises
-    ------
-    StoreError
-        As `part_is_done` does.
-    """
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
             if not _is_its_own(file.metadata, identity, n_rows):
                 return False
-            for _ in file.iter_batches(_ROWS_AT_ONCE):
-                pass
-    except (FileNotFoundError, pa.ArrowException):
+            if in_full:
+                for _ in file.iter_batches(_ROWS_AT_ONCE):
+                    pass
+    except PartError:
         return False
-    except OSError as error:
-        if is_format_error(error):
-            return False
-        raise unreadable(path, error) from error
     return True
-
-
-def is_format_error(error: OSError) -> bool:
-    """Tell what Arrow says of a file's bytes from what the operating system says of a file: that has a number."""
-    return error.errno is None
 
 
 def _is_its_own(footer: pq.FileMetaData, identity: str, n_rows: int) -> bool:
@@ -269,7 +266,7 @@ def read_part(path: Path, identity: str, n_rows: int) -> tuple[pa.Table, os.stat
     StoreError
         If the operating system will not read it.
     """
-    try:
+    with reading(path):
         # In one go: thousands of parts on a network file system are a matter of round trips.
         with path.open("rb", buffering=0) as file:
             found = os.fstat(file.fileno())
@@ -277,12 +274,6 @@ def read_part(path: Path, identity: str, n_rows: int) -> tuple[pa.Table, os.stat
         with pq.ParquetFile(pa.BufferReader(held), page_checksum_verification=True) as parquet:
             footer = parquet.metadata
             table = parquet.read(use_threads=False)
-    except FileNotFoundError:
-        raise PartMissing(f"{path}: is missing") from None
-    except (OSError, pa.ArrowException) as error:
-        if isinstance(error, OSError) and not is_format_error(error):
-            raise unreadable(path, error) from error
-        raise PartError(f"{path}: is damaged ({error})") from None
     if not _is_its_own(footer, identity, n_rows):
         raise PartError(f"{path}: holds the rows of another shard")
     return table.replace_schema_metadata(None), found

@@ -25,7 +25,6 @@ from gmemgpu.sweeping.part import (
     part_is_done,
     part_name,
     read_part,
-    rows_are_whole,
 )
 from gmemgpu.sweeping.plan import Plan
 from gmemgpu.sweeping.read_ahead import gathered, read_ahead
@@ -102,16 +101,6 @@ class Store:
         found = self._stat(self._path(shard))
         return found is not None and self._is_whole(shard, found)
 
-    def look_anew(self) -> None:
-        """
-        Have a network file system ask its server what is in the folder of the parts.
-
-        Its client remembers for a while that a file was not there, which another machine may have written since.
-        Opening the folder is what makes it ask (nfs(5), close-to-open consistency).
-        """
-        with suppress(OSError):
-            os.close(os.open(self.parts, os.O_RDONLY | os.O_DIRECTORY))
-
     def remove_if_damaged(self, shard: Shard) -> None:
         """
         Remove a part that is there and not whole; a worker that looks at its last bytes alone could take it for done.
@@ -121,6 +110,10 @@ class Store:
         StoreError
             If it is there and cannot be read, or not be removed.
         """
+        # A client of a network file system remembers for a while that a file was not there, which another machine may
+        # have written since; opening the folder is what makes it ask the server (nfs(5), close-to-open consistency).
+        with suppress(OSError):
+            os.close(os.open(self.parts, os.O_RDONLY | os.O_DIRECTORY))
         found = self._stat(self._path(shard))
         if found is not None:
             self._is_whole_or_gone(shard, found)
@@ -231,11 +224,10 @@ class Store:
         found = self._stat(self.results)
         if found is None:
             return False
-        if self._verified.compare(RESULTS, found) == "same":
-            # Whole it is; whose it is, the index does not say.
-            return part_is_done(self.results, self.plan.results_id, self.plan.n_rows)
-        whole = rows_are_whole(self.results, self.plan.results_id, self.plan.n_rows)
-        if whole:
+        # The index says that it was whole; whose it is, it does not say.
+        known = self._verified.compare(RESULTS, found) == "same"
+        whole = part_is_done(self.results, self.plan.results_id, self.plan.n_rows, in_full=not known)
+        if whole and not known:
             self._verified.note(RESULTS, found)
             self._verified.save()
         return whole

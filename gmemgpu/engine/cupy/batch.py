@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gmemgpu.engine.cupy.memory import bound_bytes, budget_bytes, owners_bytes, row_bound_bytes
@@ -92,7 +93,8 @@ def evaluate_batches(
     with ThreadPoolExecutor(1, "gmemgpu-device") as device:
         running: Future[_Rows] | None = None
         for batch in _batches(traces, own, costs, budget):
-            following = device.submit(_evaluate, batch, policies, own, costs, budget, observe, stream)
+            work = partial(_evaluate, batch, policies, own, costs, budget, observe, stream)
+            following = device.submit(_drive, work, batch, stream)
             if running:
                 rows += running.result()
             running = following
@@ -121,15 +123,7 @@ def _batches(
         yield batch
 
 
-def _evaluate(
-    batch: list[Resident],
-    policies: Sequence[Policy],
-    own: Sequence[Policy],
-    costs: Costs,
-    budget: int,
-    observe: Callable[[BatchReport], None] | None,
-    stream: Any,
-) -> _Rows:
+def _drive(work: Callable[[], _Rows], batch: list[Resident], stream: Any) -> _Rows:
     # In the thread that drives the device; the batch is empty afterwards.
     import cupy
 
@@ -138,7 +132,7 @@ def _evaluate(
     # What the last batch left free is in pieces, which the pool never joins across streams; the driver has it whole.
     cupy.get_default_memory_pool().free_all_blocks()
     try:
-        rows = _rows(batch, policies, own, costs, budget, observe, stream)
+        rows = work()
     except BaseException:
         # Buffers go back to the pools with this error: no copy and no kernel may be under way there.
         with suppress(cupy.cuda.runtime.CUDARuntimeError):  # a lost device; the first error tells more
@@ -150,7 +144,7 @@ def _evaluate(
     return rows
 
 
-def _rows(
+def _evaluate(
     batch: Sequence[Resident],
     policies: Sequence[Policy],
     own: Sequence[Policy],

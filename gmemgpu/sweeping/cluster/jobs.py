@@ -326,9 +326,7 @@ def job_workers(target: Target, *, wanted: int | None, n_tasks: int, logs: Path)
                 cluster.adapt(minimum_jobs=n_jobs, maximum_jobs=n_jobs, interval=_ADAPT_EVERY)
                 cluster.scale(jobs=n_jobs)
         except (RuntimeError, OSError, ValueError) as error:
-            where = (
-                f"cluster.host = {options.host}" if options.host else "this host's address; name one as cluster.host"
-            )
+            where = f"cluster.host = {options.host}" if options.host else "this host's address (see cluster.host)"
             raise GmemgpuError(f"{target.kind}: no scheduler for jobs can be started on {where}: {error}") from error
         client = stack.enter_context(Client(cluster, set_as_default=False))
         patience_ns = options.start_timeout

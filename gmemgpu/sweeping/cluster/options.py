@@ -109,19 +109,19 @@ class ClusterOptions(BaseModel):
     @model_validator(mode="after")
     def _sound(self) -> Self:
         wrong = []
-        if self.walltime < 60 * _S:
-            raise ValueError(f"walltime {format_duration_ns(self.walltime)} is below a minute")
         if self.memory // self.workers_per_job < _LEAST_BYTES:
             wrong.append(
                 f"memory {self.memory / 2**20:,.0f} MiB is less than {_LEAST_BYTES // 2**20} MiB for each of "
                 f"{self.workers_per_job} workers, which they need before they compute anything"
             )
-        if self.stagger_ns >= self.margin_ns:
+        if self.walltime < 60 * _S:
+            wrong.append(f"walltime {format_duration_ns(self.walltime)} is below a minute")
+        elif self.stagger_ns >= self.margin_ns:
             wrong.append(
                 f"lifetime_stagger {format_duration_ns(self.stagger_ns)} is not below lifetime_margin "
                 f"{format_duration_ns(self.margin_ns)}, so that workers could outlive their job"
             )
-        if self.margin_ns + self.stagger_ns >= self.walltime:
+        if 60 * _S <= self.walltime <= self.margin_ns + self.stagger_ns:
             wrong.append(
                 f"walltime {format_duration_ns(self.walltime)} leaves workers no time to live after lifetime_margin "
                 f"{format_duration_ns(self.margin_ns)} and lifetime_stagger {format_duration_ns(self.stagger_ns)}"
