@@ -15,11 +15,11 @@ from pathlib import Path
 from unittest.mock import patch
 
 from bench.hardware import record
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.numpy import class_sums
 from gmemgpu.engine.numpy.policy_run import run_policy
 from gmemgpu.engine.numpy.prepared import Prepared
-from gmemgpu.model.catalogue import default_costs, named_policies
-from gmemgpu.workload.generate import generate
+from gmemgpu.generator import generate
 from gmemgpu.workload.preset import workload_from_mapping
 
 NEVER = 1 << 62

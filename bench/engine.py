@@ -23,14 +23,14 @@ from typing import Any
 
 from bench.hardware import record
 from bench.pods import DAY_NS, HOST, day_of_pods
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.numpy.policy_run import run_policy
 from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.engine.verify import verify
-from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.generator import generate
+from gmemgpu.lifecycle.life_cycle import trace_from_vms
 from gmemgpu.model.trace import Trace
-from gmemgpu.trace.life_cycle import trace_from_vms
 from gmemgpu.units import TIB
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.guest_memory import GuestMemory
 from gmemgpu.workload.preset import preset, small_variant, workload_from_mapping
 

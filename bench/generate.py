@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.hardware import record
+from gmemgpu.generator import generate
 from gmemgpu.workload.draw import draw_vm_table
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.preset import preset, workload_from_mapping
 
 SEED = 7

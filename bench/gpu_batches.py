@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.gpu_kernels import WrongAnswer, watched_launches
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.crossover import core_count
 from gmemgpu.engine.cupy.batch import BatchReport, evaluate_batches
 from gmemgpu.engine.registry import engine
-from gmemgpu.model.catalogue import default_costs, named_policies
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy, Timer
 from gmemgpu.model.trace import Trace
@@ -54,7 +54,7 @@ def thirty_policies() -> list[Policy]:
 
 def traces_of(case: Case, seeds: Sequence[int]) -> Iterator[Trace]:
     """Make the traces of some seeds, one after another."""
-    from gmemgpu.workload.generate import generate
+    from gmemgpu.generator import generate
     from gmemgpu.workload.preset import preset, small_variant
 
     workload = small_variant(preset(case.preset)) if case.small else preset(case.preset)

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.hardware import record
-from gmemgpu.model.catalogue import named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.model.policy import ORACLE
 from gmemgpu.sweeping.part import parquet_writer, part_name
 from gmemgpu.sweeping.plan import make_plan

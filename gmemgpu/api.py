@@ -7,15 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gmemgpu.catalogue import default_costs, named_policies, read_costs, read_policies
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.standby import evaluate_or_stand_in
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.metrics.table import MetricTable
-from gmemgpu.model.catalogue import default_costs, named_policies, read_costs, read_policies, read_toml, unknown_key
 from gmemgpu.model.cost import Costs, cost_problems
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.model.policy import Policy, policy_problems
 from gmemgpu.model.trace import Trace
+from gmemgpu.toml_file import read_toml, unknown_key
 from gmemgpu.trace.check import check_trace
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def generate(workload: str | Path | Mapping[str, Any] | Workload, seed: int = 0)
     MODEL.md section 9.
     """
     # Only here: pydantic and the distributions take longer to load than a small trace takes to evaluate.
-    from gmemgpu.workload.generate import generate as generate_trace
+    from gmemgpu.generator import generate as generate_trace
     from gmemgpu.workload.preset import preset, workload_from_mapping
 
     if not 0 <= seed < _SEEDS:

@@ -9,8 +9,8 @@ import pytest
 
 import gmemgpu
 from gmemgpu.api import choose_policies
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine import registry
-from gmemgpu.model.catalogue import default_costs, named_policies
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.units import GIB
 

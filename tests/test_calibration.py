@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gmemgpu.catalogue import default_costs
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import available_engines
-from gmemgpu.model.catalogue import default_costs
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.policy import Policy, Timer

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gmemgpu.catalogue import default_costs
 from gmemgpu.cli.main import COMMANDS, main
-from gmemgpu.model.catalogue import default_costs
 from gmemgpu.model.metric import METRICS
 
 ROOT = Path(__file__).parents[1]

@@ -49,7 +49,7 @@ def wanted_policies(arguments: argparse.Namespace) -> tuple[Policy, ...]:
         If a name is unknown or the file is wrong.
     """
     from gmemgpu.api import choose_policies
-    from gmemgpu.model.catalogue import named_policies, read_policies
+    from gmemgpu.catalogue import named_policies, read_policies
 
     own = read_policies(arguments.policies) if arguments.policies else ()
     if arguments.policy is None:
@@ -60,8 +60,8 @@ def wanted_policies(arguments: argparse.Namespace) -> tuple[Policy, ...]:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print; 0 if that went well."""
     from gmemgpu.api import evaluate
+    from gmemgpu.catalogue import default_costs, read_costs
     from gmemgpu.engine.choice import choose_engine
-    from gmemgpu.model.catalogue import default_costs, read_costs
     from gmemgpu.model.policy import ORACLE
     from gmemgpu.trace.read import read_trace
 

@@ -96,10 +96,10 @@ def table_from_settings(settings: list[str]) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the trace; 0 if it is written."""
+    from gmemgpu.generator import generate
     from gmemgpu.trace.form import trace_form
     from gmemgpu.trace.write import write_trace
     from gmemgpu.units import format_duration_ns
-    from gmemgpu.workload.generate import generate
     from gmemgpu.workload.merge import lay_over
     from gmemgpu.workload.preset import preset, small_variant, workload_from_mapping
 

@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare and report; 0 if all integers agree, 1 if not."""
+    from gmemgpu.catalogue import default_costs, read_costs
     from gmemgpu.engine.registry import missing_engines
     from gmemgpu.engine.verify import verify
-    from gmemgpu.model.catalogue import default_costs, read_costs
     from gmemgpu.trace.read import read_trace
 
     policies = wanted_policies(arguments)

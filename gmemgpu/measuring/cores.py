@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
 
+from gmemgpu.catalogue import default_costs
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError
 from gmemgpu.measuring.sample import sample_traces
-from gmemgpu.model.catalogue import default_costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace

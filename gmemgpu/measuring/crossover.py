@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gmemgpu.atomic import written_whole
+from gmemgpu.catalogue import default_costs
 from gmemgpu.engine.crossover import Crossover, core_count, document, read_crossovers, store_file
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import engine, why_missing
 from gmemgpu.errors import BackendError, StoreError
 from gmemgpu.measuring.cores import all_cores
 from gmemgpu.measuring.sample import ALL, policy_kinds, sample_traces
-from gmemgpu.model.catalogue import default_costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gmemgpu.model.catalogue import named_policies
+from gmemgpu.catalogue import named_policies
+from gmemgpu.generator import generate
 from gmemgpu.model.policy import ORACLE, Policy
 from gmemgpu.model.trace import Trace
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.preset import preset, small_variant
 
 __all__ = ["ALL", "PRESET", "policy_kinds", "sample_traces"]

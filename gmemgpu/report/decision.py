@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from gmemgpu.errors import Problem, SpecError
-from gmemgpu.model.catalogue import unknown_key
 from gmemgpu.model.policy import ORACLE
 from gmemgpu.report.columns import Codes, codes_of, positions, quantity_columns
 from gmemgpu.report.quantity import METRICS_READ, QUANTITIES
 from gmemgpu.report.segment import group_estimates, group_means
 from gmemgpu.report.statistics import Estimate
 from gmemgpu.sweeping.read import StoredRows, read_rows
+from gmemgpu.toml_file import unknown_key
 
 __all__ = ["DecisionTable", "Group", "PolicyLine", "decision_table", "decide"]
 
@@ -207,7 +207,7 @@ def _check(
     asked += [("--policy", name, known) for name in policies]
     asked += [("--sort", sort, sortable)] if sort is not None else []
     problems = [
-        Problem(option, f'"{name}": {unknown_key(name, allowed).replace("key", "name")}')
+        Problem(option, f'"{name}": {unknown_key(name, allowed, "name")}')
         for option, name, allowed in asked
         if name not in allowed
     ]

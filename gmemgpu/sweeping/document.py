@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gmemgpu.errors import Problem, SpecError
-from gmemgpu.model.catalogue import read_toml
+from gmemgpu.toml_file import read_toml
 from gmemgpu.workload.merge import lay_over
 
 __all__ = ["Document", "KeyPath", "read_document"]

@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from gmemgpu.engine.standby import evaluate_or_stand_in
 from gmemgpu.errors import GmemgpuError, InputError, Problem
+from gmemgpu.generator import generate
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 from gmemgpu.sweeping.axes import AxisValue
 from gmemgpu.sweeping.part import part_is_done, part_name, write_part
 from gmemgpu.sweeping.stand_in import tell_client
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.spec import Workload
 
 __all__ = ["Shard", "Setting", "ShardError", "ShardRows", "compute_shards", "shard_rows", "shard_names"]

@@ -8,21 +8,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gmemgpu.errors import Problem, SpecError
-from gmemgpu.model.catalogue import (
+from gmemgpu.catalogue import (
     costs_from_table,
     default_costs,
     named_policies,
     policies_from_tables,
     read_costs,
     read_policies,
-    unknown_key,
 )
+from gmemgpu.errors import Problem, SpecError
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import ORACLE, Policy
 from gmemgpu.sweeping.cluster.options import ClusterOptions, options_from_table
 from gmemgpu.sweeping.document import Document, read_document
 from gmemgpu.sweeping.scenario import Scenario, anchor_paths, input_hashes, relative_paths, scenarios_from_document
+from gmemgpu.toml_file import unknown_key
 from gmemgpu.units import INT64_MAX
 
 __all__ = ["SweepSpec", "read_spec", "policy_table"]

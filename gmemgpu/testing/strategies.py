@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from hypothesis import strategies as st
 
-from gmemgpu.model.catalogue import default_costs
+from gmemgpu.catalogue import default_costs
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.event import EXTENT_KINDS, FOLIO_PAGES, Kind
 from gmemgpu.model.host import Host

@@ -1,1 +1,1 @@
-"""Traces: from a VM table, from a file, to a file, and whether they make sense."""
+"""The trace file format: read, write, check, tell what is in it."""

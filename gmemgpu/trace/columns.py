@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gmemgpu.errors import Problem
-from gmemgpu.model.catalogue import unknown_key
 from gmemgpu.model.event import KIND_BY_NAME
 from gmemgpu.model.trace import COLUMNS, BoolArray, Int64Array
+from gmemgpu.toml_file import unknown_key
 from gmemgpu.trace.check import COLUMN_DTYPES, list_rows
 
 __all__ = ["trace_columns"]
@@ -131,7 +131,7 @@ def trace_columns(
     names = table.column_names
     for name in dict.fromkeys(names):
         if name not in COLUMNS:
-            problems.append(Problem(f"{where}: column {name}", unknown_key(name, COLUMNS).replace("key", "column")))
+            problems.append(Problem(f"{where}: column {name}", unknown_key(name, COLUMNS, "column")))
         elif names.count(name) > 1:
             problems.append(Problem(f"{where}: column {name}", f"is there {names.count(name)} times; keep one"))
     missing = [name for name in COLUMNS if name not in names]

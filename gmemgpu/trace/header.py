@@ -7,9 +7,9 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from gmemgpu.errors import Problem
-from gmemgpu.model.catalogue import unknown_key
 from gmemgpu.model.host import Host, host_problems, host_value_problems
 from gmemgpu.model.trace import Trace
+from gmemgpu.toml_file import unknown_key
 from gmemgpu.units import INT64_MAX
 
 __all__ = ["Header", "MAX_HORIZON_NS", "header_document", "header_from_document", "header_of", "header_problems"]

@@ -11,8 +11,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from gmemgpu.errors import Problem, SpecError, TraceError
-from gmemgpu.model.catalogue import read_toml
 from gmemgpu.model.trace import COLUMNS, Int64Array, Trace
+from gmemgpu.toml_file import read_toml
 from gmemgpu.trace.check import row_problems
 from gmemgpu.trace.columns import trace_columns
 from gmemgpu.trace.csv_rows import read_csv_rows

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from gmemgpu.errors import Problem, TraceError
-from gmemgpu.model.catalogue import unknown_key
 from gmemgpu.model.trace import BoolArray, Int64Array
+from gmemgpu.toml_file import unknown_key
 from gmemgpu.units import INT64_MAX
 from gmemgpu.vmtable.exact_math import FloatArray
 
@@ -122,7 +122,7 @@ class CsvColumns:
         """
         known = [*required, *optional]
         self.problems.extend(
-            Problem(f"{self.path}: column {name}", unknown_key(name, known).replace("key", "column"))
+            Problem(f"{self.path}: column {name}", unknown_key(name, known, "column"))
             for name in self.names
             if name not in known
         )

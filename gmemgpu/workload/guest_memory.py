@@ -6,9 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from gmemgpu.fields import DurationNs, NonNegative, Positive, Section, Share, Sigma, SizeBytes
 from gmemgpu.units import GIB, NS_PER_S, PAGE_BYTES, PAGES_PER_REGION
-from gmemgpu.workload.quantity import DurationNs, SizeBytes
-from gmemgpu.workload.section import NonNegative, Positive, Section, Share, Sigma
 
 __all__ = ["GuestMemory", "Reserved", "FOLIO_PAGES_BY_NAME"]
 

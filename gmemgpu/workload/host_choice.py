@@ -7,12 +7,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from gmemgpu.model.catalogue import unknown_key
+from gmemgpu.fields import Section, SizeBytes
 from gmemgpu.model.host import Host, host_problems
+from gmemgpu.toml_file import packaged_toml, unknown_key
 from gmemgpu.units import GIB, parse_bytes
-from gmemgpu.workload.packaged import packaged_tables
-from gmemgpu.workload.quantity import SizeBytes
-from gmemgpu.workload.section import Section
 
 __all__ = ["HostChoice"]
 
@@ -31,7 +29,7 @@ class HostChoice(Section):
     @cached_property
     def host(self) -> Host:
         """The host that results."""
-        named = packaged_tables("hosts")[self.name]
+        named = packaged_toml("hosts")[self.name]
         fields = {
             "memory_bytes": parse_bytes(named["memory"]),
             "nodes": named["nodes"],
@@ -46,9 +44,9 @@ class HostChoice(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        hosts = packaged_tables("hosts")
+        hosts = packaged_toml("hosts")
         if self.name not in hosts:
-            raise ValueError(f'name "{self.name}": {unknown_key(self.name, list(hosts)).replace("key", "host")}')
+            raise ValueError(f'name "{self.name}": {unknown_key(self.name, list(hosts), "host")}')
         problems = [f"{problem.where}: {problem.message}" for problem in host_problems(self.host, "")]
         if self.host.memory_bytes % GIB:
             problems.append(f"memory_bytes: {self.host.memory_bytes} is not a whole number of GiB")

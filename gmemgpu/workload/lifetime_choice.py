@@ -7,13 +7,11 @@ from typing import Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from gmemgpu.model.catalogue import unknown_key
+from gmemgpu.fields import DurationNs, Section, Share, Sigma
+from gmemgpu.toml_file import packaged_toml, unknown_key
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.lifetime import Lifetime
 from gmemgpu.workload.lifetime_family import Family
-from gmemgpu.workload.packaged import packaged_tables
-from gmemgpu.workload.quantity import DurationNs
-from gmemgpu.workload.section import Section, Share, Sigma
 
 __all__ = ["LifetimeChoice", "packaged_lifetimes"]
 
@@ -21,7 +19,7 @@ __all__ = ["LifetimeChoice", "packaged_lifetimes"]
 @cache
 def packaged_lifetimes() -> dict[str, Family]:
     """Give the distributions of ``lifetimes.toml``, by name."""
-    return TypeAdapter(dict[str, Family]).validate_python(packaged_tables("lifetimes"))
+    return TypeAdapter(dict[str, Family]).validate_python(packaged_toml("lifetimes"))
 
 
 class LifetimeChoice(Section):
@@ -44,7 +42,7 @@ class LifetimeChoice(Section):
     def _named(self) -> Self:
         known = [*packaged_lifetimes(), *self.define]
         if self.name not in known:
-            raise ValueError(f'name "{self.name}": {unknown_key(self.name, known).replace("key", "distribution")}')
+            raise ValueError(f'name "{self.name}": {unknown_key(self.name, known, "distribution")}')
         return self
 
     def distribution(self) -> Lifetime:

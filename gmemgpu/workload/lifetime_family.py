@@ -6,12 +6,10 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
+from gmemgpu.fields import DurationNs, InputPath, Positive, Section, Share, Sigma
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable import lifetime
 from gmemgpu.vmtable.cdf_file import read_cdf
-from gmemgpu.workload.input_path import InputPath
-from gmemgpu.workload.quantity import DurationNs
-from gmemgpu.workload.section import Positive, Section, Share, Sigma
 
 __all__ = ["Family"]
 

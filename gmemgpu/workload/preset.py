@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from gmemgpu.errors import Problem, SpecError
-from gmemgpu.model.catalogue import unknown_key
+from gmemgpu.toml_file import packaged_toml, unknown_key
 from gmemgpu.workload.merge import lay_over
-from gmemgpu.workload.packaged import packaged_tables
 from gmemgpu.workload.spec import Workload
 from gmemgpu.workload.translate import problems_of
 
@@ -23,7 +22,7 @@ _NOT_WORKLOAD = ("summary", "small")
 
 def preset_names() -> tuple[str, ...]:
     """Name every preset, in the order of ``presets.toml``."""
-    return tuple(packaged_tables("presets"))
+    return tuple(packaged_toml("presets"))
 
 
 def preset_summary(name: str) -> str:
@@ -35,7 +34,7 @@ def preset_summary(name: str) -> str:
     KeyError
         If there is none of that name.
     """
-    summary: str = packaged_tables("presets")[name]["summary"]
+    summary: str = packaged_toml("presets")[name]["summary"]
     return summary
 
 
@@ -71,7 +70,7 @@ def small_variant(workload: Workload) -> Workload:
     """
     if not workload.preset:
         raise SpecError(Problem("preset", "is not named, and only presets have a small variant"))
-    small = packaged_tables("presets")[workload.preset]["small"]
+    small = packaged_toml("presets")[workload.preset]["small"]
     return Workload.model_validate(lay_over(workload.model_dump(), small))
 
 
@@ -101,7 +100,7 @@ def workload_from_mapping(mapping: Mapping[str, Any], where: str, base_dir: Path
     base: dict[str, Any] = {}
     name = mapping.get("preset", "")
     if name in preset_names():
-        base = {key: value for key, value in packaged_tables("presets")[name].items() if key not in _NOT_WORKLOAD}
+        base = {key: value for key, value in packaged_toml("presets")[name].items() if key not in _NOT_WORKLOAD}
     elif name != "":
         place = f"{where}.preset" if where else "preset"
         hint = unknown_key(str(name), preset_names()).removeprefix("unknown key; ")

@@ -7,12 +7,10 @@ from typing import Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from gmemgpu.model.catalogue import unknown_key
+from gmemgpu.fields import NonNegative, Positive, Section, Share, SizeBytes
+from gmemgpu.toml_file import packaged_toml, unknown_key
 from gmemgpu.units import BLOCK_BYTES
 from gmemgpu.vmtable.size import SizeMix
-from gmemgpu.workload.packaged import packaged_tables
-from gmemgpu.workload.quantity import SizeBytes
-from gmemgpu.workload.section import NonNegative, Positive, Section, Share
 
 __all__ = ["Size", "Mix", "SizeChoice", "packaged_mixes"]
 
@@ -58,7 +56,7 @@ class Mix(Section):
 @cache
 def packaged_mixes() -> dict[str, Mix]:
     """Give the mixes of ``sizes.toml``, by name."""
-    return TypeAdapter(dict[str, Mix]).validate_python(packaged_tables("sizes"))
+    return TypeAdapter(dict[str, Mix]).validate_python(packaged_toml("sizes"))
 
 
 class SizeChoice(Section):
@@ -86,7 +84,7 @@ class SizeChoice(Section):
         if largest * self.scale > _LARGEST_BYTES:
             raise ValueError(f"scale {self.scale} makes sizes of more than 1 PiB; shrink it")
         wrong = [
-            f'{key} "{name}": {unknown_key(name, known).replace("key", "mix")}'
+            f'{key} "{name}": {unknown_key(name, known, "mix")}'
             for key, name in (("plain", self.plain), ("snp", self.snp))
             if name not in known
         ]

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gmemgpu.fields import DurationNs, Section, Share
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.random_stream import NEVER_NS
 from gmemgpu.workload.guest_memory import GuestMemory
@@ -13,8 +14,6 @@ from gmemgpu.workload.host_choice import HostChoice
 from gmemgpu.workload.lifetime_choice import LifetimeChoice
 from gmemgpu.workload.process.choice import Arrivals
 from gmemgpu.workload.process.rhythm import Rhythm
-from gmemgpu.workload.quantity import DurationNs
-from gmemgpu.workload.section import Section, Share
 from gmemgpu.workload.size_choice import SizeChoice
 from gmemgpu.workload.vm_table_source import VmTableSource
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from gmemgpu.errors import Problem
-from gmemgpu.model.catalogue import unknown_key
+from gmemgpu.toml_file import unknown_key
 
 __all__ = ["problems_of"]
 

@@ -9,11 +9,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from gmemgpu.errors import Problem, TraceError
+from gmemgpu.fields import InputPath, Positive, Section, Share
 from gmemgpu.model.host import Host
 from gmemgpu.vmtable.record import VmRecords
 from gmemgpu.vmtable.thin import keep_for_rate, thin_to_host
-from gmemgpu.workload.input_path import InputPath
-from gmemgpu.workload.section import Positive, Section, Share
 
 __all__ = ["Thin", "VmTableSource"]
 

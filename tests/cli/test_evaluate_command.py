@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gmemgpu.catalogue import named_policies
 from gmemgpu.cli.main import main
 from gmemgpu.engine import standby
 from gmemgpu.engine.choice import Choice
 from gmemgpu.engine.numpy import NumpyEngine
 from gmemgpu.engine.registry import available_engines, missing_engines
 from gmemgpu.errors import DeviceLost
-from gmemgpu.model.catalogue import named_policies
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.metric import METRIC_NAMES

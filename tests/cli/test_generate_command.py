@@ -8,8 +8,8 @@ import pytest
 from gmemgpu.cli.generate import table_from_settings
 from gmemgpu.cli.main import main
 from gmemgpu.errors import SpecError
+from gmemgpu.generator import generate
 from gmemgpu.trace.read import read_trace
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.preset import preset, small_variant, workload_from_mapping
 
 SAMPLE = Path(__file__).parents[2] / "jobs" / "data" / "azure_v1_vm_arrivals_sample_24h.csv.gz"

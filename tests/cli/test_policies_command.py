@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gmemgpu.catalogue import named_policies
 from gmemgpu.cli.main import main
-from gmemgpu.model.catalogue import named_policies
 from gmemgpu.model.policy import Timer
 
 NAMES = [policy.name for policy in named_policies()]

@@ -15,15 +15,15 @@ import strict_cupy
 from hypothesis import given, settings
 from strict_cupy import device
 
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.cupy import CupyEngine
 from gmemgpu.engine.cupy.rmp_scan import scan_on_device, scan_through_device
 from gmemgpu.engine.registry import engine
-from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.generator import generate
 from gmemgpu.model.trace import Trace
 from gmemgpu.rmp.image import WORDS_PER_REGION
 from gmemgpu.rmp.scan import scan_regions
 from gmemgpu.testing.strategies import traces
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.preset import preset, small_variant
 
 __all__ = ["CALLS", "main"]

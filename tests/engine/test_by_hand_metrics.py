@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 
 import pytest
+from by_hand import COSTS, ev, host, policy, row, trace
 
 from gmemgpu.engine.reference import ReferenceEngine
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import METRIC_NAMES, MetricRow
 from gmemgpu.model.policy import ORACLE
-from gmemgpu.testing.by_hand import COSTS, ev, host, policy, row, trace
 from gmemgpu.units import PAGES_PER_REGION, REGION_BYTES
 
 EPISODES = ("episodes", "reoptimized", "overtaken", "never")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import fields
 
 import pytest
+from by_hand import ev, host, policy, row, trace
 
 from gmemgpu.engine.reference import ReferenceEngine
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
-from gmemgpu.testing.by_hand import ev, host, policy, row, trace
 from gmemgpu.units import PAGES_PER_REGION, REGION_BYTES
 
 COSTED = ("scan_wall_ns", "ipis", "rmpopts", "leader_busy_ns", "follower_busy_ns", "rmp_bytes_read")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from by_hand import ev, host, policy, row, trace
 
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import COLUMNS, Trace
-from gmemgpu.testing.by_hand import ev, host, policy, row, trace
 from gmemgpu.units import PAGES_PER_REGION, REGION_BYTES
 
 

@@ -6,11 +6,11 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from by_hand import ev, host, policy, row, trace
 
 from gmemgpu.engine.reference import ReferenceEngine
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.host import Host
-from gmemgpu.testing.by_hand import ev, host, policy, row, trace
 from gmemgpu.units import PAGES_PER_REGION, REGION_BYTES
 
 # Passes take no time, so that they never meet.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import available_engines, engine
-from gmemgpu.model.catalogue import default_costs, named_policies
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Trace

@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError
-from gmemgpu.model.catalogue import named_policies
 from gmemgpu.model.cost import MAX_COST_NS, Costs
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Trace

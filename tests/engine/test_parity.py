@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import available_engines, engine
-from gmemgpu.model.catalogue import default_costs, named_policies
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.model.policy import Policy

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.registry import available_engines
 from gmemgpu.engine.verify import verify
-from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.generator import generate
 from gmemgpu.model.metric import METRIC_NAMES
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.preset import preset, preset_names, small_variant
 
 

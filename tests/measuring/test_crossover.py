@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.crossover import Crossover, read_crossovers, store_file
 from gmemgpu.engine.numpy import NumpyEngine
 from gmemgpu.errors import BackendError, StoreError
 from gmemgpu.measuring import crossover
 from gmemgpu.measuring.crossover import Extent, Rate, Rates, crossover_pairs, measure_rates, save_crossover
 from gmemgpu.measuring.sample import ALL, policy_kinds, sample_traces
-from gmemgpu.model.catalogue import default_costs, named_policies
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy

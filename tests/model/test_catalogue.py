@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.model.cost import MAX_COST_NS, cost_problems
 from gmemgpu.model.policy import ORACLE, Policy
 

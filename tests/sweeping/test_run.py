@@ -16,6 +16,7 @@ import pytest
 from gmemgpu.engine.choice import Choice
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import SpecError, StoreError, TraceError
+from gmemgpu.generator import generate
 from gmemgpu.model.metric import METRIC_NAMES, METRICS
 from gmemgpu.sweeping import dispatch, run, shard
 from gmemgpu.sweeping.cluster import local
@@ -24,7 +25,6 @@ from gmemgpu.sweeping.progress import ShardDone, SweepEvent, SweepMerged, SweepS
 from gmemgpu.sweeping.run import sweep
 from gmemgpu.sweeping.shard import ShardError
 from gmemgpu.sweeping.spec import read_spec
-from gmemgpu.workload.generate import generate
 
 Contents = Callable[[Path], dict[str, str]]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.errors import SpecError
-from gmemgpu.model.catalogue import default_costs, named_policies
 from gmemgpu.sweeping.spec import SweepSpec, read_spec
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmemgpu.trace.guest_pages import Backing, cut, offsets_within, regular_cuts, running_sum, step_index
+from gmemgpu.lifecycle.guest_pages import Backing, cut, offsets_within, regular_cuts, running_sum, step_index
 
 
 def ints(*values: int) -> np.ndarray:

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gmemgpu.lifecycle.life_cycle import trace_from_vms
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Trace
 from gmemgpu.trace.check import trace_problems
-from gmemgpu.trace.life_cycle import trace_from_vms
 from gmemgpu.units import GIB, NS_PER_S, PAGES_PER_REGION
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.guest_memory import GuestMemory

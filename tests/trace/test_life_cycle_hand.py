@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gmemgpu.errors import SpecError
+from gmemgpu.lifecycle.life_cycle import GeneratedTrace, trace_from_vms
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import COLUMNS, Trace
 from gmemgpu.trace.check import trace_problems
-from gmemgpu.trace.life_cycle import GeneratedTrace, trace_from_vms
 from gmemgpu.units import GIB, NS_PER_S
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.guest_memory import GuestMemory

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gmemgpu.trace.rare_event import beta_quantile, binomial, hits, poisson_points
+from gmemgpu.lifecycle.rare_event import beta_quantile, binomial, hits, poisson_points
 from gmemgpu.vmtable.random_stream import Purpose, Stream
 
 

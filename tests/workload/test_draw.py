@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gmemgpu.errors import SpecError, TraceError
+from gmemgpu.generator import generate
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.draw import draw_vm_table
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.preset import preset, preset_names, small_variant, workload_from_mapping
 
 DATA = Path(__file__).parents[2] / "jobs" / "data"

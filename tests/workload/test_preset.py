@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from gmemgpu.errors import SpecError
+from gmemgpu.generator import generate
 from gmemgpu.model.event import Kind
+from gmemgpu.toml_file import packaged_toml
 from gmemgpu.units import GIB, NS_PER_S
 from gmemgpu.workload.draw import draw_vm_table
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.merge import lay_over
-from gmemgpu.workload.packaged import packaged_tables
 from gmemgpu.workload.preset import preset, preset_names, preset_summary, small_variant, workload_from_mapping
 from gmemgpu.workload.spec import Workload
 
@@ -107,7 +107,7 @@ def test_only_presets_have_a_small_variant() -> None:
 
 def test_every_packaged_figure_says_where_it_comes_from() -> None:
     for stem in ("lifetimes", "sizes"):
-        for name, table in packaged_tables(stem).items():
+        for name, table in packaged_toml(stem).items():
             assert table.get("source"), f"{stem}.toml: {name}"
 
 

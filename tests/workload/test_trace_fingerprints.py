@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from gmemgpu.generator import generate
 from gmemgpu.model.trace import COLUMNS, Trace
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.preset import preset, preset_names, small_variant
 
 FINGERPRINTS = {

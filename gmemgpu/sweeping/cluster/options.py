@@ -11,9 +11,9 @@ from typing import Annotated, Any, Self, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gmemgpu.errors import Problem, SpecError
-from gmemgpu.model.catalogue import read_toml
+from gmemgpu.fields import DurationNs, SizeBytes
+from gmemgpu.toml_file import read_toml
 from gmemgpu.units import format_duration_ns
-from gmemgpu.workload.quantity import DurationNs, SizeBytes
 from gmemgpu.workload.translate import problems_of
 
 __all__ = ["ClusterOptions", "options_from_table", "options_over", "is_word", "CODE_KEYS"]

@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from gmemgpu.fields import DurationNs
 from gmemgpu.vmtable.arrival import fixed_times
 from gmemgpu.vmtable.assemble import concatenate
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms, vms_of_batches
 from gmemgpu.workload.process.process import Process, Setting
-from gmemgpu.workload.quantity import DurationNs
 
 __all__ = ["FixedRate"]
 

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from gmemgpu.fields import DurationNs, NonNegative, Sigma
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.arrival import rhythmic_times
@@ -16,8 +17,6 @@ from gmemgpu.vmtable.snp import snp_by_batch
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms
 from gmemgpu.workload.process.process import Process, Setting
-from gmemgpu.workload.quantity import DurationNs
-from gmemgpu.workload.section import NonNegative, Sigma
 
 __all__ = ["GangEviction"]
 

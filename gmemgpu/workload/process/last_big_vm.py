@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from gmemgpu.fields import DurationNs, SizeBytes
 from gmemgpu.units import GIB, NS_PER_S
 from gmemgpu.vmtable.assemble import concatenate, vm_table
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms
 from gmemgpu.workload.process.process import Process, Setting
-from gmemgpu.workload.quantity import DurationNs, SizeBytes
 
 __all__ = ["LastBigVm"]
 

@@ -7,13 +7,13 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from gmemgpu.fields import DurationNs
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.assemble import concatenate, vm_table
 from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose, Stream
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms, vms_of_batches
 from gmemgpu.workload.process.process import Process, Setting
-from gmemgpu.workload.quantity import DurationNs
 
 __all__ = ["Maintenance"]
 

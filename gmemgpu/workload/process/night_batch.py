@@ -7,14 +7,13 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from gmemgpu.fields import DurationNs, Share, Sigma
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.assemble import concatenate, end_after, vm_table
 from gmemgpu.vmtable.random_stream import Purpose, Stream, seconds_to_ns
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.process.process import Setting
 from gmemgpu.workload.process.rhythm import Rhythm
-from gmemgpu.workload.quantity import DurationNs
-from gmemgpu.workload.section import Share, Sigma
 
 __all__ = ["NightBatch"]
 

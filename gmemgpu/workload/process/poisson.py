@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from gmemgpu.fields import Positive
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.arrival import renewal_times
 from gmemgpu.vmtable.assemble import concatenate
@@ -14,7 +15,6 @@ from gmemgpu.vmtable.random_stream import Purpose, Stream
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms, vms_of_batches
 from gmemgpu.workload.process.process import Process, Setting
-from gmemgpu.workload.section import Positive
 
 __all__ = ["Poisson"]
 

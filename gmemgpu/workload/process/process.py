@@ -9,12 +9,12 @@ from functools import lru_cache
 import numpy as np
 from pydantic import Field
 
+from gmemgpu.fields import Positive, Section, Share
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.vmtable.arrival import batch_sizes_on_host, zipf_weights
 from gmemgpu.vmtable.assemble import concatenate
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import Tenants, running_vms, vms_of_batches
-from gmemgpu.workload.section import Positive, Section, Share
 from gmemgpu.workload.size_choice import SizeChoice
 
 __all__ = ["Setting", "Process", "BatchProcess"]

@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gmemgpu.fields import DurationNs, NonNegative
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.arrival import rhythmic_times
 from gmemgpu.workload.process.process import BatchProcess
-from gmemgpu.workload.quantity import DurationNs
-from gmemgpu.workload.section import NonNegative
 
 __all__ = ["Rhythm"]
 

@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from gmemgpu.fields import DurationNs
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.arrival import renewal_times
 from gmemgpu.vmtable.random_stream import Purpose, Stream
 from gmemgpu.workload.process.process import BatchProcess
-from gmemgpu.workload.quantity import DurationNs
 
 __all__ = ["WeibullGap"]
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from by_hand import ev, host, trace
 
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.cupy import batch as batches
 from gmemgpu.engine.cupy import pairs
 from gmemgpu.engine.cupy.batch import BatchReport, evaluate_batches
@@ -18,10 +20,8 @@ from gmemgpu.engine.cupy.resident import Resident
 from gmemgpu.engine.cupy.trace_input import TraceInput
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError
-from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.generator import generate
 from gmemgpu.model.trace import Trace
-from gmemgpu.testing.by_hand import ev, host, trace
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.preset import preset, small_variant
 
 cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one")

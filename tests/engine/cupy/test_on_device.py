@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.cupy import CupyEngine
 from gmemgpu.engine.cupy.batch import BatchReport, evaluate_batches
 from gmemgpu.engine.cupy.rmp_scan import scan_through_device
 from gmemgpu.engine.registry import engine, why_missing
-from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.generator import generate
 from gmemgpu.rmp.image import WORDS_PER_REGION
 from gmemgpu.rmp.scan import scan_regions
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.preset import preset, small_variant
 
 

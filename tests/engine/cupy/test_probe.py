@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.cupy import CupyEngine, kernel
 from gmemgpu.engine.cupy.playing import SHARED_BYTES
 from gmemgpu.engine.cupy.trial_kernel import probe
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError, DeviceLost
-from gmemgpu.model.catalogue import default_costs, named_policies
-from gmemgpu.workload.generate import generate
+from gmemgpu.generator import generate
 from gmemgpu.workload.preset import preset, small_variant
 
 cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one")

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from by_hand import COSTS, ev, host, policy
+from by_hand import trace as trace_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.cupy import CupyEngine, kernel
 from gmemgpu.engine.registry import engine
-from gmemgpu.model.catalogue import default_costs, named_policies
+from gmemgpu.generator import generate
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
-from gmemgpu.testing.by_hand import COSTS, ev, host, policy
-from gmemgpu.testing.by_hand import trace as trace_of
 from gmemgpu.testing.strategies import costs, policies, traces
-from gmemgpu.workload.generate import generate
 from gmemgpu.workload.preset import preset, small_variant
 
 cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one")

@@ -110,7 +110,7 @@ def test_totals(trace: Trace) -> None:
 
 def test_a_region_without_pieces_is_free_for_ever() -> None:
     none = np.zeros(0, np.int64)
-    from gmemgpu.testing.by_hand import host, trace
+    from by_hand import host, trace
 
     resident, _ = with_rows(trace(on=host(2)))
     assert resident.rows["CLASS_NS"].get().tolist() == [0, FOREVER, 0, FOREVER]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmemgpu.lifecycle.admission import Placed
+from gmemgpu.lifecycle.guest import Guests, Inodes
+from gmemgpu.lifecycle.guest_pages import Backing, cut, running_sum
+from gmemgpu.lifecycle.schedule import Schedule
 from gmemgpu.model.trace import BoolArray, Int64Array
-from gmemgpu.trace.admission import Placed
-from gmemgpu.trace.guest import Guests, Inodes
-from gmemgpu.trace.guest_pages import Backing, cut, running_sum
-from gmemgpu.trace.schedule import Schedule
 
 __all__ = ["Pieces", "backing_of", "private_pieces", "contiguous"]
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmemgpu.lifecycle.event_columns import END_OF_LIFE, RUN_TIME, EventColumns
+from gmemgpu.lifecycle.guest import Guests, Inodes
+from gmemgpu.lifecycle.guest_pages import Backing, step_index
+from gmemgpu.lifecycle.launch import Launch
+from gmemgpu.lifecycle.rare_event import poisson_points
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import BoolArray, Int64Array
-from gmemgpu.trace.event_columns import END_OF_LIFE, RUN_TIME, EventColumns
-from gmemgpu.trace.guest import Guests, Inodes
-from gmemgpu.trace.guest_pages import Backing, step_index
-from gmemgpu.trace.launch import Launch
-from gmemgpu.trace.rare_event import poisson_points
 from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose, Stream
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.guest_memory import GuestMemory

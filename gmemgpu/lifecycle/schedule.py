@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmemgpu.lifecycle.guest import Guests, Inodes
+from gmemgpu.lifecycle.guest_pages import running_sum, step_index
+from gmemgpu.lifecycle.launch import Launch
+from gmemgpu.lifecycle.rare_event import hits
 from gmemgpu.model.trace import Int64Array
-from gmemgpu.trace.guest import Guests, Inodes
-from gmemgpu.trace.guest_pages import running_sum, step_index
-from gmemgpu.trace.launch import Launch
-from gmemgpu.trace.rare_event import hits
 from gmemgpu.units import PAGES_PER_REGION
 from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose, Stream
 from gmemgpu.vmtable.table import VmTable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gmemgpu.trace.life_cycle import GeneratedTrace, trace_from_vms
+from gmemgpu.lifecycle.life_cycle import GeneratedTrace, trace_from_vms
 from gmemgpu.workload.draw import draw_vm_table
 from gmemgpu.workload.spec import Workload
 

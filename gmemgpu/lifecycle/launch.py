@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmemgpu.lifecycle.guest import Guests
+from gmemgpu.lifecycle.guest_pages import cut, regular_cuts
+from gmemgpu.lifecycle.rare_event import beta_quantile
 from gmemgpu.model.trace import Int64Array
-from gmemgpu.trace.guest import Guests
-from gmemgpu.trace.guest_pages import cut, regular_cuts
-from gmemgpu.trace.rare_event import beta_quantile
 from gmemgpu.units import PAGE_BYTES, PAGES_PER_REGION
 from gmemgpu.vmtable.exact_math import FloatArray, exact_log
 from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose, Stream

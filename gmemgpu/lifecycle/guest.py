@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmemgpu.errors import Problem, SpecError
+from gmemgpu.lifecycle.guest_pages import offsets_within
+from gmemgpu.lifecycle.rare_event import binomial
 from gmemgpu.model.trace import Int64Array
-from gmemgpu.trace.guest_pages import offsets_within
-from gmemgpu.trace.rare_event import binomial
 from gmemgpu.units import BLOCK_BYTES, PAGES_PER_BLOCK, PAGES_PER_REGION
 from gmemgpu.vmtable.random_stream import Purpose, Stream
 from gmemgpu.vmtable.table import VmTable

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from gmemgpu.lifecycle.admission import GivenBack
+from gmemgpu.lifecycle.guest import Guests, Inodes
+from gmemgpu.lifecycle.guest_pages import cut, step_index
+from gmemgpu.lifecycle.schedule import Faults, Schedule
 from gmemgpu.model.trace import Int64Array
-from gmemgpu.trace.admission import GivenBack
-from gmemgpu.trace.guest import Guests, Inodes
-from gmemgpu.trace.guest_pages import cut, step_index
-from gmemgpu.trace.schedule import Faults, Schedule
 from gmemgpu.units import PAGES_PER_BLOCK
 from gmemgpu.vmtable.table import VmTable
 

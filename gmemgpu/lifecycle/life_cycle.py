@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmemgpu.lifecycle.admission import Placed, endless_draws, place_vms
+from gmemgpu.lifecycle.conversion import add_conversions, conversions_of
+from gmemgpu.lifecycle.event_columns import ARRIVAL, END_OF_LIFE, EventColumns
+from gmemgpu.lifecycle.guest import Guests, Inodes, guests_of, inodes_of
+from gmemgpu.lifecycle.guest_pages import Backing, step_index
+from gmemgpu.lifecycle.launch import Launch, launch_of
+from gmemgpu.lifecycle.private_memory import Pieces, backing_of, contiguous, private_pieces
+from gmemgpu.lifecycle.returns import returns_of
+from gmemgpu.lifecycle.schedule import faults_of, schedule_of
+from gmemgpu.lifecycle.teardown import add_teardowns
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Int64Array, Trace
 from gmemgpu.placement.choice import build_allocator
 from gmemgpu.placement.host_map import HostMap, map_host
 from gmemgpu.placement.kernel_pages import KernelPages
-from gmemgpu.trace.admission import Placed, endless_draws, place_vms
-from gmemgpu.trace.conversion import add_conversions, conversions_of
-from gmemgpu.trace.event_columns import ARRIVAL, END_OF_LIFE, EventColumns
-from gmemgpu.trace.guest import Guests, Inodes, guests_of, inodes_of
-from gmemgpu.trace.guest_pages import Backing, step_index
-from gmemgpu.trace.launch import Launch, launch_of
-from gmemgpu.trace.private_memory import Pieces, backing_of, contiguous, private_pieces
-from gmemgpu.trace.returns import returns_of
-from gmemgpu.trace.schedule import faults_of, schedule_of
-from gmemgpu.trace.teardown import add_teardowns
 from gmemgpu.vmtable.random_stream import Purpose, Stream
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.guest_memory import GuestMemory

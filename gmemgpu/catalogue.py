@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.model.cost import Costs, cost_problems
 from gmemgpu.model.policy import ORACLE, Policy, Timer, policy_problems
+from gmemgpu.toml_file import packaged_toml, read_toml, unknown_key
 
 __all__ = [
     "named_policies",
@@ -22,40 +20,10 @@ __all__ = [
     "read_costs",
     "policies_from_tables",
     "costs_from_table",
-    "read_toml",
-    "unknown_key",
 ]
 
 _POLICY_KEYS = tuple(field.name for field in fields(Policy))
 _COST_KEYS = tuple(field.name for field in fields(Costs))
-
-
-def unknown_key(key: str, known: Sequence[str]) -> str:
-    """Say that a key is unknown, and which known one was probably meant."""
-    close = get_close_matches(key, known, n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else f"; known: {', '.join(known)}"
-    return f"unknown key{hint}"
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """
-    Read a TOML file.
-
-    Raises
-    ------
-    SpecError
-        If the file is missing, unreadable, not UTF-8 or no TOML; the message names it.
-    """
-    path = Path(path)
-    try:
-        # utf-8-sig: editors on Windows put a byte-order mark first, which TOML forbids.
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SpecError(Problem(str(path), f"cannot be read: {error.strerror}; check the path")) from None
-    except UnicodeDecodeError as error:
-        raise SpecError(Problem(str(path), f"is not UTF-8 (byte {error.start}); save it as UTF-8 text")) from None
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(Problem(str(path), f"is no valid TOML: {error}")) from None
 
 
 def _policy(table: Mapping[str, Any], where: str, problems: list[Problem]) -> Policy | None:
@@ -206,17 +174,13 @@ def read_costs(path: str | Path) -> Costs:
     return costs_from_table(read_toml(path), str(path), default_costs())
 
 
-def _packaged(name: str) -> dict[str, Any]:
-    return tomllib.loads((resources.files("gmemgpu.data") / name).read_text(encoding="utf-8"))
-
-
 @cache
 def named_policies() -> tuple[Policy, ...]:
     """Give every policy of the package, the oracle last."""
-    return (*policies_from_tables(_packaged("policies.toml")["policy"], "policies.toml"), ORACLE)
+    return (*policies_from_tables(packaged_toml("policies")["policy"], "policies.toml"), ORACLE)
 
 
 @cache
 def default_costs() -> Costs:
     """Give the packaged cost table."""
-    return costs_from_table(_packaged("costs.toml"), "costs.toml")
+    return costs_from_table(packaged_toml("costs"), "costs.toml")

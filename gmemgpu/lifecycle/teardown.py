@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from gmemgpu.lifecycle.admission import Placed
+from gmemgpu.lifecycle.event_columns import END_OF_LIFE, EventColumns
+from gmemgpu.lifecycle.guest import Guests, Inodes
+from gmemgpu.lifecycle.guest_pages import Backing, cut, regular_cuts, running_sum, step_index
+from gmemgpu.lifecycle.private_memory import Pieces, contiguous
+from gmemgpu.lifecycle.schedule import Faults, Schedule
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import BoolArray, Int64Array
-from gmemgpu.trace.admission import Placed
-from gmemgpu.trace.event_columns import END_OF_LIFE, EventColumns
-from gmemgpu.trace.guest import Guests, Inodes
-from gmemgpu.trace.guest_pages import Backing, cut, regular_cuts, running_sum, step_index
-from gmemgpu.trace.private_memory import Pieces, contiguous
-from gmemgpu.trace.schedule import Faults, Schedule
 from gmemgpu.workload.guest_memory import GuestMemory
 
 __all__ = ["add_teardowns"]

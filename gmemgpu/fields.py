@@ -1,0 +1,44 @@
+"""What pydantic models of specs are made of: tables without unknown keys, times and sizes with units, shares, paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+from gmemgpu.units import INT64_MAX, parse_bytes, parse_duration_ns
+
+__all__ = ["Section", "DurationNs", "SizeBytes", "Share", "Positive", "NonNegative", "Sigma", "InputPath"]
+
+
+class Section(BaseModel):
+    """A table of a description: frozen, and no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _duration(value: object) -> object:
+    return parse_duration_ns(value) if isinstance(value, str) else value
+
+
+def _size(value: object) -> object:
+    return parse_bytes(value) if isinstance(value, str) else value
+
+
+def _from_base(path: Path, info: ValidationInfo) -> Path:
+    return info.context["base_dir"] / path if info.context else path
+
+
+DurationNs: TypeAlias = Annotated[int, BeforeValidator(_duration), Field(ge=0, le=INT64_MAX, strict=True)]
+"""Integer nanoseconds, or text such as "10 s"."""
+SizeBytes: TypeAlias = Annotated[int, BeforeValidator(_size), Field(ge=0, le=INT64_MAX, strict=True)]
+"""Integer bytes, or text such as "64 MiB"."""
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+"""A probability or share."""
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
+NonNegative: TypeAlias = Annotated[float, Field(ge=0)]
+Sigma: TypeAlias = Annotated[float, Field(ge=0, le=10)]
+"""Standard deviation of a lognormal's logarithm. Past 10 variates spread over 70 decades, which no float carries."""
+InputPath: TypeAlias = Annotated[Path, AfterValidator(_from_base)]
+"""A path; validated with context ``{"base_dir": Path}`` it starts there."""
