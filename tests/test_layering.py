@@ -16,7 +16,7 @@ import gmemgpu
 ROOT = Path(gmemgpu.__file__).parent
 
 # What each room may import; a room is a sub-package or a module at the top. Data flows from a VM table through
-# placement and life cycles to a trace, its timeline, an engine, metrics, a sweep and a report; imports go the other way.
+# placement and life cycles to a trace, its timeline, an engine, metrics, a sweep, a report; imports go the other way.
 _WORDS = {"units", "errors"}
 _MODEL = {*_WORDS, "model"}
 _FILES = {"atomic", "toml_file"}
