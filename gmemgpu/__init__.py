@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from gmemgpu.model.host import Host
     from gmemgpu.model.policy import Policy, Timer
     from gmemgpu.model.trace import Trace
-    from gmemgpu.sweeping.run import sweep
+    from gmemgpu.report.progress_bar import ProgressBar
+    from gmemgpu.sweeping.run.sweep import sweep
     from gmemgpu.trace.read import read_trace
     from gmemgpu.trace.write import write_trace
 
@@ -31,6 +32,7 @@ __all__ = [
     "generate",
     "evaluate",
     "sweep",
+    "ProgressBar",
     "Host",
     "Kind",
     "Trace",
@@ -53,7 +55,8 @@ _HOMES = {
     "write_trace": "gmemgpu.trace.write",
     "generate": "gmemgpu.api",
     "evaluate": "gmemgpu.api",
-    "sweep": "gmemgpu.sweeping.run",
+    "sweep": "gmemgpu.sweeping.run.sweep",
+    "ProgressBar": "gmemgpu.report.progress_bar",
     "Host": "gmemgpu.model.host",
     "Kind": "gmemgpu.model.event",
     "Trace": "gmemgpu.model.trace",

@@ -104,7 +104,7 @@ def written_whole(path: str | Path, *, replacing: bool = True) -> Iterator[Binar
     # The random part keeps two writers of the same name apart; the last one to finish wins.
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with partial.open("xb") as file:
+        with partial.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

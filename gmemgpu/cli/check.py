@@ -1,4 +1,4 @@
-"""``gmemgpu check``: read every part of a results directory in full; remove what is bad if asked to."""
+"""``gmemgpu check``: read every part of a results directory in full; remove what is damaged if asked to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check and print; 0 if all that is there is right, or was removed, else 1."""
-    from gmemgpu.sweeping.checking import check_directory
+    from gmemgpu.sweeping.store.check import check_directory
 
     found = check_directory(arguments.directory, repair=arguments.repair)
     left = [fault for fault in found.faults if not fault.removed]
@@ -40,13 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{fault.path}: {fault.what}{'; removed' if fault.removed else ''}")
     if len(found.faults) > _SHOWN:
         print(f"… and {len(found.faults) - _SHOWN:,} more; --json has them all")
-    merged = "no merged rows"
-    if found.has_results:
-        merged = "merged rows agree" if found.is_merged else "merged rows are whole, with not all parts to compare"
     print(
-        f"{arguments.directory}: {found.n_whole:,} of {found.n_parts:,} parts whole, {found.n_missing:,} missing, "
-        f"{len(found.faults):,} {'fault' if len(found.faults) == 1 else 'faults'}; {merged}"
+        f"{arguments.directory}: {found.n_whole:,} of {found.n_parts:,} parts whole, {found.n_missing:,} to compute, "
+        f"{len(found.faults):,} {'fault' if len(found.faults) == 1 else 'faults'}; "
+        f"{'merged rows agree' if found.is_merged else 'not merged'}"
     )
-    if any(fault.is_damage for fault in left):
+    if any(fault.is_ours for fault in left):
         print(f"`gmemgpu check {arguments.directory} --repair` removes what is damaged; then run the sweep again")
     return status

@@ -7,12 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gmemgpu.sweeping.array import ShareResult
-    from gmemgpu.sweeping.progress import SweepEvent
+    from gmemgpu.sweeping.run.progress import SweepEvent
+    from gmemgpu.sweeping.run.share import ShareResult
 
 __all__ = ["add_arguments", "run"]
 
-_MAX_FAILURES = 10
+_MAX_FAILURES = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compute the share; 0 if all of it is there, 1 if a shard of it failed."""
     from gmemgpu.cli.termination import leaving_on_sigterm
-    from gmemgpu.sweeping.array import compute_share
+    from gmemgpu.sweeping.run.share import compute_share
 
     who = f"share {arguments.index} of {arguments.of}"
 
     def listen(event: SweepEvent) -> None:
-        from gmemgpu.sweeping.progress import SweepMerged, SweepStarted
+        from gmemgpu.sweeping.run.progress import SweepMerged, SweepStarted
 
         if isinstance(event, SweepStarted):
             todo = event.n_shards - event.n_shards_done
@@ -75,7 +75,7 @@ def _tell_failures(result: ShareResult) -> None:
     if len(result.failures) > _MAX_FAILURES:
         _say(f"… and {len(result.failures) - _MAX_FAILURES} more")
     if result.failures:
-        _say(f"to have them tried again: gmemgpu retry {result.directory}")
+        _say("the same command tries them again")
 
 
 def _print_json(result: ShareResult) -> None:

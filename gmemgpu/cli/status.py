@@ -8,22 +8,22 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gmemgpu.sweeping.status import Client, SweepStatus
+    from gmemgpu.sweeping.store.status import SweepStatus
 
 __all__ = ["add_arguments", "run"]
 
-_SHOWN = 10
+_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gmemgpu status``."""
     parser.add_argument("directory", metavar="DIR", help="results directory of a sweep, running or not")
-    parser.add_argument("--json", action="store_true", help="write JSON: all failures, all clients")
+    parser.add_argument("--json", action="store_true", help="write JSON: all failures, and who holds DIR")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Look and print; 0, also if something failed."""
-    from gmemgpu.sweeping.status import read_status
+    from gmemgpu.sweeping.store.status import read_status
 
     found = read_status(arguments.directory)
     if arguments.json:
@@ -37,36 +37,24 @@ def run(arguments: argparse.Namespace) -> int:
     if len(found.failures) > _SHOWN:
         print(f"… and {len(found.failures) - _SHOWN:,} more; --json has them all")
     if found.failures:
-        print(f"to try them again: gmemgpu retry {arguments.directory}, then the sweep")
+        print("the same `gmemgpu sweep` tries them again")
     return 0
 
 
 def _lines(found: SweepStatus) -> list[tuple[str, str]]:
     lines = [
-        ("done", f"{found.n_done:,} of {found.n_parts:,} parts, {found.n_rows_done:,} of {found.n_rows:,} evaluations"),
+        ("done", f"{found.n_done:,} of {found.n_parts:,} parts, of {found.n_rows:,} evaluations in all"),
         ("failed", f"{len(found.failures):,}"),
-        ("missing", f"{found.n_missing:,}"),
         ("merged", "yes" if found.is_merged else "no"),
     ]
-    for client in found.clients:
-        state = "; it has ended, others may take over" if client.gone else f", {_crew(client)}"
-        does = "to merge the rows" if client.is_merging else f"{_count(client.n_claims, 'part')} claimed"
-        lines.append(("working", f"{client.who}: {does}{state}"))
-    if found.rows_per_s is not None:
-        lines.append(("rate", f"{found.rows_per_s:,.1f} evaluations/s"))
+    if found.holder is not None:
+        state = "has ended; the next sweep takes over" if found.holder.is_dead else "works on it"
+        lines.append(("held by", f"{found.holder}: {state}, last sign of life {found.holder.silent_s:.0f} s ago"))
+    if found.parts_per_s is not None:
+        lines.append(("rate", f"{found.parts_per_s:,.2f} parts/s"))
     if found.left_s is not None:
-        hours = ((found.core_hours_left, "core-hours"), (found.gpu_hours_left, "GPU-hours"))
-        lines.append(("left", ", ".join([_time(found.left_s), *(f"{n:,.2f} {unit}" for n, unit in hours if n)])))
+        lines.append(("left", _time(found.left_s)))
     return lines
-
-
-def _crew(client: Client) -> str:
-    workers = _count(client.n_workers, "worker")
-    return f"{workers} on {_count(client.n_devices, 'GPU')}" if client.n_devices else workers
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def _time(seconds: float) -> str:

@@ -6,15 +6,17 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
+from gmemgpu.errors import Problem, SpecError
 
-    from gmemgpu.sweeping.progress import Listener, SweepEvent, SweepStarted
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["add_arguments", "run"]
+
+_ONE_JOB = (1, 1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,16 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        required=True,
         metavar="DIR",
         help="results directory; what it already holds of the same sweep is kept",
     )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="workers (default: one a core, or one a GPU; on a cluster, its options)",
-    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes here (default: one a core, or one a GPU)")
     parser.add_argument("--backend", metavar="B", help="auto, numpy, reference or cupy (default: what SPEC says)")
     parser.add_argument(
         "--on-error",
@@ -47,58 +43,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how often to try a shard again that failed, or whose worker died (default: 2)",
     )
+    parser.add_argument("--take-over", action="store_true", help="go on although another client seems to hold DIR")
     _add_cluster_arguments(parser)
     parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="only measure some traces here, for 10 s or so, and say what time, memory and disk all would take",
+        "--dry-run", action="store_true", help="only time a few traces here, and tell what time and disk all would take"
     )
     parser.add_argument("--json", action="store_true", help="write the decision table as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress and no table")
 
 
 def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("cluster")
+    group = parser.add_argument_group("cluster (connections and TLS: as Dask is configured)")
     group.add_argument(
-        "--cluster",
-        default="local",
-        metavar="WHERE",
-        help="local (default), slurm, pbs, lsf, tcp://HOST:PORT, tls://HOST:PORT or a Dask scheduler's file (….json)",
+        "--scheduler", metavar="ADDRESS", help="a Dask scheduler: tcp://…, tls://…, or the file it wrote"
     )
     group.add_argument(
-        "--cluster-options", metavar="FILE", help="TOML file with a [cluster] table, laid over the one of SPEC"
+        "--cluster", metavar="KIND", help="jobs by dask-jobqueue: slurm, pbs, lsf, …, as its jobqueue.yaml says"
     )
-    group.add_argument("--tls-ca", metavar="FILE", help="certificates of who signs the scheduler's and the workers'")
-    group.add_argument("--tls-cert", metavar="FILE", help="own certificate")
-    group.add_argument("--tls-key", metavar="FILE", help="its private key")
+    group.add_argument("--cluster-config", metavar="FILE", help="YAML, laid over that jobqueue.yaml")
+    number = group.add_mutually_exclusive_group()
+    number.add_argument("--jobs", type=int, metavar="N", help="how many jobs (default: 1); lost ones are replaced")
+    number.add_argument("--adapt", metavar="MIN:MAX", help="as many jobs as there is work for, from MIN to MAX")
+    group.add_argument("--print-job", action="store_true", help="only print the script that each job would run")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the sweep and print its table; 0 if all of it is done."""
+    jobs = _checked(arguments)
+    if arguments.print_job:
+        from gmemgpu.sweeping.clusters import job_script
+
+        sys.stdout.write(
+            job_script(arguments.cluster, arguments.cluster_config, on_device=_wants_device(arguments)).rstrip() + "\n"
+        )
+        return 0
     if arguments.dry_run:
         from gmemgpu.cli.dry_run import run_dry
 
         return run_dry(arguments)
+    from gmemgpu.cli.progress import shown_progress
     from gmemgpu.cli.termination import leaving_on_sigterm
-    from gmemgpu.sweeping.run import sweep
+    from gmemgpu.sweeping.run.sweep import sweep
 
-    with leaving_on_sigterm(), _listener(quiet=arguments.quiet, say_why=not arguments.json) as listen:
+    with (
+        leaving_on_sigterm(),
+        _client(arguments, jobs) as client,
+        shown_progress(quiet=arguments.quiet, say_why=not arguments.json) as listen,
+    ):
         result = sweep(
             arguments.spec,
             arguments.output,
+            client,
             backend=arguments.backend,
             workers=arguments.workers,
             progress=listen,
-            cluster=arguments.cluster,
-            cluster_options=arguments.cluster_options,
-            tls_ca=arguments.tls_ca,
-            tls_cert=arguments.tls_cert,
-            tls_key=arguments.tls_key,
             on_error=arguments.on_error,
             retries=arguments.retries,
+            take_over=arguments.take_over,
         )
-    if result.stand_in is not None:
-        shards, reason = _count(result.stand_in.n_shards, "shard"), result.stand_in.reason
+    if result.fallback is not None:
+        n, reason = result.fallback.n_shards, result.fallback.reason
+        shards = f"{n:,} {'shard' if n == 1 else 'shards'}"
         print(f"gmemgpu: warning: {shards} ran on numpy, since the device failed: {reason}", file=sys.stderr)
     if arguments.json or not arguments.quiet:
         from gmemgpu.cli.show import print_table
@@ -108,104 +113,56 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _checked(arguments: argparse.Namespace) -> tuple[int, int]:
+    # Fewest and most jobs.
+    problems = []
+    if arguments.output is None and not arguments.print_job:
+        problems.append(Problem("--output", "is missing; give a directory for the results"))
+    if arguments.scheduler and arguments.cluster:
+        problems.append(Problem("--cluster", "starts a scheduler of its own; leave --scheduler out, or --cluster"))
+    for name in ("cluster_config", "jobs", "adapt", "print_job"):
+        if getattr(arguments, name) and not arguments.cluster:
+            problems.append(Problem(f"--{name.replace('_', '-')}", "is about jobs; say which with --cluster slurm, …"))
+    if arguments.workers is not None and (arguments.cluster or arguments.scheduler):
+        problems.append(Problem("--workers", "counts processes on this machine; use --jobs or --adapt for jobs"))
+    jobs = _ONE_JOB if arguments.jobs is None else (arguments.jobs, arguments.jobs)
+    if arguments.adapt is not None:
+        least, _, most = arguments.adapt.partition(":")
+        jobs = (int(least), int(most)) if least.isdecimal() and most.isdecimal() else (1, 0)
+    if not 0 <= jobs[0] <= jobs[1] or jobs[1] < 1:
+        name, value = ("--jobs", arguments.jobs) if arguments.adapt is None else ("--adapt", arguments.adapt)
+        problems.append(Problem(name, f'"{value}" is no number of jobs; write --jobs 4 or --adapt 1:16'))
+    if problems:
+        raise SpecError(problems)
+    return jobs
+
+
+def _wants_device(arguments: argparse.Namespace) -> bool:
+    from gmemgpu.engine.registry import runs_on_devices
+    from gmemgpu.sweeping.spec import read_spec
+
+    backend = arguments.backend or read_spec(arguments.spec).backend
+    return backend != "auto" and runs_on_devices(backend)
+
+
 @contextmanager
-def _listener(*, quiet: bool, say_why: bool) -> Iterator[Listener | None]:
-    # A live bar on a terminal, a line at either end on a pipe, nothing if quiet.
-    if quiet:
-        yield None
-    elif not sys.stderr.isatty():
-        yield _lines(say_why=say_why)
+def _client(arguments: argparse.Namespace, jobs: tuple[int, int]) -> Iterator[Client | None]:
+    if arguments.scheduler:
+        from gmemgpu.sweeping.clusters import scheduler_client
+
+        with scheduler_client(arguments.scheduler) as client:
+            yield client
+    elif arguments.cluster:
+        from gmemgpu.sweeping.clusters import job_client
+        from gmemgpu.sweeping.store.files import LOGS
+
+        with job_client(
+            arguments.cluster,
+            jobs=jobs,
+            logs=Path(arguments.output) / LOGS,
+            config_file=arguments.cluster_config,
+            on_device=_wants_device(arguments),
+        ) as client:
+            yield client
     else:
-        from rich.console import Console
-
-        with _progress(Console(stderr=True)) as progress:
-            yield _bar(progress, say_why=say_why)
-
-
-def _progress(console: Console) -> Progress:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("evaluations {task.fields[rate]}"),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        # An average over the whole run: shards of different scenarios take different times.
-        speed_estimate_period=7 * 86_400,
-    )
-
-
-def _lines(*, say_why: bool) -> Listener:
-    from gmemgpu.sweeping.progress import SweepStarted
-
-    def listen(event: SweepEvent) -> None:
-        for line in _told(event, say_why=say_why):
-            print(f"gmemgpu: {line}", file=sys.stderr)
-        if isinstance(event, SweepStarted):
-            n_to_do = event.n_shards - event.n_shards_done - event.n_shards_failed
-            print(
-                f"gmemgpu: {event.n_rows - event.n_rows_done:,} of {_count(event.n_rows, 'evaluation')} to do "
-                f"in {_count(n_to_do, 'task')} on {_count(event.workers, 'worker')}",
-                file=sys.stderr,
-            )
-
-    return listen
-
-
-def _told(event: SweepEvent, *, say_why: bool) -> Iterator[str]:
-    # What a line on a pipe and one above the bar say alike.
-    from gmemgpu.sweeping.progress import ShardFailed, SweepStarted, WorkersAwaited
-
-    if isinstance(event, SweepStarted):
-        if say_why and event.workers and event.reason is not None:
-            yield _choice(event)
-        if event.dashboard is not None:
-            yield f"dashboard {event.dashboard}"
-        if event.n_shards_failed:
-            yield f"{_count(event.n_shards_failed, 'shard')} failed earlier and will not be tried again"
-    elif isinstance(event, WorkersAwaited):
-        yield f"waiting for a worker of {event.whose}"
-    elif isinstance(event, ShardFailed):
-        yield "failed: " + event.message.replace("\n", "\n        ")
-
-
-def _choice(event: SweepStarted) -> str:
-    return f"backend {event.backend} (auto: {event.reason})"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def _bar(progress: Progress, *, say_why: bool) -> Listener:
-    from gmemgpu.sweeping.progress import ShardDone, SweepMerged, SweepStarted
-
-    task = progress.add_task("starting", total=None, rate="")
-    found_done = 0
-
-    def listen(event: SweepEvent) -> None:
-        nonlocal found_done
-        for line in _told(event, say_why=say_why):
-            progress.console.print(line, style="dim", markup=False, highlight=False)
-        if isinstance(event, SweepStarted):
-            found_done = event.n_rows_done
-            progress.update(task, total=event.n_rows, completed=found_done, description="sweeping")
-        elif isinstance(event, ShardDone):
-            progress.advance(task, event.n_rows)
-            elapsed_s = progress.tasks[task].elapsed
-            if elapsed_s:
-                rate = (progress.tasks[task].completed - found_done) / elapsed_s
-                progress.update(task, rate=f"{rate:,.0f}/s", description=event.label[:24])
-        elif isinstance(event, SweepMerged):
-            progress.update(task, description="done")
-
-    return listen
+        yield None

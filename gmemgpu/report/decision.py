@@ -17,7 +17,7 @@ from gmemgpu.report.columns import Codes, codes_of, positions, quantity_columns
 from gmemgpu.report.quantity import METRICS_READ, QUANTITIES
 from gmemgpu.report.segment import group_estimates, group_means
 from gmemgpu.report.statistics import Estimate
-from gmemgpu.sweeping.read import StoredRows, read_rows
+from gmemgpu.sweeping.store.read import StoredRows, read_rows
 from gmemgpu.toml_file import unknown_key
 
 __all__ = ["DecisionTable", "Group", "PolicyLine", "decision_table", "decide"]

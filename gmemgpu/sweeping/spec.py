@@ -19,13 +19,13 @@ from gmemgpu.catalogue import (
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import ORACLE, Policy
-from gmemgpu.sweeping.cluster.options import ClusterOptions, options_from_table
+from gmemgpu.sweeping.axes import AxisValue
 from gmemgpu.sweeping.document import Document, read_document
 from gmemgpu.sweeping.scenario import Scenario, anchor_paths, input_hashes, relative_paths, scenarios_from_document
 from gmemgpu.toml_file import unknown_key
 from gmemgpu.units import INT64_MAX
 
-__all__ = ["SweepSpec", "read_spec", "policy_table"]
+__all__ = ["AxisValue", "Scenario", "SweepSpec", "read_spec", "policy_table"]
 
 KEYS = (
     "name",
@@ -36,7 +36,6 @@ KEYS = (
     "policies_file",
     "costs",
     "backend",
-    "cluster",
     "workload",
     "scenario",
 )
@@ -62,8 +61,6 @@ class SweepSpec:
     costs : Costs
     backend : str
         Engine by name, or ``auto``.
-    cluster : ClusterOptions
-        What jobs ask for, if the sweep runs on a cluster; has no effect on results.
     scenarios : tuple of Scenario
         Points of the workload space.
     axes : tuple of str
@@ -79,7 +76,6 @@ class SweepSpec:
     policies: tuple[Policy, ...]
     costs: Costs
     backend: str
-    cluster: ClusterOptions
     scenarios: tuple[Scenario, ...]
     axes: tuple[str, ...]
     input_hashes: dict[Path, str]
@@ -118,7 +114,6 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
     backend = _text(document, "backend", "auto", problems)
     if backend not in BACKENDS:
         problems.append(Problem(document.where("backend"), f'"{backend}" is unknown; use {", ".join(BACKENDS)}'))
-    cluster = _cluster(document, problems)
     scenarios, axes = scenarios_from_document(document, problems)
     hashes = input_hashes(scenarios, problems)
     if problems:
@@ -129,7 +124,6 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
         policies=policies,
         costs=costs,
         backend=backend,
-        cluster=cluster,
         scenarios=scenarios,
         axes=axes,
         input_hashes=hashes,
@@ -233,11 +227,3 @@ def _costs(document: Document, problems: list[Problem]) -> Costs:
     except SpecError as error:
         problems.extend(error.problems)
     return default_costs()
-
-
-def _cluster(document: Document, problems: list[Problem]) -> ClusterOptions:
-    try:
-        return options_from_table(document.values.get("cluster", {}), document.where, is_spec=True)
-    except SpecError as error:
-        problems.extend(error.problems)
-    return ClusterOptions()

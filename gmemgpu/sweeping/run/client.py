@@ -1,0 +1,314 @@
+"""The client's loop: all missing shards go to Dask at once, and what becomes of each is taken up as it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from distributed import as_completed
+from distributed.scheduler import KilledWorker
+
+from gmemgpu.errors import GmemgpuError, InputError, StoreError
+from gmemgpu.sweeping.run.plan import batches
+from gmemgpu.sweeping.run.progress import Listener, ShardFailed, ShardsDone, WorkersReady
+from gmemgpu.sweeping.run.shard import Shard, ShardError
+from gmemgpu.sweeping.run.worker import FALLBACK_TOPIC, SweepWorker, UnfitWorker, compute_on_worker, mark
+from gmemgpu.sweeping.store.directory import Store
+from gmemgpu.sweeping.store.failure import Failure, record_failure
+from gmemgpu.sweeping.store.files import writing
+from gmemgpu.sweeping.store.lock import Lock
+from gmemgpu.sweeping.store.part import part_files
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["OnError", "Fallback", "Run", "run_on_client"]
+
+OnError: TypeAlias = Literal["stop", "continue"]
+
+_POLL_S = 0.05
+_CHECK_EVERY_S = 2.0
+_DRAIN_S = 5.0
+"""For parts that are being computed when Ctrl-C comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """
+    What numpy did in a device's place.
+
+    Parameters
+    ----------
+    n_shards : int
+    reason : str
+        What the first device to fail said.
+    """
+
+    n_shards: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Run:
+    """
+    What became of the shards that a client was given.
+
+    Parameters
+    ----------
+    n_rows : int
+        Computed.
+    failures : list of Failure
+    fallback : Fallback or None
+    """
+
+    n_rows: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    fallback: Fallback | None = None
+
+
+def run_on_client(
+    client: Client,
+    store: Store,
+    todo: Sequence[Shard],
+    lock: Lock,
+    listen: Listener,
+    *,
+    on_device: bool,
+    on_error: OnError,
+    retries: int,
+) -> Run:
+    """
+    Have shards computed by a Dask cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    store : Store
+    todo : sequence of Shard
+        At least one.
+    lock : Lock
+        That this process holds the directory.
+    listen : callable
+    on_device : bool
+        Whether workers compute on GPUs.
+    on_error : {"stop", "continue"}
+    retries : int
+        How often a task is tried again that failed, or whose worker died.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError, ShardError
+        If a shard fails and `on_error` is "stop".
+    StoreError
+        If the results directory cannot be written, or another client took it over.
+    UnfitWorker
+        If a worker of somebody else's scheduler runs other code or sees another directory.
+    GmemgpuError
+        If the scheduler is lost.
+    """
+    parts = store.parts.resolve()
+    with mark(parts) as marked:
+        # Who made the cluster in this process may also have it start other workers.
+        plugin = SweepWorker(store.plan.setting, parts, marked, retire=client.cluster is not None)
+        _register(client, plugin)
+        try:
+            loop = _Loop(client, store, lock, listen, plugin.name, on_device, on_error, retries)
+            run = loop.run(todo)
+            run.fallback = _fallback(client, todo) if on_device else None
+            return run
+        finally:
+            with suppress(Exception):
+                # The scheduler may be gone; who comes after us brings a plugin of his own.
+                client.unregister_worker_plugin(plugin.name)
+
+
+def _register(client: Client, plugin: SweepWorker) -> None:
+    try:
+        client.register_plugin(plugin)
+    except UnfitWorker:
+        # Workers that may be replaced have left by now, and tell why once more when nobody is left.
+        if client.cluster is None:
+            raise
+    except OSError as error:
+        raise GmemgpuError(f"the scheduler cannot be reached any more ({error}); run the same command again") from error
+    except Exception as error:
+        raise UnfitWorker(
+            f"the scheduler or a worker cannot run gmemgpu: {error}; install the same gmemgpu and packages there"
+        ) from error
+
+
+def _fallback(client: Client, todo: Sequence[Shard]) -> Fallback | None:
+    with suppress(OSError):
+        ours = {shard.part_id for shard in todo}
+        # A scheduler that is there already may remember other sweeps.
+        told = [message for _, message in client.get_events(FALLBACK_TOPIC) if not ours.isdisjoint(message["parts"])]
+        if told:
+            return Fallback(len({part for message in told for part in message["parts"]}), told[0]["reason"])
+    return None
+
+
+class _Loop:
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        lock: Lock,
+        listen: Listener,
+        plugin: str,
+        on_device: bool,
+        on_error: OnError,
+        retries: int,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._lock = lock
+        self._listen = listen
+        self._plugin = plugin
+        self._on_device = on_device
+        self._on_error = on_error
+        self._retries = retries
+        self._running: dict[Any, tuple[Shard, ...]] = {}
+        self._n_deaths: Counter[tuple[Shard, ...]] = Counter()
+        self._n_workers = -1
+        self._checked_s = float("-inf")
+        self._run = Run()
+
+    def run(self, todo: Sequence[Shard]) -> Run:
+        n_workers = max(1, sum(self._client.nthreads().values()))
+        tasks = batches(todo, len(self._store.plan.setting.policies), workers=n_workers, on_device=self._on_device)
+        futures = self._submit(tasks)
+        ended = as_completed(futures, loop=self._client.loop)
+        del futures
+        try:
+            while not ended.is_empty():
+                again = []
+                for future in ended.next_batch(block=False):
+                    again += self._take(future)
+                if again:
+                    ended.update(self._submit(again))
+                elif not ended.has_ready():
+                    self._check()
+                    time.sleep(_POLL_S)
+        except BaseException as error:
+            self._cancel()
+            if isinstance(error, KeyboardInterrupt):
+                self._drain()
+            raise
+        return self._run
+
+    def _submit(self, tasks: Sequence[tuple[Shard, ...]]) -> list[Future[None]]:
+        # Two clients may use one scheduler, which knows tasks by their keys; and each attempt is a task of its own.
+        resources = self._resources()
+        futures = self._client.map(
+            compute_on_worker,
+            list(tasks),
+            plugin=self._plugin,
+            pure=False,
+            retries=self._retries,
+            resources=resources or None,
+            key="gmemgpu-shard",
+        )
+        self._running.update(zip((future.key for future in futures), tasks, strict=True))
+        return list(futures)
+
+    def _resources(self) -> dict[str, float]:
+        # Somebody else's workers may have more threads than GPUs, and say so; ours have one of each.
+        if not self._on_device or self._client.cluster is not None:
+            return {}
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        return {"GPU": 1.0} if any("GPU" in worker.get("resources", {}) for worker in workers) else {}
+
+    def _take(self, future: Future[None]) -> list[tuple[Shard, ...]]:
+        # Returns what is to be submitted again.
+        shards = self._running.pop(future.key)
+        # Only the state is looked at: to fetch a result is to compute it again should its worker be dead by now.
+        if future.status in ("finished", "lost"):
+            self._done(shards)
+            return []
+        if future.status == "cancelled":
+            raise GmemgpuError(
+                "the scheduler ended or cannot be reached any more; run the same command again: finished parts are kept"
+            )
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            self._n_deaths[shards] += 1
+            if self._n_deaths[shards] <= self._retries:
+                return [shards]
+            self._fail(shards, "killed", f"its worker died {self._n_deaths[shards]} times while it ran")
+        elif isinstance(error, UnfitWorker):
+            if self._client.cluster is None:
+                raise error
+            return [shards]
+        elif isinstance(error, StoreError | OSError):
+            # No shard's fault: the next one could not be written either.
+            with writing(self._store.directory):
+                raise error
+        elif isinstance(error, InputError | ShardError):
+            self._fail(shards, "input" if isinstance(error, InputError) else "error", str(error), error)
+        else:
+            self._fail(shards, "error", f"{type(error).__name__}: {error}")
+        return []
+
+    def _done(self, shards: tuple[Shard, ...]) -> None:
+        n_rows = self._store.plan.rows_of(shards)
+        self._run.n_rows += n_rows
+        self._listen(ShardsDone(label=self._store.plan.setting.label_of(shards[0]), n_rows=n_rows))
+
+    def _fail(
+        self,
+        shards: tuple[Shard, ...],
+        kind: Literal["error", "killed", "input"],
+        why: str,
+        error: Exception | None = None,
+    ) -> None:
+        # Of shards that were computed together, those whose parts are there did not fail.
+        there = part_files(self._store.parts) if len(shards) > 1 else {}
+        done = tuple(shard for shard in shards if shard.part_id in there)
+        if done:
+            self._done(done)
+        for shard in shards:
+            if shard in done:
+                continue
+            label = self._store.plan.setting.label_of(shard)
+            message = why if error is not None else f"{self._store.plan.name_of([shard])}: {why}"
+            failure = Failure(part_id=shard.part_id, label=label, seeds=shard.seeds, kind=kind, message=message)
+            record_failure(self._store.directory, failure)
+            self._run.failures.append(failure)
+            self._listen(ShardFailed(label=label, message=message))
+            if self._on_error == "stop":
+                raise error or ShardError(message)
+
+    def _check(self) -> None:
+        if time.monotonic() - self._checked_s < _CHECK_EVERY_S:
+            return
+        self._checked_s = time.monotonic()
+        self._lock.check()
+        with suppress(OSError):
+            n_workers = len(self._client.nthreads())
+            if (n_workers > 0) != (self._n_workers > 0) or self._n_workers < 0:
+                self._listen(WorkersReady(n_workers=n_workers))
+            self._n_workers = n_workers
+
+    def _cancel(self) -> None:
+        with suppress(Exception):
+            self._client.cancel(list(self._running), force=True)
+
+    def _drain(self) -> None:
+        # What runs cannot be cancelled, and writes its part if it gets so far.
+        until_s = time.monotonic() + _DRAIN_S
+        with suppress(Exception):
+            while time.monotonic() < until_s and any(self._client.run(_is_busy).values()):
+                time.sleep(_POLL_S)
+
+
+def _is_busy(dask_worker: object) -> bool:
+    plugins = getattr(dask_worker, "plugins", {}).values()
+    return any(plugin.is_busy for plugin in plugins if isinstance(plugin, SweepWorker))

@@ -1,0 +1,198 @@
+"""From a spec to shards: which parts a sweep consists of, and what each of them is called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from gmemgpu.model import MODEL_VERSION
+from gmemgpu.sweeping.effort import expected_trace_s
+from gmemgpu.sweeping.run.shard import Setting, Shard
+from gmemgpu.sweeping.spec import SweepSpec, policy_table
+from gmemgpu.sweeping.store.identity import digest, digester
+from gmemgpu.sweeping.store.part import rows_schema
+from gmemgpu.workload.spec import Workload
+
+__all__ = ["Plan", "make_plan", "shard_length_s", "seeds_per_shard", "batches", "pairs_at_once"]
+
+_MAX_SEEDS = 1024
+_N_SHARDS = 1000
+"""A sweep is cut at least so fine, where it is work enough: for hundreds of workers, and for a progress bar."""
+_LEAST_S = 1.0
+_MOST_S = 30.0
+"""Of a shard on one core: less drowns in scheduling, more is lost with a killed worker or awaited at a walltime."""
+_DEVICE_PAIRS = 4096
+"""(trace, policy) pairs that a device gets at once, if there are so many: some dozen thread blocks for each of its
+multiprocessors. Not measured yet; more would be lost with a killed worker."""
+_BATCHES_PER_WORKER = 2
+"""At least, where there are enough shards: no worker shall idle while another has a long task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    The shards of a sweep.
+
+    Parameters
+    ----------
+    shards : tuple of Shard
+        In the order of the final rows: scenario, seed, policy.
+    setting : Setting
+        What they share.
+    """
+
+    shards: tuple[Shard, ...]
+    setting: Setting
+
+    @property
+    def sweep_id(self) -> str:
+        """Hash of all part ids in their order."""
+        return self.setting.sweep_id
+
+    @property
+    def n_rows(self) -> int:
+        """Number of (scenario, seed, policy) combinations."""
+        return self.rows_of(self.shards)
+
+    def rows_of(self, shards: Sequence[Shard]) -> int:
+        """Return the number of rows of some shards."""
+        return sum(len(shard.seeds) for shard in shards) * len(self.setting.policies)
+
+    def name_of(self, shards: Sequence[Shard]) -> str:
+        """Return the scenarios and seeds of some shards, for messages."""
+        return self.setting.name_of(shards)
+
+
+def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
+    """
+    Cut a sweep into shards.
+
+    Parameters
+    ----------
+    spec : SweepSpec
+    backend : str
+        Name of the engine that will run, resolved; parts are the same whatever it is.
+    auto : bool
+        Whether ``auto`` chose it.
+
+    Returns
+    -------
+    Plan
+        The same shards for the same spec on every machine.
+    """
+    columns = {name: [scenario.axes.get(name) for scenario in spec.scenarios] for name in spec.axes}
+    schema = rows_schema(columns)
+    common = digest(
+        {
+            "model": MODEL_VERSION,
+            "policies": [[policy.name, policy_table(policy)] for policy in spec.policies],
+            "costs": asdict(spec.costs),
+            "columns": [[field.name, str(field.type)] for field in schema],
+        }
+    )
+    shards: list[Shard] = []
+    at_most_s = shard_length_s(spec)
+    for i_scenario, scenario in enumerate(spec.scenarios):
+        identity = {
+            "common": common,
+            "label": scenario.label,
+            "preset": scenario.preset,
+            "axes": {name: scenario.axes.get(name) for name in spec.axes},
+            "workload": scenario.workload.model_dump(),
+        }
+        # A file counts by what is in it, not by where it lies.
+        digest_of_seeds = digester(identity, "seeds", spec.input_hashes.__getitem__)
+        n = seeds_per_shard(scenario.workload, len(spec.policies), at_most_s)
+        for i in range(0, len(spec.seeds), n):
+            seeds = spec.seeds[i : i + n]
+            # 128 bits of the hash: no two shards ever meet, and the file names stay readable.
+            part_id = digest_of_seeds(seeds)[:32]
+            shards.append(Shard(part_id=part_id, index=len(shards), scenario=i_scenario, seeds=seeds))
+    setting = Setting(
+        sweep_id=digest([shard.part_id for shard in shards])[:32],
+        scenarios=spec.scenarios,
+        axes=spec.axes,
+        policies=spec.policies,
+        costs=spec.costs,
+        backend=backend,
+        auto=auto,
+        schema=schema,
+    )
+    return Plan(shards=tuple(shards), setting=setting)
+
+
+def shard_length_s(spec: SweepSpec) -> float:
+    """
+    Compute how long a shard of a sweep should take: a second for a small one, up to half a minute for a huge one.
+
+    Each shard costs the one client some milliseconds, so that a thousand workers want longer ones than two do.
+
+    Parameters
+    ----------
+    spec : SweepSpec
+
+    Returns
+    -------
+    float
+        By the same estimate as in `seeds_per_shard`.
+    """
+    each_s = (expected_trace_s(scenario.workload, len(spec.policies)) for scenario in spec.scenarios)
+    whole_s = len(spec.seeds) * sum(trace_s for trace_s in each_s if math.isfinite(trace_s))
+    return min(max(whole_s / _N_SHARDS, _LEAST_S), _MOST_S)
+
+
+def seeds_per_shard(workload: Workload, n_policies: int, at_most_s: float) -> int:
+    """
+    Compute how many seeds make a shard that takes about so long.
+
+    Parameters
+    ----------
+    workload : Workload
+    n_policies : int
+    at_most_s : float
+
+    Returns
+    -------
+    int
+        At least 1; a matter of parameters alone, so that every machine cuts the same parts.
+    """
+    return max(1, min(_MAX_SEEDS, round(at_most_s / expected_trace_s(workload, n_policies))))
+
+
+def batches(shards: Sequence[Shard], n_policies: int, *, workers: int, on_device: bool) -> list[tuple[Shard, ...]]:
+    """
+    Gather shards into what one Dask task computes: a shard on a core, many in one batch on a device.
+
+    Parameters
+    ----------
+    shards : sequence of Shard
+        Those still to do.
+    n_policies : int
+    workers : int
+    on_device : bool
+        Whether workers compute on a device, which needs thousands of pairs at once.
+
+    Returns
+    -------
+    list of tuple of Shard
+        In order, each shard once.
+    """
+    if not on_device:
+        return [(shard,) for shard in shards]
+    most = max(1, len(shards) // (workers * _BATCHES_PER_WORKER))
+    found: list[tuple[Shard, ...]] = []
+    held: list[Shard] = []
+    n_pairs = 0
+    for shard in shards:
+        held.append(shard)
+        n_pairs += len(shard.seeds) * n_policies
+        if n_pairs >= _DEVICE_PAIRS or len(held) >= most:
+            found.append(tuple(held))
+            held, n_pairs = [], 0
+    return [*found, tuple(held)] if held else found
+
+
+def pairs_at_once(n_rows: int) -> int:
+    """Return how many pairs of a whole sweep, a row each, one device would get at once."""
+    return max(1, min(_DEVICE_PAIRS, n_rows // _BATCHES_PER_WORKER))

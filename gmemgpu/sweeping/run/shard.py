@@ -1,0 +1,236 @@
+"""A shard: the unit of resume. Parameters and seeds in, one part of the store out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gmemgpu.engine.standby import evaluate_or_stand_in
+from gmemgpu.errors import GmemgpuError, InputError, Problem
+from gmemgpu.generator import generate
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Trace
+from gmemgpu.sweeping.spec import Scenario
+from gmemgpu.sweeping.store.part import rows_to_arrow, write_part
+
+__all__ = ["Shard", "Setting", "ShardError", "shard_rows", "compute_shards"]
+
+_WRITE_AGAIN_AFTER_S = (0.1, 1.0)
+"""A shared disk may hiccup; rows that took a second to compute are worth another second."""
+
+
+class ShardError(GmemgpuError):
+    """A shard failed; the message names its scenario and seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """
+    A run of seeds of one scenario.
+
+    Parameters
+    ----------
+    part_id : str
+        Hash of everything that its rows depend on.
+    index : int
+        Its place among all shards of the sweep.
+    scenario : int
+        Index of its scenario in the setting.
+    seeds : tuple of int
+    """
+
+    part_id: str
+    index: int
+    scenario: int
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """
+    What all shards of a sweep share.
+
+    Parameters
+    ----------
+    sweep_id : str
+    scenarios : tuple of Scenario
+    axes : tuple of str
+        Columns that tell scenarios apart.
+    policies : tuple of Policy
+    costs : Costs
+    backend : str
+        An engine's name, never ``auto``: all workers shall take the same.
+    auto : bool
+        Whether ``auto`` chose the engine: then numpy does what that engine cannot.
+    schema : pyarrow.Schema
+        Columns of the sweep.
+    """
+
+    sweep_id: str
+    scenarios: tuple[Scenario, ...]
+    axes: tuple[str, ...]
+    policies: tuple[Policy, ...]
+    costs: Costs
+    backend: str
+    auto: bool
+    schema: pa.Schema
+
+    def label_of(self, shard: Shard) -> str:
+        """Return the label of a shard's scenario."""
+        return self.scenarios[shard.scenario].label
+
+    def name_of(self, shards: Sequence[Shard]) -> str:
+        """Return the scenarios and seeds of shards that are computed together, for messages."""
+        first, last = shards[0], shards[-1]
+        if len(shards) == 1:
+            return f'scenario "{self.label_of(first)}", seeds {first.seeds[0]} to {first.seeds[-1]}'
+        return (
+            f'scenario "{self.label_of(first)}", seed {first.seeds[0]}, to '
+            f'scenario "{self.label_of(last)}", seed {last.seeds[-1]}'
+        )
+
+
+def _trace(shard: Shard, seed: int, setting: Setting, facts: list[dict[str, Any]]) -> Trace:
+    # Appends what the rows say of the trace: the engine may let go of the trace itself.
+    scenario = setting.scenarios[shard.scenario]
+    here = f'scenario "{scenario.label}", seed {seed}'
+    try:
+        made = generate(scenario.workload, seed)
+    except InputError as error:
+        raise type(error)([Problem(f"{here}: {item.where}", item.message) for item in error.problems]) from error
+    except Exception as error:
+        raise ShardError(f"{here}: {type(error).__name__}: {error}") from error
+    trace = made.trace
+    facts.append(
+        {
+            "label": scenario.label,
+            "preset": scenario.preset,
+            **{name: scenario.axes.get(name) for name in setting.axes},
+            "seed": seed,
+            "cores": trace.host.cores,
+            "horizon_ns": trace.horizon_ns,
+            "warmup_ns": trace.warmup_ns,
+            "events": len(trace),
+            "admitted": made.admitted,
+            "rejected": made.rejected,
+        }
+    )
+    return trace
+
+
+def shard_rows(shards: Sequence[Shard], setting: Setting) -> tuple[list[list[dict[str, Any]]], str | None]:
+    """
+    Compute the rows of shards, in one call of the engine.
+
+    Parameters
+    ----------
+    shards : sequence of Shard
+        At least one.
+    setting : Setting
+
+    Returns
+    -------
+    list (shards) of list of dict
+        A value for each column of the sweep; seed by seed, policy by policy.
+    str or None
+        Why numpy was the fallback for the setting's engine, if it was.
+
+    Raises
+    ------
+    InputError
+        If a file that a workload names is wrong; every problem names scenario and seed.
+    ShardError
+        If anything else goes wrong.
+    """
+    facts: list[dict[str, Any]] = []
+
+    def traces() -> Iterator[Trace]:
+        # A device that was lost may have taken some already.
+        facts.clear()
+        for shard in shards:
+            for seed in shard.seeds:
+                yield _trace(shard, seed, setting, facts)
+
+    try:
+        found = evaluate_or_stand_in(setting.backend, traces, setting.policies, setting.costs, auto=setting.auto)
+    except (InputError, ShardError):
+        raise
+    except Exception as error:
+        kind = "" if isinstance(error, GmemgpuError) else f"{type(error).__name__}: "
+        raise ShardError(f"{setting.name_of(shards)}: {kind}{error}") from error
+    of_trace = zip(facts, found.rows, strict=True)
+    rows = [
+        [
+            {**facts_of_trace, "policy": policy.name, **row}
+            for facts_of_trace, evaluated in islice(of_trace, len(shard.seeds))
+            for policy, row in zip(setting.policies, evaluated, strict=True)
+        ]
+        for shard in shards
+    ]
+    return rows, found.failure
+
+
+def compute_shards(shards: Sequence[Shard], setting: Setting, parts: Path) -> str | None:
+    """
+    Compute shards and write their parts; a part that is there already is written again, with the same bytes.
+
+    Parameters
+    ----------
+    shards : sequence of Shard
+        Evaluated together; if that fails, one by one, so that one that cannot be done takes no other along.
+    setting : Setting
+    parts : Path
+        Folder of the parts.
+
+    Returns
+    -------
+    str or None
+        As of `shard_rows`.
+
+    Raises
+    ------
+    InputError, ShardError
+        As `shard_rows` does, of the first that failed; the others are there then.
+    OSError
+        If a part cannot be written, not even after a while.
+    """
+    try:
+        rows, fallback = shard_rows(shards, setting)
+    except (InputError, ShardError):
+        if len(shards) == 1:
+            raise
+        return _one_by_one(shards, setting, parts)
+    for shard, rows_of_shard in zip(shards, rows, strict=True):
+        _write(parts, shard, rows_to_arrow(rows_of_shard, setting.schema), setting)
+    return fallback
+
+
+def _one_by_one(shards: Sequence[Shard], setting: Setting, parts: Path) -> str | None:
+    failed: Exception | None = None
+    fallback = None
+    for shard in shards:
+        try:
+            fallback = compute_shards([shard], setting, parts) or fallback
+        except (InputError, ShardError) as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return fallback
+
+
+def _write(parts: Path, shard: Shard, table: pa.Table, setting: Setting) -> None:
+    about = {"sweep": setting.sweep_id, "index": shard.index}
+    for wait_s in _WRITE_AGAIN_AFTER_S:
+        with suppress(OSError):
+            write_part(parts, shard.part_id, table, about)
+            return
+        time.sleep(wait_s)
+    write_part(parts, shard.part_id, table, about)

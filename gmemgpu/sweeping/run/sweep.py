@@ -1,0 +1,271 @@
+"""Run a sweep: missing shards go to a Dask client, parts come back as files, at the end they are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gmemgpu.engine.choice import choose_engine
+from gmemgpu.engine.registry import device_count, runs_on_devices
+from gmemgpu.errors import Problem, SpecError
+from gmemgpu.sweeping.run.plan import make_plan, pairs_at_once
+from gmemgpu.sweeping.run.progress import Listener, SweepMerged, SweepStarted
+from gmemgpu.sweeping.run.shard import ShardError
+from gmemgpu.sweeping.run.unguarded import refuse_in_starting_process
+from gmemgpu.sweeping.spec import SweepSpec, read_spec
+from gmemgpu.sweeping.store.directory import Store, open_store
+from gmemgpu.sweeping.store.failure import Failure
+from gmemgpu.sweeping.store.files import RESULTS
+from gmemgpu.sweeping.store.lock import Lock, held
+from gmemgpu.sweeping.store.results import DamagedParts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from distributed import Client
+
+    from gmemgpu.sweeping.run.client import Fallback, OnError, Run
+
+__all__ = ["SweepResult", "ShardsFailed", "sweep"]
+
+_MAX_NAMED = 20
+_MERGES = 3
+"""Parts that turn out to be damaged when they are merged are computed anew; a disk that damages those too is broken."""
+
+
+class ShardsFailed(ShardError):
+    """
+    All other shards are done, and these failed for good; there are no merged rows.
+
+    Parameters
+    ----------
+    directory : Path
+    failures : sequence of Failure
+        At least one.
+    n_shards : int
+        Of the whole sweep.
+    """
+
+    def __init__(self, directory: Path, failures: Sequence[Failure], n_shards: int) -> None:
+        self.failures = tuple(failures)
+        named = "".join("\n  " + failure.message.replace("\n", "\n  ") for failure in failures[:_MAX_NAMED])
+        if len(failures) > _MAX_NAMED:
+            named += f"\n  … and {len(failures) - _MAX_NAMED:,} more"
+        if any(failure.kind == "input" for failure in failures):
+            named += "\nA file that you mend makes another sweep: give that a directory of its own."
+        super().__init__(
+            f"{len(failures):,} of {n_shards:,} shards failed, so that {directory} has no merged rows yet; the same "
+            f"command tries them again.{named}"
+        )
+        self._made_of = (directory, self.failures, n_shards)
+
+    def __reduce__(self) -> tuple[type[ShardsFailed], tuple[Path, tuple[Failure, ...], int]]:
+        # Its arguments, not its message, make it again in another process.
+        return type(self), self._made_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepResult:
+    """
+    A finished sweep.
+
+    Parameters
+    ----------
+    directory : Path
+        The store; ``gmemgpu show`` reads it.
+    n_rows : int
+        One for each (scenario, seed, policy).
+    n_computed : int
+        Rows that this call computed; 0 if all were there.
+    fallback : Fallback or None
+        How many shards ran on numpy since a device failed, and why; the integers are the same.
+    """
+
+    directory: Path
+    n_rows: int
+    n_computed: int
+    fallback: Fallback | None = None
+
+    def to_arrow(self) -> pa.Table:
+        """Read all rows: scenario columns, seed, policy, facts of the trace, every metric."""
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(self.directory / RESULTS).read()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Read the same as a data frame; metrics that can pass 2**63 are exact `decimal.Decimal`."""
+        return self.to_arrow().to_pandas()
+
+
+def sweep(
+    spec: str | Path | Mapping[str, Any],
+    directory: str | Path,
+    client: Client | None = None,
+    *,
+    backend: str | None = None,
+    workers: int | None = None,
+    progress: Listener | None = None,
+    on_error: OnError = "stop",
+    retries: int = 2,
+    take_over: bool = False,
+) -> SweepResult:
+    """
+    Evaluate every policy of a spec on every scenario and seed.
+
+    A script calls this under ``if __name__ == "__main__":``, since worker processes import the script.
+
+    Parameters
+    ----------
+    spec : str, Path or mapping
+        A TOML file, or the same as a mapping.
+    directory : str or Path
+        Where results go. Parts of the same sweep that it holds are kept; a finished sweep costs nothing.
+    client : distributed.Client, optional
+        Of any Dask cluster whose workers see `directory` and have the same gmemgpu. If left out: a cluster of
+        processes on this machine, encrypted, for the time of the call.
+    backend : str, optional
+        Engine, in place of the spec's. With a client ``auto`` means numpy: what its workers have is not seen from here.
+    workers : int, optional
+        Processes on this machine. If left out: one a core, or one a GPU if the engine runs on GPUs.
+    progress : callable, optional
+        Called with each `SweepEvent`, from this thread; `gmemgpu.ProgressBar()` draws a bar, in notebooks too.
+    on_error : {"stop", "continue"}
+        What to do when a shard fails for good.
+    retries : int
+        How often a shard is tried again that failed, or whose worker died.
+    take_over : bool
+        Go on although another client seems to hold the directory.
+
+    Returns
+    -------
+    SweepResult
+
+    Raises
+    ------
+    SpecError
+        If the spec or an argument is wrong; lists every problem.
+    BackendError
+        If the engine cannot run here.
+    DirectoryError
+        If `directory` holds another sweep or other files, or another client works on it.
+    StoreError
+        If `directory` cannot be written.
+    InputError, ShardError
+        If a shard fails and `on_error` is "stop"; parts that were finished stay.
+    ShardsFailed
+        At the end, if shards failed and `on_error` is "continue".
+    GmemgpuError
+        If no worker can be had, the scheduler is lost, or workers elsewhere see another directory or run other code.
+    KeyboardInterrupt
+        Parts that were being computed had some seconds to end; call again to go on.
+
+    Examples
+    --------
+    ::
+
+        import gmemgpu
+
+        if __name__ == "__main__":
+            gmemgpu.sweep("jobs/quickstart.toml", "results/quickstart")
+    """
+    refuse_in_starting_process()
+    _refuse_wrong(client, workers, on_error, retries)
+    what = read_spec(spec)
+    name, reason = _engine(client, backend or what.backend, what)
+    plan = make_plan(what, name, auto=reason is not None)
+    store = open_store(directory, what, plan)
+    listen = progress or (lambda event: None)
+    with held(store.directory, take_over=take_over) as lock:
+        todo = store.missing()
+        listen(
+            SweepStarted(
+                n_shards=len(plan.shards),
+                n_shards_done=len(plan.shards) - len(todo),
+                n_rows=plan.n_rows,
+                n_rows_done=plan.n_rows - plan.rows_of(todo),
+                backend=name,
+                reason=reason,
+            )
+        )
+        n_computed, fallback = 0, None
+        work = _Work(store, lock, client, workers, listen, on_error, retries)
+        for left in reversed(range(_MERGES)):
+            if todo:
+                run = work.run(todo)
+                n_computed += run.n_rows
+                fallback = run.fallback or fallback
+                if run.failures:
+                    raise ShardsFailed(store.directory, run.failures, len(plan.shards))
+            try:
+                if not store.is_merged():
+                    store.merge()
+                    listen(SweepMerged(n_rows=plan.n_rows))
+                break
+            except DamagedParts:
+                if not left:
+                    raise
+                todo = store.missing()
+        store.remove_temporaries()
+    return SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_computed, fallback=fallback)
+
+
+def _refuse_wrong(client: object, workers: int | None, on_error: str, retries: int) -> None:
+    problems = []
+    if workers is not None and workers < 1:
+        problems.append(Problem("workers", f"{workers} is not positive; leave it out for one a core"))
+    if workers is not None and client is not None:
+        problems.append(Problem("workers", f"{workers} cannot be had: the client's cluster has the workers it has"))
+    if on_error not in ("stop", "continue"):
+        problems.append(Problem("on_error", f'"{on_error}" is unknown; use stop or continue'))
+    if retries < 0:
+        problems.append(Problem("retries", f"{retries} is negative; 0 tries each shard once"))
+    if problems:
+        raise SpecError(problems)
+
+
+def _engine(client: Client | None, name: str, spec: SweepSpec) -> tuple[str, str | None]:
+    # The engine's name, and why auto took it.
+    if client is not None:
+        if name == "auto":
+            return "numpy", "what workers elsewhere have is not seen from here; --backend cupy if each has a GPU"
+        return name, None
+    n_rows = len(spec.scenarios) * len(spec.seeds) * len(spec.policies)
+    choice = choose_engine(name, n_pairs=pairs_at_once(n_rows))
+    return choice.engine.name, choice.reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    store: Store
+    lock: Lock
+    client: Client | None
+    workers: int | None
+    listen: Listener
+    on_error: OnError
+    retries: int
+
+    def run(self, todo: Sequence[Any]) -> Run:
+        # Only now: Dask takes half a second to import, and a finished sweep needs none of it.
+        from gmemgpu.sweeping.clusters import local_client
+        from gmemgpu.sweeping.run.client import run_on_client
+
+        setting = self.store.plan.setting
+        with ExitStack() as stack:
+            client = self.client
+            if client is None:
+                n_devices = device_count(setting.backend)
+                local = local_client(self.workers, n_devices=n_devices, n_tasks=len(todo), retries=self.retries)
+                client = stack.enter_context(local)
+            return run_on_client(
+                client,
+                self.store,
+                todo,
+                self.lock,
+                self.listen,
+                on_device=runs_on_devices(setting.backend),
+                on_error=self.on_error,
+                retries=self.retries,
+            )

@@ -1,0 +1,184 @@
+"""What a Dask worker needs for a sweep: the same code, the same disk, and what all shards share, sent once."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from distributed import WorkerPlugin, get_worker
+
+from gmemgpu.atomic import written_whole
+from gmemgpu.engine.registry import runs_on_devices, why_missing
+from gmemgpu.errors import GmemgpuError
+from gmemgpu.sweeping.run.shard import Setting, Shard, compute_shards
+from gmemgpu.sweeping.store.files import writing
+from gmemgpu.sweeping.store.identity import differences, versions
+
+__all__ = ["UnfitWorker", "SweepWorker", "mark", "compute_on_worker", "FALLBACK_TOPIC"]
+
+FALLBACK_TOPIC = "gmemgpu-fallback"
+"""Dask's name for events by which workers say that a device failed: results of tasks are never fetched."""
+_SHARED = "DIR must lie on a file system that this machine and all workers share, under the same path"
+
+
+class UnfitWorker(GmemgpuError):
+    """A worker cannot take part, through no fault of any shard."""
+
+
+@contextmanager
+def mark(parts: Path) -> Iterator[tuple[str, str]]:
+    """
+    Leave a file with a random number beside the parts, by which workers know that they see the same folder.
+
+    Parameters
+    ----------
+    parts : Path
+
+    Yields
+    ------
+    tuple of (str, str)
+        Name of the file, and what it holds.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    nonce = secrets.token_hex(16)
+    # Named as what killed workers leave, so that it goes the same way if this process is killed.
+    path = parts / f".mark.{nonce[:8]}.partial"
+    with writing(parts), written_whole(path) as file:
+        file.write(nonce.encode())
+    try:
+        yield path.name, nonce
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class SweepWorker(WorkerPlugin):
+    """
+    The sweep's part on each worker.
+
+    Parameters
+    ----------
+    setting : Setting
+    parts : Path
+        Folder of the parts, as the client names it.
+    marked : tuple of (str, str)
+        As `mark` gives it.
+    retire : bool
+        Whether an unfit worker shall leave its cluster, which starts another. Not on somebody else's scheduler.
+    """
+
+    def __init__(self, setting: Setting, parts: Path, marked: tuple[str, str], *, retire: bool) -> None:
+        self.name = f"gmemgpu-{setting.sweep_id}"
+        self._setting = setting
+        self._parts = parts
+        self._marked = marked
+        self._retire = retire
+        self._versions = versions()
+        self._unfit: str | None = None
+
+    async def setup(self, worker: Any) -> None:
+        """
+        Check that this worker runs the same code and sees the same folder.
+
+        Parameters
+        ----------
+        worker : distributed.Worker
+
+        Raises
+        ------
+        UnfitWorker
+            If it does not; where the client may replace it, it has left the cluster by then.
+        """
+        # Threads of one worker share a device; and NumPy's arrays of two traces would need twice the memory.
+        self._one_at_a_time = Lock()
+        reason = self._reason()
+        if reason is None:
+            return
+        self._unfit = f"worker {worker.address} on {socket.gethostname()}: {reason}"
+        worker.log_event(UnfitWorker.__name__, self._unfit)
+        if self._retire:
+            # The scheduler hands what it was given to others, and blames no task for it.
+            await worker.scheduler.retire_workers(workers=[worker.address], close_workers=True)
+        raise UnfitWorker(self._unfit)
+
+    def _reason(self) -> str | None:
+        here = versions()
+        if here != self._versions:
+            told = "; ".join(differences(here, self._versions))
+            return f"does not run the same code ({told}); install the same versions there, or rows could differ"
+        name, nonce = self._marked
+        try:
+            sees = (self._parts / name).read_text() == nonce
+        except OSError:
+            sees = False
+        if not sees:
+            return f"does not see {self._parts}; {_SHARED}"
+        own = self._parts / f".mark.{secrets.token_hex(4)}.partial"
+        try:
+            own.write_text(nonce)
+            own.unlink()
+        except OSError as error:
+            return f"cannot write {self._parts}: {error.strerror}; {_SHARED}, and all must be allowed to write there"
+        if runs_on_devices(self._setting.backend) and not self._setting.auto:
+            return why_missing(self._setting.backend)
+        return None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a task computes here now."""
+        return self._one_at_a_time.locked()
+
+    def compute(self, shards: Sequence[Shard]) -> str | None:
+        """
+        Compute shards as `compute_shards` does, unless this worker is unfit.
+
+        Parameters
+        ----------
+        shards : sequence of Shard
+
+        Returns
+        -------
+        str or None
+            Why numpy was the fallback, if it was.
+
+        Raises
+        ------
+        UnfitWorker
+            If it was given a task nevertheless.
+        """
+        if self._unfit is not None:
+            raise UnfitWorker(self._unfit)
+        with self._one_at_a_time:
+            return compute_shards(shards, self._setting, self._parts)
+
+
+def compute_on_worker(shards: tuple[Shard, ...], plugin: str) -> None:
+    """
+    Compute shards on the worker that this is called on: what a Dask task does.
+
+    Parameters
+    ----------
+    shards : tuple of Shard
+    plugin : str
+        Name of the `SweepWorker`.
+
+    Raises
+    ------
+    UnfitWorker, InputError, ShardError, OSError
+        As `SweepWorker.compute` does.
+    """
+    worker = get_worker()
+    found = worker.plugins.get(plugin)
+    if not isinstance(found, SweepWorker):
+        raise UnfitWorker(f"worker {worker.address} was started while its scheduler had forgotten this sweep")
+    reason = found.compute(shards)
+    if reason is not None:
+        worker.log_event(FALLBACK_TOPIC, {"parts": [shard.part_id for shard in shards], "reason": reason})

@@ -1,0 +1,196 @@
+"""Read a results directory in full: is every part what its name says, and are the merged rows theirs?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gmemgpu.errors import StoreError
+from gmemgpu.sweeping.store.files import PARTS, RESULTS, is_link, unreadable, writing
+from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
+from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_file, part_files, read_part
+from gmemgpu.sweeping.store.results import gathered, read_ahead, results_are_whole
+
+__all__ = ["Fault", "CheckReport", "check_directory"]
+
+_BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """
+    A file that is not what it should be.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        In what way.
+    is_ours : bool
+        Whether a sweep wrote it, by its name, so that `--repair` may remove it. What the operating system will not
+        read may be right, and stays.
+    removed : bool
+    """
+
+    path: Path
+    what: str
+    is_ours: bool = True
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """
+    What a check found.
+
+    Parameters
+    ----------
+    n_parts, n_whole, n_missing : int
+        Planned; read in full and right; not there or damaged, so that a sweep computes them.
+    is_merged : bool
+        Whether results.parquet is there, whole, and holds the rows of all parts.
+    faults : tuple of Fault
+    """
+
+    n_parts: int
+    n_whole: int
+    n_missing: int
+    is_merged: bool
+    faults: tuple[Fault, ...]
+
+
+def check_directory(directory: str | Path, *, repair: bool = False) -> CheckReport:
+    """
+    Check every part and the merged rows, byte for byte.
+
+    Parameters
+    ----------
+    directory : str or Path
+    repair : bool
+        Remove what is damaged, so that a sweep makes it anew.
+
+    Returns
+    -------
+    CheckReport
+
+    Raises
+    ------
+    DirectoryError
+        If there is no sweep in it.
+    StoreError
+        If its manifest is damaged, or a faulty file cannot be removed.
+    """
+    directory = Path(directory)
+    manifest = read_manifest(directory)
+    whole, faults = _parts(directory, manifest)
+    faults += _strangers(directory / PARTS)
+    is_merged = False
+    if (directory / RESULTS).exists() or is_link(directory / RESULTS):
+        reason = _results_fault(directory, manifest, whole if len(whole) == manifest.n_parts else None)
+        is_merged = reason is None and len(whole) == manifest.n_parts
+        if reason is not None:
+            faults.append(Fault(path=directory / RESULTS, what=reason, is_ours=not is_link(directory / RESULTS)))
+    if repair:
+        with writing(directory):
+            faults = [_removed(fault) for fault in faults]
+    return CheckReport(
+        n_parts=manifest.n_parts,
+        n_whole=len(whole),
+        n_missing=manifest.n_parts - len(whole),
+        is_merged=is_merged,
+        faults=tuple(faults),
+    )
+
+
+def _removed(fault: Fault) -> Fault:
+    if not fault.is_ours:
+        return fault
+    # A name tells the bytes: whatever is put there meanwhile by a sweep is as bad, or has another name.
+    with suppress(FileNotFoundError):
+        fault.path.unlink()
+    return replace(fault, removed=True)
+
+
+def _parts(directory: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fault]]:
+    # Whole ones in the plan's order, and what is wrong with others.
+    folder = directory / PARTS
+    if is_link(folder):
+        return [], [Fault(path=folder, what="is a symbolic link, which is not followed", is_ours=False)]
+    faults: list[Fault] = []
+    whole: dict[int, PartFile] = {}
+
+    def read(file: PartFile) -> tuple[PartFile, int | Fault]:
+        path = folder / file.name
+        try:
+            table, about = read_part(folder, file)
+        except DamagedPart as error:
+            return file, Fault(path=path, what=str(error).removeprefix(f"{path}: "))
+        except StoreError as error:
+            return file, Fault(path=path, what=str(error).removeprefix(f"{path}: "), is_ours=False)
+        if about.get("sweep") != manifest.sweep_id:
+            return file, Fault(path=path, what="belongs to another sweep")
+        if [[field.name, str(field.type)] for field in table.schema] != manifest.columns:
+            return file, Fault(path=path, what="has other columns than its sweep")
+        return file, int(about["index"])
+
+    for file, found in read_ahead(read, part_files(folder).values()):
+        if isinstance(found, Fault):
+            faults.append(found)
+        else:
+            whole[found] = file
+    return [whole[index] for index in sorted(whole)], faults
+
+
+def _strangers(folder: Path) -> list[Fault]:
+    # What a sweep writes has a dot in front until it is whole.
+    if is_link(folder):
+        return []
+    ours = {file.name for file in part_files(folder).values()}
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    faults = []
+    for name in names:
+        if name in ours:
+            continue
+        twice = part_file(name) is not None and not is_link(folder / name)
+        what = "is a second file of its shard" if twice else "no sweep wrote this: move it away"
+        faults.append(Fault(path=folder / name, what=what, is_ours=twice))
+    return faults
+
+
+def _results_fault(directory: Path, manifest: Manifest, parts: list[PartFile] | None) -> str | None:
+    path = directory / RESULTS
+    if manifest.results_sha256 is None:
+        return "is of no finished sweep: the manifest tells no digest of it"
+    if not results_are_whole(directory, manifest):
+        return "is damaged: its bytes are not those that were written"
+    if parts is not None and not _same_rows(pq.ParquetFile(path).iter_batches(_BATCH_ROWS), directory, parts):
+        return "holds other rows than the parts"
+    return None
+
+
+def _same_rows(merged: Iterator[pa.RecordBatch], directory: Path, parts: list[PartFile]) -> bool:
+    # Both as streams: a sweep may be larger than memory.
+    held = pa.Table.from_batches([next(merged)])
+    tables = read_ahead(lambda file: read_part(directory / PARTS, file)[0], parts)
+    for rows in gathered(tables, _BATCH_ROWS):
+        while held.num_rows < rows.num_rows:
+            following = next(merged, None)
+            if following is None:
+                return False
+            held = pa.concat_tables([held, pa.Table.from_batches([following])])
+        if not held.slice(0, rows.num_rows).equals(rows):
+            return False
+        held = held.slice(rows.num_rows)
+    return held.num_rows == 0 and next(merged, None) is None

@@ -1,0 +1,235 @@
+"""The results directory of a plan: opened, looked through, merged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gmemgpu.atomic import is_wrong_path
+from gmemgpu.errors import DirectoryError
+from gmemgpu.sweeping.store.failure import remove_failures
+from gmemgpu.sweeping.store.files import FAILURES, LOCK, LOGS, MANIFEST, PARTS, RESULTS, is_link, writing
+from gmemgpu.sweeping.store.identity import versions
+from gmemgpu.sweeping.store.manifest import Manifest, read_manifest, refuse_other_sweep, write_manifest
+from gmemgpu.sweeping.store.part import PartFile, part_files
+from gmemgpu.sweeping.store.results import DamagedParts, results_are_whole, write_results
+
+if TYPE_CHECKING:
+    from gmemgpu.sweeping.run.plan import Plan
+    from gmemgpu.sweeping.run.shard import Shard
+    from gmemgpu.sweeping.spec import SweepSpec
+
+__all__ = ["Store", "open_store", "count_parts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """
+    A results directory that belongs to a plan.
+
+    Parameters
+    ----------
+    directory : Path
+    plan : Plan
+    """
+
+    directory: Path
+    plan: Plan
+
+    @property
+    def parts(self) -> Path:
+        """Folder of the parts."""
+        return self.directory / PARTS
+
+    def missing(self) -> list[Shard]:
+        """
+        List the shards that have no part, by one look at the names.
+
+        Raises
+        ------
+        StoreError
+            If the folder of the parts cannot be read.
+        """
+        there = part_files(self.parts)
+        return [shard for shard in self.plan.shards if shard.part_id not in there]
+
+    def is_merged(self) -> bool:
+        """
+        Check whether the merged rows are there, byte for byte as they were written.
+
+        Raises
+        ------
+        StoreError
+            If they are there and cannot be read.
+        """
+        return results_are_whole(self.directory, read_manifest(self.directory))
+
+    def merge(self) -> None:
+        """
+        Write all rows, in the plan's order, into one file, and its digest into the manifest.
+
+        The bytes depend on the rows alone: not on which worker wrote which part, when, or how often it was killed.
+
+        Raises
+        ------
+        DamagedParts
+            If parts are missing or are not what their names say; those are removed, so that they are computed anew.
+        StoreError
+            If the operating system will not read a part, or the file cannot be written.
+        """
+        there = part_files(self.parts)
+        lacking = [shard for shard in self.plan.shards if shard.part_id not in there]
+        if lacking:
+            raise DamagedParts([f"{self.parts}: the part of {self.plan.name_of([lacking[0]])} is missing"])
+        files = [there[shard.part_id] for shard in self.plan.shards]
+        try:
+            with writing(self.directory):
+                sha256 = write_results(self.directory, files, self.plan.setting.schema)
+                write_manifest(self.directory, replace(read_manifest(self.directory), results_sha256=sha256))
+        except DamagedParts as error:
+            self._remove(error.files)
+            raise
+        remove_failures(self.directory)
+
+    def _remove(self, files: Sequence[PartFile]) -> None:
+        for file in files:
+            with writing(self.directory), suppress(FileNotFoundError):
+                (self.parts / file.name).unlink()
+
+    def remove_temporaries(self) -> None:
+        """Remove what killed clients and workers left half-written, by the names that only they give."""
+        for folder in (self.directory, self.parts, self.directory / FAILURES):
+            if is_link(folder):
+                continue
+            for path in folder.glob(".*.partial"):
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _manifest_of(spec: SweepSpec, plan: Plan) -> Manifest:
+    return Manifest(
+        name=spec.name,
+        sweep_id=plan.sweep_id,
+        versions=versions(),
+        spec=spec.canonical,
+        axes=list(spec.axes),
+        columns=[[field.name, str(field.type)] for field in plan.setting.schema],
+        n_parts=len(plan.shards),
+        n_rows=plan.n_rows,
+    )
+
+
+@contextmanager
+def _opening(directory: Path) -> Iterator[None]:
+    # Before anything ran, a path that will not do is the user's mistake.
+    try:
+        yield
+    except OSError as error:
+        if not is_wrong_path(error):
+            raise
+        raise DirectoryError(f"{directory}: cannot be written: {error.strerror}; choose another directory") from error
+
+
+def open_store(directory: str | Path, spec: SweepSpec, plan: Plan) -> Store:
+    """
+    Open a results directory for a sweep, making it if need be.
+
+    Parameters
+    ----------
+    directory : str or Path
+    spec : SweepSpec
+    plan : Plan
+        Of that spec.
+
+    Returns
+    -------
+    Store
+
+    Raises
+    ------
+    DirectoryError
+        If the directory cannot be made, or holds another sweep or other files; every difference is named.
+    StoreError
+        If it has no room, or its manifest is damaged.
+    """
+    directory = Path(directory)
+    ours = _manifest_of(spec, plan)
+    with writing(directory), _opening(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        if not (directory / MANIFEST).exists():
+            _refuse_other_files(directory)
+            # Of two sweeps that begin here at once one is first, and the other sees by what it reads that it is not.
+            write_manifest(directory, ours, replacing=False)
+        refuse_other_sweep(directory, read_manifest(directory), ours)
+        _refuse_links(directory)
+        (directory / PARTS).mkdir(exist_ok=True)
+    return Store(directory=directory, plan=plan)
+
+
+def count_parts(directory: str | Path, spec: SweepSpec, plan: Plan) -> int:
+    """
+    Count the parts of a sweep that a directory holds, without writing to it.
+
+    Parameters
+    ----------
+    directory : str or Path
+    spec : SweepSpec
+    plan : Plan
+
+    Returns
+    -------
+    int
+        0 if there is no such directory.
+
+    Raises
+    ------
+    DirectoryError
+        If it holds another sweep or other files, as for `open_store`.
+    StoreError
+        If it cannot be read.
+    """
+    directory = Path(directory)
+    with _opening(directory):
+        try:
+            os.scandir(directory).close()
+        except FileNotFoundError:
+            return 0
+        if not (directory / MANIFEST).exists():
+            _refuse_other_files(directory)
+            return 0
+        refuse_other_sweep(directory, read_manifest(directory), _manifest_of(spec, plan))
+    store = Store(directory=directory, plan=plan)
+    return len(plan.shards) - len(store.missing())
+
+
+def _refuse_links(directory: Path) -> None:
+    for name in (PARTS, FAILURES, LOGS, LOCK, RESULTS):
+        if is_link(directory / name):
+            raise DirectoryError(
+                f"{directory / name}: is a symbolic link, which is not followed; DIR itself may be one"
+            )
+
+
+def _refuse_other_files(directory: Path) -> None:
+    # A manifest that another client wrote this moment will be read next; parts outlive a manifest that was deleted.
+    found = {path.name for path in directory.iterdir() if not path.name.startswith(".")}
+    foreign = sorted(found - {MANIFEST, PARTS, FAILURES, LOGS, LOCK, RESULTS})
+    if foreign:
+        raise DirectoryError(
+            f"{directory}: holds other files ({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}); "
+            "give a directory of its own to each sweep"
+        )
+    unknown = [] if is_link(directory / PARTS) else _unknown_parts(directory / PARTS)
+    if unknown:
+        raise DirectoryError(f"{directory / PARTS}: holds other files ({unknown[0]}, …); choose another directory")
+
+
+def _unknown_parts(parts: Path) -> list[str]:
+    known = {file.name for file in part_files(parts).values()}
+    with suppress(FileNotFoundError), os.scandir(parts) as entries:
+        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.name not in known)
+    return []

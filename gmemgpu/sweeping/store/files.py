@@ -1,0 +1,110 @@
+"""Files of a results directory: never read or removed through a link, and errors that reach a person."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gmemgpu.errors import StoreError
+
+__all__ = ["PARTS", "FAILURES", "LOGS", "MANIFEST", "RESULTS", "LOCK", "read_regular", "is_link", "writing", "is_full"]
+__all__ += ["unreadable"]
+
+MANIFEST = "manifest.json"
+RESULTS = "results.parquet"
+LOCK = "lock"
+PARTS = "parts"
+FAILURES = "failures"
+LOGS = "logs"
+"""Names in a results directory. Whatever has another name is not a sweep's, and is never touched."""
+
+_REMEDIES = {
+    errno.EACCES: "let all who share it read and write there, as with a common group and umask 002",
+    errno.EPERM: "let all who share it read and write there, as with a common group and umask 002",
+    errno.ENOENT: "somebody removed it or what was in it",
+}
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def read_regular(path: Path) -> bytes:
+    """
+    Read a file whole, in one go, and only if it is a file of its own.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    StoreError
+        If it is a link, or anything else than a file, or the operating system will not read it.
+    """
+    try:
+        # Not blocking: a pipe of that name would wait for ever.
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(number, "rb", buffering=0) as file:  # noqa: PTH123  (a descriptor, not a path)
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise StoreError(f"{path}: is not a file; move it away")
+            return file.readall()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StoreError(f"{path}: is a symbolic link, which is not followed; put the file itself there") from None
+        raise unreadable(path, error) from error
+
+
+def is_link(path: Path) -> bool:
+    """Check whether a path is a symbolic link: what lies behind it is not ours to write or remove."""
+    return path.is_symlink()
+
+
+@contextmanager
+def writing(directory: Path) -> Iterator[None]:
+    """
+    Turn what the operating system says against a results directory into a `StoreError` with a remedy.
+
+    Parameters
+    ----------
+    directory : Path
+        Named in the message.
+
+    Raises
+    ------
+    StoreError
+        For any OSError of the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        # Of a file that another made and we may not touch, the directory says nothing.
+        where = error.filename if isinstance(error, PermissionError) and error.filename else directory
+        reason = error.strerror or str(error)
+        remedy = _REMEDIES.get(error.errno or 0, "make room there or choose another directory")
+        raise StoreError(
+            f"{where}: cannot be written: {reason}; {remedy}, then run the same command again: finished parts are kept"
+        ) from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Check whether a disk is full, or a quota used up: then it is so for everybody who writes there."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def unreadable(path: Path, error: OSError) -> StoreError:
+    """Return the error for a file that is there and that the operating system will not read."""
+    reason = os.strerror(error.errno) if error.errno else error
+    return StoreError(
+        f"{path}: cannot be read: {reason}; check its permissions and its file system, or delete it, "
+        "then run the same command again"
+    )

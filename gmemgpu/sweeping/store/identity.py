@@ -1,0 +1,138 @@
+"""What makes two sweeps the same: canonical JSON, hashes of parameters and of files, and the versions at work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import gmemgpu
+from gmemgpu.errors import Problem, SpecError
+from gmemgpu.model import MODEL_VERSION
+
+__all__ = ["canonical_json", "digest", "digester", "file_hash", "versions", "differences"]
+
+
+def canonical_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """
+    Return the one JSON text that a value always has.
+
+    Parameters
+    ----------
+    value : object
+        JSON-ready, but for what `default` converts.
+    default : callable, optional
+        From anything that JSON has no form for to something that it has one for.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=default
+    )
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a value's canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def digester(shared: Mapping[str, Any], key: str, default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]:
+    """
+    Return a function for the digests of many values that differ under one key.
+
+    Parameters
+    ----------
+    shared : mapping of str to object
+        What they have in common; written once, whatever its size.
+    key : str
+        Not among its keys.
+    default : callable, optional
+        As of `canonical_json`, for what is shared.
+
+    Returns
+    -------
+    callable
+        From a value v to ``digest({**shared, key: v})``.
+    """
+    before = canonical_json({name: value for name, value in shared.items() if name < key}, default)
+    after = canonical_json({name: value for name, value in shared.items() if name > key}, default)
+    head = hashlib.sha256(f"{before[:-1]}{',' if before != '{}' else ''}{canonical_json(key)}:".encode())
+    tail = f"{',' if after != '{}' else ''}{after[1:]}".encode()
+
+    def digest_of(value: Any) -> str:
+        total = head.copy()
+        total.update(canonical_json(value).encode() + tail)
+        return total.hexdigest()
+
+    return digest_of
+
+
+def file_hash(path: Path) -> str:
+    """
+    Compute the SHA-256 of a file's contents.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    str
+        In hexadecimal.
+
+    Raises
+    ------
+    SpecError
+        If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SpecError(Problem(str(path), f"cannot be read: {error.strerror}; check the path")) from None
+
+
+def versions() -> dict[str, str]:
+    """
+    Return the versions that compute rows, for people who look into a manifest, and for workers elsewhere.
+
+    Rows depend on the model's version alone. The others are compared between the workers of one sweep: whoever
+    installed another gmemgpu, NumPy or Arrow there did not mean to.
+    """
+    return {
+        "model": str(MODEL_VERSION),
+        "gmemgpu": gmemgpu.__version__,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        **{package: metadata.version(package) for package in ("numpy", "pyarrow")},
+    }
+
+
+def differences(there: Any, here: Any, path: str = "") -> list[str]:
+    """
+    Return where two JSON values differ.
+
+    Parameters
+    ----------
+    there, here : object
+        JSON-ready.
+    path : str
+        Dotted keys under which both lie.
+
+    Returns
+    -------
+    list of str
+        One ``key: old there, new here`` each; empty if they are equal.
+    """
+    if isinstance(there, dict) and isinstance(here, dict):
+        found: list[str] = []
+        for key in sorted({*there, *here}):
+            found.extend(differences(there.get(key), here.get(key), f"{path}.{key}" if path else key))
+        return found
+    return [] if there == here else [f"{path}: {_brief(there)} there, {_brief(here)} here"]
+
+
+def _brief(value: Any) -> str:
+    text = "nothing" if value is None else canonical_json(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,252 @@
+"""One client a directory: who holds it says so in a file, and touches that file for as long as it lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gmemgpu.errors import DirectoryError, StoreError
+from gmemgpu.sweeping.store.files import LOCK, read_regular, writing
+
+__all__ = ["LEASE_S", "Holder", "Lock", "held", "read_holder"]
+
+LEASE_S = 60.0
+"""A holder that was silent for so long is taken for dead: a network file system may be slow, but hardly so slow."""
+_BEAT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """
+    The client that holds a results directory.
+
+    Parameters
+    ----------
+    host : str
+    pid : int
+        Its process there.
+    started : int
+        Clock ticks from that host's start to that process's: a number that a later process of that pid does not have.
+    token : str
+        No two holders ever share one.
+    silent_s : float
+        How long ago it last touched the lock.
+    """
+
+    host: str
+    pid: int
+    started: int
+    token: str
+    silent_s: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.host}, process {self.pid}"
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it has ended for certain, or was silent for a lease."""
+        if self.silent_s > LEASE_S:
+            return True
+        return self.host == socket.gethostname() and _started(self.pid) != self.started
+
+
+def _started(pid: int) -> int:
+    # Field 22 of proc_pid_stat(5), counted behind the command's name, which may hold anything; 0 where there is none.
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _server_time_s(directory: Path) -> float:
+    # Clocks of hosts differ; what stamps the lock is the file system's, so that one is asked.
+    probe = directory / f".{LOCK}.{secrets.token_hex(4)}.partial"
+    try:
+        probe.touch(exist_ok=False)
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink()
+    except OSError:
+        return time.time()
+
+
+def read_holder(directory: Path) -> Holder | None:
+    """
+    Read who holds a results directory.
+
+    Parameters
+    ----------
+    directory : Path
+
+    Returns
+    -------
+    Holder or None
+        None if nobody does.
+
+    Raises
+    ------
+    StoreError
+        If the lock cannot be read.
+    """
+    path = directory / LOCK
+    try:
+        touched_s = path.lstat().st_mtime
+        content = read_regular(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    silent_s = max(0.0, _server_time_s(directory) - touched_s)
+    try:
+        told = json.loads(content)
+        return Holder(**{**told, "silent_s": silent_s})
+    except (ValueError, TypeError):
+        # Being written this moment, or torn by a full disk: it counts for as long as it is fresh.
+        return Holder(host="unknown host", pid=0, started=0, token="", silent_s=silent_s)
+
+
+class Lock:
+    """
+    A results directory that this process holds.
+
+    Parameters
+    ----------
+    directory : Path
+    holder : Holder
+        This process.
+    """
+
+    def __init__(self, directory: Path, holder: Holder) -> None:
+        self._directory = directory
+        self._holder = holder
+        self._ended = threading.Event()
+        self._taken_by: str | None = None
+        self._thread = threading.Thread(target=self._beat, name="gmemgpu-lock", daemon=True)
+
+    def start(self) -> None:
+        """Touch the lock every few seconds from now on."""
+        self._thread.start()
+
+    def check(self) -> None:
+        """
+        Check that this process holds the directory still.
+
+        Raises
+        ------
+        StoreError
+            If another client took it over, since this one was silent (suspended, or cut off from its file system).
+        """
+        if self._taken_by is not None:
+            raise StoreError(
+                f"{self._directory}: was taken over by another sweep ({self._taken_by}) while this one was silent; "
+                "what this one finished is kept"
+            )
+
+    def end(self) -> None:
+        """Stop touching the lock, and remove it if it is still this process's."""
+        self._ended.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        with suppress(OSError, StoreError):
+            if self._is_mine():
+                (self._directory / LOCK).unlink()
+
+    def _is_mine(self) -> bool:
+        found = read_holder(self._directory)
+        if found is None or found.token != self._holder.token:
+            self._taken_by = "unknown" if found is None else str(found)
+            return False
+        return True
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_BEAT_S):
+            # A file system that fails for a moment is made up for by the next beat.
+            with suppress(OSError, StoreError):
+                if not self._is_mine():
+                    return
+                os.utime(self._directory / LOCK, follow_symlinks=False)
+
+
+@contextmanager
+def held(directory: Path, *, take_over: bool = False) -> Iterator[Lock]:
+    """
+    Hold a results directory for the time of a block.
+
+    Parameters
+    ----------
+    directory : Path
+        Exists.
+    take_over : bool
+        Take it from whoever holds it, alive or not.
+
+    Yields
+    ------
+    Lock
+
+    Raises
+    ------
+    DirectoryError
+        If another client holds it that may be alive; says who, and how to take over.
+    StoreError
+        If the lock cannot be written.
+    """
+    path = directory / LOCK
+    me = Holder(host=socket.gethostname(), pid=os.getpid(), started=_started(os.getpid()), token=secrets.token_hex(8))
+    content = json.dumps({key: value for key, value in asdict(me).items() if key != "silent_s"}).encode() + b"\n"
+    with writing(directory):
+        while not _created(path, content):
+            other = read_holder(directory)
+            if other is None:
+                continue
+            if not (take_over or other.is_dead):
+                raise DirectoryError(
+                    f"{directory}: {other} works on it (last sign of life {other.silent_s:.0f} s ago); wait for it, "
+                    "end it, or, if you know that it is gone, take over with --take-over"
+                )
+            _remove(path, other)
+    lock = Lock(directory, me)
+    lock.start()
+    try:
+        yield lock
+    finally:
+        lock.end()
+
+
+def _created(path: Path, content: bytes) -> bool:
+    try:
+        # Exclusive creation is atomic on NFS too, and follows no link.
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileExistsError:
+        return False
+    with open(number, "wb") as file:  # noqa: PTH123  (a descriptor, not a path)
+        file.write(content)
+        file.flush()
+        os.fsync(number)
+    return True
+
+
+def _remove(path: Path, other: Holder) -> None:
+    # By a new name first: of two that find the same holder dead, only one gets the file, and what the slower one got
+    # instead, the lock that the quicker one made by now, goes back.
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return
+    try:
+        if json.loads(read_regular(aside) or b"{}").get("token", "") != other.token:
+            with suppress(FileExistsError):
+                path.hardlink_to(aside)
+    except ValueError:
+        pass
+    finally:
+        aside.unlink(missing_ok=True)

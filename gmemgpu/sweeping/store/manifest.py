@@ -1,0 +1,150 @@
+"""What a results directory says of itself: which sweep, how many rows, and what the merged rows' bytes are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gmemgpu.atomic import written_whole
+from gmemgpu.errors import DirectoryError, StoreError
+from gmemgpu.sweeping.store.files import MANIFEST, read_regular
+from gmemgpu.sweeping.store.identity import differences
+
+__all__ = ["Manifest", "read_manifest", "write_manifest", "refuse_other_sweep"]
+
+_SCHEMA = 2
+"""Of the store: its file names, its columns, its metadata. Raised when an old store can no longer be resumed."""
+_MAX_DIFFERENCES = 10
+_GIVE = "give the directory of a sweep, as after `gmemgpu sweep SPEC -o DIR`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """
+    The manifest of a results directory.
+
+    Parameters
+    ----------
+    name : str
+        The sweep's, for people.
+    sweep_id : str
+        Hash of all part ids in their order: what this directory's parts name as theirs.
+    versions : dict of str to str
+        What began the sweep.
+    spec : dict
+        Canonical: two sweeps are the same if these and the model's version are.
+    axes : list of str
+        Columns that tell scenarios apart, ``preset`` not among them.
+    columns : list of [str, str]
+        Name and Arrow type of each.
+    n_parts, n_rows : int
+        Of the whole sweep.
+    results_sha256 : str or None
+        Of results.parquet; None until the rows are merged.
+    schema : int
+        Version of the store's form.
+    """
+
+    name: str
+    sweep_id: str
+    versions: dict[str, str]
+    spec: dict[str, Any]
+    axes: list[str]
+    columns: list[list[str]]
+    n_parts: int
+    n_rows: int
+    results_sha256: str | None = None
+    schema: int = _SCHEMA
+
+
+def read_manifest(directory: str | Path) -> Manifest:
+    """
+    Read the manifest of a results directory.
+
+    Parameters
+    ----------
+    directory : str or Path
+
+    Returns
+    -------
+    Manifest
+
+    Raises
+    ------
+    DirectoryError
+        If there is no sweep in it, or it cannot be read.
+    StoreError
+        If its manifest is damaged, or another version wrote it.
+    """
+    directory = Path(directory)
+    path = directory / MANIFEST
+    try:
+        told = json.loads(read_regular(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DirectoryError(f"{directory}: holds no sweep ({MANIFEST} is missing); {_GIVE}") from None
+    except StoreError as error:
+        raise DirectoryError(str(error)) from error
+    except ValueError as error:
+        raise StoreError(f"{path}: is damaged ({error}); delete it and run the sweep again: parts are kept") from None
+    if not isinstance(told, dict) or told.get("schema") != _SCHEMA:
+        found = told.get("schema") if isinstance(told, dict) else None
+        raise StoreError(
+            f"{path}: is of schema {found}, and this version of gmemgpu reads schema {_SCHEMA}; use another directory"
+        )
+    try:
+        manifest = Manifest(**told)
+        shape = (manifest.spec["policies"], [(name, kind) for name, kind in manifest.columns], manifest.n_rows + 0)
+    except (TypeError, KeyError, ValueError) as error:
+        raise StoreError(f"{path}: is damaged ({error}); delete it and run the sweep again: parts are kept") from None
+    assert shape
+    return manifest
+
+
+def write_manifest(directory: Path, manifest: Manifest, *, replacing: bool = True) -> None:
+    """
+    Write a manifest, for people too: a line for each value.
+
+    Parameters
+    ----------
+    directory : Path
+    manifest : Manifest
+    replacing : bool
+        False leaves one that another process put there meanwhile.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    with written_whole(directory / MANIFEST, replacing=replacing) as file:
+        file.write(json.dumps(asdict(manifest), sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def refuse_other_sweep(directory: Path, theirs: Manifest, ours: Manifest) -> None:
+    """
+    Compare the manifest that a directory has with the one that it should have.
+
+    Parameters
+    ----------
+    directory : Path
+    theirs, ours : Manifest
+
+    Raises
+    ------
+    DirectoryError
+        If they differ in anything that rows depend on; names what, there and here.
+    """
+    found = differences(theirs.spec, ours.spec)
+    found += differences(theirs.versions.get("model"), ours.versions["model"], "version of the model")
+    if not found and theirs.sweep_id != ours.sweep_id:
+        found.append("parts: cut in another way")
+    if not found:
+        return
+    shown = "".join(f"\n  {difference}" for difference in found[:_MAX_DIFFERENCES])
+    if len(found) > _MAX_DIFFERENCES:
+        shown += f"\n  … and {len(found) - _MAX_DIFFERENCES} more"
+    raise DirectoryError(
+        f"{directory}: holds another sweep; choose another directory, or delete this one. What differs:{shown}"
+    )

@@ -1,0 +1,261 @@
+"""A part: the rows of one shard in one Arrow file, whose name says what was computed and what the bytes are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gmemgpu.atomic import written_whole
+from gmemgpu.errors import StoreError
+from gmemgpu.metrics.table import metric_arrow_type
+from gmemgpu.model.metric import METRIC_NAMES
+from gmemgpu.sweeping.spec import AxisValue
+from gmemgpu.sweeping.store.files import read_regular, unreadable
+
+__all__ = [
+    "TRACE_COLUMNS",
+    "rows_schema",
+    "rows_to_arrow",
+    "PartFile",
+    "DamagedPart",
+    "part_file",
+    "part_files",
+    "part_bytes",
+    "write_part",
+    "read_part",
+]
+
+TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "rejected")
+"""What a row says of its trace, all int64; VMs admitted and rejected are counted over the whole trace."""
+
+_METADATA_KEY = b"gmemgpu"
+_NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})\.arrow")
+_SHA_DIGITS = 16
+
+
+def _axis_type(values: Iterable[AxisValue]) -> pa.DataType:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pa.bool_()
+    if kinds == {int}:
+        return pa.int64()
+    if kinds and kinds <= {int, float}:
+        return pa.float64()
+    return pa.string()
+
+
+def rows_schema(axes: Mapping[str, Sequence[AxisValue]]) -> pa.Schema:
+    """
+    Return the columns of a sweep.
+
+    Parameters
+    ----------
+    axes : mapping of str to sequence of AxisValue
+        Axis column to all values that it takes in the sweep; they decide its type.
+
+    Returns
+    -------
+    pyarrow.Schema
+        ``label``, ``preset``, the axes, ``seed``, ``policy``, `TRACE_COLUMNS`, the metrics.
+    """
+    return pa.schema(
+        [
+            ("label", pa.string()),
+            ("preset", pa.string()),
+            *((name, _axis_type(values)) for name, values in axes.items()),
+            ("seed", pa.int64()),
+            ("policy", pa.string()),
+            *((name, pa.int64()) for name in TRACE_COLUMNS),
+            *((name, metric_arrow_type(name)) for name in METRIC_NAMES),
+        ]
+    )
+
+
+def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """
+    Build an Arrow table of a sweep's columns.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        A value for each column; on an axis that mixes kinds, numbers are written as text.
+    schema : pyarrow.Schema
+
+    Returns
+    -------
+    pyarrow.Table
+    """
+    columns = []
+    for field in schema:
+        values = [row[field.name] for row in rows]
+        if pa.types.is_string(field.type):
+            values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        columns.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PartFile:
+    """
+    A file that by its name is a part.
+
+    Parameters
+    ----------
+    part_id : str
+        Hash of everything that its rows depend on, 32 hexadecimal digits.
+    sha : str
+        The first 16 digits of the SHA-256 of its bytes.
+    """
+
+    part_id: str
+    sha: str
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return f"{self.part_id}-{self.sha}.arrow"
+
+
+class DamagedPart(StoreError):
+    """A file is not what its name says: it goes, and its shard is computed anew."""
+
+
+def part_file(name: str) -> PartFile | None:
+    """Return what a file name says, or None if no part has such a name."""
+    found = _NAME.fullmatch(name)
+    return None if found is None else PartFile(*found.groups())
+
+
+def part_files(folder: Path) -> dict[str, PartFile]:
+    """
+    List the parts of a folder, by one look at its names.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    dict of str to PartFile
+        By part id. Of several with one id (written by two versions of Arrow, say) the first by name.
+
+    Raises
+    ------
+    StoreError
+        If the folder is there and cannot be read.
+    """
+    found: dict[str, PartFile] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                file = part_file(entry.name)
+                if file is not None and entry.is_file(follow_symlinks=False):
+                    found[file.part_id] = min(file, found.get(file.part_id, file))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    return found
+
+
+def part_bytes(table: pa.Table, about: Mapping[str, Any]) -> bytes:
+    """
+    Build the bytes of a part; equal rows give equal bytes.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    about : mapping
+        JSON-ready: whose rows these are.
+
+    Returns
+    -------
+    bytes
+    """
+    sink = pa.BufferOutputStream()
+    schema = table.schema.with_metadata({_METADATA_KEY: json.dumps(about, sort_keys=True).encode()})
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(table.combine_chunks().replace_schema_metadata(schema.metadata))
+    return bytes(memoryview(sink.getvalue()))
+
+
+def write_part(folder: Path, part_id: str, table: pa.Table, about: Mapping[str, Any]) -> PartFile:
+    """
+    Write the rows of a shard: whole and on disk, or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists.
+    part_id : str
+    table : pyarrow.Table
+    about : mapping
+        JSON-ready; goes into the file's metadata beside the part's id.
+
+    Returns
+    -------
+    PartFile
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; then nothing is left behind.
+    """
+    content = part_bytes(table, {**about, "part": part_id})
+    file = PartFile(part_id, hashlib.sha256(content).hexdigest()[:_SHA_DIGITS])
+    with written_whole(folder / file.name) as target:
+        target.write(content)
+    return file
+
+
+def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> tuple[pa.Table, dict[str, Any]]:
+    """
+    Read a part in full, and hold its bytes and its columns against what they should be.
+
+    Parameters
+    ----------
+    folder : Path
+    file : PartFile
+    schema : pyarrow.Schema, optional
+        Its columns; not compared if left out.
+
+    Returns
+    -------
+    pyarrow.Table
+        Without metadata.
+    dict
+        What `write_part` was told about it.
+
+    Raises
+    ------
+    DamagedPart
+        If it is gone, or is not what its name says.
+    StoreError
+        If the operating system will not read it.
+    """
+    path = folder / file.name
+    try:
+        content = read_regular(path)
+    except FileNotFoundError:
+        raise DamagedPart(f"{path}: is gone") from None
+    if hashlib.sha256(content).hexdigest()[:_SHA_DIGITS] != file.sha:
+        raise DamagedPart(f"{path}: is damaged: its bytes are not those that its name tells of")
+    try:
+        table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
+        about = dict(json.loads(table.schema.metadata[_METADATA_KEY]))
+    except (pa.ArrowException, TypeError, KeyError, ValueError) as error:
+        raise DamagedPart(f"{path}: is no part of a sweep ({error})") from None
+    table = table.replace_schema_metadata(None)
+    if about.get("part") != file.part_id:
+        raise DamagedPart(f"{path}: holds the rows of another shard")
+    if schema is not None and not table.schema.equals(schema):
+        raise DamagedPart(f"{path}: has other columns than its sweep")
+    return table, about

@@ -1,0 +1,124 @@
+"""Rows of a results directory, finished or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gmemgpu.errors import StoreError
+from gmemgpu.sweeping.store.files import PARTS, RESULTS
+from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
+from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_files, read_part
+from gmemgpu.sweeping.store.results import gathered, read_ahead, results_are_whole
+
+__all__ = ["StoredRows", "read_rows"]
+
+_ROWS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRows:
+    """
+    What is there of a sweep.
+
+    Parameters
+    ----------
+    name : str
+        The sweep's.
+    table : pyarrow.Table
+        Rows in the order of scenario, seed, policy; text columns are dictionaries.
+    axes : tuple of str
+        Columns that tell scenarios apart.
+    n_parts, n_parts_done : int
+        Planned ones, and those that `table` holds.
+    """
+
+    name: str
+    table: pa.Table
+    axes: tuple[str, ...]
+    n_parts: int
+    n_parts_done: int
+
+
+def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
+    """
+    Read the rows of a results directory, and hold every byte that is read against its digest.
+
+    Parameters
+    ----------
+    directory : str or Path
+    columns : sequence of str
+        What to read besides the scenario columns, ``seed`` and ``policy``; everything if empty.
+
+    Returns
+    -------
+    StoredRows
+
+    Raises
+    ------
+    DirectoryError
+        If the directory holds no sweep.
+    StoreError
+        If no part is finished yet, or a file in it is damaged.
+    """
+    directory = Path(directory)
+    manifest = read_manifest(directory)
+    names = [name for name, _ in manifest.columns]
+    wanted = {"label", "preset", *manifest.axes, "seed", "policy", *columns} if columns else set(names)
+    chosen = [name for name in names if name in wanted]
+    text = [name for name, kind in manifest.columns if kind == "string" and name in wanted]
+    if results_are_whole(directory, manifest):
+        table = pq.ParquetFile(directory / RESULTS, read_dictionary=text).read(chosen).replace_schema_metadata(None)
+        n_done = manifest.n_parts
+    elif manifest.results_sha256 is not None and (directory / RESULTS).exists():
+        raise StoreError(
+            f"{directory / RESULTS}: is damaged: its bytes are not those that were written; run the sweep again, or "
+            f"`gmemgpu check {directory} --repair`"
+        )
+    else:
+        table, n_done = _of_parts(directory, manifest, chosen, text)
+    return StoredRows(
+        name=manifest.name, table=table, axes=tuple(manifest.axes), n_parts=manifest.n_parts, n_parts_done=n_done
+    )
+
+
+def _of_parts(directory: Path, manifest: Manifest, columns: Sequence[str], text: Sequence[str]) -> tuple[pa.Table, int]:
+    places: list[tuple[int, int]] = []
+
+    def read(file: PartFile) -> tuple[pa.Table, dict[str, Any]]:
+        try:
+            table, about = read_part(directory / PARTS, file)
+        except DamagedPart as error:
+            raise StoreError(f"{error}; run the sweep again, or `gmemgpu check {directory} --repair`") from None
+        if [[field.name, str(field.type)] for field in table.schema] != manifest.columns:
+            raise StoreError(f"{directory / PARTS / file.name}: has other columns than its sweep")
+        return table.select(columns), about
+
+    def ours() -> Iterator[pa.Table]:
+        for table, about in read_ahead(read, part_files(directory / PARTS).values()):
+            if about.get("sweep") == manifest.sweep_id:
+                places.append((about["index"], table.num_rows))
+                yield table
+
+    tables = list(gathered(ours(), _ROWS_AT_ONCE))
+    if not tables:
+        raise StoreError(f"{directory}: no part is finished yet (0 of {manifest.n_parts:,}); run the sweep first")
+    found = pa.concat_tables(tables)
+    for name in text:
+        i = found.schema.get_field_index(name)
+        found = found.set_column(i, name, found[name].dictionary_encode())
+    return found.take(_plan_order(places)), len(places)
+
+
+def _plan_order(places: Sequence[tuple[int, int]]) -> pa.Array:
+    # Files come in the order of their names, which are hashes; each knows its place in the plan.
+    starts, n_before = [], 0
+    for index, n_rows in places:
+        starts.append((index, n_before, n_rows))
+        n_before += n_rows
+    return pa.array([row for _, start, n in sorted(starts) for row in range(start, start + n)], pa.int64())

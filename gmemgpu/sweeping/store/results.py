@@ -1,0 +1,215 @@
+"""The merged rows: one Parquet file of all parts, in the plan's order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gmemgpu.atomic import written_whole
+from gmemgpu.errors import StoreError
+from gmemgpu.sweeping.store.files import PARTS, RESULTS, unreadable
+from gmemgpu.sweeping.store.manifest import Manifest
+from gmemgpu.sweeping.store.part import DamagedPart, PartFile, read_part
+
+__all__ = ["DamagedParts", "write_results", "results_are_whole", "read_ahead", "gathered"]
+
+_ROWS_PER_GROUP = 16_384
+"""Of the merged file: a few megabytes in memory while it is written."""
+_THREADS = 4
+_AHEAD = 64
+_MOST_SMALL = 256
+
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+
+
+class DamagedParts(StoreError):
+    """
+    Parts are missing or are not what their names say.
+
+    Parameters
+    ----------
+    reasons : sequence of str
+        One a part; at least one.
+    files : sequence of PartFile
+        Those that are there.
+    """
+
+    def __init__(self, reasons: Sequence[str], files: Sequence[PartFile] = ()) -> None:
+        self.files = tuple(files)
+        more = f"\n… and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
+        super().__init__(f"{reasons[0]}{more}")
+        self._made_of = (tuple(reasons), self.files)
+
+    def __reduce__(self) -> tuple[type[DamagedParts], tuple[tuple[str, ...], tuple[PartFile, ...]]]:
+        # Its arguments, not its message, make it again in another process.
+        return type(self), self._made_of
+
+
+def read_ahead(read: Callable[[Item], Read], items: Iterable[Item]) -> Iterator[Read]:
+    """
+    Read items in threads, some ahead of whoever takes them: a network file system answers each after a while.
+
+    Parameters
+    ----------
+    read : callable
+        Of one item; safe to call from several threads.
+    items : iterable
+
+    Yields
+    ------
+    object
+        What `read` returned, in the order of `items`.
+
+    Raises
+    ------
+    Exception
+        What `read` raised, in the item's turn.
+    """
+    rest = iter(items)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="gmemgpu-read") as pool:
+        held: deque[Future[Read]] = deque(pool.submit(read, item) for item in islice(rest, _AHEAD))
+        try:
+            while held:
+                found = held.popleft().result()
+                held.extend(pool.submit(read, item) for item in islice(rest, 1))
+                yield found
+        finally:
+            for future in held:
+                future.cancel()
+
+
+def gathered(tables: Iterable[pa.Table], n_rows: int) -> Iterator[pa.Table]:
+    """
+    Gather small tables into large ones.
+
+    Parameters
+    ----------
+    tables : iterable of pyarrow.Table
+        Of the same columns.
+    n_rows : int
+        At least so many rows go into each, but for the last.
+
+    Yields
+    ------
+    pyarrow.Table
+        Together the rows of `tables`, in order; none without rows.
+    """
+    # A table of ten rows costs far more than its numbers: of such, few are held at a time.
+    large: list[pa.Table] = []
+    small: list[pa.Table] = []
+    n_held = 0
+    for table in tables:
+        small.append(table)
+        n_held += table.num_rows
+        if n_held >= n_rows or len(small) >= _MOST_SMALL:
+            large.append(pa.concat_tables(small).combine_chunks())
+            small = []
+        if n_held >= n_rows:
+            yield pa.concat_tables(large)
+            large, n_held = [], 0
+    if n_held:
+        yield pa.concat_tables([*large, *small])
+
+
+def _is_text(field: pa.Field) -> bool:
+    return bool(pa.types.is_string(field.type))
+
+
+def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema) -> str:
+    """
+    Write the rows of all parts into results.parquet: whole, or not at all.
+
+    Parameters
+    ----------
+    directory : Path
+    files : sequence of PartFile
+        In the order of the rows.
+    schema : pyarrow.Schema
+
+    Returns
+    -------
+    str
+        SHA-256 of the file.
+
+    Raises
+    ------
+    DamagedParts
+        Names every part that is not what its name says.
+    OSError
+        If the file cannot be written.
+    """
+    damaged: list[tuple[str, PartFile]] = []
+
+    def read(file: PartFile) -> pa.Table | DamagedPart:
+        try:
+            return read_part(directory / PARTS, file, schema)[0]
+        except DamagedPart as error:
+            return error
+
+    def tables() -> Iterator[pa.Table]:
+        for file, found in zip(files, read_ahead(read, files), strict=True):
+            if isinstance(found, DamagedPart):
+                damaged.append((str(found), file))
+            elif not damaged:
+                yield found
+
+    path = directory / RESULTS
+    with written_whole(path) as target:
+        with pq.ParquetWriter(
+            target,
+            schema,
+            compression="zstd",
+            # Text repeats in every row; of numbers a dictionary is seldom smaller.
+            use_dictionary=[field.name for field in schema if _is_text(field)],
+            write_page_checksum=True,
+            write_statistics=False,
+            store_schema=False,
+        ) as writer:
+            for rows in gathered(tables(), _ROWS_PER_GROUP):
+                writer.write_table(rows)
+        if damaged:
+            raise DamagedParts(*zip(*damaged, strict=True))
+        target.seek(0)
+        return hashlib.file_digest(target, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
+
+
+def results_are_whole(directory: Path, manifest: Manifest) -> bool:
+    """
+    Check whether results.parquet is byte for byte what its manifest tells of.
+
+    Parameters
+    ----------
+    directory : Path
+    manifest : Manifest
+
+    Returns
+    -------
+    bool
+        False if it is not there, too.
+
+    Raises
+    ------
+    StoreError
+        If the operating system will not read it.
+    """
+    path = directory / RESULTS
+    if manifest.results_sha256 is None:
+        return False
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise unreadable(path, error) from error
+    with open(number, "rb") as file:  # noqa: PTH123  (a descriptor, not a path)
+        return hashlib.file_digest(file, "sha256").hexdigest() == manifest.results_sha256
