@@ -3,7 +3,7 @@ The store at its largest: to go on with a sweep of 10^5 parts, to merge 10^6 row
 
 The rows are made up, the rest is as a sweep would have it: 1000 scenarios, 100 seeds, a part of 10 policies for each.
 Each step runs in a process of its own, so that peak memory is its own; `resume` is from the start of the interpreter
-to the list of parts that are missing (none), first without and then with the index of parts once found whole.
+to the list of parts that are missing (none).
 
     taskset -c 0 python -m bench.store [--parts N] [--keep DIR] [--save]
 """
@@ -11,6 +11,7 @@ to the list of parts that are missing (none), first without and then with the in
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import subprocess
@@ -26,11 +27,11 @@ import pyarrow as pa
 from bench.hardware import record
 from gmemgpu.catalogue import named_policies
 from gmemgpu.model.policy import ORACLE
-from gmemgpu.sweeping.part import parquet_writer, part_name
-from gmemgpu.sweeping.plan import make_plan
-from gmemgpu.sweeping.shard import Setting, Shard
+from gmemgpu.sweeping.run.plan import make_plan
+from gmemgpu.sweeping.run.shard import Setting, Shard
 from gmemgpu.sweeping.spec import read_spec
-from gmemgpu.sweeping.store import Store, open_store
+from gmemgpu.sweeping.store.directory import Store, open_store
+from gmemgpu.sweeping.store.part import PartFile, part_bytes
 
 N_SEEDS = 100
 N_POLICIES = 10
@@ -59,31 +60,33 @@ def store_of(directory: Path, n_parts: int) -> Store:
 
 
 def made_up_rows(setting: Setting, shard: Shard, random: np.random.Generator) -> pa.Table:
+    scenario = setting.scenarios[shard.scenario]
+    n_rows = len(shard.seeds) * len(setting.policies)
     columns = []
     for field in setting.schema:
         if field.name in ("label", "preset"):
-            values: Any = [getattr(shard, field.name)] * shard.n_rows
-        elif field.name in shard.axes:
-            values = [shard.axes[field.name]] * shard.n_rows
+            values: Any = [getattr(scenario, field.name)] * n_rows
+        elif field.name in scenario.axes:
+            values = [scenario.axes[field.name]] * n_rows
         elif field.name == "seed":
-            values = [shard.seeds[0]] * shard.n_rows
+            values = [shard.seeds[0]] * n_rows
         elif field.name == "policy":
             values = [policy.name for policy in setting.policies]
         else:
-            values = random.integers(1, 2**40, shard.n_rows).tolist()
+            values = random.integers(1, 2**40, n_rows).tolist()
         columns.append(pa.array(values, field.type))
     return pa.Table.from_arrays(columns, schema=setting.schema)
 
 
 def fill(store: Store) -> None:
+    # As `write_part` does, but for waiting until each is on disk.
     random = np.random.Generator(np.random.Philox(7))
+    setting = store.plan.setting
     for shard in store.plan.shards:
-        path = store.parts / part_name(shard.part_id)
-        with (
-            path.open("wb") as file,
-            parquet_writer(file, store.plan.setting.schema, shard.part_id, shard.n_rows) as writer,
-        ):
-            writer.write_table(made_up_rows(store.plan.setting, shard, random))
+        about = {"sweep": setting.sweep_id, "index": shard.index, "part": shard.part_id}
+        content = part_bytes(made_up_rows(setting, shard, random), about)
+        file = PartFile(shard.part_id, hashlib.sha256(content).hexdigest()[:16])
+        (store.parts / file.name).write_bytes(content)
 
 
 def run_step(step: str, directory: Path, n_parts: int) -> dict[str, Any]:
@@ -135,10 +138,7 @@ def main() -> None:
     try:
         if not (directory / "manifest.json").exists():
             fill(store_of(directory, arguments.parts))
-        for index in directory.glob("verified*"):
-            index.unlink()
-        steps = {"resume_without_index": measure("resume", directory, arguments.parts)}
-        steps |= {step: measure(step, directory, arguments.parts) for step in STEPS}
+        steps = {step: measure(step, directory, arguments.parts) for step in STEPS}
     finally:
         if not arguments.keep:
             shutil.rmtree(directory)

@@ -17,6 +17,7 @@ from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
+from dask.utils import parse_timedelta
 from distributed import Client, LocalCluster
 from distributed.core import Status
 from distributed.security import Security
@@ -57,8 +58,6 @@ _DEVICE_PERCENT = 90
 """Of a device's memory, for all workers that share it; the rest is for what each keeps on it besides arrays."""
 _FIRST_WORKER_S = 60.0
 _CONNECT_S = 15
-_LOST_AFTER_S = 15.0
-"""A job whose workers are gone for so long is lost, and another is submitted."""
 _ADAPT_EVERY = "2s"
 
 
@@ -272,6 +271,14 @@ def _read_config(path: str | Path | None) -> Mapping[str, Any]:
     return found
 
 
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    # Set key by key, a file leaves alone what it does not name.
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return found
+
+
 def _job_arguments(kind: str, logs: Path | None, *, on_device: bool) -> dict[str, Any]:
     # What jobqueue's own configuration does not say, or what a sweep needs besides it.
     config: Mapping[str, Any] = dask.config.get(f"jobqueue.{kind}", {})
@@ -313,10 +320,9 @@ def _configured(kind: str, config_file: str | Path | None) -> Iterator[Any]:
                 **_CONFIG,
                 # Jobs may wait for hours in their queue, the first ones and those that replace others.
                 "distributed.scheduler.no-workers-timeout": None,
-                "distributed.deploy.lost-worker-timeout": f"{_LOST_AFTER_S:.0f}s",
             }
         ),
-        dask.config.set(dict(_read_config(config_file))),
+        dask.config.set(_flat(_read_config(config_file))),
     ):
         yield made
 
@@ -426,6 +432,7 @@ def job_client(
 @contextmanager
 def _replacing_lost_jobs(cluster: Any) -> Iterator[None]:
     # Dask replaces a lost job that was one worker; of a job that was several it waits for the rest for ever.
+    lost_after_s = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
     ended = threading.Event()
     seen: set[Any] = set()
     gone_since_s: dict[Any, float] = {}
@@ -437,7 +444,7 @@ def _replacing_lost_jobs(cluster: Any) -> Iterator[None]:
             if names & up:
                 seen.add(name)
                 gone_since_s.pop(name, None)
-            elif name in seen and time.monotonic() - gone_since_s.setdefault(name, time.monotonic()) > _LOST_AFTER_S:
+            elif name in seen and time.monotonic() - gone_since_s.setdefault(name, time.monotonic()) > lost_after_s:
                 gone_since_s.pop(name)
                 cluster.sync(cluster.scale_down, [name])
 

@@ -249,13 +249,14 @@ def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> 
     if hashlib.sha256(content).hexdigest()[:_SHA_DIGITS] != file.sha:
         raise DamagedPart(f"{path}: is damaged: its bytes are not those that its name tells of")
     try:
-        table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
-        about = dict(json.loads(table.schema.metadata[_METADATA_KEY]))
+        # One batch, as it was written; its columns point into `content`.
+        batch = pa.ipc.open_file(content).get_batch(0)
+        about = dict(json.loads(batch.schema.metadata[_METADATA_KEY]))
     except (pa.ArrowException, TypeError, KeyError, ValueError) as error:
         raise DamagedPart(f"{path}: is no part of a sweep ({error})") from None
-    table = table.replace_schema_metadata(None)
+    batch = batch.replace_schema_metadata(None)
     if about.get("part") != file.part_id:
         raise DamagedPart(f"{path}: holds the rows of another shard")
-    if schema is not None and not table.schema.equals(schema):
+    if schema is not None and not batch.schema.equals(schema):
         raise DamagedPart(f"{path}: has other columns than its sweep")
-    return table, about
+    return pa.Table.from_batches([batch]), about
