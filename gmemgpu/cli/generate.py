@@ -100,8 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gmemgpu.trace.form import trace_form
     from gmemgpu.trace.write import write_trace
     from gmemgpu.units import format_duration_ns
-    from gmemgpu.workload.merge import lay_over
-    from gmemgpu.workload.preset import preset, small_variant, workload_from_mapping
+    from gmemgpu.workload.preset import lay_over, preset, small_variant, workload_from_mapping
 
     # A wrong name is said before minutes of work, not after.
     trace_form(Path(arguments.output))

@@ -9,7 +9,7 @@ from typing import Any
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.toml_file import read_toml
-from gmemgpu.workload.merge import lay_over
+from gmemgpu.workload.preset import lay_over
 
 __all__ = ["Document", "KeyPath", "read_document"]
 

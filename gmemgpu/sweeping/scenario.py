@@ -13,8 +13,7 @@ from gmemgpu.sweeping.axes import AxisValue, axis_value, find_axes, points, valu
 from gmemgpu.sweeping.document import Document, KeyPath
 from gmemgpu.sweeping.identity import canonical_json, file_hash
 from gmemgpu.sweeping.schema_fields import holds_list, holds_path
-from gmemgpu.workload.merge import lay_over
-from gmemgpu.workload.preset import workload_from_mapping
+from gmemgpu.workload.preset import lay_over, workload_from_mapping
 from gmemgpu.workload.spec import Workload
 
 __all__ = ["Scenario", "scenarios_from_document", "anchor_paths", "relative_paths", "input_hashes", "input_paths"]

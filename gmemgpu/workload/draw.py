@@ -9,7 +9,7 @@ from gmemgpu.vmtable.assemble import concatenate
 from gmemgpu.vmtable.replay import replay
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import Tenants, running_vms
-from gmemgpu.workload.process.process import Setting
+from gmemgpu.workload.process.process import ArrivalInput
 from gmemgpu.workload.spec import Workload
 
 __all__ = ["draw_vm_table", "tenants_of"]
@@ -62,14 +62,14 @@ def draw_vm_table(workload: Workload, seed: int) -> VmTable:
         raise SpecError(Problem("seed", f"{seed} is outside 0 to {(1 << 64) - 1}"))
     if workload.vm_table is not None:
         return _replayed(workload, seed)
-    setting = Setting(
+    given = ArrivalInput(
         seed=seed,
         horizon_ns=workload.horizon_ns,
         n_stock=workload.stock.vms,
         tenants=tenants_of(workload),
         sizes=workload.sizes,
     )
-    return workload.arrivals.draw(setting)
+    return workload.arrivals.draw(given)
 
 
 def _replayed(workload: Workload, seed: int) -> VmTable:

@@ -10,14 +10,16 @@ from pydantic import ValidationError
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.toml_file import packaged_toml, unknown_key
-from gmemgpu.workload.merge import lay_over
 from gmemgpu.workload.spec import Workload
 from gmemgpu.workload.translate import problems_of
 
-__all__ = ["preset_names", "preset_summary", "preset", "small_variant", "workload_from_mapping"]
+__all__ = ["preset_names", "preset_summary", "preset", "small_variant", "workload_from_mapping", "lay_over"]
 
 _NOT_WORKLOAD = ("summary", "small")
 """Keys of ``presets.toml`` beside those of a workload."""
+
+_KINDS = ("process", "family")
+"""Keys whose value says which other keys a table has."""
 
 
 def preset_names() -> tuple[str, ...]:
@@ -113,3 +115,40 @@ def workload_from_mapping(mapping: Mapping[str, Any], where: str, base_dir: Path
     if problems:
         raise SpecError(problems)
     return workload
+
+
+def lay_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Merge tables key by key.
+
+    Parameters
+    ----------
+    below : mapping
+        Defaults.
+    above : mapping
+        Wins. Where it names another process, family or host than `below`, nothing of that table of `below` stays.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> lay_over({"host": "pod", "stock": {"vms": 100}}, {"host": {"nodes": 2}, "stock": {"vms": 1}})
+    {'host': {'name': 'pod', 'nodes': 2}, 'stock': {'vms': 1}}
+    """
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if key == "host":
+            old, value = ({"name": v} if isinstance(v, str) else v for v in (old, value))
+        if not isinstance(old, Mapping) or not isinstance(value, Mapping) or _replaces(key, old, value):
+            merged[key] = value
+        else:
+            merged[key] = lay_over(old, value)
+    return merged
+
+
+def _replaces(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    kinds = ("name",) if key == "host" else _KINDS
+    return any(kind in new and new[kind] != old.get(kind) for kind in kinds)

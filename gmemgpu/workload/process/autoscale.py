@@ -12,7 +12,7 @@ from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.assemble import concatenate, vm_table
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms, vms_of_batches
-from gmemgpu.workload.process.process import Process, Setting
+from gmemgpu.workload.process.process import ArrivalInput, Process
 
 __all__ = ["Autoscale"]
 
@@ -41,18 +41,18 @@ class Autoscale(Process):
         """Multiply the days, of which the last may be partial, by a day's VMs."""
         return float(-(-horizon_ns // _DAY_NS) * self.vms)
 
-    def draw(self, setting: Setting) -> VmTable:
+    def draw(self, given: ArrivalInput) -> VmTable:
         """Draw the stock and every day's additions."""
-        days = np.arange(0, setting.horizon_ns, _DAY_NS, dtype=np.int64)[:, np.newaxis]
+        days = np.arange(0, given.horizon_ns, _DAY_NS, dtype=np.int64)[:, np.newaxis]
         steps = np.arange(self.vms) * self.step_ns
         arrival = (days + self.grow_at_ns + steps).ravel()
         departure = (days + self.shrink_at_ns + steps).ravel()
-        comes = arrival < setting.horizon_ns
+        comes = arrival < given.horizon_ns
         arrival, departure = arrival[comes], departure[comes]
-        stock = running_vms(setting.tenants, setting.seed, setting.n_stock, "never")
+        stock = running_vms(given.tenants, given.seed, given.n_stock, "never")
         # Days overlap if the steps take longer than a day; rows follow the time.
         order = np.argsort(arrival, kind="stable")
-        drawn = vms_of_batches(setting.tenants, setting.seed, arrival[order], np.ones(len(arrival), dtype=np.int64))
+        drawn = vms_of_batches(given.tenants, given.seed, arrival[order], np.ones(len(arrival), dtype=np.int64))
         additions = vm_table(
             arrival_ns=drawn.arrival_ns,
             departure_ns=departure[order],

@@ -7,15 +7,12 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from gmemgpu.workload.process.autoscale import Autoscale
-from gmemgpu.workload.process.fixed_rate import FixedRate
 from gmemgpu.workload.process.gang_eviction import GangEviction
 from gmemgpu.workload.process.last_big_vm import LastBigVm
 from gmemgpu.workload.process.maintenance import Maintenance
 from gmemgpu.workload.process.night_batch import NightBatch
-from gmemgpu.workload.process.poisson import Poisson
-from gmemgpu.workload.process.quiet import Quiet
+from gmemgpu.workload.process.plain import FixedRate, NoArrivals, Poisson, WeibullGap
 from gmemgpu.workload.process.rhythm import Rhythm
-from gmemgpu.workload.process.weibull_gap import WeibullGap
 
 __all__ = ["Arrivals"]
 
@@ -30,7 +27,7 @@ Arrivals: TypeAlias = Annotated[
         | WeibullGap
         | Poisson
         | FixedRate
-        | Quiet
+        | NoArrivals
         | NightBatch
         | GangEviction
         | Maintenance

@@ -16,7 +16,7 @@ from gmemgpu.vmtable.random_stream import Purpose, Stream, seconds_to_ns
 from gmemgpu.vmtable.snp import snp_by_batch
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms
-from gmemgpu.workload.process.process import Process, Setting
+from gmemgpu.workload.process.process import ArrivalInput, Process
 
 __all__ = ["GangEviction"]
 
@@ -42,27 +42,27 @@ class GangEviction(Process):
         """Count the refills after gangs; those after a life that ended by itself are left out."""
         return n_stock * self.gangs_per_week * horizon_ns / (7 * 86_400 * NS_PER_S)
 
-    def draw(self, setting: Setting) -> VmTable:
+    def draw(self, given: ArrivalInput) -> VmTable:
         """Draw the stock, its losses and refills."""
-        gangs = rhythmic_times(setting.seed, setting.horizon_ns, per_day=self.gangs_per_week / 7)
+        gangs = rhythmic_times(given.seed, given.horizon_ns, per_day=self.gangs_per_week / 7)
         within_s = self.gang_within_ns / NS_PER_S
-        stock = running_vms(setting.tenants, setting.seed, setting.n_stock)
+        stock = running_vms(given.tenants, given.seed, given.n_stock)
         arrivals: list[int] = []
         departures: list[int] = []
-        for slot in range(setting.n_stock):
-            lag = Stream(setting.seed, Purpose.GANG, slot).uniform(len(gangs))
+        for slot in range(given.n_stock):
+            lag = Stream(given.seed, Purpose.GANG, slot).uniform(len(gangs))
             evictions = gangs + seconds_to_ns(lag * within_s)
             first = _end(0, int(stock.departure_ns[slot]), gangs, evictions)
             stock.departure_ns[slot] = first
-            for arrival, departure in self._refills(setting, slot, first, gangs, evictions):
+            for arrival, departure in self._refills(given, slot, first, gangs, evictions):
                 arrivals.append(arrival)
                 departures.append(departure)
         n = len(arrivals)
         batch = np.arange(n)
         order = np.argsort(np.array(arrivals, dtype=np.int64), kind="stable")
-        snp = snp_by_batch(setting.seed, batch, setting.tenants.snp_share)
-        u = Stream(setting.seed, Purpose.SIZE).uniform(n)
-        plain, confidential = setting.tenants.plain_sizes, setting.tenants.snp_sizes
+        snp = snp_by_batch(given.seed, batch, given.tenants.snp_share)
+        u = Stream(given.seed, Purpose.SIZE).uniform(n)
+        plain, confidential = given.tenants.plain_sizes, given.tenants.snp_sizes
         p, c = plain.pick(u), confidential.pick(u)
         refills = vm_table(
             arrival_ns=np.array(arrivals, dtype=np.int64)[order],
@@ -71,33 +71,33 @@ class GangEviction(Process):
             vcpus=np.where(snp, confidential.vcpus[c], plain.vcpus[p]),
             snp=snp,
             batch=batch,
-            gmems=setting.tenants.gmems,
+            gmems=given.tenants.gmems,
         )
         return concatenate([stock, refills])
 
     def _refills(
-        self, setting: Setting, slot: int, free_from_ns: int, gangs: Int64Array, evictions: Int64Array
+        self, given: ArrivalInput, slot: int, free_from_ns: int, gangs: Int64Array, evictions: Int64Array
     ) -> list[tuple[int, int]]:
         # Arrival and departure of every VM that the slot gets after it is first free.
         n = 64
         while True:
             gaps = seconds_to_ns(
-                Stream(setting.seed, Purpose.REFILL, slot).lognormal(
+                Stream(given.seed, Purpose.REFILL, slot).lognormal(
                     n, self.refill_median_ns / NS_PER_S, self.refill_sigma
                 )
             )
             lives = seconds_to_ns(
-                setting.tenants.lifetime.draw_s(
+                given.tenants.lifetime.draw_s(
                     n,
-                    Stream(setting.seed, Purpose.LIFETIME_COMPONENT, slot),
-                    Stream(setting.seed, Purpose.LIFETIME, slot),
+                    Stream(given.seed, Purpose.LIFETIME_COMPONENT, slot),
+                    Stream(given.seed, Purpose.LIFETIME, slot),
                 )
             )
             vms: list[tuple[int, int]] = []
             end = free_from_ns
             for gap, life in zip(gaps.tolist(), lives.tolist(), strict=True):
                 arrival = end + gap
-                if arrival >= setting.horizon_ns:
+                if arrival >= given.horizon_ns:
                     return vms
                 end = _end(arrival, arrival + max(life, 1000), gangs, evictions)
                 vms.append((arrival, end))

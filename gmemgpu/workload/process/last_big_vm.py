@@ -11,7 +11,7 @@ from gmemgpu.units import GIB, NS_PER_S
 from gmemgpu.vmtable.assemble import concatenate, vm_table
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms
-from gmemgpu.workload.process.process import Process, Setting
+from gmemgpu.workload.process.process import ArrivalInput, Process
 
 __all__ = ["LastBigVm"]
 
@@ -28,7 +28,7 @@ class LastBigVm(Process):
         """Give 1: the large guest."""
         return 1.0
 
-    def draw(self, setting: Setting) -> VmTable:
+    def draw(self, given: ArrivalInput) -> VmTable:
         """Draw the stock and add the large guest."""
         big = vm_table(
             arrival_ns=[0],
@@ -38,6 +38,6 @@ class LastBigVm(Process):
             snp=True,
             batch=0,
             stock=True,
-            gmems=setting.tenants.gmems,
+            gmems=given.tenants.gmems,
         )
-        return concatenate([running_vms(setting.tenants, setting.seed, setting.n_stock, "never"), big])
+        return concatenate([running_vms(given.tenants, given.seed, given.n_stock, "never"), big])

@@ -13,7 +13,7 @@ from gmemgpu.vmtable.assemble import concatenate, vm_table
 from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose, Stream
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms, vms_of_batches
-from gmemgpu.workload.process.process import Process, Setting
+from gmemgpu.workload.process.process import ArrivalInput, Process
 
 __all__ = ["Maintenance"]
 
@@ -46,20 +46,20 @@ class Maintenance(Process):
         """Give one VM for each that leaves."""
         return float(n_stock)
 
-    def draw(self, setting: Setting) -> VmTable:
+    def draw(self, given: ArrivalInput) -> VmTable:
         """Draw the stock, its end, and the refill, which outlasts the horizon."""
-        n = setting.n_stock
-        stock = running_vms(setting.tenants, setting.seed, n, "never")
-        ends = Stream(setting.seed, Purpose.END)
+        n = given.n_stock
+        stock = running_vms(given.tenants, given.seed, n, "never")
+        ends = Stream(given.seed, Purpose.END)
         width = np.where(stock.snp, self.snp_within_ns, self.plain_to_ns - self.plain_from_ns)
         start = np.where(stock.snp, 0, self.plain_from_ns)
         after = np.floor(ends.uniform(n) * width).astype(np.int64)
         stock.departure_ns[:] = np.maximum(self.begin_ns + start + after, 1)
 
-        come = Stream(setting.seed, Purpose.REFILL).integers(n, self.refill_from_ns, self.refill_to_ns + 1)
+        come = Stream(given.seed, Purpose.REFILL).integers(n, self.refill_from_ns, self.refill_to_ns + 1)
         come = np.sort(come)
-        come = come[come < setting.horizon_ns]
-        refill = vms_of_batches(setting.tenants, setting.seed, come, np.ones(len(come), dtype=np.int64))
+        come = come[come < given.horizon_ns]
+        refill = vms_of_batches(given.tenants, given.seed, come, np.ones(len(come), dtype=np.int64))
         stays = vm_table(
             arrival_ns=refill.arrival_ns,
             departure_ns=NEVER_NS,

@@ -12,7 +12,7 @@ from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.assemble import concatenate, end_after, vm_table
 from gmemgpu.vmtable.random_stream import Purpose, Stream, seconds_to_ns
 from gmemgpu.vmtable.table import VmTable
-from gmemgpu.workload.process.process import Setting
+from gmemgpu.workload.process.process import ArrivalInput
 from gmemgpu.workload.process.rhythm import Rhythm
 
 __all__ = ["NightBatch"]
@@ -51,19 +51,19 @@ class NightBatch(Rhythm):
         per_night = (self.night_min_vms + self.night_max_vms) / 2
         return super().expected_arrivals(horizon_ns, n_stock) + per_night * horizon_ns / _DAY_NS
 
-    def draw(self, setting: Setting) -> VmTable:
+    def draw(self, given: ArrivalInput) -> VmTable:
         """Draw the usual arrivals and one batch a night."""
-        nights_ns = np.arange(self.night_at_ns, setting.horizon_ns, _DAY_NS, dtype=np.int64)
+        nights_ns = np.arange(self.night_at_ns, given.horizon_ns, _DAY_NS, dtype=np.int64)
         n = len(nights_ns)
-        n_vms = Stream(setting.seed, Purpose.GANG).integers(n, self.night_min_vms, self.night_max_vms + 1)
+        n_vms = Stream(given.seed, Purpose.GANG).integers(n, self.night_min_vms, self.night_max_vms + 1)
         median_s = self.night_median_ns / NS_PER_S
-        run_s = Stream(setting.seed, Purpose.NIGHT_LIFETIME).lognormal(n, median_s, self.night_sigma)
-        confidential = Stream(setting.seed, Purpose.OWN_SNP).below(n, self.night_snp_share)
+        run_s = Stream(given.seed, Purpose.NIGHT_LIFETIME).lognormal(n, median_s, self.night_sigma)
+        confidential = Stream(given.seed, Purpose.OWN_SNP).below(n, self.night_snp_share)
 
         night = np.repeat(np.arange(n), n_vms)
-        late_s = Stream(setting.seed, Purpose.END).uniform(len(night)) * (self.night_end_within_ns / NS_PER_S)
-        mix = setting.sizes.mix(self.night_size)
-        size = mix.pick(Stream(setting.seed, Purpose.NIGHT_SIZE).uniform(len(night)))
+        late_s = Stream(given.seed, Purpose.END).uniform(len(night)) * (self.night_end_within_ns / NS_PER_S)
+        mix = given.sizes.mix(self.night_size)
+        size = mix.pick(Stream(given.seed, Purpose.NIGHT_SIZE).uniform(len(night)))
         batch = vm_table(
             arrival_ns=nights_ns[night],
             departure_ns=end_after(nights_ns[night], seconds_to_ns(run_s[night] + late_s)),
@@ -71,6 +71,6 @@ class NightBatch(Rhythm):
             vcpus=mix.vcpus[size],
             snp=confidential[night],
             batch=night,
-            gmems=setting.tenants.gmems,
+            gmems=given.tenants.gmems,
         )
-        return concatenate([super().draw(setting), batch])
+        return concatenate([super().draw(given), batch])

@@ -17,11 +17,11 @@ from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import Tenants, running_vms, vms_of_batches
 from gmemgpu.workload.size_choice import SizeChoice
 
-__all__ = ["Setting", "Process", "BatchProcess"]
+__all__ = ["ArrivalInput", "Process", "BatchProcess"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class ArrivalInput:
     """
     What arrivals come to.
 
@@ -59,7 +59,7 @@ class Process(Section):
         """
 
     @abstractmethod
-    def draw(self, setting: Setting) -> VmTable:
+    def draw(self, given: ArrivalInput) -> VmTable:
         """Draw the stock and everything that arrives before the horizon."""
 
 
@@ -96,15 +96,15 @@ class BatchProcess(Process):
     def times(self, seed: int, horizon_ns: int) -> Int64Array:
         """Draw when batches arrive."""
 
-    def draw(self, setting: Setting) -> VmTable:
+    def draw(self, given: ArrivalInput) -> VmTable:
         """Draw the stock and the VMs of arriving batches."""
-        at_ns = self.times(setting.seed, setting.horizon_ns)
+        at_ns = self.times(given.seed, given.horizon_ns)
         n_vms = batch_sizes_on_host(
-            setting.seed,
+            given.seed,
             len(at_ns),
             zipf_exponent=self.zipf_exponent,
             zipf_max=self.zipf_max,
             p_coloc=self.p_coloc,
         )
-        stock = running_vms(setting.tenants, setting.seed, setting.n_stock)
-        return concatenate([stock, vms_of_batches(setting.tenants, setting.seed, at_ns, n_vms)])
+        stock = running_vms(given.tenants, given.seed, given.n_stock)
+        return concatenate([stock, vms_of_batches(given.tenants, given.seed, at_ns, n_vms)])
