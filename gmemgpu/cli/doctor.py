@@ -131,7 +131,7 @@ def _gpu_lines(gpus: dict[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    from gmemgpu.engine.kernel_runs import kernel_runs, told
+    from gmemgpu.engine.kernel_runs import describe_run, kernel_runs
 
     scratch = found["scratch"]
     return [
@@ -140,7 +140,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         *((f"engine {name}", "runs") for name in found["engines"]),
         *((f"engine {name}", f"missing: {reason}") for name, reason in found["engines_missing"].items()),
         *_gpu_lines(found["gpus"]),
-        *((f"kernel {name}", told(name, run)) for name, run in kernel_runs().items()),
+        *((f"kernel {name}", describe_run(name, run)) for name, run in kernel_runs().items()),
         ("cores", f"{found['cores']} for this process"),
         ("memory", f"{found['memory_bytes'] / 2**30:.1f} GiB"),
         ("scratch", f"{scratch['folder']}: {'writable' if scratch['writable'] else scratch['reason']}"),

@@ -10,7 +10,7 @@ from importlib import resources
 
 from gmemgpu.engine.cupy.kernel import KERNELS, kernel_source
 
-__all__ = ["KernelRun", "has_changed", "kernel_runs", "source_hash", "told"]
+__all__ = ["KernelRun", "has_changed", "kernel_runs", "source_hash", "describe_run"]
 
 NEVER = "never run on a GPU (emulated in tests, compiled for sm_80, sm_90, sm_100)"
 
@@ -56,7 +56,7 @@ def has_changed(kernel: str, run: KernelRun) -> bool:
     return run.source != source_hash(kernel)
 
 
-def told(kernel: str, run: KernelRun | None) -> str:
+def describe_run(kernel: str, run: KernelRun | None) -> str:
     """Say in a line when a kernel last ran."""
     if run is None:
         return NEVER

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmemgpu.model.trace import Int32Array, Int64Array
-from gmemgpu.timeline.build import Timeline
-from gmemgpu.timeline.lookup import last_row_at
+from gmemgpu.timeline.build import Timeline, last_row_at
 
 __all__ = ["exact_sum", "UsedIntegral", "used_integral"]
 

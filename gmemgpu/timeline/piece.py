@@ -11,14 +11,14 @@ from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int32Array, Int64Array, Trace
 from gmemgpu.units import PAGES_PER_REGION
 
-__all__ = ["Pieces", "IdRegions", "cut_at_regions", "id_regions", "state_pieces", "EVICT_BEGIN", "EVICT_END"]
+__all__ = ["RegionPieces", "IdRegions", "cut_at_regions", "id_regions", "state_pieces", "EVICT_BEGIN", "EVICT_END"]
 
 EVICT_BEGIN = int(Kind.EVICT_BEGIN)
 EVICT_END = int(Kind.EVICT_END)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pieces:
+class RegionPieces:
     """
     Parts of events, each within one region.
 
@@ -36,12 +36,12 @@ class Pieces:
     lo: Int32Array
     hi: Int32Array
 
-    def take(self, order: NDArray[np.intp]) -> Pieces:
+    def take(self, order: NDArray[np.intp]) -> RegionPieces:
         """Reorder or select."""
-        return Pieces(self.event[order], self.region[order], self.lo[order], self.hi[order])
+        return RegionPieces(self.event[order], self.region[order], self.lo[order], self.hi[order])
 
 
-def cut_at_regions(trace: Trace, events: Int64Array) -> Pieces:
+def cut_at_regions(trace: Trace, events: Int64Array) -> RegionPieces:
     """
     Cut the extents of some events at region borders; empty extents vanish.
 
@@ -53,7 +53,7 @@ def cut_at_regions(trace: Trace, events: Int64Array) -> Pieces:
 
     Returns
     -------
-    Pieces
+    RegionPieces
         In the order of `events`, ascending region within one.
     """
     events = events[trace.npages[events] > 0]
@@ -66,7 +66,7 @@ def cut_at_regions(trace: Trace, events: Int64Array) -> Pieces:
     within = np.arange(len(owner)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
     region = first[owner] + within
     base = region * PAGES_PER_REGION
-    return Pieces(
+    return RegionPieces(
         events[owner],
         region.astype(np.int32),
         np.maximum(begin[owner] - base, 0).astype(np.int32),
@@ -93,14 +93,14 @@ class IdRegions:
     since_ns: Int64Array
 
 
-def id_regions(trace: Trace, assigns: Pieces, ids: Int32Array) -> IdRegions:
+def id_regions(trace: Trace, assigns: RegionPieces, ids: Int32Array) -> IdRegions:
     """
     Find where each id of `assign` events ever had pages of a guest_memfd.
 
     Parameters
     ----------
     trace : Trace
-    assigns : Pieces
+    assigns : RegionPieces
         Those of the trace's `assign` events, in time order.
     ids : (n events,) int32
         ``trace.vm`` or ``trace.inode``; -1 names none.
@@ -113,7 +113,7 @@ def id_regions(trace: Trace, assigns: Pieces, ids: Int32Array) -> IdRegions:
     return IdRegions(key // n_regions, (key % n_regions).astype(np.int32), since)
 
 
-def state_pieces(trace: Trace, by_inode: IdRegions) -> Pieces:
+def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
     """
     Give everything that changes the state of a region, grouped by region, each group in event order.
 
@@ -138,7 +138,7 @@ def state_pieces(trace: Trace, by_inode: IdRegions) -> Pieces:
     owner = np.repeat(np.arange(len(evictions)), n_pieces)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
     none = np.zeros(len(owner), np.int32)
-    pieces = Pieces(
+    pieces = RegionPieces(
         np.concatenate([extents.event, evictions[owner]]),
         np.concatenate([extents.region, by_inode.region[lo[owner] + within]]),
         np.concatenate([extents.lo, none]),

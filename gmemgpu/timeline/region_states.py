@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gmemgpu.model.event import Kind
 from gmemgpu.units import PAGES_PER_BLOCK
 
-__all__ = ["RegionStates", "sweep_region"]
+__all__ = ["RegionStates", "region_states"]
 
 _ASSIGN = int(Kind.ASSIGN)
 _OWNERSHIP = (_ASSIGN, int(Kind.RELEASE), int(Kind.SHARE))
@@ -36,7 +36,7 @@ def _overlap(starts: list[int], ends: list[int], lo: int, hi: int) -> int:
     return n
 
 
-def sweep_region(kinds: list[int], los: list[int], his: list[int], inodes: list[int]) -> RegionStates:
+def region_states(kinds: list[int], los: list[int], his: list[int], inodes: list[int]) -> RegionStates:
     """
     Play one region's pieces in order.
 
