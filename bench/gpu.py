@@ -95,14 +95,14 @@ def _batches(size: Size, figures: dict[str, Any]) -> None:
 
 
 def _crossover(size: Size, figures: dict[str, Any]) -> None:
-    from gmemgpu.measuring import crossover
+    from gmemgpu.measuring import rates
 
-    rates = crossover.measure_rates(getattr(crossover, size.crossover), lambda what: None).rates
+    found = rates.measure_rates(getattr(rates, size.crossover), lambda what: None).rates
     figures["crossover"] = {
-        "pairs": {kind: crossover.crossover_pairs(rates, kind) for kind in dict.fromkeys(rate.kind for rate in rates)},
+        "pairs": {kind: rates.crossover_pairs(found, kind) for kind in dict.fromkeys(rate.kind for rate in found)},
         "rates": [
             [rate.kind, rate.n_traces, rate.n_pairs, round(rate.numpy_per_s, 1), round(rate.cupy_per_s or 0, 1)]
-            for rate in rates
+            for rate in found
         ],
     }
 

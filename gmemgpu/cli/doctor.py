@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import tempfile
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
-__all__ = ["add_arguments", "memory_bytes", "run"]
+__all__ = ["add_arguments", "run"]
 
 _PACKAGES = ("gmemgpu", "numpy", "dask", "distributed", "pyarrow", "pydantic", "rich", "pandas")
 _CUPY_PACKAGES = ("cupy", "cupy-cuda12x", "cupy-cuda13x")
@@ -42,17 +41,6 @@ def _version(package: str) -> str | None:
         return None
 
 
-def memory_bytes() -> int:
-    """Give the machine's memory, or a container's share of it."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        with open("/sys/fs/cgroup/memory.max") as file:  # noqa: PTH123  # a kernel file, read once
-            limit = file.read().strip()
-    except OSError:
-        return physical
-    return physical if limit == "max" else min(physical, int(limit))
-
-
 def _scratch() -> dict[str, Any]:
     folder = tempfile.gettempdir()
     try:
@@ -70,6 +58,7 @@ def _examine() -> dict[str, Any]:
 
     from gmemgpu.engine.kernel_runs import has_changed, kernel_runs
     from gmemgpu.engine.registry import available_engines, missing_engines
+    from gmemgpu.measuring.machine import memory_bytes
 
     missing = missing_engines()
     cupy = {package: found for package in _CUPY_PACKAGES if (found := _version(package)) is not None}
