@@ -1,4 +1,4 @@
-"""``gmemgpu bench``: how fast the engines are here, and from when on `auto` shall take the GPU."""
+"""``gmemgpu bench``: how fast the engines are here, and from how many evaluations on `auto` takes the GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Class codes: what a pass finds at a region, as one small integer, and what each code costs."""
+"""Class codes: what a pass finds at a region, as one small integer, what each costs, and whether costs fit 63 bits."""
 
 from __future__ import annotations
 
@@ -56,10 +56,18 @@ def code_costs(executor: Executor, costs: Costs, cores: Int64Array, threads_per_
     Parameters
     ----------
     executor : Executor
+        How an attempt is spread over cores.
     costs : Costs
+        Times of RMPOPT, in ns.
     cores : (n_regions,) int64
         Cores whose window covers each region.
     threads_per_core : int
+        Sibling threads of a core.
+
+    Returns
+    -------
+    CodeCosts
+        One table for each number of covering cores that occurs.
     """
     counts, group = np.unique(cores, return_inverse=True)
     tables = [_one_group(executor, costs, int(count), threads_per_core) for count in counts]
@@ -123,7 +131,9 @@ def check_63_bits(trace: Trace, costs: Costs, backend: str) -> None:
     Parameters
     ----------
     trace : Trace
+        A valid one.
     costs : Costs
+        Times of RMPOPT, in ns.
     backend : str
         Name of the engine that counts in 63 bits.
 

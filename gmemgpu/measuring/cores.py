@@ -89,9 +89,7 @@ class Cores:
         except BrokenProcessPool as error:
             raise BackendError(f"a process of numpy's died ({error}), most likely for want of memory") from error
         if any(rows != found[0][1] for _, rows in found):
-            raise BackendError(
-                "two processes of numpy found different integers for the same traces; check the memory"
-            )
+            raise BackendError("two processes of numpy found different integers for the same traces; check the memory")
         return sum(rate for rate, _ in found), found[0][1]
 
 

@@ -28,7 +28,7 @@ _KIND_OF_SCOPE = {
 
 def policy_kinds() -> dict[str, tuple[Policy, ...]]:
     """
-    Group the named policies by how their passes visit regions.
+    Collect the named policies, grouped by how their passes visit regions.
 
     Returns
     -------

@@ -24,6 +24,7 @@ class Timeline:
     trace : Trace
         Cut at its horizon.
     offset : (n_regions + 1,) int64
+        First row of each region, and the number of rows.
     t_ns : (n,) int64
         When the state below begins; the first row of each region is at 0. The state at t is that after
         every event at or before t.
@@ -34,7 +35,7 @@ class Timeline:
     by_inode : IdRegions
         Where each inode ever had pages.
     assigns : RegionPieces
-        Those of the `assign` events.
+        Parts of the `assign` events, in time order.
     """
 
     trace: Trace
@@ -146,6 +147,7 @@ def last_row_at(
     Returns
     -------
     (m,) int64
+        Row for each pair.
     """
     lo = offset[region]
     hi = offset[np.asarray(region) + 1] - 1

@@ -27,6 +27,7 @@ class RegionPieces:
     event : (n,) int64
         Row of the trace.
     region : (n,) int32
+        Index of the region.
     lo, hi : (n,) int32
         Pages of the region, half open; 0, 0 for evictions.
     """
@@ -37,7 +38,19 @@ class RegionPieces:
     hi: Int32Array
 
     def take(self, order: NDArray[np.intp]) -> RegionPieces:
-        """Reorder or select."""
+        """
+        Select or reorder rows.
+
+        Parameters
+        ----------
+        order : (m,) intp
+            Rows wanted.
+
+        Returns
+        -------
+        RegionPieces
+            Those rows, in that order.
+        """
         return RegionPieces(self.event[order], self.region[order], self.lo[order], self.hi[order])
 
 
@@ -48,6 +61,7 @@ def cut_at_regions(trace: Trace, events: Int64Array) -> RegionPieces:
     Parameters
     ----------
     trace : Trace
+        A valid one.
     events : (m,) int64
         Rows of the trace that carry extents.
 
@@ -84,6 +98,7 @@ class IdRegions:
     ids : (n,) int64
         Ascending; the regions of one id ascend.
     region : (n,) int32
+        Index of the region.
     since_ns : (n,) int64
         Time of the first `assign` of this id there.
     """
@@ -100,10 +115,16 @@ def id_regions(trace: Trace, assigns: RegionPieces, ids: Int32Array) -> IdRegion
     Parameters
     ----------
     trace : Trace
+        A valid one.
     assigns : RegionPieces
-        Those of the trace's `assign` events, in time order.
+        Parts of the trace's `assign` events, in time order.
     ids : (n events,) int32
         ``trace.vm`` or ``trace.inode``; -1 names none.
+
+    Returns
+    -------
+    IdRegions
+        By id, then region.
     """
     mine = ids[assigns.event].astype(np.int64)
     keep = (mine >= 0) & (trace.inode[assigns.event] >= 0)
@@ -115,13 +136,19 @@ def id_regions(trace: Trace, assigns: RegionPieces, ids: Int32Array) -> IdRegion
 
 def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
     """
-    Give everything that changes the state of a region, grouped by region, each group in event order.
+    Collect everything that changes the state of a region.
 
     Parameters
     ----------
     trace : Trace
+        Cut at its horizon.
     by_inode : IdRegions
-        Of inodes: an eviction concerns the regions in which its inode ever had pages.
+        Regions of inodes: an eviction concerns those in which its inode ever had pages.
+
+    Returns
+    -------
+    RegionPieces
+        Grouped by region, each group in event order.
     """
     kind = trace.kind
     changing = np.flatnonzero(

@@ -96,7 +96,7 @@ class TraceInput:
         return IdRegions(found.ids[kept], self.n_before[found.region[kept]], found.since_ns[kept])
 
     def clearings(self) -> Columns:
-        """Give time and position of all `release` and `share` pieces of covered regions, in time order."""
+        """Return time and position of all `release` and `share` pieces of covered regions, in time order."""
         kind = self.trace.kind
         pieces = cut_at_regions(self.trace, np.flatnonzero((kind == Kind.RELEASE) | (kind == Kind.SHARE)))
         kept = self.covered[pieces.region]

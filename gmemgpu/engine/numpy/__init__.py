@@ -21,7 +21,7 @@ class NumpyEngine:
     name = "numpy"
 
     def missing(self) -> str | None:
-        """NumPy is a core dependency: never missing."""
+        """Return None: NumPy is a core dependency."""
         return None
 
     def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:

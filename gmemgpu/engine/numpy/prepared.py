@@ -238,7 +238,7 @@ class Prepared:
         return regions
 
     def requests(self, hook: Hook) -> RequestLists:
-        """Give the requests of a hook and their counts."""
+        """Return the requests of a hook and their counts."""
         if hook not in self._requests:
             found = hook_requests(hook, self.trace, self.runs, self.cores)
             counted = found.t_ns >= self.warmup_ns
