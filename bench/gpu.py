@@ -53,7 +53,7 @@ class Size:
     crossover: str
     sweep: dict[str, Any]
     # One worker a GPU makes all traces on one core; as many as there are cores share the GPU.
-    sweep_crews: tuple[tuple[str, int | None], ...] = (("numpy", None), ("cupy", None), ("cupy", core_count()))
+    sweep_backends: tuple[tuple[str, int | None], ...] = (("numpy", None), ("cupy", None), ("cupy", core_count()))
 
 
 FULL = Size(
@@ -108,7 +108,7 @@ def _crossover(size: Size, figures: dict[str, Any]) -> None:
 
 
 def _sweep(size: Size, figures: dict[str, Any]) -> None:
-    figures["sweep"] = sweep_figures(size.sweep, size.sweep_crews)
+    figures["sweep"] = sweep_figures(size.sweep, size.sweep_backends)
 
 
 _MEASURE: dict[str, Callable[[Size, dict[str, Any]], None]] = {

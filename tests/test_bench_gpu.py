@@ -56,7 +56,7 @@ def sizes(bench: Any) -> Any:
         cases=(bench.Case("idle-snp", True, 3),),
         crossover="QUICK",
         sweep=SWEEP,
-        sweep_crews=(("numpy", None), ("reference", 1)),
+        sweep_backends=(("numpy", None), ("reference", 1)),
     )
     return tiny, tiny
 

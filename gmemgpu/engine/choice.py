@@ -1,4 +1,4 @@
-"""Which engine a name means; ``auto`` goes by what was measured here, and says why."""
+"""Which engine a name means; ``auto`` goes by what was measured here, and names the reason."""
 
 from __future__ import annotations
 

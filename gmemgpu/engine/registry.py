@@ -92,7 +92,7 @@ def engine(name: str) -> Engine:
     SpecError
         If there is no such engine.
     BackendError
-        If it cannot run here; the message says why and what to try.
+        If it cannot run here; the message names why and what to try.
     """
     reason = why_missing(name)
     if reason is not None:

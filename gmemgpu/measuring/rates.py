@@ -117,7 +117,7 @@ def measure_rates(plan: BenchPlan, report: Callable[[str], None]) -> Rates:
     Raises
     ------
     BackendError
-        If two engines give different integers; then there are no figures.
+        If two engines find different integers; then there are no figures.
     """
     missing = why_missing("cupy")
     device = engine("cupy") if missing is None else None

@@ -55,7 +55,7 @@ def draw_vm_table(workload: Workload, seed: int) -> VmTable:
     workload : Workload
         Arrivals, or a VM table in place of them.
     seed : int
-        0 to 2**64 - 1; the same seed gives the same integers on every machine.
+        0 to 2**64 - 1; the same seed draws the same integers on every machine.
 
     Returns
     -------

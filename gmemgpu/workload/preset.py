@@ -1,4 +1,4 @@
-"""Named workloads, and workloads from what a user says over one of them."""
+"""Named workloads, and workloads made of one of them and what a user changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOT_WORKLOAD = ("summary", "small")
 """Keys of ``presets.toml`` beside those of a workload."""
 
 _KINDS = ("process", "family")
-"""Keys whose value says which other keys a table has."""
+"""Keys whose value decides which other keys a table has."""
 
 
 def preset_names() -> tuple[str, ...]:

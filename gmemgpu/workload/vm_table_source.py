@@ -142,7 +142,7 @@ def _read(
 def _guess(path: Path) -> TableFormat:
     from gmemgpu.vmtable.csv_columns import CsvColumns
 
-    # Told by content, not by name: what is downloaded is often renamed.
+    # Guessed by content, not by name: what is downloaded is often renamed.
     with path.open("rb") as file:
         if file.read(16) == b"SQLite format 3\x00":
             return "azure_packing"

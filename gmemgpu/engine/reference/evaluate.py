@@ -1,4 +1,4 @@
-"""The engine's door: every policy on every trace, one after another."""
+"""The engine itself: every policy on every trace, one after another."""
 
 from __future__ import annotations
 

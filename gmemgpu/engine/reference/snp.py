@@ -88,7 +88,7 @@ class SnpHistory:
 
     def request_is_hazardous(self, t_ns: int) -> bool:
         """
-        Check whether a hook that fires finds SNP shutting down or KVM gone (section 7, requests_hazard).
+        Check whether a hook that fires finds SNP shutting down or KVM unloaded (section 7, requests_hazard).
 
         Parameters
         ----------

@@ -65,9 +65,9 @@ class Tally:
         request : Request
             The firing.
         lost : bool
-            Whether a running pass swallowed it.
+            Whether a running pass dropped it.
         hazard : bool
-            Whether SNP was shutting down or KVM gone.
+            Whether SNP was shutting down or KVM unloaded.
         """
         if request.t_ns >= self._warmup_ns:
             self.row["requests"] += 1
