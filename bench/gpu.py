@@ -53,7 +53,7 @@ class Size:
     crossover: str
     sweep: dict[str, Any]
     # One worker a GPU makes all traces on one core; as many as there are cores share the GPU.
-    sweep_crews: tuple[tuple[str, int | None], ...] = (("numpy", None), ("cupy", None), ("cupy", core_count()))
+    sweep_backends: tuple[tuple[str, int | None], ...] = (("numpy", None), ("cupy", None), ("cupy", core_count()))
 
 
 FULL = Size(
@@ -95,20 +95,20 @@ def _batches(size: Size, figures: dict[str, Any]) -> None:
 
 
 def _crossover(size: Size, figures: dict[str, Any]) -> None:
-    from gmemgpu.measuring import crossover
+    from gmemgpu.measuring import rates
 
-    rates = crossover.measure_rates(getattr(crossover, size.crossover), lambda what: None).rates
+    found = rates.measure_rates(getattr(rates, size.crossover), lambda what: None).rates
     figures["crossover"] = {
-        "pairs": {kind: crossover.crossover_pairs(rates, kind) for kind in dict.fromkeys(rate.kind for rate in rates)},
+        "pairs": {kind: rates.crossover_pairs(found, kind) for kind in dict.fromkeys(rate.kind for rate in found)},
         "rates": [
             [rate.kind, rate.n_traces, rate.n_pairs, round(rate.numpy_per_s, 1), round(rate.cupy_per_s or 0, 1)]
-            for rate in rates
+            for rate in found
         ],
     }
 
 
 def _sweep(size: Size, figures: dict[str, Any]) -> None:
-    figures["sweep"] = sweep_figures(size.sweep, size.sweep_crews)
+    figures["sweep"] = sweep_figures(size.sweep, size.sweep_backends)
 
 
 _MEASURE: dict[str, Callable[[Size, dict[str, Any]], None]] = {

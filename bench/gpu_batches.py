@@ -62,14 +62,11 @@ def traces_of(case: Case, seeds: Sequence[int]) -> Iterator[Trace]:
         yield generate(workload, seed).trace
 
 
-def _on_one_core(
-    case: Case, seeds: Sequence[int], policies: Sequence[Policy]
-) -> tuple[float, float, list[list[MetricRow]]]:
-    begin = time.perf_counter()
+def _on_one_core(case: Case, seeds: Sequence[int], policies: Sequence[Policy]) -> tuple[float, list[list[MetricRow]]]:
     traces = list(traces_of(case, seeds))
-    middle = time.perf_counter()
+    begin = time.perf_counter()
     rows = engine("numpy").evaluate(traces, policies, default_costs())
-    return middle - begin, time.perf_counter() - middle, rows
+    return time.perf_counter() - begin, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +80,11 @@ class OnCores:
     cores : int
     pairs_per_s : float
         Of all cores together while they evaluate: no process ever waits, and generation does not count.
-    pairs_per_s_with_generation : float
-        The same with the time that it takes to make the traces.
     """
 
     rows: list[list[MetricRow]]
     cores: int
     pairs_per_s: float
-    pairs_per_s_with_generation: float
 
 
 def on_all_cores(case: Case, policies: Sequence[Policy]) -> OnCores:
@@ -100,11 +94,9 @@ def on_all_cores(case: Case, policies: Sequence[Policy]) -> OnCores:
     parts = [range(i, min(i + step, case.n_traces)) for i in range(0, case.n_traces, step)]
     with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
         found = list(pool.map(_on_one_core, [case] * len(parts), parts, [policies] * len(parts)))
-    rows = [row for _, _, part in found for row in part]
-    n_pairs = len(rows) * len(policies)
-    making_s, evaluating_s = sum(part[0] for part in found), sum(part[1] for part in found)
+    rows = [row for _, part in found for row in part]
     busy = min(cores, len(parts))
-    return OnCores(rows, cores, busy * n_pairs / evaluating_s, busy * n_pairs / (making_s + evaluating_s))
+    return OnCores(rows, cores, busy * len(rows) * len(policies) / sum(seconds for seconds, _ in found))
 
 
 def batch_figures(case: Case, policies: Sequence[Policy], repeats: int) -> dict[str, Any]:
@@ -181,19 +173,18 @@ def _utilisation(every_ms: int = 200) -> Iterator[list[int]]:
                 samples.append(int(line))
 
 
-def sweep_figures(spec: dict[str, Any], crews: Sequence[tuple[str, int | None]]) -> dict[str, Any]:
+def sweep_figures(spec: dict[str, Any], backends: Sequence[tuple[str, int | None]]) -> dict[str, Any]:
     """
-    Run one sweep with each crew, from specification to merged rows: generation, transfers and files included.
+    Run one sweep with each back-end, from specification to merged rows: generation, transfers and files included.
 
-    A crew is a back-end and its number of workers, None for what it takes by itself. The merged rows must be the same
-    bytes.
+    Each comes with its number of workers, None for what it takes by itself. The merged rows must be the same bytes.
     """
     from gmemgpu.sweeping.run import sweep
 
     figures: dict[str, Any] = {"spec": spec}
     rows: dict[str, bytes] = {}
     with TemporaryDirectory() as folder:
-        for backend, workers in crews:
+        for backend, workers in backends:
             name = backend if workers is None else f"{backend}, {workers} workers"
             directory = Path(folder) / name
             with _utilisation() as samples:

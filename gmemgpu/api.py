@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gmemgpu.catalogue import default_costs, named_policies, read_costs, read_policies
 from gmemgpu.engine.choice import choose_engine
-from gmemgpu.engine.standby import evaluate_or_stand_in
+from gmemgpu.engine.fallback import evaluate_with_fallback
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.metrics.table import MetricTable
 from gmemgpu.model.cost import Costs, cost_problems
@@ -191,7 +191,7 @@ def evaluate(
     if choice.reason is None:
         (rows,) = choice.engine.evaluate([trace], chosen, table)
     else:
-        found = evaluate_or_stand_in(choice.engine.name, lambda: [trace], chosen, table, auto=True)
+        found = evaluate_with_fallback(choice.engine.name, lambda: [trace], chosen, table, auto=True)
         (rows,) = found.rows
         if found.failure is not None:
             warnings.warn(f"numpy did the work of {choice.engine.name}: {found.failure}", RuntimeWarning, stacklevel=2)

@@ -27,11 +27,23 @@ _WRONG_PATH = frozenset(
 )
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""What file systems without hard links say."""
+"""Errors of file systems without hard links."""
 
 
 def is_wrong_path(error: OSError) -> bool:
-    """Say whether another path would have done: not so on a full or failing disk."""
+    """
+    Check whether another path would have done: not so on a full or failing disk.
+
+    Parameters
+    ----------
+    error : OSError
+        From opening, writing or renaming a file.
+
+    Returns
+    -------
+    bool
+        True for a missing folder, a directory, missing rights, a read-only file system or a name that cannot be.
+    """
     return error.errno in _WRONG_PATH
 
 
@@ -55,8 +67,9 @@ def remove_unchanged(path: Path, found: os.stat_result) -> bool:
     Parameters
     ----------
     path : Path
+        The file.
     found : os.stat_result
-        From before it was looked at.
+        Its state from before it was looked at.
 
     Returns
     -------

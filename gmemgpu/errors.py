@@ -73,7 +73,7 @@ class TraceError(InputError):
 
 
 class BackendError(GmemgpuError):
-    """An engine was asked for that cannot run here, or that failed; the message says why and what to try."""
+    """An engine was asked for that cannot run here, or that failed; the message names why and what to try."""
 
 
 class DeviceLost(BackendError):

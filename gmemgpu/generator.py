@@ -11,11 +11,12 @@ __all__ = ["generate"]
 
 def generate(workload: Workload, seed: int) -> GeneratedTrace:
     """
-    Make the trace of a workload.
+    Generate the trace of a workload.
 
     Parameters
     ----------
     workload : Workload
+        Host, arrivals, lifetimes, sizes and memory behaviour.
     seed : int
         0 to 2**64 - 1.
 

@@ -76,7 +76,7 @@ def _parse(text: str, units: dict[str, int], what: str, example: str) -> int:
 
 def parse_duration_ns(text: str) -> int:
     """
-    Turn a time such as ``"10 s"`` into integer nanoseconds.
+    Convert a time such as ``"10 s"`` to integer nanoseconds.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def parse_duration_ns(text: str) -> int:
 
 def parse_bytes(text: str) -> int:
     """
-    Turn a size such as ``"1.5 TiB"`` into integer bytes.
+    Convert a size such as ``"1.5 TiB"`` to integer bytes.
 
     Parameters
     ----------
@@ -132,6 +132,16 @@ def format_duration_ns(duration_ns: int) -> str:
     """
     Write nanoseconds in the largest unit that keeps them whole; `parse_duration_ns` reads it back.
 
+    Parameters
+    ----------
+    duration_ns : int
+        Not negative.
+
+    Returns
+    -------
+    str
+        A number, a space and a unit.
+
     Examples
     --------
     >>> format_duration_ns(90_000_000_000)
@@ -149,6 +159,16 @@ def format_duration_ns(duration_ns: int) -> str:
 def format_bytes(size_bytes: int) -> str:
     """
     Write bytes in the largest binary unit that keeps them whole; `parse_bytes` reads it back.
+
+    Parameters
+    ----------
+    size_bytes : int
+        Not negative.
+
+    Returns
+    -------
+    str
+        A number, a space and a unit.
 
     Examples
     --------

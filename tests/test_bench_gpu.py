@@ -15,8 +15,8 @@ import pytest
 from gmemgpu.engine.cupy.kernel import KERNELS
 from gmemgpu.engine.kernel_runs import source_hash
 from gmemgpu.engine.registry import why_missing
-from gmemgpu.measuring import crossover
-from gmemgpu.measuring.crossover import Extent
+from gmemgpu.measuring import rates
+from gmemgpu.measuring.rates import BenchPlan
 from gmemgpu.rmp.scan import RegionScan, scan_regions
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +41,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     if why_missing("cupy") is not None:
         pytest.skip("neither a CUDA device nor an emulated one")
     monkeypatch.syspath_prepend(ROOT)
-    monkeypatch.setattr(crossover, "QUICK", Extent((1,), kinds=False, least_s=0.0))
+    monkeypatch.setattr(rates, "QUICK", BenchPlan((1,), kinds=False, least_s=0.0))
     return importlib.import_module("bench.gpu")
 
 
@@ -56,7 +56,7 @@ def sizes(bench: Any) -> Any:
         cases=(bench.Case("idle-snp", True, 3),),
         crossover="QUICK",
         sweep=SWEEP,
-        sweep_crews=(("numpy", None), ("reference", 1)),
+        sweep_backends=(("numpy", None), ("reference", 1)),
     )
     return tiny, tiny
 

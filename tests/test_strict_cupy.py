@@ -1,4 +1,4 @@
-"""The stand-in for CuPy runs sound host code, and catches each mistake that a device would not report."""
+"""The emulation of CuPy runs sound host code, and catches each mistake that a device would not report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gmemgpu bench``: how fast the engines are here, and from when on `auto` shall take the GPU."""
+"""``gmemgpu bench``: how fast the engines are here, and from how many evaluations on `auto` takes the GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gmemgpu.measuring.crossover import Rates
+    from gmemgpu.measuring.rates import Rates
 
 __all__ = ["add_arguments", "run"]
 
@@ -23,12 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, and store what `auto` goes by; 0 if that went well."""
-    from gmemgpu.engine.crossover import read_crossovers
-    from gmemgpu.measuring.crossover import FULL, QUICK, crossover_pairs, measure_rates, save_crossover
+    from gmemgpu.engine.crossover import gpu_key, read_crossovers
+    from gmemgpu.measuring.machine import describe_machine
+    from gmemgpu.measuring.rates import FULL, QUICK, crossover_pairs, measure_rates, save_crossover
 
-    with _telling() as tell:
-        rates = measure_rates(QUICK if arguments.quick else FULL, tell)
-    machine = _machine(rates)
+    with _progress() as report:
+        rates = measure_rates(QUICK if arguments.quick else FULL, report)
+    machine = {**describe_machine(), "gpu": gpu_key() if rates.missing is None else None}
     n_pairs = crossover_pairs(rates.rates)
     if arguments.json:
         print(json.dumps(_json(machine, rates, n_pairs), indent=1, ensure_ascii=False), flush=True)
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _telling() -> Iterator[Callable[[str], None]]:
+def _progress() -> Iterator[Callable[[str], None]]:
     if not sys.stderr.isatty():
         yield lambda what: None
         return
@@ -53,24 +54,6 @@ def _telling() -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("starting") as status:
         yield lambda what: status.update(what)
-
-
-def _machine(rates: Rates) -> dict[str, Any]:
-    import platform
-    from importlib.metadata import version
-
-    from gmemgpu.cli.doctor import memory_bytes
-    from gmemgpu.engine.crossover import cpu_model, gpu_key
-
-    return {
-        "cpu": cpu_model(),
-        "cores": rates.cores,
-        "memory_gib": round(memory_bytes() / 2**30, 1),
-        "python": platform.python_version(),
-        "numpy": version("numpy"),
-        "gmemgpu": version("gmemgpu"),
-        "gpu": gpu_key() if rates.missing is None else None,
-    }
 
 
 def _json(machine: dict[str, Any], rates: Rates, n_pairs: int | None) -> dict[str, Any]:
@@ -94,7 +77,7 @@ def _json(machine: dict[str, Any], rates: Rates, n_pairs: int | None) -> dict[st
 
 def _print(machine: dict[str, Any], rates: Rates, n_pairs: int | None) -> None:
     from gmemgpu.cli.terminal import print_table
-    from gmemgpu.measuring.crossover import crossover_pairs
+    from gmemgpu.measuring.rates import crossover_pairs
     from gmemgpu.measuring.sample import PRESET
 
     gpu = machine["gpu"] or "no GPU"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import tempfile
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
-__all__ = ["add_arguments", "memory_bytes", "run"]
+__all__ = ["add_arguments", "run"]
 
 _PACKAGES = ("gmemgpu", "numpy", "dask", "distributed", "pyarrow", "pydantic", "rich", "pandas")
 _CUPY_PACKAGES = ("cupy", "cupy-cuda12x", "cupy-cuda13x")
@@ -42,17 +41,6 @@ def _version(package: str) -> str | None:
         return None
 
 
-def memory_bytes() -> int:
-    """Give the machine's memory, or a container's share of it."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        with open("/sys/fs/cgroup/memory.max") as file:  # noqa: PTH123  # a kernel file, read once
-            limit = file.read().strip()
-    except OSError:
-        return physical
-    return physical if limit == "max" else min(physical, int(limit))
-
-
 def _scratch() -> dict[str, Any]:
     folder = tempfile.gettempdir()
     try:
@@ -70,6 +58,7 @@ def _examine() -> dict[str, Any]:
 
     from gmemgpu.engine.kernel_runs import has_changed, kernel_runs
     from gmemgpu.engine.registry import available_engines, missing_engines
+    from gmemgpu.measuring.machine import memory_bytes
 
     missing = missing_engines()
     cupy = {package: found for package in _CUPY_PACKAGES if (found := _version(package)) is not None}
@@ -131,7 +120,7 @@ def _gpu_lines(gpus: dict[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    from gmemgpu.engine.kernel_runs import kernel_runs, told
+    from gmemgpu.engine.kernel_runs import describe_run, kernel_runs
 
     scratch = found["scratch"]
     return [
@@ -140,7 +129,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         *((f"engine {name}", "runs") for name in found["engines"]),
         *((f"engine {name}", f"missing: {reason}") for name, reason in found["engines_missing"].items()),
         *_gpu_lines(found["gpus"]),
-        *((f"kernel {name}", told(name, run)) for name, run in kernel_runs().items()),
+        *((f"kernel {name}", describe_run(name, run)) for name, run in kernel_runs().items()),
         ("cores", f"{found['cores']} for this process"),
         ("memory", f"{found['memory_bytes'] / 2**30:.1f} GiB"),
         ("scratch", f"{scratch['folder']}: {'writable' if scratch['writable'] else scratch['reason']}"),

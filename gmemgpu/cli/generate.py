@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def table_from_settings(settings: list[str]) -> dict[str, Any]:
     """
-    Turn ``key=value`` texts into nested tables.
+    Parse ``key=value`` texts into nested tables.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ def table_from_settings(settings: list[str]) -> dict[str, Any]:
     Returns
     -------
     dict
+        Tables within tables, as a TOML file would hold them.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gmemgpu.units import format_duration_ns
     from gmemgpu.workload.preset import lay_over, preset, small_variant, workload_from_mapping
 
-    # A wrong name is said before minutes of work, not after.
+    # A wrong name is an error before minutes of work, not after.
     trace_form(Path(arguments.output))
     settings = table_from_settings(arguments.settings)
     if arguments.vm_table is not None:

@@ -65,6 +65,7 @@ def policies_markdown(policies: tuple[Policy, ...]) -> str:
     Parameters
     ----------
     policies : tuple of Policy
+        In the order of the lines.
 
     Returns
     -------

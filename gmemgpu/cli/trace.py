@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gmemgpu trace``."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
     for name, text in (
-        ("info", "say what is in a trace"),
+        ("info", "show what is in a trace"),
         ("check", "validate a trace; doubtful rows are warnings, exit code 2 if it is invalid"),
         ("scan", "scan the RMP at a time: which regions are free, and how little keeps the others from it"),
     ):
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the sub-command says."""
+    """Run the action that was named."""
     return {"info": _info, "check": _check, "scan": _scan}[arguments.action](arguments)
 
 

@@ -1,4 +1,4 @@
-"""Which engine a name means; ``auto`` goes by what was measured here, and says why."""
+"""Which engine a name means; ``auto`` goes by what was measured here, and names the reason."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Choice:
     Parameters
     ----------
     engine : Engine
+        One that can run here.
     reason : str or None
         Why ``auto`` took it; None if it was asked for by name.
     """
@@ -35,19 +36,20 @@ class Choice:
 
 def choose_engine(name: str = "auto", *, n_pairs: int = 1) -> Choice:
     """
-    Give the engine to use.
+    Choose the engine to use.
 
     Parameters
     ----------
     name : str
-        An engine's, or ``auto``: the fastest that can run here. Nothing is measured for that, and no device is touched
-        where the batch is too small for any.
+        Name of an engine, or ``auto``: the fastest that can run here. Nothing is measured for that, and no device is
+        touched where the batch is too small for any.
     n_pairs : int
         (trace, policy) pairs that the engine will get at once.
 
     Returns
     -------
     Choice
+        The engine, and why ``auto`` took it.
 
     Raises
     ------

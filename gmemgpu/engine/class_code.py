@@ -1,4 +1,4 @@
-"""Class codes: what a pass finds at a region, as one small integer, and what each code costs."""
+"""Class codes: what a pass finds at a region, as one small integer, what each costs, and whether costs fit 63 bits."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmemgpu.errors import BackendError
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Executor
-from gmemgpu.model.trace import Int64Array
-from gmemgpu.units import BLOCKS_PER_REGION
+from gmemgpu.model.trace import Int64Array, Trace
+from gmemgpu.units import BLOCKS_PER_REGION, INT64_MAX
 
-__all__ = ["FAIL_EARLY", "CLEAN", "CACHED", "ABSENT", "N_CODES", "CodeCosts", "code_costs"]
+__all__ = ["FAIL_EARLY", "CLEAN", "CACHED", "ABSENT", "N_CODES", "CodeCosts", "code_costs", "check_63_bits"]
 
 FAIL_EARLY = BLOCKS_PER_REGION
 """Added to a busy region's first block, 0…511, while a guest's pages there are being converted (E > 0)."""
@@ -23,6 +24,9 @@ N_CODES = ABSENT + 1
 
 _RMP_BYTES_PER_BLOCK = 64
 """One cache line: RMPOPT looks at the entries of 2 MiB granularity."""
+
+_ROUNDS = ("round", "cores", "threads")
+"""Prefixes of the costs of visiting a region on several cores."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +56,18 @@ def code_costs(executor: Executor, costs: Costs, cores: Int64Array, threads_per_
     Parameters
     ----------
     executor : Executor
+        How an attempt is spread over cores.
     costs : Costs
+        Times of RMPOPT, in ns.
     cores : (n_regions,) int64
         Cores whose window covers each region.
     threads_per_core : int
+        Sibling threads of a core.
+
+    Returns
+    -------
+    CodeCosts
+        One table for each number of covering cores that occurs.
     """
     counts, group = np.unique(cores, return_inverse=True)
     tables = [_one_group(executor, costs, int(count), threads_per_core) for count in counts]
@@ -110,3 +122,33 @@ def _one_group(
         "follower_busy_ns": follower * ipis,
         "rmp_bytes_read": _by_class(blocks, BLOCKS_PER_REGION, 0) * scanners * _RMP_BYTES_PER_BLOCK,
     }
+
+
+def check_63_bits(trace: Trace, costs: Costs, backend: str) -> None:
+    """
+    Refuse a trace on which a pass might last too long.
+
+    Parameters
+    ----------
+    trace : Trace
+        A valid one.
+    costs : Costs
+        Times of RMPOPT, in ns.
+    backend : str
+        Name of the engine that counts in 63 bits.
+
+    Raises
+    ------
+    BackendError
+        If a pass might last so long that its times do not fit 63 bits.
+    """
+    # The dearest visit is a serial one: every core in turn is called and scans a whole region, or finds the bit set.
+    host = trace.host
+    scan = max(costs.base + BLOCKS_PER_REGION * costs.block, costs.cached)
+    followers = max(getattr(costs, f"{how}_{what}") for how in _ROUNDS for what in ("clean", "cached", "fail"))
+    longest_ns = host.n_regions * max(host.cores * (costs.call + scan), scan + followers)
+    if trace.horizon_ns + longest_ns > INT64_MAX:
+        raise BackendError(
+            f'backend "{backend}" counts in 63 bits, and a pass over {host.n_regions} regions on {host.cores} cores '
+            f"may take {longest_ns:.1e} ns at these costs; lower the costs, or take the reference"
+        )

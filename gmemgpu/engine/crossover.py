@@ -37,6 +37,7 @@ class Crossover:
         Smallest measured number of (trace, policy) pairs in a batch from which the GPU was faster than all cores
         together, in this batch and in all larger ones; None if it never was.
     date : str
+        Day of the measurement, as in ``2026-12-01``.
     """
 
     n_pairs: int | None
@@ -51,9 +52,9 @@ class StoredCrossovers:
     Parameters
     ----------
     by_gpu : dict of str to Crossover
-        By `gpu_key`.
+        Measurements by `gpu_key`.
     problem : str or None
-        Why the file was not heeded; None if it was, or if there is none.
+        Why the file was ignored; None if it was read, or if there is none.
     """
 
     by_gpu: dict[str, Crossover]
@@ -61,7 +62,7 @@ class StoredCrossovers:
 
 
 def cpu_model() -> str:
-    """Name this machine's processor."""
+    """Return the name of this machine's processor, "unknown" if the kernel does not list it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -70,12 +71,12 @@ def cpu_model() -> str:
 
 
 def core_count() -> int:
-    """Give the number of cores that this process may run on."""
+    """Return the number of cores that this process may run on."""
     return len(os.sched_getaffinity(0))
 
 
 def gpu_key() -> str:
-    """Name the first GPU and its driver; the CuPy engine must be able to run here."""
+    """Return the name of the first GPU and its driver's version; the CuPy engine must be able to run here."""
     from gmemgpu.engine.cupy.device import devices, driver_version
 
     return f"{devices()[0].name}, driver {driver_version()}"
@@ -103,7 +104,7 @@ def _identity() -> dict[str, Any]:
 
 
 def store_file() -> Path:
-    """Say which file holds the measurements of this machine, version and source, in the user's cache folder."""
+    """Return the path of the measurements of this machine, version and source, in the user's cache folder."""
     # The convention ignores relative paths.
     home = Path(os.environ.get("XDG_CACHE_HOME", ""))
     folder = home if home.is_absolute() else Path.home() / ".cache"
@@ -112,18 +113,37 @@ def store_file() -> Path:
 
 
 def document(by_gpu: dict[str, Crossover]) -> dict[str, Any]:
-    """Give the JSON document that `read_crossovers` reads back."""
+    """
+    Build the JSON document that `read_crossovers` reads back.
+
+    Parameters
+    ----------
+    by_gpu : dict of str to Crossover
+        Measurements by `gpu_key`.
+
+    Returns
+    -------
+    dict
+        Machine, version and source that they hold for, and the measurements.
+    """
     gpus = {name: {"n_pairs": found.n_pairs, "date": found.date} for name, found in by_gpu.items()}
     return {**_identity(), "gpus": gpus}
 
 
 def read_crossovers() -> StoredCrossovers:
-    """Read what was measured here; a file that is damaged counts for nothing."""
+    """
+    Read what was measured on this machine with this version and source.
+
+    Returns
+    -------
+    StoredCrossovers
+        Empty if there is no file; empty with a problem if it is damaged.
+    """
     path = store_file()
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
         if {key: held[key] for key in _identity()} != _identity():
-            raise ValueError("it tells of another machine")
+            raise ValueError("it is of another machine")
         by_gpu = {str(name): _crossover(found) for name, found in held["gpus"].items()}
     except FileNotFoundError:
         return StoredCrossovers({})

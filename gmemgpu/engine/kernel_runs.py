@@ -10,7 +10,7 @@ from importlib import resources
 
 from gmemgpu.engine.cupy.kernel import KERNELS, kernel_source
 
-__all__ = ["KernelRun", "has_changed", "kernel_runs", "source_hash", "told"]
+__all__ = ["KernelRun", "has_changed", "kernel_runs", "source_hash", "describe_run"]
 
 NEVER = "never run on a GPU (emulated in tests, compiled for sm_80, sm_90, sm_100)"
 
@@ -23,12 +23,13 @@ class KernelRun:
     Parameters
     ----------
     gpu, driver : str
+        Name of the device, version of its driver.
     date : str
-        As in ``2026-12-01``.
+        Day of the run, as in ``2026-12-01``.
     commit : str
-        Of this package.
+        Commit of this package.
     source : str
-        `source_hash` then.
+        The kernel's `source_hash` then.
     """
 
     gpu: str
@@ -40,24 +41,71 @@ class KernelRun:
 
 @cache
 def source_hash(kernel: str) -> str:
-    """Give the first half of the SHA-256 of the text that a kernel is compiled from."""
+    """
+    Compute a digest of the text that a kernel is compiled from.
+
+    Parameters
+    ----------
+    kernel : str
+        Name of a kernel.
+
+    Returns
+    -------
+    str
+        The first 32 hexadecimal digits of the text's SHA-256.
+    """
     return hashlib.sha256(kernel_source(kernel).encode()).hexdigest()[:32]
 
 
 def kernel_runs() -> dict[str, KernelRun | None]:
-    """Give the last run of every kernel of this version, None for those that never ran on a GPU."""
+    """
+    Read the last run of every kernel of this version.
+
+    Returns
+    -------
+    dict of str to KernelRun or None
+        Runs by kernel; None for those that never ran on a GPU.
+    """
     text = resources.files("gmemgpu.data").joinpath("gpu_runs.toml").read_text(encoding="utf-8")
     held = tomllib.loads(text).get("kernel", {})
     return {name: KernelRun(**held[name]) if name in held else None for name in KERNELS}
 
 
 def has_changed(kernel: str, run: KernelRun) -> bool:
-    """Say whether a kernel's source is another one since it ran."""
+    """
+    Check whether a kernel's source has changed since it ran.
+
+    Parameters
+    ----------
+    kernel : str
+        Name of a kernel.
+    run : KernelRun
+        Its last run.
+
+    Returns
+    -------
+    bool
+        True if the text differs in any character.
+    """
     return run.source != source_hash(kernel)
 
 
-def told(kernel: str, run: KernelRun | None) -> str:
-    """Say in a line when a kernel last ran."""
+def describe_run(kernel: str, run: KernelRun | None) -> str:
+    """
+    Describe in a line when a kernel last ran, and on what.
+
+    Parameters
+    ----------
+    kernel : str
+        Name of a kernel.
+    run : KernelRun or None
+        Its last run; None if there was none.
+
+    Returns
+    -------
+    str
+        A phrase without a full stop.
+    """
     if run is None:
         return NEVER
     since = "; its source has changed since" if has_changed(kernel, run) else ""

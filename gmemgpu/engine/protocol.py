@@ -18,13 +18,13 @@ class Engine(Protocol):
     An evaluator of (trace, policy) pairs.
 
     Engines take whole batches, so that one built for a device can serve a batch with few launches.
-    Every engine gives the same integers; `gmemgpu.engine.registry` lists them.
+    All engines return the same integers; `gmemgpu.engine.registry` lists them.
     """
 
     name: str
 
     def missing(self) -> str | None:
-        """Say why this engine cannot run here and what to do about it; None if it can."""
+        """Return why this engine cannot run here and what to do about it; None if it can."""
 
     def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
         """
@@ -38,10 +38,12 @@ class Engine(Protocol):
         policies : sequence of Policy
             May hold the oracle.
         costs : Costs
+            Times of RMPOPT, in ns.
 
         Returns
         -------
         list (traces) of list (policies) of MetricRow
+            One row of integers for each pair.
 
         Raises
         ------

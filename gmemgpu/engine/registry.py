@@ -49,7 +49,19 @@ def _found(name: str) -> Engine | str:
 
 
 def is_installed(name: str) -> bool:
-    """Say whether what an engine stands on is installed: a look, no import."""
+    """
+    Check whether the package that an engine needs is installed, without importing it.
+
+    Parameters
+    ----------
+    name : str
+        Name of an engine.
+
+    Returns
+    -------
+    bool
+        True for an engine that needs no package of its own.
+    """
     if name not in _REQUIRES:
         return True
     package, _ = _REQUIRES[name]
@@ -57,20 +69,30 @@ def is_installed(name: str) -> bool:
 
 
 def probe_again() -> None:
-    """Forget which engines can run here, so that the next question is looked into anew."""
+    """Forget which engines can run here, so that the next call finds out anew."""
     _found.cache_clear()
 
 
 def engine(name: str) -> Engine:
     """
-    Give the engine of a name.
+    Return the engine of a name.
+
+    Parameters
+    ----------
+    name : str
+        Name of an engine.
+
+    Returns
+    -------
+    Engine
+        The same object at each call.
 
     Raises
     ------
     SpecError
         If there is no such engine.
     BackendError
-        If it cannot run here; the message says why and what to try.
+        If it cannot run here; the message names why and what to try.
     """
     reason = why_missing(name)
     if reason is not None:
@@ -82,7 +104,17 @@ def engine(name: str) -> Engine:
 
 def why_missing(name: str) -> str | None:
     """
-    Say why an engine cannot run here and what to do about it; None if it can.
+    Return why an engine cannot run here and what to do about it.
+
+    Parameters
+    ----------
+    name : str
+        Name of an engine.
+
+    Returns
+    -------
+    str or None
+        None if it can.
 
     Raises
     ------
@@ -100,19 +132,36 @@ def _refuse_unknown(name: str) -> None:
 
 
 def available_engines() -> list[Engine]:
-    """Give every engine that can run here, the reference first."""
+    """Return every engine that can run here, the reference first."""
     return [engine(name) for name in _ENGINES if why_missing(name) is None]
 
 
 def missing_engines() -> dict[str, str]:
-    """Say of every engine that cannot run here why, and what to do about it."""
+    """
+    Return the engines that cannot run here.
+
+    Returns
+    -------
+    dict of str to str
+        Name to why, and what to do about it.
+    """
     reasons = {name: why_missing(name) for name in _ENGINES}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def runs_on_devices(name: str) -> bool:
     """
-    Say whether an engine computes on devices rather than cores, whatever is to be had here.
+    Check whether an engine computes on devices rather than cores, whatever this machine has.
+
+    Parameters
+    ----------
+    name : str
+        Name of an engine.
+
+    Returns
+    -------
+    bool
+        True for an engine that needs a device.
 
     Raises
     ------
@@ -125,12 +174,12 @@ def runs_on_devices(name: str) -> bool:
 
 def device_count(name: str) -> int:
     """
-    Say how many devices this process could run an engine on.
+    Count the devices that this process could run an engine on.
 
     Parameters
     ----------
     name : str
-        Of an engine that can run here.
+        Name of an engine that can run here.
 
     Returns
     -------

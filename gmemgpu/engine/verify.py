@@ -17,7 +17,16 @@ __all__ = ["Difference", "Verdict", "verify"]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One metric of one policy on which engines disagree; `values` by engine."""
+    """
+    One integer on which engines disagree.
+
+    Parameters
+    ----------
+    policy, metric : str
+        Names of both.
+    values : dict of str to int
+        What each engine computed, by its name.
+    """
 
     policy: str
     metric: str
@@ -32,11 +41,11 @@ class Verdict:
     Parameters
     ----------
     n_events : int
-        Of the trace.
+        Events of the trace.
     engines : tuple of str
-        Those that ran.
+        Names of those that ran.
     n_compared : int
-        Integers that each of them gave: policies × metrics.
+        Integers that each of them computed: policies × metrics.
     differences : tuple of Difference
         Empty if all engines agree.
     """
@@ -58,13 +67,16 @@ def verify(
     trace : Trace
         A valid one.
     policies : sequence of Policy
+        May hold the oracle.
     costs : Costs
+        Times of RMPOPT, in ns.
     engines : sequence of Engine, optional
         All that can run here if left out.
 
     Returns
     -------
     Verdict
+        Every difference.
     """
     engines = available_engines() if engines is None else engines
     results = {engine.name: engine.evaluate([trace], policies, costs)[0] for engine in engines}

@@ -51,6 +51,7 @@ class Cores:
     Parameters
     ----------
     pool : ProcessPoolExecutor
+        As `all_cores` starts it.
     n : int
         Processes in it.
     """
@@ -65,15 +66,16 @@ class Cores:
         Parameters
         ----------
         policies : sequence of Policy
+            Evaluated on every trace of the sample.
         least_s : float
-            How long every process works at least.
+            Least time that every process works for.
 
         Returns
         -------
         pairs_per_s : float
             (trace, policy) pairs evaluated, all processes together.
         rows : list (traces) of list (policies) of MetricRow
-            What they gave; each process the same.
+            What each process computed, all the same.
 
         Raises
         ------
@@ -87,13 +89,27 @@ class Cores:
         except BrokenProcessPool as error:
             raise BackendError(f"a process of numpy's died ({error}), most likely for want of memory") from error
         if any(rows != found[0][1] for _, rows in found):
-            raise BackendError("two processes of numpy gave different integers for the same traces; check the memory")
+            raise BackendError("two processes of numpy found different integers for the same traces; check the memory")
         return sum(rate for rate, _ in found), found[0][1]
 
 
 @contextmanager
 def all_cores(n: int, n_traces: int) -> Iterator[Cores]:
-    """Start `n` processes with the first `n_traces` traces of the sample each."""
+    """
+    Start processes that hold the same traces.
+
+    Parameters
+    ----------
+    n : int
+        Number of processes.
+    n_traces : int
+        Traces of the sample that each makes, from seed 0 on.
+
+    Yields
+    ------
+    Cores
+        Up until the context is left.
+    """
     spawn = get_context("spawn")
     with ProcessPoolExecutor(n, spawn, _set_up, (n_traces, spawn.Barrier(n))) as pool:
         yield Cores(pool, n)

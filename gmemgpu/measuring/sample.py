@@ -11,7 +11,7 @@ from gmemgpu.workload.preset import preset, small_variant
 __all__ = ["ALL", "PRESET", "policy_kinds", "sample_traces"]
 
 PRESET = "mixed-pods"
-"""Of its small variant: some 1,400 events on 16 regions."""
+"""Its small variant makes some 1,400 events on 16 regions."""
 
 ALL = "all"
 """The kind that `auto` goes by."""
@@ -27,7 +27,14 @@ _KIND_OF_SCOPE = {
 
 
 def policy_kinds() -> dict[str, tuple[Policy, ...]]:
-    """Give the named policies, and the groups of them whose passes visit regions in the same way."""
+    """
+    Collect the named policies, grouped by how their passes visit regions.
+
+    Returns
+    -------
+    dict of str to tuple of Policy
+        Kind to policies, first `ALL` of them; those without requests and without a clock are in no other kind.
+    """
     everything = (*(policy for policy in named_policies() if not policy.is_oracle), ORACLE)
     kinds: dict[str, tuple[Policy, ...]] = {ALL: everything}
     for policy in everything:
@@ -39,6 +46,18 @@ def policy_kinds() -> dict[str, tuple[Policy, ...]]:
 
 
 def sample_traces(n: int) -> list[Trace]:
-    """Make traces of seeds 0 to `n` - 1."""
+    """
+    Generate the traces that engines are timed on.
+
+    Parameters
+    ----------
+    n : int
+        How many: seeds 0 to `n` - 1.
+
+    Returns
+    -------
+    list of Trace
+        The same integers on every machine.
+    """
     workload = small_variant(preset(PRESET))
     return [generate(workload, seed).trace for seed in range(n)]

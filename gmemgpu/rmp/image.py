@@ -24,13 +24,14 @@ _OWNERSHIP = (Kind.ASSIGN, Kind.RELEASE, Kind.SHARE)
 
 def rmp_image(trace: Trace, t_ns: int) -> Words:
     """
-    Give the assigned pages of every region as they are at a time, after its events.
+    Build the image of the assigned pages of every region at a time, after its events.
 
     Parameters
     ----------
     trace : Trace
         A valid one; events at or past the horizon do not exist.
     t_ns : int
+        Time of the image.
 
     Returns
     -------

@@ -44,6 +44,7 @@ def scan_regions(words: Words) -> RegionScan:
     Returns
     -------
     RegionScan
+        One entry for each region.
     """
     n_regions = len(words)
     assigned = np.empty(n_regions, np.int32)

@@ -1,4 +1,4 @@
-"""What a scan says of a host at one time: free regions, and how little keeps the others from being free."""
+"""What a scan finds on a host at one time: free regions, and how little keeps the others from being free."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class RmpSummary:
 
     Parameters
     ----------
-    regions : int
-    assigned_pages : int
+    regions, assigned_pages : int
+        All regions, and the assigned pages of all.
     free : int
         Regions with no assigned page: what RMPOPT can optimize.
     busy_page, busy_block, busy_percent : int
         Busy regions with at most 1 page, at most 512 pages, at most 1 % of their pages assigned; each counts the ones
         before too.
     first_block_median : int or None
-        Over busy regions; how far RMPOPT reads until it fails. None if no region is busy.
+        Block, 0…511, of the median busy region: how far RMPOPT reads until it fails. None if no region is busy.
     pass_bytes : int
-        RMP bytes that one scanner reads in a pass over all regions, no bit being set.
+        Bytes of the RMP that one scanner reads in a pass over all regions, no bit being set.
     """
 
     regions: int
@@ -47,11 +47,17 @@ class RmpSummary:
 
 def summarize(scan: RegionScan) -> RmpSummary:
     """
-    Sum up a scan.
+    Compute the summary of a scan.
 
     Parameters
     ----------
     scan : RegionScan
+        Of all regions of a host.
+
+    Returns
+    -------
+    RmpSummary
+        Counts over all regions.
     """
     busy = scan.assigned > 0
     first = np.sort(scan.first[busy])

@@ -23,8 +23,7 @@ TICK_NS = 40_000
 
 
 @st.composite
-def hosts(draw: Any) -> Host:
-    """Small hosts: uneven last regions, windows that miss some of them, uneven coverage."""
+def _hosts(draw: Any) -> Host:
     nodes = draw(st.sampled_from([1, 1, 2, 3]))
     if draw(st.booleans()):
         memory_bytes = nodes * draw(st.integers(1, 6 // nodes)) * REGION_BYTES
@@ -60,8 +59,8 @@ _KINDS = [
 
 
 @st.composite
-def extents(draw: Any, pages: int) -> tuple[int, int]:
-    """Extents that repeat, overlap, cross region borders, or end with the host; sometimes empty."""
+def _extents(draw: Any, pages: int) -> tuple[int, int]:
+    # They repeat, overlap, cross region borders, or end with the host; sometimes empty.
     grain = draw(st.sampled_from([1, PAGES_PER_BLOCK, PAGES_PER_REGION // 2, PAGES_PER_REGION, PAGES_PER_REGION]))
     pfn = min(draw(st.integers(0, pages // grain)) * grain, pages)
     npages = draw(st.sampled_from([0, 1, 1, 2, 3])) * draw(st.sampled_from([grain, grain, 1]))
@@ -69,14 +68,13 @@ def extents(draw: Any, pages: int) -> tuple[int, int]:
 
 
 @st.composite
-def traces(draw: Any, max_events: int = 40) -> Trace:
-    """Valid traces of any shape: ties, idempotent events, several inodes a VM, pages of no inode, SNP going."""
-    host = draw(hosts())
+def _traces(draw: Any, max_events: int) -> Trace:
+    host = draw(_hosts())
     t = 0
     rows: list[tuple[int, int, int, int, int, int, int]] = []
     destroyed: set[int] = set()
     calm = draw(st.booleans())
-    pool = draw(st.lists(extents(host.pages), min_size=1, max_size=4))
+    pool = draw(st.lists(_extents(host.pages), min_size=1, max_size=4))
     for _ in range(draw(st.integers(0, max_events))):
         t += draw(st.sampled_from([0, 0, 1, TICK_NS, TICK_NS, 3 * TICK_NS, 10 * TICK_NS]))
         kind = draw(st.sampled_from(_KINDS[:-4] if calm else _KINDS))
@@ -87,7 +85,7 @@ def traces(draw: Any, max_events: int = 40) -> Trace:
         if kind == Kind.VM_DESTROY and vm >= 0:
             destroyed.add(vm)
         if kind in EXTENT_KINDS:
-            pfn, npages = draw(st.one_of(st.sampled_from(pool), extents(host.pages)))
+            pfn, npages = draw(st.one_of(st.sampled_from(pool), _extents(host.pages)))
             rows.append((t, kind, pfn, npages, vm, inode, draw(st.sampled_from(FOLIO_PAGES))))
         else:
             rows.append((t, kind, 0, 0, vm, inode, 0))
@@ -111,8 +109,8 @@ _DELAYS_NS = st.sampled_from([0, 1, TICK_NS, 3 * TICK_NS, 5 * TICK_NS, 20 * TICK
 
 
 @st.composite
-def timers(draw: Any) -> Timer:
-    """Every kind of timer, delays that meet the ticks of `traces`."""
+def _timers(draw: Any) -> Timer:
+    # Every kind, with delays that meet the ticks of traces.
     kind = draw(st.sampled_from(["fixed", "fixed", "debounce", "debounce", "periodic"]))
     if kind == "periodic":
         return Timer("periodic", draw(st.sampled_from([TICK_NS, 7 * TICK_NS, 50_001])))
@@ -121,9 +119,8 @@ def timers(draw: Any) -> Timer:
 
 
 @st.composite
-def policies(draw: Any) -> Policy:
-    """Policies from the whole space of MODEL.md section 5, named or not."""
-    timer = draw(timers())
+def _policies(draw: Any) -> Policy:
+    timer = draw(_timers())
     return Policy(
         name="drawn",
         hook="none" if timer.kind == "periodic" else draw(st.sampled_from(get_args(Hook))),
@@ -136,7 +133,55 @@ def policies(draw: Any) -> Policy:
     )
 
 
+def hosts() -> st.SearchStrategy[Host]:
+    """
+    Draw small hosts.
+
+    Returns
+    -------
+    SearchStrategy of Host
+        Uneven last regions, windows that miss some of them, uneven coverage.
+    """
+    return _hosts()
+
+
+def traces(max_events: int = 40) -> st.SearchStrategy[Trace]:
+    """
+    Draw valid traces of any shape.
+
+    Parameters
+    ----------
+    max_events : int
+        Most rows of a trace.
+
+    Returns
+    -------
+    SearchStrategy of Trace
+        Ties, idempotent events, several inodes a VM, pages of no inode, SNP shut down and begun again.
+    """
+    return _traces(max_events)
+
+
+def policies() -> st.SearchStrategy[Policy]:
+    """
+    Draw policies from the whole space of MODEL.md section 5.
+
+    Returns
+    -------
+    SearchStrategy of Policy
+        Named ones and others alike, with delays that meet the ticks of traces.
+    """
+    return _policies()
+
+
 def costs() -> st.SearchStrategy[Costs]:
-    """The packaged costs, or any others, zero included."""
+    """
+    Draw costs.
+
+    Returns
+    -------
+    SearchStrategy of Costs
+        The packaged ones, or any others, zero included.
+    """
     drawn = st.sampled_from([0, 1, 7, 60, 3_000, TICK_NS, 121_000, 10**9])
     return st.one_of(st.just(default_costs()), st.builds(Costs, **{field.name: drawn for field in fields(Costs)}))

@@ -8,10 +8,10 @@ import numpy as np
 
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int16Array, Int32Array, Int64Array, Trace
-from gmemgpu.timeline.piece import IdRegions, Pieces, cut_at_regions, id_regions, state_pieces
-from gmemgpu.timeline.region_sweep import RegionStates, sweep_region
+from gmemgpu.timeline.piece import IdRegions, RegionPieces, cut_at_regions, id_regions, state_pieces
+from gmemgpu.timeline.region_states import RegionStates, region_states
 
-__all__ = ["Timeline", "build_timeline"]
+__all__ = ["Timeline", "build_timeline", "last_row_at"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +24,7 @@ class Timeline:
     trace : Trace
         Cut at its horizon.
     offset : (n_regions + 1,) int64
+        First row of each region, and the number of rows.
     t_ns : (n,) int64
         When the state below begins; the first row of each region is at 0. The state at t is that after
         every event at or before t.
@@ -33,8 +34,8 @@ class Timeline:
         Lowest block with an assigned page, -1 for a free region.
     by_inode : IdRegions
         Where each inode ever had pages.
-    assigns : Pieces
-        Those of the `assign` events.
+    assigns : RegionPieces
+        Parts of the `assign` events, in time order.
     """
 
     trace: Trace
@@ -46,7 +47,7 @@ class Timeline:
     used: Int32Array
     first: Int16Array
     by_inode: IdRegions
-    assigns: Pieces
+    assigns: RegionPieces
 
     @property
     def region(self) -> Int32Array:
@@ -101,7 +102,7 @@ def build_timeline(trace: Trace) -> Timeline:
         part = slice(begin[region], begin[region + 1])
         event = pieces.event[part]
         if len(event):
-            states = sweep_region(
+            states = region_states(
                 trace.kind[event].tolist(),
                 pieces.lo[part].tolist(),
                 pieces.hi[part].tolist(),
@@ -126,3 +127,33 @@ def build_timeline(trace: Trace) -> Timeline:
         by_inode=by_inode,
         assigns=assigns,
     )
+
+
+def last_row_at(
+    offset: Int64Array, times_ns: Int64Array, region: Int32Array | Int64Array, t_ns: Int64Array
+) -> Int64Array:
+    """
+    Find the last row of a region that is at or before a time, for many pairs at once.
+
+    Parameters
+    ----------
+    offset : (n_regions + 1,) int64
+        Rows of region r are ``offset[r]:offset[r + 1]``; the first of each is at 0.
+    times_ns : (n,) int64
+        Ascending within a region.
+    region, t_ns : (m,) int
+        Where to look, and when.
+
+    Returns
+    -------
+    (m,) int64
+        Row for each pair.
+    """
+    lo = offset[region]
+    hi = offset[np.asarray(region) + 1] - 1
+    while np.any(lo < hi):
+        middle = (lo + hi + 1) >> 1
+        later = times_ns[middle] > t_ns
+        hi = np.where(later, middle - 1, hi)
+        lo = np.where(later, lo, middle)
+    return lo

@@ -21,7 +21,7 @@ class FreeRuns:
     Parameters
     ----------
     region : (n,) int32
-        Ascending.
+        Index of the region, ascending.
     begin_ns, end_ns : (n,) int64
         Half open, ascending within a region; `FOREVER` if it lasts to the horizon.
     fell : (n,) bool
@@ -45,6 +45,7 @@ class Episodes:
     Parameters
     ----------
     region : (n,) int32
+        Index of the region.
     begin_ns, end_ns : (n,) int64
         Half open; `FOREVER` if it lasts to the horizon.
     fresh : (n,) bool
@@ -58,7 +59,19 @@ class Episodes:
 
 
 def free_runs(timeline: Timeline) -> FreeRuns:
-    """Find every maximal run of A = 0 in a timeline."""
+    """
+    Find every maximal run of A = 0 in a timeline.
+
+    Parameters
+    ----------
+    timeline : Timeline
+        Step functions of all regions.
+
+    Returns
+    -------
+    FreeRuns
+        By region, ascending in time within one.
+    """
     free = timeline.assigned == 0
     head = np.zeros(len(free), bool)
     head[timeline.offset[:-1]] = True
@@ -80,7 +93,9 @@ def free_episodes(runs: FreeRuns, snp: SnpStates) -> Episodes:
     Parameters
     ----------
     runs : FreeRuns
+        Times with no assigned page.
     snp : SnpStates
+        When SNP is on.
 
     Returns
     -------

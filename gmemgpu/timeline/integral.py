@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmemgpu.model.trace import Int32Array, Int64Array
-from gmemgpu.timeline.build import Timeline
-from gmemgpu.timeline.lookup import last_row_at
+from gmemgpu.timeline.build import Timeline, last_row_at
 
 __all__ = ["exact_sum", "UsedIntegral", "used_integral"]
 
@@ -23,11 +22,12 @@ def exact_sum(values: Int64Array) -> int:
     Parameters
     ----------
     values : (n,) int64
-        n below 2**32.
+        Fewer than 2**32 of them.
 
     Returns
     -------
     int
+        The exact sum, of any size.
     """
     half = 31
     return (int((values >> half).sum()) << half) + int((values & ((1 << half) - 1)).sum())
@@ -41,10 +41,11 @@ class UsedIntegral:
     Parameters
     ----------
     offset : (n_regions + 1,) int64
+        First row of each region, and the number of rows.
     t_ns : (n,) int64
         When U changes; the first row of each region is at 0.
     used : (n,) int64
-        U from there on.
+        Pages in use that are HV-owned (U) from there on.
     high, low : (n,) int64
         The integral up to `t_ns` is ``high * 2**20 + low``. Both sums run on over all regions and may wrap;
         only differences within a region are taken, which fit: `low` grows by less than 2**38 a row, and
@@ -64,12 +65,16 @@ class UsedIntegral:
         Parameters
         ----------
         region : (m,) int32
+            Index of each region.
         begin_ns, end_ns : (m,) int64
+            Half open interval of each.
 
         Returns
         -------
-        high, low : (m,) int64
-            The integral is ``high * 2**20 + low`` page·ns, exactly.
+        high : (m,) int64
+            Part in units of 2**20 page·ns.
+        low : (m,) int64
+            Part in page·ns; the integral is ``high * 2**20 + low``, exactly.
         """
         end_high, end_low = self._until(region, end_ns)
         begin_high, begin_low = self._until(region, begin_ns)
@@ -82,12 +87,36 @@ class UsedIntegral:
         return self.high[row] + used * (since >> _LIMB_BITS), self.low[row] + used * (since & _LIMB)
 
     def exact(self, high: Int64Array, low: Int64Array) -> int:
-        """Add up what `between` gives."""
+        """
+        Sum integrals exactly.
+
+        Parameters
+        ----------
+        high, low : (m,) int64
+            As `between` returns them.
+
+        Returns
+        -------
+        int
+            In page·ns.
+        """
         return (exact_sum(high) << _LIMB_BITS) + exact_sum(low)
 
 
 def used_integral(timeline: Timeline) -> UsedIntegral | None:
-    """Integrate U over time for every region of a timeline; None if no page is ever in use."""
+    """
+    Integrate U over time for every region of a timeline.
+
+    Parameters
+    ----------
+    timeline : Timeline
+        Step functions of all regions.
+
+    Returns
+    -------
+    UsedIntegral or None
+        None if no page is ever in use.
+    """
     if not timeline.used.any():
         return None
     head = np.zeros(len(timeline.t_ns), bool)

@@ -11,14 +11,14 @@ from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int32Array, Int64Array, Trace
 from gmemgpu.units import PAGES_PER_REGION
 
-__all__ = ["Pieces", "IdRegions", "cut_at_regions", "id_regions", "state_pieces", "EVICT_BEGIN", "EVICT_END"]
+__all__ = ["RegionPieces", "IdRegions", "cut_at_regions", "id_regions", "state_pieces", "EVICT_BEGIN", "EVICT_END"]
 
 EVICT_BEGIN = int(Kind.EVICT_BEGIN)
 EVICT_END = int(Kind.EVICT_END)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pieces:
+class RegionPieces:
     """
     Parts of events, each within one region.
 
@@ -27,6 +27,7 @@ class Pieces:
     event : (n,) int64
         Row of the trace.
     region : (n,) int32
+        Index of the region.
     lo, hi : (n,) int32
         Pages of the region, half open; 0, 0 for evictions.
     """
@@ -36,24 +37,37 @@ class Pieces:
     lo: Int32Array
     hi: Int32Array
 
-    def take(self, order: NDArray[np.intp]) -> Pieces:
-        """Reorder or select."""
-        return Pieces(self.event[order], self.region[order], self.lo[order], self.hi[order])
+    def take(self, order: NDArray[np.intp]) -> RegionPieces:
+        """
+        Select or reorder rows.
+
+        Parameters
+        ----------
+        order : (m,) intp
+            Rows wanted.
+
+        Returns
+        -------
+        RegionPieces
+            Those rows, in that order.
+        """
+        return RegionPieces(self.event[order], self.region[order], self.lo[order], self.hi[order])
 
 
-def cut_at_regions(trace: Trace, events: Int64Array) -> Pieces:
+def cut_at_regions(trace: Trace, events: Int64Array) -> RegionPieces:
     """
     Cut the extents of some events at region borders; empty extents vanish.
 
     Parameters
     ----------
     trace : Trace
+        A valid one.
     events : (m,) int64
         Rows of the trace that carry extents.
 
     Returns
     -------
-    Pieces
+    RegionPieces
         In the order of `events`, ascending region within one.
     """
     events = events[trace.npages[events] > 0]
@@ -66,7 +80,7 @@ def cut_at_regions(trace: Trace, events: Int64Array) -> Pieces:
     within = np.arange(len(owner)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
     region = first[owner] + within
     base = region * PAGES_PER_REGION
-    return Pieces(
+    return RegionPieces(
         events[owner],
         region.astype(np.int32),
         np.maximum(begin[owner] - base, 0).astype(np.int32),
@@ -84,6 +98,7 @@ class IdRegions:
     ids : (n,) int64
         Ascending; the regions of one id ascend.
     region : (n,) int32
+        Index of the region.
     since_ns : (n,) int64
         Time of the first `assign` of this id there.
     """
@@ -93,17 +108,23 @@ class IdRegions:
     since_ns: Int64Array
 
 
-def id_regions(trace: Trace, assigns: Pieces, ids: Int32Array) -> IdRegions:
+def id_regions(trace: Trace, assigns: RegionPieces, ids: Int32Array) -> IdRegions:
     """
     Find where each id of `assign` events ever had pages of a guest_memfd.
 
     Parameters
     ----------
     trace : Trace
-    assigns : Pieces
-        Those of the trace's `assign` events, in time order.
+        A valid one.
+    assigns : RegionPieces
+        Parts of the trace's `assign` events, in time order.
     ids : (n events,) int32
         ``trace.vm`` or ``trace.inode``; -1 names none.
+
+    Returns
+    -------
+    IdRegions
+        By id, then region.
     """
     mine = ids[assigns.event].astype(np.int64)
     keep = (mine >= 0) & (trace.inode[assigns.event] >= 0)
@@ -113,15 +134,21 @@ def id_regions(trace: Trace, assigns: Pieces, ids: Int32Array) -> IdRegions:
     return IdRegions(key // n_regions, (key % n_regions).astype(np.int32), since)
 
 
-def state_pieces(trace: Trace, by_inode: IdRegions) -> Pieces:
+def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
     """
-    Give everything that changes the state of a region, grouped by region, each group in event order.
+    Collect everything that changes the state of a region.
 
     Parameters
     ----------
     trace : Trace
+        Cut at its horizon.
     by_inode : IdRegions
-        Of inodes: an eviction concerns the regions in which its inode ever had pages.
+        Regions of inodes: an eviction concerns those in which its inode ever had pages.
+
+    Returns
+    -------
+    RegionPieces
+        Grouped by region, each group in event order.
     """
     kind = trace.kind
     changing = np.flatnonzero(
@@ -138,7 +165,7 @@ def state_pieces(trace: Trace, by_inode: IdRegions) -> Pieces:
     owner = np.repeat(np.arange(len(evictions)), n_pieces)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
     none = np.zeros(len(owner), np.int32)
-    pieces = Pieces(
+    pieces = RegionPieces(
         np.concatenate([extents.event, evictions[owner]]),
         np.concatenate([extents.region, by_inode.region[lo[owner] + within]]),
         np.concatenate([extents.lo, none]),

@@ -37,8 +37,9 @@ class Requests:
     Parameters
     ----------
     t_ns : (n,) int64
+        Times, ascending.
     vm, inode : (n,) int32
-        Of the requesting event; -1 names none.
+        Identifiers of the requesting event; -1 names none.
     first_region, last_region : (n,) int32
         Regions of the requesting extent, inclusive; 0, -1 if there is none.
     folios : (n,) int64
@@ -60,12 +61,18 @@ def hook_requests(hook: Hook, trace: Trace, runs: FreeRuns, covering_cores: Int6
     Parameters
     ----------
     hook : Hook
+        Which events request work.
     trace : Trace
         Cut at its horizon.
     runs : FreeRuns
-        For ``region_free``.
+        Times with no assigned page: ``region_free`` fires when one begins.
     covering_cores : (n_regions,) int64
-        ``region_free`` fires for covered regions only.
+        Cores whose window covers each region: ``region_free`` fires for covered ones only.
+
+    Returns
+    -------
+    Requests
+        Ties in file order; those of ``region_free`` by region.
     """
     if hook == "region_free":
         fired = runs.fell & (covering_cores[runs.region] > 0)

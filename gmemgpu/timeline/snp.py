@@ -24,7 +24,7 @@ class SnpStates:
     Parameters
     ----------
     epochs : list of (int, int)
-        SNP on; each begins at 0 or at an ``snp_init``, which also cuts.
+        Times with SNP on; each begins at 0 or at an ``snp_init``, which also cuts.
     inits : list of int
         Times of ``snp_init``, one entry an event.
     shutdowns : list of (int, int)
@@ -41,11 +41,17 @@ class SnpStates:
 
 def snp_states(trace: Trace) -> SnpStates:
     """
-    Read the SNP and KVM events of a trace that is cut at its horizon.
+    Read the SNP and KVM events of a trace.
 
     Parameters
     ----------
     trace : Trace
+        Cut at its horizon.
+
+    Returns
+    -------
+    SnpStates
+        Intervals, ascending.
     """
     rows = np.flatnonzero(trace.kind >= Kind.SNP_SHUTDOWN_BEGIN)
     events = list(zip(trace.t_ns[rows].tolist(), trace.kind[rows].tolist(), strict=True))

@@ -17,7 +17,17 @@ __all__ = ["draw_vm_table", "tenants_of"]
 
 def tenants_of(workload: Workload) -> Tenants:
     """
-    Give the distributions that a workload's VMs are drawn from.
+    Collect the distributions that a workload's VMs are drawn from.
+
+    Parameters
+    ----------
+    workload : Workload
+        Lifetimes, sizes and the share of confidential guests.
+
+    Returns
+    -------
+    Tenants
+        Ready to be drawn from.
 
     Raises
     ------
@@ -43,8 +53,9 @@ def draw_vm_table(workload: Workload, seed: int) -> VmTable:
     Parameters
     ----------
     workload : Workload
+        Arrivals, or a VM table in place of them.
     seed : int
-        0 to 2**64 - 1; the same seed gives the same integers on every machine.
+        0 to 2**64 - 1; the same seed draws the same integers on every machine.
 
     Returns
     -------

@@ -30,7 +30,7 @@ class Reserved(Section):
 
 class GuestMemory(Section):
     """
-    How guests take, convert and give back memory; every field says on what its default rests.
+    How guests take, convert and give back memory; every field names what its default rests on.
 
     "Assumed" marks values that nothing published supports. Durations and sizes are text with a unit or integers.
     """

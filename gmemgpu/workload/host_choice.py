@@ -28,7 +28,7 @@ class HostChoice(Section):
 
     @cached_property
     def host(self) -> Host:
-        """The host that results."""
+        """Host that results."""
         named = packaged_toml("hosts")[self.name]
         fields = {
             "memory_bytes": parse_bytes(named["memory"]),

@@ -18,7 +18,7 @@ __all__ = ["LifetimeChoice", "packaged_lifetimes"]
 
 @cache
 def packaged_lifetimes() -> dict[str, Family]:
-    """Give the distributions of ``lifetimes.toml``, by name."""
+    """Return the distributions of ``lifetimes.toml``, by name."""
     return TypeAdapter(dict[str, Family]).validate_python(packaged_toml("lifetimes"))
 
 
@@ -46,7 +46,19 @@ class LifetimeChoice(Section):
         return self
 
     def distribution(self) -> Lifetime:
-        """Give the distribution, ready to be drawn from."""
+        """
+        Build the distribution.
+
+        Returns
+        -------
+        Lifetime
+            Shifted and capped, ready to be drawn from.
+
+        Raises
+        ------
+        TraceError
+            If it is a file that cannot be read.
+        """
         family = self.define.get(self.name) or packaged_lifetimes()[self.name]
         cap_s = None if self.cap_ns is None else self.cap_ns / NS_PER_S
         return Lifetime(tuple(family.components()), cap_s, self.offset_ns / NS_PER_S)

@@ -37,7 +37,7 @@ class LognormalMixture(_Family):
         return self
 
     def components(self) -> list[lifetime.Component]:
-        """Give the parts of the mixture."""
+        """Return the parts of the mixture."""
         return lifetime.lognormal_mixture(self.weight, [m / NS_PER_S for m in self.median_ns], self.sigma)
 
 
@@ -49,7 +49,7 @@ class Lognormal(_Family):
     sigma: Sigma = Field(description="Spread: standard deviation of the logarithm.")
 
     def components(self) -> list[lifetime.Component]:
-        """Give the one part."""
+        """Return the one part."""
         return lifetime.lognormal_mixture([1.0], [self.median_ns / NS_PER_S], [self.sigma])
 
 
@@ -61,7 +61,7 @@ class Weibull(_Family):
     shape: Positive = Field(description="Shape: below 1 has a heavier tail than an exponential.")
 
     def components(self) -> list[lifetime.Component]:
-        """Give the one part."""
+        """Return the one part."""
         return lifetime.weibull(self.scale_ns / NS_PER_S, self.shape)
 
 
@@ -81,7 +81,7 @@ class Hyperexponential(_Family):
         return self
 
     def components(self) -> list[lifetime.Component]:
-        """Give the parts of the mixture."""
+        """Return the parts of the mixture."""
         return lifetime.hyperexponential(self.weight, [m / NS_PER_S for m in self.mean_ns])
 
 
@@ -105,7 +105,7 @@ class PiecewiseLogLinear(_Family):
         return self
 
     def components(self) -> list[lifetime.Component]:
-        """Give the one part."""
+        """Return the one part."""
         return lifetime.piecewise_log_linear([k / NS_PER_S for k in self.knot_ns], self.cdf)
 
 
@@ -116,7 +116,7 @@ class Constant(_Family):
     value_ns: DurationNs = Field(gt=0, description="The lifetime.")
 
     def components(self) -> list[lifetime.Component]:
-        """Give the one part."""
+        """Return the one part."""
         return lifetime.constant(self.value_ns / NS_PER_S)
 
 
@@ -129,7 +129,7 @@ class Empirical(_Family):
     )
 
     def components(self) -> list[lifetime.Component]:
-        """Read the file and give the one part."""
+        """Read the file, and return the one part."""
         return lifetime.piecewise_log_linear(*read_cdf(self.path))
 
 

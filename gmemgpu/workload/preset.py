@@ -1,4 +1,4 @@
-"""Named workloads, and workloads from what a user says over one of them."""
+"""Named workloads, and workloads made of one of them and what a user changes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,27 @@ _NOT_WORKLOAD = ("summary", "small")
 """Keys of ``presets.toml`` beside those of a workload."""
 
 _KINDS = ("process", "family")
-"""Keys whose value says which other keys a table has."""
+"""Keys whose value decides which other keys a table has."""
 
 
 def preset_names() -> tuple[str, ...]:
-    """Name every preset, in the order of ``presets.toml``."""
+    """Return the name of every preset, in the order of ``presets.toml``."""
     return tuple(packaged_toml("presets"))
 
 
 def preset_summary(name: str) -> str:
     """
-    Say in a line what a preset is.
+    Return in a line what a preset is.
+
+    Parameters
+    ----------
+    name : str
+        Name of a preset.
+
+    Returns
+    -------
+    str
+        A phrase without a full stop.
 
     Raises
     ------
@@ -42,7 +52,17 @@ def preset_summary(name: str) -> str:
 
 def preset(name: str) -> Workload:
     """
-    Look a preset up.
+    Return a preset.
+
+    Parameters
+    ----------
+    name : str
+        Name of a preset.
+
+    Returns
+    -------
+    Workload
+        As it stands in ``presets.toml``.
 
     Raises
     ------
@@ -64,6 +84,7 @@ def small_variant(workload: Workload) -> Workload:
     Returns
     -------
     Workload
+        With traces of about 2000 events at most.
 
     Raises
     ------
@@ -78,7 +99,7 @@ def small_variant(workload: Workload) -> Workload:
 
 def workload_from_mapping(mapping: Mapping[str, Any], where: str, base_dir: Path) -> Workload:
     """
-    Turn a table into a workload.
+    Build a workload from a table.
 
     Parameters
     ----------
@@ -92,6 +113,7 @@ def workload_from_mapping(mapping: Mapping[str, Any], where: str, base_dir: Path
     Returns
     -------
     Workload
+        Checked in itself; files that it names are read later.
 
     Raises
     ------
@@ -126,11 +148,12 @@ def lay_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
     below : mapping
         Defaults.
     above : mapping
-        Wins. Where it names another process, family or host than `below`, nothing of that table of `below` stays.
+        What wins. Where it names another process, family or host than `below`, nothing of that table of `below` stays.
 
     Returns
     -------
     dict
+        A new table; neither of the two is changed.
 
     Examples
     --------

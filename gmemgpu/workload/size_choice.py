@@ -40,12 +40,17 @@ class Mix(Section):
 
     def scaled(self, factor: float) -> SizeMix:
         """
-        Give the mix with all memory multiplied.
+        Build the mix with all memory multiplied.
 
         Parameters
         ----------
         factor : float
-            The results are rounded to whole blocks of 2 MiB, and are one at least; with factor 1 they stay as given.
+            The results are rounded to whole blocks of 2 MiB, and are one at least; with factor 1 they stay as they are.
+
+        Returns
+        -------
+        SizeMix
+            Ready to be drawn from.
         """
         memory = [size.memory_bytes for size in self.size]
         if factor != 1:
@@ -55,7 +60,7 @@ class Mix(Section):
 
 @cache
 def packaged_mixes() -> dict[str, Mix]:
-    """Give the mixes of ``sizes.toml``, by name."""
+    """Return the mixes of ``sizes.toml``, by name."""
     return TypeAdapter(dict[str, Mix]).validate_python(packaged_toml("sizes"))
 
 
@@ -93,5 +98,17 @@ class SizeChoice(Section):
         return self
 
     def mix(self, name: str) -> SizeMix:
-        """Give a named mix, scaled."""
+        """
+        Build a named mix, scaled.
+
+        Parameters
+        ----------
+        name : str
+            One of `known`.
+
+        Returns
+        -------
+        SizeMix
+            Ready to be drawn from.
+        """
         return (self.define.get(name) or packaged_mixes()[name]).scaled(self.scale)

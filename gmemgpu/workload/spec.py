@@ -1,4 +1,4 @@
-"""A workload: everything that, with a seed, gives a trace."""
+"""A workload: everything that, with a seed, makes a trace."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 def _keys_and_model(
     model: type[BaseModel], location: tuple[int | str, ...]
 ) -> tuple[list[str], type[BaseModel] | None]:
-    """Drop the tags that pydantic puts into a location for unions; give the table that the last key is in."""
+    # Without the tags that pydantic puts into a location for unions; and the table that the last key is in.
     keys: list[str] = []
     candidates: list[type[BaseModel]] = [model]
     table: type[BaseModel] | None = model
@@ -83,6 +83,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> l
     Parameters
     ----------
     error : ValidationError
+        As pydantic raised it.
     model : type of BaseModel
         What was validated.
     where : str
@@ -91,6 +92,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> l
     Returns
     -------
     list of Problem
+        One for each mistake, with file key, value and remedy.
     """
     problems = []
     for detail in error.errors(include_url=False):

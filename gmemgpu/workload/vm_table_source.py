@@ -32,7 +32,7 @@ class Thin(Section):
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
         if (self.keep is None) == (self.arrivals_per_day is None):
-            raise ValueError("says not how much stays; give either keep or arrivals_per_day")
+            raise ValueError("does not say how much stays; set either keep or arrivals_per_day")
         return self
 
 
@@ -63,6 +63,11 @@ class VmTableSource(Section):
         host : Host
             Sizes that are fractions of a machine are taken of it.
 
+        Returns
+        -------
+        VmRecords
+            Every VM of the file; the last file read is kept, and read anew once it changes.
+
         Raises
         ------
         TraceError
@@ -76,7 +81,19 @@ class VmTableSource(Section):
 
     def for_host(self, host: Host, seed: int) -> VmRecords:
         """
-        Read the file and leave what one host gets.
+        Read the file, and select what one host gets.
+
+        Parameters
+        ----------
+        host : Host
+            Sizes that are fractions of a machine are taken of it.
+        seed : int
+            0 to 2**64 - 1; which VMs stay.
+
+        Returns
+        -------
+        VmRecords
+            All VMs if the table is not to be thinned.
 
         Raises
         ------
@@ -125,7 +142,7 @@ def _read(
 def _guess(path: Path) -> TableFormat:
     from gmemgpu.vmtable.csv_columns import CsvColumns
 
-    # Told by content, not by name: what is downloaded is often renamed.
+    # Guessed by content, not by name: what is downloaded is often renamed.
     with path.open("rb") as file:
         if file.read(16) == b"SQLite format 3\x00":
             return "azure_packing"

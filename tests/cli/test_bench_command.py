@@ -9,14 +9,14 @@ import pytest
 
 from gmemgpu.cli.main import main
 from gmemgpu.engine.crossover import read_crossovers, store_file
-from gmemgpu.measuring import crossover
-from gmemgpu.measuring.crossover import Rate, Rates
+from gmemgpu.measuring import rates
+from gmemgpu.measuring.rates import Rate, Rates
 
 
 @pytest.fixture
 def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rates:
     """What a machine with a GPU would measure, and a cache of its own."""
-    rates = Rates(
+    found = Rates(
         (
             Rate("all", 27, 1, 20_000.4, 1_500.0),
             Rate("all", 27, 64, 20_000.4, 1_000_000.0),
@@ -26,10 +26,10 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rates:
         cores=16,
         missing=None,
     )
-    monkeypatch.setattr(crossover, "measure_rates", lambda extent, tell: rates)
+    monkeypatch.setattr(rates, "measure_rates", lambda plan, report: found)
     monkeypatch.setattr("gmemgpu.engine.crossover.gpu_key", lambda: "NVIDIA H200, driver 580.65.06")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return rates
+    return found
 
 
 def test_the_table_and_what_auto_goes_by(measured: Rates, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +73,7 @@ def test_without_a_gpu_it_says_why_and_stores_nothing(
     without_cupy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(crossover, "core_count", lambda: 1)
+    monkeypatch.setattr(rates, "core_count", lambda: 1)
     assert main(["bench", "--quick"]) == 0
     out = capsys.readouterr().out
     assert "numpy, 1 core\n" in out
@@ -90,6 +90,6 @@ def test_progress_on_a_terminal(measured: Rates, monkeypatch: pytest.MonkeyPatch
     screen = Terminal()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr(crossover, "measure_rates", lambda extent, tell: tell("numpy on 16 cores, window") or measured)
+    monkeypatch.setattr(rates, "measure_rates", lambda plan, report: report("numpy on 16 cores, window") or measured)
     assert main(["bench", "--json"]) == 0
     assert "numpy on 16 cores, window" in screen.getvalue()

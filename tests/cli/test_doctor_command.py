@@ -15,7 +15,7 @@ from gmemgpu.engine.crossover import gpu_key, store_file
 from gmemgpu.engine.cupy.device import devices
 from gmemgpu.engine.kernel_runs import KernelRun
 from gmemgpu.engine.registry import why_missing
-from gmemgpu.measuring.crossover import save_crossover
+from gmemgpu.measuring.rates import save_crossover
 
 
 def test_what_is_installed_and_what_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from gmemgpu.catalogue import named_policies
 from gmemgpu.cli.main import main
-from gmemgpu.engine import standby
+from gmemgpu.engine import fallback
 from gmemgpu.engine.choice import Choice
 from gmemgpu.engine.numpy import NumpyEngine
 from gmemgpu.engine.registry import available_engines, missing_engines
@@ -151,8 +151,8 @@ def test_a_device_that_fails_is_told_and_numpy_answers(
         def evaluate(self, *arguments: Any) -> Any:
             raise DeviceLost("cudaErrorLaunchFailure: unspecified launch failure")
 
-    monkeypatch.setattr(standby, "_lost", {})
-    monkeypatch.setattr(standby, "engine", lambda name: Failing() if name == "failing" else NumpyEngine())
+    monkeypatch.setattr(fallback, "_lost", {})
+    monkeypatch.setattr(fallback, "engine", lambda name: Failing() if name == "failing" else NumpyEngine())
     expected = json_of(capsys, "evaluate", trace, "--json", "--backend", "numpy")
     for module in "gmemgpu.api.choose_engine", "gmemgpu.engine.choice.choose_engine":
         monkeypatch.setattr(module, lambda *_, **__: Choice(Failing(), "the batch is large"))

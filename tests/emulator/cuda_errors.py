@@ -1,4 +1,4 @@
-"""What CuPy raises, by CUDA status, and what the stand-in raises besides."""
+"""What CuPy raises, by CUDA status, and what the emulation raises besides."""
 
 from __future__ import annotations
 

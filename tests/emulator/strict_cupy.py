@@ -1,5 +1,5 @@
 """
-A stand-in for CuPy: host code written for CuPy runs unchanged, its kernels run on the CPU through `emulator.py`.
+An emulation of CuPy: host code written for CuPy runs unchanged, its kernels run on the CPU through `emulator.py`.
 
 It is stricter than CuPy: what silently goes wrong on a device raises here. Host arrays are refused where device arrays
 belong, and the other way round; kernel arguments must match in number, width, element size and alignment; grids must
@@ -202,7 +202,7 @@ def _modules() -> dict[str, types.ModuleType]:
 
 def install(device_bytes: int = 1 << 30, reserved_bytes: int = 0) -> types.ModuleType:
     """
-    Put the stand-in where ``import cupy`` finds it, with a new device.
+    Put the emulation where ``import cupy`` finds it, with a new device.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def install(device_bytes: int = 1 << 30, reserved_bytes: int = 0) -> types.Modul
 
 @contextmanager
 def installed(device_bytes: int = 1 << 30, reserved_bytes: int = 0) -> Iterator[types.ModuleType]:
-    """Within, ``import cupy`` gives the stand-in with a new device; after it, all is as it was before."""
+    """Within, ``import cupy`` gives the emulation with a new device; after it, all is as it was before."""
     modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "cupy"}
     settings = device.settings()
     for name in modules:

@@ -178,7 +178,7 @@ def test_other_machines_other_versions_and_other_sources_are_not_asked(
             assert read_crossovers().by_gpu == {}
             # A file that only has the right name is not believed.
             store_file().write_text(here.read_text())
-            assert "is damaged (ValueError: it tells of another machine)" in (read_crossovers().problem or "")
+            assert "is damaged (ValueError: it is of another machine)" in (read_crossovers().problem or "")
     assert read_crossovers().by_gpu == {GPU: Crossover(n_pairs=432, date="2026-11-22")}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gmemgpu.engine.cupy.kernel import KERNELS, kernel_source
-from gmemgpu.engine.kernel_runs import KernelRun, has_changed, kernel_runs, source_hash, told
+from gmemgpu.engine.kernel_runs import KernelRun, describe_run, has_changed, kernel_runs, source_hash
 
 ROOT = Path(__file__).parents[2]
 RUN = KernelRun(gpu="NVIDIA H200", driver="580.65.06", date="2026-12-01", commit="abc1234", source="0" * 32)
@@ -58,11 +58,11 @@ def test_the_newest_run_of_each_kernel_counts(records: Any, tmp_path: Path) -> N
 
 
 def test_how_it_is_told() -> None:
-    assert told("rmp_scan", None) == "never run on a GPU (emulated in tests, compiled for sm_80, sm_90, sm_100)"
+    assert describe_run("rmp_scan", None) == "never run on a GPU (emulated in tests, compiled for sm_80, sm_90, sm_100)"
     line = "last run 2026-12-01 on NVIDIA H200 (driver 580.65.06, commit abc1234)"
-    assert told("rmp_scan", RUN) == f"{line}; its source has changed since"
+    assert describe_run("rmp_scan", RUN) == f"{line}; its source has changed since"
     same = dataclasses.replace(RUN, source=source_hash("rmp_scan"))
-    assert told("rmp_scan", same) == line
+    assert describe_run("rmp_scan", same) == line
     assert has_changed("rmp_scan", RUN)
     assert not has_changed("rmp_scan", same)
     assert has_changed("evaluate_few", same)

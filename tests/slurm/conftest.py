@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from slurm_node import PACKAGES, SlurmNode, missing_programs, running_node
 
-from gmemgpu.sweeping.plan import make_plan
-from gmemgpu.sweeping.run import sweep
+from gmemgpu.sweeping.run.plan import make_plan
+from gmemgpu.sweeping.run.sweep import sweep
 from gmemgpu.sweeping.spec import read_spec
-from gmemgpu.sweeping.store import Store, open_store
+from gmemgpu.sweeping.store.directory import Store, open_store
 
 N_PARTS = 12
 SPEC = f"""
@@ -24,7 +24,7 @@ policies = ["v10", "refcount"]
 [workload]
 preset = "mixed-pods"
 host = {{ name = "pod", memory_bytes = "16 GiB", cores = 4 }}
-horizon_ns = "1 h"
+horizon_ns = "4 h"
 warmup_ns = "1 min"
 stock.vms = 20
 arrivals = {{ vms_per_s = 0.3 }}
@@ -56,7 +56,7 @@ def slurm(slurm_session: SlurmNode, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture(scope="session")
 def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of a dozen parts, each some tenths of a second."""
+    """A sweep of a dozen parts, each about a second."""
     path = tmp_path_factory.mktemp("spec") / "slurm.toml"
     path.write_text(SPEC)
     return path

@@ -9,10 +9,7 @@ import pytest
 from slurm_node import SlurmNode, wait_until
 from slurm_results import same_files
 
-from gmemgpu.sweeping.claim import read_claims
-from gmemgpu.sweeping.layout import CLAIMS
-from gmemgpu.sweeping.part import part_name
-from gmemgpu.sweeping.store import Store
+from gmemgpu.sweeping.store.directory import Store
 
 pytestmark = pytest.mark.slurm
 
@@ -41,7 +38,7 @@ def test_an_array_makes_the_same_bytes_as_a_local_sweep(
     assert same_files(directory, local)
 
 
-def test_two_arrays_on_one_directory_share_the_work(
+def test_two_arrays_on_one_directory_write_the_same_parts(
     slurm: SlurmNode, spec_file: Path, local: Path, tmp_path: Path
 ) -> None:
     directory = tmp_path / "out"
@@ -49,28 +46,19 @@ def test_two_arrays_on_one_directory_share_the_work(
         submit_array(slurm, spec_file, directory, n, tmp_path)
     slurm.wait_until_idle(120)
     assert len(list(tmp_path.glob("*.log"))) == 5
-    # Nothing is done twice, whoever met what first.
-    assert n_computed(tmp_path) == 12
     assert same_files(directory, local)
 
 
 def test_a_task_past_its_walltime_is_ended_and_the_same_array_goes_on(
     slurm: SlurmNode, spec_file: Path, local: Path, tmp_path: Path, store: Store
 ) -> None:
-    blocked = store.plan.shards[3]
-    with store.claims() as claims:
-        # The task that needs this part computes its others and waits.
-        assert claims.take(blocked.part_id)
-        job = submit_array(slurm, spec_file, store.directory, 2, tmp_path, "--time=10")
-        wait_until(lambda: len(list(store.parts.glob("part-*"))) == 11, 120, "all other parts")
-        wait_until(lambda: slurm.active_jobs() == [f"{job}_1"], 60, "the other task's end")
-        slurm.expire(f"{job}_1")
-        slurm.wait_until_idle(90)
-        assert slurm.state_of(f"{job}_1") == "TIMEOUT"
-        assert "terminated; run the same again to go on" in (tmp_path / "1-of-2.log").read_text()
-        # It left no claim of its own behind.
-        assert read_claims(store.directory / CLAIMS).keys() == {blocked.part_id}
-    assert not (store.parts / part_name(blocked.part_id)).exists()
+    job = submit_array(slurm, spec_file, store.directory, 2, tmp_path, "--time=10")
+    wait_until(lambda: len(list(store.parts.glob("*.arrow"))) > 0, 120, "the first part")
+    slurm.expire(f"{job}_1")
+    slurm.wait_until_idle(120)
+    assert slurm.state_of(f"{job}_1") == "TIMEOUT"
+    assert "terminated; run the same again to go on" in (tmp_path / "1-of-2.log").read_text()
+    assert not (store.directory / "results.parquet").exists()
     job = submit_array(slurm, spec_file, store.directory, 2, tmp_path)
     slurm.wait_until_idle(120)
     assert slurm.state_of(f"{job}_1") == "COMPLETED"

@@ -16,27 +16,30 @@ import pytest
 from slurm_node import SlurmNode, wait_until
 from slurm_results import same_files, same_rows
 
-from gmemgpu.sweeping.store import Store
+from gmemgpu.sweeping.store.directory import Store
 
 pytestmark = pytest.mark.slurm
 
 SCRIPTS = Path(__file__).parents[2] / "jobs" / "pbs"
-OPTIONS = """\
-[cluster]
-jobs = 2
-memory = "1 GiB"
-walltime = "10 min"
-host = "127.0.0.1"
-replace_after = "1 s"
+CONFIG = """\
+jobqueue:
+  pbs:
+    cores: 1
+    memory: 1GiB
+    walltime: "00:10:00"
+    scheduler-options: {host: 127.0.0.1}
+distributed:
+  deploy:
+    lost-worker-timeout: 1s
 """
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder of submission, with options for jobs as small as the node that they run on."""
-    options = tmp_path / "jobs" / "pbs" / "cluster.toml"
-    options.parent.mkdir(parents=True)
-    options.write_text(OPTIONS)
+    """A folder of submission, with options for jobs as small as the node that they run on."""
+    config = tmp_path / "jobs" / "pbs" / "jobqueue.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(CONFIG)
     return tmp_path
 
 
@@ -56,30 +59,24 @@ def test_an_array(slurm: SlurmNode, spec_file: Path, local: Path, folder: Path) 
 
 
 def test_a_lost_job_is_replaced(slurm: SlurmNode, spec_file: Path, local: Path, folder: Path, store: Store) -> None:
-    blocked = store.plan.shards[0]
-    options = folder / "jobs" / "pbs" / "cluster.toml"
+    config = folder / "jobs" / "pbs" / "jobqueue.yaml"
     sweep = [sys.executable, "-m", "gmemgpu", "sweep", spec_file, "-o", store.directory, "--quiet"]
-    with store.claims() as claims:
-        # A part that seems to be ours keeps the sweep from ending before the job is replaced.
-        assert claims.take(blocked.part_id)
-        with subprocess.Popen(
-            [*sweep, "--cluster", "pbs", "--cluster-options", options],
-            env=slurm.environment,
-            cwd=folder,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as client:
-            try:
-                wait_until(lambda: len(list(store.parts.glob("part-*"))) > 2, 90, "the first parts")
-                first = slurm.active_jobs()
-                assert len(first) == 2
-                slurm.call("qdel", first[0])
-                wait_until(lambda: first[0] not in slurm.active_jobs(), 60, "the job's end")
-                wait_until(lambda: len(slurm.active_jobs()) == 2, 60, "a job in its place")
-                claims.release(blocked.part_id)
-                assert client.communicate(timeout=180)[1] == ""
-            finally:
-                client.kill()
+    with subprocess.Popen(
+        [*sweep, "--cluster", "pbs", "--cluster-config", config, "--jobs", "2"],
+        env=slurm.environment,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as client:
+        try:
+            wait_until(lambda: len(list(store.parts.glob("*.arrow"))) > 0, 90, "the first part")
+            first = slurm.active_jobs()
+            assert len(first) == 2
+            slurm.call("qdel", first[0])
+            wait_until(lambda: len(set(slurm.active_jobs()) - set(first)) == 1, 60, "a job in its place")
+            assert client.communicate(timeout=180)[1] == ""
+        finally:
+            client.kill()
     assert client.returncode == 0
     slurm.wait_until_idle(60)
     assert same_rows(store.directory, local)

@@ -15,7 +15,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from gmemgpu.cli.main import main
-from gmemgpu.engine import registry, standby
+from gmemgpu.engine import fallback, registry
 from gmemgpu.engine.numpy import NumpyEngine
 from gmemgpu.errors import BackendError, DeviceLost
 from gmemgpu.model.cost import Costs
@@ -64,7 +64,7 @@ def frail(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FrailEngine]]:
     monkeypatch.setitem(sys.modules, "frail_engine", module)
     monkeypatch.setitem(registry._ENGINES, "frail", ("frail_engine", "FrailEngine"))
     monkeypatch.setitem(registry._DEVICES, "frail", ("frail_engine", "devices"))
-    monkeypatch.setattr(standby, "_lost", {})
+    monkeypatch.setattr(fallback, "_lost", {})
     registry.probe_again()
     yield module.FrailEngine
     registry.probe_again()

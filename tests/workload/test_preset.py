@@ -11,8 +11,7 @@ from gmemgpu.model.event import Kind
 from gmemgpu.toml_file import packaged_toml
 from gmemgpu.units import GIB, NS_PER_S
 from gmemgpu.workload.draw import draw_vm_table
-from gmemgpu.workload.preset import lay_over
-from gmemgpu.workload.preset import preset, preset_names, preset_summary, small_variant, workload_from_mapping
+from gmemgpu.workload.preset import lay_over, preset, preset_names, preset_summary, small_variant, workload_from_mapping
 from gmemgpu.workload.spec import Workload
 
 DAY = 86_400

@@ -59,7 +59,7 @@ def test_every_mistake_at_once_each_with_its_key() -> None:
         'workload.memory.placement: "best_fit" cannot be used: it must be "lifo", "first_fit", "scatter" or "pool_1g"',
         'workload.memory.folio_2m_sucess: unknown key; did you mean "folio_2m_success"?',
         "workload.vm_table.path: is missing: The file, plain or gzipped; relative to the file that names it.",
-        "workload.vm_table.thin: says not how much stays; give either keep or arrivals_per_day",
+        "workload.vm_table.thin: does not say how much stays; set either keep or arrivals_per_day",
         'workload.hots: unknown key; did you mean "host"?',
     ]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from gmemgpu.engine.class_code import check_63_bits
 from gmemgpu.engine.cupy.memory import bound_bytes, budget_bytes, owners_bytes, row_bound_bytes
 from gmemgpu.engine.cupy.pairs import Pair, run_pairs
 from gmemgpu.engine.cupy.resident import Resident
@@ -16,7 +17,6 @@ from gmemgpu.engine.cupy.row import metric_row, oracle_row
 from gmemgpu.engine.cupy.slices import slice_bytes
 from gmemgpu.engine.cupy.timelines import build_timelines
 from gmemgpu.engine.cupy.trace_input import TraceInput
-from gmemgpu.engine.pass_limit import check_63_bits
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy

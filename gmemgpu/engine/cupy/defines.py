@@ -303,5 +303,5 @@ DEFINES: dict[str, int] = {
 
 
 def compiler_options() -> tuple[str, ...]:
-    """Give the options that every kernel is compiled with."""
+    """Return the options that every kernel is compiled with."""
     return ("-std=c++17", *(f"-D{name}={value}" for name, value in DEFINES.items()))

@@ -64,7 +64,7 @@ def devices() -> tuple[Device, ...]:
 
 
 def cuda_versions() -> dict[str, str]:
-    """Give the highest CUDA version that the driver serves, and the one that CuPy runs on, as in ``13.0``."""
+    """Return the highest CUDA version that the driver serves, and the one that CuPy runs on, as in ``13.0``."""
     import cupy
 
     runtime = cupy.cuda.runtime
@@ -74,7 +74,7 @@ def cuda_versions() -> dict[str, str]:
 
 @cache
 def driver_version() -> str:
-    """Give the version of NVIDIA's driver, as in ``580.65.06``; ``unknown`` where nothing tells."""
+    """Return the version of NVIDIA's driver, as in ``580.65.06``; ``unknown`` where nothing names it."""
     try:
         return _DRIVER.read_text(encoding="ascii").strip()
     except OSError:

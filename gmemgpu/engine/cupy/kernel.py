@@ -26,7 +26,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
 
 def kernel_source(name: str) -> str:
     """
-    Give the text that a kernel is compiled from.
+    Return the text that a kernel is compiled from.
 
     Parameters
     ----------

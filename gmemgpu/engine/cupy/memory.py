@@ -19,7 +19,7 @@ _SHARE = 0.9
 
 def budget_bytes() -> int:
     """
-    Give the device memory that a batch may take: what the driver has left, and what CuPy's pool holds unused.
+    Return the device memory that a batch may take: what the driver has left, and what CuPy's pool holds unused.
 
     Less if processes share the device: `CUPY_GPU_MEMORY_LIMIT` says how much of it is this one's.
     """
@@ -35,12 +35,12 @@ def budget_bytes() -> int:
 
 
 def owners_bytes(batch: Sequence[Resident]) -> int:
-    """Give the device memory in which region timelines note who owns each page."""
+    """Return the device memory in which region timelines note who owns each page."""
     return owner_bytes(timeline_blocks(batch))
 
 
 def row_bound_bytes(resident: Resident) -> int:
-    """Give what the rows of a trace take at most: each piece changes every state of its region."""
+    """Return what the rows of a trace take at most: each piece changes every state of its region."""
     found = resident.input
     op = found.pieces.op
     n_used = len(op) if found.has_used else 0
@@ -50,6 +50,6 @@ def row_bound_bytes(resident: Resident) -> int:
 
 
 def bound_bytes(resident: Resident) -> int:
-    """Give what a trace takes at most while its timelines are built, all of its pieces at a time."""
+    """Return what a trace takes at most while its timelines are built, all of its pieces at a time."""
     pieces = slice_bytes(resident.input.pieces, 0, resident.input.n_regions)
     return resident.kept_bytes + pieces + row_bound_bytes(resident)

@@ -87,7 +87,7 @@ def _out_size(resident: Resident) -> int:
 
 
 def pair_bytes(policy: Policy, resident: Resident, n_requests: int) -> int:
-    """Device memory of one pair while it is being evaluated; the timelines of its trace are there already."""
+    """Return the device memory of one pair while it is evaluated; the timelines of its trace are there already."""
     scratch = sum(map(aligned, _scratch(policy, resident, n_requests).values()))
     return scratch + 8 * (_out_size(resident) + 2 * len(JobField))  # its row is in two tables
 

@@ -23,7 +23,7 @@ SHARED_BYTES = _BITMAPS * PAGES_PER_REGION // 8
 
 
 def timeline_blocks(batch: Sequence[Resident]) -> int:
-    """Say how many regions are played at a time: the bitmaps of one fill a multiprocessor's shared memory."""
+    """Return how many regions are played at a time: the bitmaps of one fill a multiprocessor's shared memory."""
     import cupy
 
     n_processors = int(cupy.cuda.Device().attributes["MultiProcessorCount"])
@@ -31,7 +31,7 @@ def timeline_blocks(batch: Sequence[Resident]) -> int:
 
 
 def owner_bytes(n_blocks: int) -> int:
-    """Device memory in which thread blocks note the owner of each page of their region."""
+    """Return the device memory in which thread blocks note the owner of each page of their region."""
     return n_blocks * PAGES_PER_REGION * 4
 
 

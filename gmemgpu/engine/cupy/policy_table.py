@@ -18,18 +18,18 @@ EvaluateKernel = Literal["evaluate_few", "evaluate_window"]
 
 
 def kernel_of(policy: Policy) -> EvaluateKernel:
-    """Say which kernel runs a policy: by how many regions its passes visit."""
+    """Choose which kernel runs a policy: by how many regions its passes visit."""
     return "evaluate_window" if policy.scope in ("window", "dirty_retry") else "evaluate_few"
 
 
 def keeps_lost(policy: Policy) -> bool:
-    """Say whether a dropped request must be remembered, so that a later pass does not take up its regions."""
+    """Check whether a dropped request must be remembered, so that a later pass does not take up its regions."""
     return policy.busy == "drop" and policy.scope in ("region", "vm", "inode")
 
 
 def policy_table(policies: Sequence[Policy]) -> Int64Array:
     """
-    Lay policies out as rows.
+    Tabulate policies as rows.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def policy_table(policies: Sequence[Policy]) -> Int64Array:
 
 def attempt_lengths(code_costs: CodeCosts) -> Int64Array:
     """
-    Give what an attempt lasts, by group of regions.
+    Return what an attempt lasts, by group of regions.
 
     Returns
     -------

@@ -45,7 +45,7 @@ def request_key(policy: Policy) -> tuple[Hook, str]:
 
 def fall_requests(fall_ns: Int64Array, fall_position: Int64Array) -> RequestInput:
     """
-    Give the requests of hook ``region_free``.
+    Return the requests of hook ``region_free``.
 
     Parameters
     ----------

@@ -138,7 +138,7 @@ class Resident:
             self.fields[TraceField[name]] = value
 
     def row_bytes(self, n_class: int, n_used: int, n_falls: int) -> int:
-        """Device memory of so many rows, and of the offsets that say whose they are."""
+        """Return the device memory of so many rows, and of the offsets that say whose they are."""
         rows = sum(
             aligned(n * np.dtype(dtype).itemsize)
             for n, columns in ((n_class, _CLASS_ROW), (n_used, _USED_ROW), (n_falls, _FALL_ROW))
@@ -170,7 +170,7 @@ class Resident:
         self.rows_bytes = self.row_bytes(*self._n_rows)
 
     def allocate_rows(self, stream: Any) -> None:
-        """Make room for the rows that were counted."""
+        """Reserve room for the rows that were counted."""
         import cupy
 
         placed = DeviceColumns(self.offsets, stream)

@@ -57,7 +57,7 @@ def _constant(totals: Int64Array) -> MetricRow:
 
 def metric_row(run: PairRun, totals: Int64Array, core_counts: Sequence[int]) -> MetricRow:
     """
-    Make the row of one pair.
+    Compute the row of one pair.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def metric_row(run: PairRun, totals: Int64Array, core_counts: Sequence[int]) -> 
 
 def oracle_row(totals: Int64Array, core_counts: Sequence[int]) -> MetricRow:
     """
-    Make the row of the bound: every free episode of a covered region optimized from its first instant, for nothing.
+    Compute the row of the bound: every free episode of a covered region optimized from its first instant, for nothing.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class Slice:
 
 
 def piece_columns(pieces: PieceColumns, begin: int, end: int) -> Columns:
-    """Give the pieces of some regions, by `TraceField`; views, no copies."""
+    """Return the pieces of some regions, by `TraceField`; views, no copies."""
     part = slice(pieces.offset[begin], pieces.offset[end])
     return {
         "PIECE_NS": pieces.ns[part],
@@ -58,7 +58,7 @@ def piece_columns(pieces: PieceColumns, begin: int, end: int) -> Columns:
 
 
 def slice_bytes(pieces: PieceColumns, begin: int, end: int) -> int:
-    """Device memory that the regions of a slice take until their rows are written."""
+    """Return the device memory that the regions of a slice take until their rows are written."""
     n = int(pieces.offset[end] - pieces.offset[begin])
     states = sum(aligned(n * np.dtype(dtype).itemsize) for dtype in STATES.values())
     tables = N_LAUNCHES * (aligned(16 * (end - begin)) + aligned(8 * len(TraceField)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gmemgpu.engine.cupy.defines import PieceOp
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int32Array, Int64Array, Trace
-from gmemgpu.timeline.piece import IdRegions, Pieces, cut_at_regions, id_regions, state_pieces
+from gmemgpu.timeline.piece import IdRegions, RegionPieces, cut_at_regions, id_regions, state_pieces
 from gmemgpu.timeline.snp import SnpStates, snp_states
 
 __all__ = ["TraceInput", "PieceColumns", "Columns"]
@@ -96,7 +96,7 @@ class TraceInput:
         return IdRegions(found.ids[kept], self.n_before[found.region[kept]], found.since_ns[kept])
 
     def clearings(self) -> Columns:
-        """Give time and position of all `release` and `share` pieces of covered regions, in time order."""
+        """Return time and position of all `release` and `share` pieces of covered regions, in time order."""
         kind = self.trace.kind
         pieces = cut_at_regions(self.trace, np.flatnonzero((kind == Kind.RELEASE) | (kind == Kind.SHARE)))
         kept = self.covered[pieces.region]
@@ -150,7 +150,7 @@ class TraceInput:
         return inside
 
     def _ranges(
-        self, pieces: Pieces, inode: Int32Array, owned: NDArray[np.intp], evictions: NDArray[np.intp]
+        self, pieces: RegionPieces, inode: Int32Array, owned: NDArray[np.intp], evictions: NDArray[np.intp]
     ) -> tuple[Int32Array, Int32Array]:
         # An eviction looks at the owners of the pages in which its inode ever lay, not at the whole region.
         key = inode.astype(np.int64) * self.n_regions + pieces.region

@@ -20,7 +20,7 @@ def aligned(n_bytes: int) -> int:
 
 
 def packed_bytes(columns: Mapping[str, NDArray[np.generic]]) -> int:
-    """Say how much device memory some columns take."""
+    """Compute how much device memory some columns take."""
     return sum(aligned(column.nbytes) for column in columns.values())
 
 
@@ -55,15 +55,15 @@ class DeviceColumns:
             self._buffer.set(staged, stream=stream)
 
     def address(self, name: str) -> int:
-        """Give the device address of a column."""
+        """Return the device address of a column."""
         return int(self._buffer.data.ptr) + self._offset[name]
 
     def addresses(self) -> dict[str, int]:
-        """Give the device addresses of all columns."""
+        """Return the device addresses of all columns."""
         return {name: self.address(name) for name in self._offset}
 
     def array(self, name: str) -> Any:
-        """Give a column as a flat device array, for kernels that take it as an argument of its own."""
+        """Return a column as a flat device array, for kernels that take it as an argument of its own."""
         size, dtype = self._types[name]
         at = self._offset[name]
         return self._buffer[at : at + size * dtype.itemsize].view(dtype)

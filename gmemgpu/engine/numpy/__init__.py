@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gmemgpu.engine.class_code import check_63_bits
 from gmemgpu.engine.numpy.policy_run import run_policy
 from gmemgpu.engine.numpy.prepared import Prepared
-from gmemgpu.engine.pass_limit import check_63_bits
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
@@ -21,7 +21,7 @@ class NumpyEngine:
     name = "numpy"
 
     def missing(self) -> str | None:
-        """NumPy is a core dependency: never missing."""
+        """Return None: NumPy is a core dependency."""
         return None
 
     def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:

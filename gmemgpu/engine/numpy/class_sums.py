@@ -63,7 +63,7 @@ class ClassSums:
         self.dense_codes: Int64Array = np.zeros(len(self.table), np.int64)
 
     def set_codes(self, positions: Iterable[int], codes: Iterable[int]) -> None:
-        """Change the codes of some positions, in order; the shorter of the two ends it."""
+        """Set the codes of some positions, in order; the shorter of the two ends it."""
         code, group, table, length_ns = self.code, self.group, self.visits.length_ns, self.length_ns
         counts, n_counted, clean = self.codes, self.n_counted, self.clean
         total_ns, n_absent = self.total_ns, self.n_absent
@@ -176,7 +176,7 @@ class ClassSums:
 
     def foresee(self, end_ns: int, next_change: int, epoch: tuple[int, int], quiet: Quiet) -> bool:
         """
-        Tell the schedule until when passes over the present codes will all be alike.
+        Report to the schedule until when passes over the present codes will all be alike.
 
         Parameters
         ----------
@@ -204,7 +204,7 @@ class ClassSums:
         return True
 
     def failed_regions(self) -> list[int]:
-        """Regions whose attempt in the last pass failed."""
+        """Return the regions whose attempt in the last pass failed."""
         return [
             region
             for position, (region, code) in enumerate(zip(self.region, self.code, strict=True))
@@ -212,7 +212,7 @@ class ClassSums:
         ]
 
     def finish(self) -> None:
-        """Hand the counts over."""
+        """Add the counts to those of the visits."""
         self._flush_codes(np.array(self.code, np.int64), 1)
         self.n_counted = 0
         self.visits.add_codes([a + b for a, b in zip(self.codes, self.dense_codes.tolist(), strict=True)])

@@ -17,7 +17,7 @@ _PERCENTILES = (("latency_p50_ns", 50), ("latency_p90_ns", 90), ("latency_p99_ns
 
 
 def empty_row(prepared: Prepared) -> MetricRow:
-    """Give a row with what no policy alters, and zeros."""
+    """Return a row with what no policy alters, and zeros."""
     row = dict.fromkeys(METRIC_NAMES, 0)
     row |= prepared.constant_metrics
     for name, _ in _PERCENTILES:
@@ -106,7 +106,7 @@ def add_attempts(row: MetricRow, visits: Visits, code_costs: CodeCosts) -> None:
 
 
 def oracle_row(prepared: Prepared) -> MetricRow:
-    """Give the bound: every free episode of a covered region optimized from its first instant, for nothing."""
+    """Return the bound: every free episode of a covered region optimized from its first instant, for nothing."""
     row = empty_row(prepared)
     episodes = prepared.episodes
     covered = prepared.cores[episodes.region] > 0

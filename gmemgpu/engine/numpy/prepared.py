@@ -14,10 +14,9 @@ from gmemgpu.engine.class_code import ABSENT, CLEAN, FAIL_EARLY
 from gmemgpu.model.event import Kind
 from gmemgpu.model.policy import Gate, Hook
 from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array, Trace
-from gmemgpu.timeline.build import build_timeline
+from gmemgpu.timeline.build import build_timeline, last_row_at
 from gmemgpu.timeline.episode import free_episodes, free_runs
 from gmemgpu.timeline.integral import exact_sum, used_integral
-from gmemgpu.timeline.lookup import last_row_at
 from gmemgpu.timeline.piece import IdRegions, cut_at_regions, id_regions
 from gmemgpu.timeline.request import hook_requests
 from gmemgpu.timeline.snp import FOREVER, snp_states
@@ -239,7 +238,7 @@ class Prepared:
         return regions
 
     def requests(self, hook: Hook) -> RequestLists:
-        """Give the requests of a hook and their counts."""
+        """Return the requests of a hook and their counts."""
         if hook not in self._requests:
             found = hook_requests(hook, self.trace, self.runs, self.cores)
             counted = found.t_ns >= self.warmup_ns

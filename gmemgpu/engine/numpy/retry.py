@@ -88,7 +88,7 @@ class RetryPasses:
         return end_ns
 
     def foresee(self, end_ns: int, quiet: Quiet) -> None:
-        """Tell the schedule until when passes will all be like the last one, which ended at `end_ns`."""
+        """Report to the schedule until when passes will all be like the last one, which ended at `end_ns`."""
         epoch = self.visits.epoch_at(end_ns)
         if self.touched or not self.sums.foresee(end_ns, self.next_change, epoch, quiet):
             return
@@ -102,7 +102,7 @@ class RetryPasses:
 
     def attempted_elsewhere(self, start_ns: int, failed: list[int]) -> None:
         """
-        Note that a boot pass attempted every region that the gate let through.
+        Record that a boot pass attempted every region that the gate let through.
 
         Parameters
         ----------

@@ -56,7 +56,7 @@ def schedule(
     foreseen: Foreseen | None,
 ) -> Schedule:
     """
-    Give the passes of a policy in order (MODEL.md section 5, Timer).
+    Return the passes of a policy in order (MODEL.md section 5, Timer).
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ Targets = Callable[[int, Sequence[int]], list[int]]
 
 def request_targets(policy: Policy, prepared: Prepared, requests: RequestLists) -> Targets:
     """
-    Give the regions that a pass's requests name: scopes ``region``, ``vm`` and ``inode``.
+    Return the regions that a pass's requests name: scopes ``region``, ``vm`` and ``inode``.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Dirty:
         self.next_change = 0
 
     def targets(self, start_ns: int) -> list[int]:
-        """Regions that a pass attempts, gate applied, ascending; they are not dirty any more."""
+        """Return the regions that a pass attempts, gate applied, ascending; they are not dirty any more."""
         first, self.next = self.next, after(self.t_ns, start_ns, self.next)
         self.dirty.update(self.region[first : self.next])
         if not self.gated:
@@ -93,5 +93,5 @@ class Dirty:
         return targets
 
     def forget_until(self, start_ns: int) -> None:
-        """Pass over the clearings that earlier passes, run elsewhere, have attempted; gate `all` only."""
+        """Forget the clearings that earlier passes, run elsewhere, have attempted; gate `all` only."""
         self.next = max(self.next, after(self.t_ns, start_ns, self.next))

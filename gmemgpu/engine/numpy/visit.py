@@ -54,7 +54,7 @@ class Visits:
         self.new = self.cached = self.failed = self.wasted = self.early = 0
 
     def epoch_at(self, t_ns: int) -> tuple[int, int]:
-        """Begin and end of the SNP-on time that holds an instant; (0, 0) if SNP is off."""
+        """Return begin and end of the SNP-on time that holds an instant; (0, 0) if SNP is off."""
         if self.always_on:
             return self.epochs[0]
         for begin, end in self.epochs:
@@ -116,7 +116,7 @@ class Visits:
 
     def visit(self, region: int, code: int, at_ns: int, done_ns: int) -> bool:
         """
-        Settle one attempt by the state at its visit.
+        Evaluate one attempt by the state at its visit.
 
         Parameters
         ----------

@@ -82,5 +82,5 @@ class WindowPasses:
         sums.set_all(row, code)
 
     def foresee(self, end_ns: int, quiet: Quiet) -> None:
-        """Tell the schedule until when passes will all be like the last one, which ended at `end_ns`."""
+        """Report to the schedule until when passes will all be like the last one, which ended at `end_ns`."""
         self.sums.foresee(end_ns, self.next_change, self.epoch, quiet)

@@ -1,4 +1,4 @@
-"""The engine's door: every policy on every trace, one after another."""
+"""The engine itself: every policy on every trace, one after another."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ReferenceEngine:
     name = "reference"
 
     def missing(self) -> str | None:
-        """Say why this engine cannot run here: it always can."""
+        """Return None: this engine can always run."""
         return None
 
     def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
@@ -47,10 +47,12 @@ class ReferenceEngine:
         policies : sequence of Policy
             May hold the oracle.
         costs : Costs
+            Times of RMPOPT, in ns.
 
         Returns
         -------
         list (traces) of list (policies) of MetricRow
+            One row of integers for each pair.
         """
 
         def rows_of(trace: Trace) -> list[MetricRow]:

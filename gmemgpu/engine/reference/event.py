@@ -13,7 +13,22 @@ __all__ = ["Event", "events_of"]
 
 
 class Event(NamedTuple):
-    """One row of a trace (MODEL.md section 3)."""
+    """
+    One row of a trace (MODEL.md section 3).
+
+    Parameters
+    ----------
+    t_ns : int
+        Time of the event.
+    kind : Kind
+        What happens.
+    pfn, npages : int
+        First page and length of the extent; 0, 0 for events without one.
+    vm, inode : int
+        Identifiers; -1 names none.
+    folio_pages : int
+        Pages of each folio of the extent; 0 for events without one.
+    """
 
     t_ns: int
     kind: Kind
@@ -25,7 +40,7 @@ class Event(NamedTuple):
 
     @property
     def regions(self) -> range:
-        """The regions that the extent touches; none for an extent of no pages."""
+        """Regions that the extent touches; none for an extent of no pages."""
         if self.npages == 0:
             return range(0)
         return range(self.pfn // PAGES_PER_REGION, (self.pfn + self.npages - 1) // PAGES_PER_REGION + 1)
@@ -37,7 +52,19 @@ class Event(NamedTuple):
 
 
 def events_of(trace: Trace) -> Iterator[Event]:
-    """Give the events in file order; those at or after the horizon do not exist (MODEL.md section 3)."""
+    """
+    Iterate over the events in file order; those at or after the horizon do not exist (MODEL.md section 3).
+
+    Parameters
+    ----------
+    trace : Trace
+        A valid one.
+
+    Yields
+    ------
+    Event
+        One for each row before the horizon.
+    """
     columns = (trace.t_ns, trace.kind, trace.pfn, trace.npages, trace.vm, trace.inode, trace.folio_pages)
     for t_ns, kind, pfn, npages, vm, inode, folio_pages in zip(*(column.tolist() for column in columns), strict=True):
         if t_ns < trace.horizon_ns:

@@ -16,16 +16,26 @@ TargetClass = Literal["clean", "cached", "fail"]
 
 
 class AttemptCost(NamedTuple):
-    """Cost of one attempt; it lasts ``leader_ns + round_ns``."""
+    """
+    Cost of one attempt; it lasts ``leader_ns + round_ns``.
+
+    Parameters
+    ----------
+    leader_ns, round_ns : int
+        L and F: the leader's part, then the round of the others.
+    n_ipis : int
+        Cores or threads that are asked by an interrupt.
+    leader_busy_ns, follower_busy_ns : int
+        Time taken from other work; the second summed over followers.
+    rmp_bytes : int
+        Read from the RMP, by all scanners together.
+    """
 
     leader_ns: int
-    """L."""
     round_ns: int
-    """F."""
     n_ipis: int
     leader_busy_ns: int
     follower_busy_ns: int
-    """Summed over followers."""
     rmp_bytes: int
 
 
@@ -33,19 +43,27 @@ def attempt_cost(
     executor: Executor, target: TargetClass, first_block: int, n_cores: int, threads_per_core: int, costs: Costs
 ) -> AttemptCost:
     """
-    Look up what an attempt costs.
+    Compute what an attempt costs.
 
     Parameters
     ----------
     executor : Executor
+        How the attempt is spread over cores.
     target : TargetClass
-        From the state at the pass's start.
+        Class of the region, from the state at the pass's start.
     first_block : int
-        k of ``fail(k)``; not looked at otherwise.
+        The k of ``fail(k)``; not looked at otherwise.
     n_cores : int
         C_r: the cores that cover the target.
     threads_per_core : int
+        Sibling threads of a core.
     costs : Costs
+        Times of RMPOPT, in ns.
+
+    Returns
+    -------
+    AttemptCost
+        The row of the executor and class in the tables of MODEL.md section 6.
     """
     # The two tables of section 6, row by row.
     if target == "clean":

@@ -24,6 +24,7 @@ class TraceHistory:
     Parameters
     ----------
     trace : Trace
+        A valid one.
 
     Attributes
     ----------

@@ -29,7 +29,20 @@ _FOLIO_1G_PAGES = 262_144
 
 
 class Request(NamedTuple):
-    """One firing of a hook."""
+    """
+    One firing of a hook.
+
+    Parameters
+    ----------
+    t_ns : int
+        When it fires.
+    vm, inode : int
+        Of the event; -1 names none.
+    n_folios : int
+        Folios that the event covers.
+    regions : tuple of int
+        Regions of the event's extent, ascending.
+    """
 
     t_ns: int
     vm: int
@@ -49,7 +62,21 @@ def _fires(hook: Hook, event: Event) -> bool:
 
 
 def requests_of(hook: Hook, history: TraceHistory) -> list[Request]:
-    """Give a hook's firings in time order, ties in file order."""
+    """
+    Return a hook's firings in time order, ties in file order.
+
+    Parameters
+    ----------
+    hook : Hook
+        Which events request work.
+    history : TraceHistory
+        Events, and the moments at which regions become free.
+
+    Returns
+    -------
+    list of Request
+        Ascending in time.
+    """
     if hook == "region_free":
         # Covered regions only; no vm, no inode, no folios.
         return [

@@ -18,18 +18,26 @@ HV_OWNED = -2
 
 
 class RegionCount(NamedTuple):
-    """What a count of one region's pages finds (MODEL.md section 4)."""
+    """
+    What a count of one region's pages finds (MODEL.md section 4).
+
+    Parameters
+    ----------
+    assigned_pages, gmem_pages : int
+        A_r, and G_r: those of them that an inode owns.
+    first_block : int
+        Lowest block with an assigned page, 0…511; -1 if no page is assigned.
+    evicting_pages : int
+        E_r: assigned pages of inodes between ``evict_begin`` and ``evict_end``.
+    in_use_pages : int
+        U_r: pages in use that are HV-owned.
+    """
 
     assigned_pages: int
-    """A_r."""
     gmem_pages: int
-    """G_r: those of them that an inode owns."""
     first_block: int
-    """first_r, 0…511; -1 if no page is assigned."""
     evicting_pages: int
-    """E_r: assigned pages of inodes between ``evict_begin`` and ``evict_end``."""
     in_use_pages: int
-    """U_r: pages in use that are HV-owned."""
 
 
 NOTHING = RegionCount(0, 0, -1, 0, 0)
@@ -48,22 +56,61 @@ class HostPages:
         self._in_use: dict[int, BoolArray] = {}
 
     def assign(self, pfn: int, npages: int, inode: int) -> None:
-        """Give the extent to an inode, or to nobody's (-1); the last ``assign`` of a page owns it."""
+        """
+        Assign the extent; the last ``assign`` of a page owns it.
+
+        Parameters
+        ----------
+        pfn, npages : int
+            First page and length of the extent.
+        inode : int
+            Owner; -1 if no guest_memfd owns the pages.
+        """
         for region, begin, end in self._parts(pfn, npages):
             self._owner[region][begin:end] = inode
 
     def clear(self, pfn: int, npages: int) -> None:
-        """Make the extent HV-owned, whoever owned it: ``release`` and ``share``."""
+        """
+        Clear the assignment of the extent, whoever owned it: ``release`` and ``share``.
+
+        Parameters
+        ----------
+        pfn, npages : int
+            First page and length of the extent.
+        """
         for region, begin, end in self._parts(pfn, npages):
             self._owner[region][begin:end] = HV_OWNED
 
     def set_in_use(self, pfn: int, npages: int, in_use: bool) -> None:
-        """Take the extent into use or out of it; independent of who owns it."""
+        """
+        Set whether the extent is in use; independent of who owns it.
+
+        Parameters
+        ----------
+        pfn, npages : int
+            First page and length of the extent.
+        in_use : bool
+            True for ``use``, False for ``unuse``.
+        """
         for region, begin, end in self._parts(pfn, npages):
             self._in_use[region][begin:end] = in_use
 
     def count(self, region: int, evicting: Iterable[int]) -> RegionCount:
-        """Count one region's pages anew; `evicting` are the inodes that are being evicted."""
+        """
+        Count one region's pages anew.
+
+        Parameters
+        ----------
+        region : int
+            Index of the region.
+        evicting : iterable of int
+            Inodes that are being evicted.
+
+        Returns
+        -------
+        RegionCount
+            Pages of the region as they are now.
+        """
         if region not in self._owner:
             return NOTHING
         owner = self._owner[region]

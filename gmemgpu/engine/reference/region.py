@@ -20,9 +20,9 @@ class Episode:
     Parameters
     ----------
     start_ns, end_ns : int
-        An episode that lasts ends at the horizon.
+        Half open; an episode that lasts ends at the horizon.
     fresh : bool
-        SNP's start made it (t = 0 or a ``snp_init``), not a guest's going.
+        Whether SNP's start began it (t = 0 or a ``snp_init``), not the end of a guest.
     """
 
     start_ns: int
@@ -31,7 +31,23 @@ class Episode:
 
 
 def free_episodes(counts: Steps[RegionCount], snp: SnpHistory, horizon_ns: int) -> list[Episode]:
-    """Find a region's free episodes by looking at every instant at which anything happens."""
+    """
+    Find a region's free episodes by looking at every instant at which anything happens.
+
+    Parameters
+    ----------
+    counts : Steps of RegionCount
+        Page counts of the region.
+    snp : SnpHistory
+        When SNP is on.
+    horizon_ns : int
+        End of the trace.
+
+    Returns
+    -------
+    list of Episode
+        Ascending.
+    """
     inits = set(snp.init_times_ns)
     instants = sorted({*counts.times_ns, *snp.steps.times_ns})
     episodes = []
@@ -57,7 +73,9 @@ class RegionHistory:
     counts : Steps of RegionCount
         A_r, G_r, first_r, E_r and U_r as step functions.
     snp : SnpHistory
+        When SNP is on.
     horizon_ns : int
+        End of the trace.
 
     Attributes
     ----------
@@ -74,15 +92,53 @@ class RegionHistory:
 
     @classmethod
     def untouched(cls, snp: SnpHistory, horizon_ns: int) -> RegionHistory:
-        """Give the history of a region that no event touches."""
+        """
+        Build the history of a region that no event touches.
+
+        Parameters
+        ----------
+        snp : SnpHistory
+            When SNP is on.
+        horizon_ns : int
+            End of the trace.
+
+        Returns
+        -------
+        RegionHistory
+            Free throughout.
+        """
         return cls(Steps(NOTHING), snp, horizon_ns)
 
     def at(self, t_ns: int) -> RegionCount:
-        """Give the counts at a time; later than the horizon, those of its last instant (section 6)."""
+        """
+        Return the counts at a time.
+
+        Parameters
+        ----------
+        t_ns : int
+            From the horizon on, the last instant before it is looked at (section 6).
+
+        Returns
+        -------
+        RegionCount
+            Pages after every event at or before that time.
+        """
         return self.counts.at(min(t_ns, self._last_ns))
 
     def episode_at(self, t_ns: int) -> Episode | None:
-        """Give the free episode that holds a time, None if the region is busy or SNP off; frozen likewise."""
+        """
+        Return the free episode that holds a time.
+
+        Parameters
+        ----------
+        t_ns : int
+            From the horizon on, the last instant before it is looked at (section 6).
+
+        Returns
+        -------
+        Episode or None
+            None if the region is busy or SNP off.
+        """
         t_ns = min(t_ns, self._last_ns)
         index = bisect_right(self._starts_ns, t_ns) - 1
         if index < 0 or self.episodes[index].end_ns <= t_ns:
@@ -90,7 +146,19 @@ class RegionHistory:
         return self.episodes[index]
 
     def in_use_ns(self, begin_ns: int, end_ns: int) -> int:
-        """Integrate U_r over [begin_ns, end_ns), in page·ns; times with SNP off count nowhere (section 7)."""
+        """
+        Integrate U_r over time; times with SNP off do not count (section 7).
+
+        Parameters
+        ----------
+        begin_ns, end_ns : int
+            Half open interval.
+
+        Returns
+        -------
+        int
+            In page·ns.
+        """
         return sum(
             count.in_use_pages * (stop - start)
             for on_start, on_stop, snp in self._snp.steps.within(begin_ns, end_ns)

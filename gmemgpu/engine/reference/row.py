@@ -21,12 +21,14 @@ def _nearest_rank(ordered: Sequence[int], percent: int) -> int:
 
 def metric_row(history: TraceHistory, set_time: SetTime, counts: MetricRow) -> MetricRow:
     """
-    Make the whole row of a policy.
+    Compute the whole row of a policy.
 
     Parameters
     ----------
     history : TraceHistory
+        Regions and their free episodes.
     set_time : SetTime
+        When each bit got set.
     counts : MetricRow
         What requests and passes counted; what is not in it becomes 0.
 

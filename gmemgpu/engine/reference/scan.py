@@ -29,24 +29,62 @@ class Bits:
         self._set_ns: dict[tuple[int, int], int] = {}
 
     def set_in(self, region: int, episode: Episode) -> int | None:
-        """Say when the bit got set in that episode of the region; None if never."""
+        """
+        Return when the bit got set in a free episode.
+
+        Parameters
+        ----------
+        region : int
+            Index of the region.
+        episode : Episode
+            One of its free episodes.
+
+        Returns
+        -------
+        int or None
+            Time in ns; None if never.
+        """
         return self._set_ns.get((region, episode.start_ns))
 
     def set_at(self, region: int, episode: Episode, t_ns: int) -> None:
-        """Set the bit."""
+        """
+        Set the bit.
+
+        Parameters
+        ----------
+        region : int
+            Index of the region.
+        episode : Episode
+            One of its free episodes.
+        t_ns : int
+            When.
+        """
         self._set_ns[region, episode.start_ns] = t_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One visit of a pass."""
+    """
+    One visit of a pass.
+
+    Parameters
+    ----------
+    region : int
+        Index of the region.
+    end_ns : int
+        When all cores are done, c_i, whatever the outcome.
+    outcome : Outcome
+        How it ended.
+    early : bool
+        Whether it failed while pages of an inode under eviction were still assigned there.
+    cost : AttemptCost
+        What it cost.
+    """
 
     region: int
     end_ns: int
-    """c_i, whatever the outcome."""
     outcome: Outcome
     early: bool
-    """Failed while pages of an inode under eviction were still assigned there."""
     cost: AttemptCost
 
 
@@ -63,7 +101,29 @@ def _class_of(history: TraceHistory, region: int, start_ns: int, bits: Bits) -> 
 def run_attempts(
     history: TraceHistory, policy: Policy, costs: Costs, bits: Bits, targets: Sequence[int], start_ns: int
 ) -> Iterable[Attempt]:
-    """Visit the targets, ascending, from `start_ns` on; sets `bits`."""
+    """
+    Visit the targets of a pass, one after another.
+
+    Parameters
+    ----------
+    history : TraceHistory
+        Regions and their free episodes.
+    policy : Policy
+        Its executor matters.
+    costs : Costs
+        Times of RMPOPT, in ns.
+    bits : Bits
+        Bits set so far; those that the pass sets are added.
+    targets : sequence of int
+        Regions, ascending.
+    start_ns : int
+        When the pass starts.
+
+    Yields
+    ------
+    Attempt
+        One for each target, in order.
+    """
     classes = {region: _class_of(history, region, start_ns, bits) for region in targets}
     visit_ns = start_ns
     for region in targets:

@@ -19,7 +19,9 @@ class PassTargets:
     Parameters
     ----------
     history : TraceHistory
+        The trace, replayed.
     policy : Policy
+        Its scope and gate matter.
     """
 
     def __init__(self, history: TraceHistory, policy: Policy) -> None:
@@ -29,17 +31,54 @@ class PassTargets:
         self._attempted_ns = dict.fromkeys(range(len(history.regions)), -1)
 
     def attempted(self, region: int, start_ns: int, failed: bool) -> None:
-        """Note an attempt of the pass that started at `start_ns`, a boot pass's included."""
+        """
+        Record an attempt, a boot pass's included.
+
+        Parameters
+        ----------
+        region : int
+            Index of the region.
+        start_ns : int
+            When its pass started.
+        failed : bool
+            Whether it failed; ``dirty_retry`` then keeps the region dirty.
+        """
         if failed and self._policy.scope == "dirty_retry":
             return
         self._attempted_ns[region] = start_ns
 
     def boot(self, start_ns: int) -> list[int]:
-        """Give the targets of a boot pass: all covered regions that pass the gate, ascending."""
+        """
+        Choose the targets of a boot pass: all covered regions that pass the gate.
+
+        Parameters
+        ----------
+        start_ns : int
+            When the pass starts.
+
+        Returns
+        -------
+        list of int
+            Regions, ascending.
+        """
         return self._admitted(range(len(self._history.regions)), start_ns)
 
     def requested(self, requests: Sequence[Request], start_ns: int) -> list[int]:
-        """Give the targets of a pass of the timer, ascending."""
+        """
+        Choose the targets of a pass of the timer.
+
+        Parameters
+        ----------
+        requests : sequence of Request
+            Those that the pass serves; none for a periodic one.
+        start_ns : int
+            When the pass starts.
+
+        Returns
+        -------
+        list of int
+            Regions, ascending.
+        """
         return self._admitted(self._considered(requests, start_ns), start_ns)
 
     def _considered(self, requests: Sequence[Request], start_ns: int) -> Iterable[int]:

@@ -24,9 +24,11 @@ class Simulation:
     Parameters
     ----------
     history : TraceHistory
+        The trace, replayed.
     policy : Policy
         Not the oracle.
     costs : Costs
+        Times of RMPOPT, in ns.
 
     Attributes
     ----------

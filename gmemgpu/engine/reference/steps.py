@@ -29,7 +29,16 @@ class Steps(Generic[State]):
         self.states = [initial]
 
     def record(self, t_ns: int, state: State) -> None:
-        """Let `state` hold from `t_ns` on; times never go back."""
+        """
+        Record a state.
+
+        Parameters
+        ----------
+        t_ns : int
+            When it begins; not before the last one.
+        state : State
+            What holds from then on.
+        """
         if t_ns == self.times_ns[-1]:
             self.states[-1] = state
         else:
@@ -37,11 +46,37 @@ class Steps(Generic[State]):
             self.states.append(state)
 
     def at(self, t_ns: int) -> State:
-        """Give the state at a time."""
+        """
+        Return the state at a time.
+
+        Parameters
+        ----------
+        t_ns : int
+            Not negative.
+
+        Returns
+        -------
+        State
+            The last one recorded at or before it.
+        """
         return self.states[bisect_right(self.times_ns, t_ns) - 1]
 
     def within(self, begin_ns: int, end_ns: int) -> Iterator[tuple[int, int, State]]:
-        """Give (begin, end, state) of every piece of [begin_ns, end_ns) in which nothing is recorded."""
+        """
+        Iterate over the parts of an interval in which nothing changes.
+
+        Parameters
+        ----------
+        begin_ns, end_ns : int
+            Half open.
+
+        Yields
+        ------
+        begin_ns, end_ns : int
+            A part, half open.
+        state : State
+            What holds there.
+        """
         index = bisect_right(self.times_ns, begin_ns) - 1
         while begin_ns < end_ns:
             last = index + 1 == len(self.times_ns)

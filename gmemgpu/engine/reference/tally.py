@@ -44,11 +44,12 @@ class Tally:
     Parameters
     ----------
     warmup_ns : int
+        What happens before does not count.
 
     Attributes
     ----------
     row : MetricRow
-        The part of a row that requests and passes make.
+        Counts of requests, passes and attempts.
     """
 
     def __init__(self, warmup_ns: int) -> None:
@@ -56,7 +57,18 @@ class Tally:
         self.row: MetricRow = dict.fromkeys(_COUNTED, 0)
 
     def request(self, request: Request, *, lost: bool, hazard: bool) -> None:
-        """Count a hook's firing; lost ones are requests too."""
+        """
+        Count a hook's firing; lost ones are requests too.
+
+        Parameters
+        ----------
+        request : Request
+            The firing.
+        lost : bool
+            Whether a running pass dropped it.
+        hazard : bool
+            Whether SNP was shutting down or KVM unloaded.
+        """
         if request.t_ns >= self._warmup_ns:
             self.row["requests"] += 1
             self.row["requests_lost"] += lost
@@ -64,15 +76,40 @@ class Tally:
             self.row["requests_hazard"] += hazard
 
     def skipped_pass(self, start_ns: int) -> None:
-        """Count a pass that did not run because SNP was off."""
+        """
+        Count a pass that did not run because SNP was off.
+
+        Parameters
+        ----------
+        start_ns : int
+            When it would have started.
+        """
         self.row["passes_skipped"] += start_ns >= self._warmup_ns
 
     def empty_pass(self, start_ns: int) -> None:
-        """Count a pass left with no region: neither a pass nor, having run nothing, a hazard."""
+        """
+        Count a pass left with no region: neither a pass nor, having run nothing, a hazard.
+
+        Parameters
+        ----------
+        start_ns : int
+            When it would have started.
+        """
         self.row["passes_empty"] += start_ns >= self._warmup_ns
 
     def scan_pass(self, start_ns: int, attempts: Sequence[Attempt], *, hazard: bool) -> None:
-        """Count a pass and its attempts."""
+        """
+        Count a pass and its attempts.
+
+        Parameters
+        ----------
+        start_ns : int
+            When it started.
+        attempts : sequence of Attempt
+            At least one, in order.
+        hazard : bool
+            Whether SNP was shutting down during the pass.
+        """
         if start_ns < self._warmup_ns:
             return
         row = self.row

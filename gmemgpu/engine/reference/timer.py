@@ -24,11 +24,32 @@ class WorkTimer:
         self._due_ns = 0
 
     def start_ns(self, free_ns: int) -> int | None:
-        """Say when the pass would start if no other comes before; None if no timer is pending."""
+        """
+        Return when the pass would start if no other comes before.
+
+        Parameters
+        ----------
+        free_ns : int
+            End of the running pass, or of the last one.
+
+        Returns
+        -------
+        int or None
+            None if no timer is pending.
+        """
         return max(self._due_ns, free_ns) if self._batch else None
 
     def handle(self, request: Request, free_ns: int) -> None:
-        """Arm the timer, or let the request join it; `free_ns` is the end of the running pass."""
+        """
+        Arm the timer, or add the request to the pass that is due.
+
+        Parameters
+        ----------
+        request : Request
+            Not earlier than the last one.
+        free_ns : int
+            End of the running pass, or of the last one.
+        """
         start_ns = self.start_ns(free_ns)
         self._batch.append(request)
         # The timer stays pending until the pass starts, so a due pass that still waits is moved again by debounce;
@@ -40,7 +61,7 @@ class WorkTimer:
                 self._due_ns = min(self._due_ns, self._batch[0].t_ns + self._timer.max_wait_ns)
 
     def take(self) -> list[Request]:
-        """Start the pass: its requests, and nothing is pending any more."""
+        """Return the requests of the pass that starts; nothing is pending any more."""
         batch, self._batch = self._batch, []
         return batch
 
@@ -52,6 +73,7 @@ class PeriodicTimer:
     Parameters
     ----------
     timer : Timer
+        Its delay is the period.
     """
 
     def __init__(self, timer: Timer) -> None:
@@ -59,15 +81,36 @@ class PeriodicTimer:
         self._tick_ns = timer.delay_ns
 
     def start_ns(self, free_ns: int) -> int | None:
-        """Say when the next pass would start; ticks that fall into the running pass are left out."""
+        """
+        Return when the next pass would start; ticks that fall into the running pass are left out.
+
+        Parameters
+        ----------
+        free_ns : int
+            End of the running pass, or of the last one.
+
+        Returns
+        -------
+        int
+            The first tick at or after `free_ns` that no pass took.
+        """
         if self._tick_ns < free_ns:
             self._tick_ns = -(-free_ns // self._period_ns) * self._period_ns
         return self._tick_ns
 
     def handle(self, request: Request, free_ns: int) -> None:
-        """Ignore a request; with ``periodic`` the hook is ``none``."""
+        """
+        Ignore a request; with ``periodic`` the hook is ``none``.
+
+        Parameters
+        ----------
+        request : Request
+            Not looked at.
+        free_ns : int
+            Not looked at.
+        """
 
     def take(self) -> list[Request]:
-        """Start the pass."""
+        """Return no requests; the next tick is due."""
         self._tick_ns += self._period_ns
         return []

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gmemgpu.engine.standby import evaluate_or_stand_in
+from gmemgpu.engine.fallback import evaluate_with_fallback
 from gmemgpu.errors import GmemgpuError, InputError, Problem
 from gmemgpu.generator import generate
 from gmemgpu.model.cost import Costs
@@ -160,7 +160,7 @@ def shard_rows(shards: Sequence[Shard], setting: Setting) -> tuple[list[list[dic
                 yield _trace(shard, seed, setting, facts)
 
     try:
-        found = evaluate_or_stand_in(setting.backend, traces, setting.policies, setting.costs, auto=setting.auto)
+        found = evaluate_with_fallback(setting.backend, traces, setting.policies, setting.costs, auto=setting.auto)
     except (InputError, ShardError):
         raise
     except Exception as error:

@@ -38,7 +38,7 @@ class Autoscale(Process):
         return self
 
     def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
-        """Multiply the days, of which the last may be partial, by a day's VMs."""
+        """Return the days, of which the last may be partial, times a day's VMs."""
         return float(-(-horizon_ns // _DAY_NS) * self.vms)
 
     def draw(self, given: ArrivalInput) -> VmTable:

@@ -37,4 +37,4 @@ Arrivals: TypeAlias = Annotated[
     ],
     BeforeValidator(_with_default),
 ]
-"""Any of the processes; ``process`` says which, batches if left out."""
+"""Any of the processes; ``process`` names which, batches if left out."""

@@ -25,7 +25,7 @@ class LastBigVm(Process):
     big_end_ns: DurationNs = Field(default=1800 * NS_PER_S, gt=0, description="When it ends.")
 
     def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
-        """Give 1: the large guest."""
+        """Return 1: the large guest."""
         return 1.0
 
     def draw(self, given: ArrivalInput) -> VmTable:

@@ -43,7 +43,7 @@ class Maintenance(Process):
         return self
 
     def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
-        """Give one VM for each that leaves."""
+        """Return one VM for each that leaves."""
         return float(n_stock)
 
     def draw(self, given: ArrivalInput) -> VmTable:

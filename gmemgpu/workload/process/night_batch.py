@@ -23,7 +23,7 @@ _DAY_NS = 86_400 * NS_PER_S
 class NightBatch(Rhythm):
     """`Rhythm` with a nightly job. All its figures are assumed."""
 
-    # The tag that tells it from its base.
+    # The tag that distinguishes it from its base.
     process: Literal["night_batch"] = Field(  # type: ignore[assignment]
         description="As batches, and every night a large batch that ends together."
     )

@@ -1,4 +1,4 @@
-"""What an arrival process gets, and what it gives."""
+"""Arrival processes: what one is drawn from, what it must offer, and what all processes of batches share."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ __all__ = ["ArrivalInput", "Process", "BatchProcess"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrivalInput:
     """
-    What arrivals come to.
+    What arrivals are drawn from, beside the parameters of the process.
 
     Parameters
     ----------
     seed : int
+        0 to 2**64 - 1.
     horizon_ns : int
+        End of the trace.
     n_stock : int
         VMs that run at t = 0.
     tenants : Tenants
+        Distributions of lifetimes and sizes.
     sizes : SizeChoice
-        For processes that have sizes of their own.
+        Named mixes, for processes that have sizes of their own.
     """
 
     seed: int
@@ -54,13 +57,31 @@ class Process(Section):
         Parameters
         ----------
         horizon_ns : int
+            End of the trace.
         n_stock : int
             VMs that run at t = 0; they are not counted.
+
+        Returns
+        -------
+        float
+            Mean number of arriving VMs.
         """
 
     @abstractmethod
     def draw(self, given: ArrivalInput) -> VmTable:
-        """Draw the stock and everything that arrives before the horizon."""
+        """
+        Draw the stock and everything that arrives before the horizon.
+
+        Parameters
+        ----------
+        given : ArrivalInput
+            Seed, horizon, stock and distributions.
+
+        Returns
+        -------
+        VmTable
+            The stock, then arrivals in time order.
+        """
 
 
 @lru_cache(maxsize=256)
@@ -85,16 +106,42 @@ class BatchProcess(Process):
 
     @abstractmethod
     def expected_batches(self, horizon_ns: int) -> float:
-        """Estimate how many batches arrive before the horizon."""
+        """
+        Estimate how many batches arrive before the horizon.
+
+        Parameters
+        ----------
+        horizon_ns : int
+            End of the trace.
+
+        Returns
+        -------
+        float
+            Mean number of batches.
+        """
 
     def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
-        """Multiply the batches by the mean of their VMs that come here."""
+        """Return the batches times the mean of their VMs that come here."""
         mean_vms = _mean_batch(self.zipf_exponent, self.zipf_max)
         return self.expected_batches(horizon_ns) * (1.0 + self.p_coloc * (mean_vms - 1.0))
 
     @abstractmethod
     def times(self, seed: int, horizon_ns: int) -> Int64Array:
-        """Draw when batches arrive."""
+        """
+        Draw the times of batches.
+
+        Parameters
+        ----------
+        seed : int
+            0 to 2**64 - 1.
+        horizon_ns : int
+            End of the trace.
+
+        Returns
+        -------
+        (n,) int64
+            Ascending, in ns.
+        """
 
     def draw(self, given: ArrivalInput) -> VmTable:
         """Draw the stock and the VMs of arriving batches."""

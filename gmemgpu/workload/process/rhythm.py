@@ -35,11 +35,11 @@ class Rhythm(BatchProcess):
     )
 
     def expected_batches(self, horizon_ns: int) -> float:
-        """Multiply rate and time."""
+        """Return rate times time."""
         return self.batches_per_day * horizon_ns / (86_400 * NS_PER_S)
 
     def times(self, seed: int, horizon_ns: int) -> Int64Array:
-        """Draw when batches arrive."""
+        """Draw the times of batches."""
         return rhythmic_times(
             seed,
             horizon_ns,

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def device_cupy() -> Iterator[Any]:
-    """Give CuPy with a device: a real one if there is one, else the stand-in, running launches in four orders."""
+    """Give CuPy with a device: a real one if there is one, else the emulation, running launches in four orders."""
     cupy = pytest.importorskip("cupy", reason="no CUDA device, and no g++ to emulate one")
     if not hasattr(cupy, "is_emulated"):
         yield cupy

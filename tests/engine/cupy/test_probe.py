@@ -21,8 +21,8 @@ cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one"
 if not hasattr(cupy, "is_emulated"):
     pytest.skip("a real device cannot be made to fail", allow_module_level=True)
 
-import strict_cupy  # noqa: E402  # only where the stand-in is installed
-from strict_cupy import device  # noqa: E402  # only where the stand-in is installed
+import strict_cupy  # noqa: E402  # only where the emulation is installed
+from strict_cupy import device  # noqa: E402  # only where the emulation is installed
 
 POLICIES = named_policies()
 

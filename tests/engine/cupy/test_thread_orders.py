@@ -24,7 +24,7 @@ cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one"
 if not hasattr(cupy, "is_emulated"):
     pytest.skip("a real device takes the order that it likes", allow_module_level=True)
 
-from strict_cupy import device  # noqa: E402  # only where the stand-in is installed
+from strict_cupy import device  # noqa: E402  # only where the emulation is installed
 
 FEWER = settings(max_examples=min(60, settings.default.max_examples))
 """An emulated example takes some hundredths of a second; tests/engine/test_parity.py has them all."""

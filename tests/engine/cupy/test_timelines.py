@@ -18,7 +18,7 @@ from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.model.trace import Trace
 from gmemgpu.testing.strategies import traces
 from gmemgpu.timeline.piece import state_pieces
-from gmemgpu.timeline.region_sweep import sweep_region
+from gmemgpu.timeline.region_states import region_states
 from gmemgpu.timeline.snp import FOREVER
 
 cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one")
@@ -54,7 +54,7 @@ def test_states_after_each_piece(trace: Trace) -> None:
     pieces = state_pieces(cut, resident.input.by_inode)
     for begin, end in pairwise(resident.input.pieces.offset.tolist()):
         event = pieces.event[begin:end]
-        expected = sweep_region(
+        expected = region_states(
             cut.kind[event].tolist(), pieces.lo[begin:end].tolist(), pieces.hi[begin:end].tolist(),
             cut.inode[event].tolist(),
         )  # fmt: skip

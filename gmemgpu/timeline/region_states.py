@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gmemgpu.model.event import Kind
 from gmemgpu.units import PAGES_PER_BLOCK
 
-__all__ = ["RegionStates", "sweep_region"]
+__all__ = ["RegionStates", "region_states"]
 
 _ASSIGN = int(Kind.ASSIGN)
 _OWNERSHIP = (_ASSIGN, int(Kind.RELEASE), int(Kind.SHARE))
@@ -17,7 +17,16 @@ _EVICT_BEGIN = int(Kind.EVICT_BEGIN)
 
 
 class RegionStates(NamedTuple):
-    """The state after each piece: A, G, E, U and the first assigned block (-1: free) of MODEL.md section 4."""
+    """
+    The state after each piece (MODEL.md section 4).
+
+    Parameters
+    ----------
+    assigned, gmem, evicting, used : list of int
+        Pages: A, G, E and U.
+    first : list of int
+        Lowest block with an assigned page, 0…511; -1 for a free region.
+    """
 
     assigned: list[int]
     gmem: list[int]
@@ -36,9 +45,9 @@ def _overlap(starts: list[int], ends: list[int], lo: int, hi: int) -> int:
     return n
 
 
-def sweep_region(kinds: list[int], los: list[int], his: list[int], inodes: list[int]) -> RegionStates:
+def region_states(kinds: list[int], los: list[int], his: list[int], inodes: list[int]) -> RegionStates:
     """
-    Play one region's pieces in order.
+    Compute the state of one region after each of its pieces.
 
     Parameters
     ----------
@@ -47,7 +56,7 @@ def sweep_region(kinds: list[int], los: list[int], his: list[int], inodes: list[
     los, his : list of int
         Pages of the region, half open.
     inodes : list of int
-        Owners; -1 for none.
+        Inode of each; -1 for none.
 
     Returns
     -------

@@ -21,22 +21,22 @@ from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 
-__all__ = ["Extent", "FULL", "QUICK", "Rate", "Rates", "crossover_pairs", "measure_rates", "save_crossover"]
+__all__ = ["BenchPlan", "FULL", "QUICK", "Rate", "Rates", "crossover_pairs", "measure_rates", "save_crossover"]
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class BenchPlan:
     """
-    How much is measured.
+    What is measured, and for how long.
 
     Parameters
     ----------
     n_traces : tuple of int
-        In a batch, ascending.
+        Traces in a batch, ascending.
     kinds : bool
         Whether kinds of policies are timed one by one beside all of them together.
     least_s : float
-        How long each figure is measured at least.
+        Least time that each figure is measured for.
     """
 
     n_traces: tuple[int, ...]
@@ -44,8 +44,8 @@ class Extent:
     least_s: float
 
 
-FULL = Extent((1, 4, 16, 64, 256), kinds=True, least_s=1.0)
-QUICK = Extent((1, 4, 16, 64), kinds=False, least_s=0.3)
+FULL = BenchPlan((1, 4, 16, 64, 256), kinds=True, least_s=1.0)
+QUICK = BenchPlan((1, 4, 16, 64), kinds=False, least_s=0.3)
 _TRACES_ON_CORES = 4
 
 
@@ -57,12 +57,13 @@ class Rate:
     Parameters
     ----------
     kind : str
-        Of the policies.
+        Kind of the policies.
     n_policies, n_traces : int
+        Size of the batch.
     numpy_per_s : float
-        On all cores; the batch makes no difference to it.
+        Rate on all cores; the batch makes no difference to it.
     cupy_per_s : float or None
-        On one GPU, from traces in host memory to rows in host memory; None if it cannot run here.
+        Rate on one GPU, from traces in host memory to rows in host memory; None if it cannot run here.
     """
 
     kind: str
@@ -85,8 +86,9 @@ class Rates:
     Parameters
     ----------
     rates : tuple of Rate
+        One for each kind of policies and size of batch.
     cores : int
-        That numpy ran on.
+        Cores that numpy ran on.
     missing : str or None
         Why there is no figure of a GPU.
     """
@@ -96,48 +98,50 @@ class Rates:
     missing: str | None
 
 
-def measure_rates(extent: Extent, tell: Callable[[str], None]) -> Rates:
+def measure_rates(plan: BenchPlan, report: Callable[[str], None]) -> Rates:
     """
     Time the numpy engine on all cores, and the cupy engine if it can run here.
 
     Parameters
     ----------
-    extent : Extent
-    tell : callable
-        Hears what comes next.
+    plan : BenchPlan
+        `FULL`, `QUICK`, or another.
+    report : callable
+        Called with a line of text before each step.
 
     Returns
     -------
     Rates
+        Figures, and why there is none of a GPU.
 
     Raises
     ------
     BackendError
-        If two engines give different integers; then there are no figures.
+        If two engines find different integers; then there are no figures.
     """
     missing = why_missing("cupy")
     device = engine("cupy") if missing is None else None
-    kinds = policy_kinds() if extent.kinds else {ALL: policy_kinds()[ALL]}
+    kinds = policy_kinds() if plan.kinds else {ALL: policy_kinds()[ALL]}
     n_cores = core_count()
     rates: list[Rate] = []
-    tell(f"traces, and numpy on {n_cores} cores")
-    traces = sample_traces(extent.n_traces[-1] if device else _TRACES_ON_CORES)
+    report(f"traces, and numpy on {n_cores} cores")
+    traces = sample_traces(plan.n_traces[-1] if device else _TRACES_ON_CORES)
     expected = engine("numpy").evaluate(traces, kinds[ALL], default_costs())
     of_policy = {policy.name: i for i, policy in enumerate(kinds[ALL])}
     with all_cores(n_cores, _TRACES_ON_CORES) as cores:
         numpy_per_s = {}
         for kind, policies in kinds.items():
-            tell(f"numpy on {n_cores} cores, {kind}")
-            numpy_per_s[kind], rows = cores.measure(policies, extent.least_s)
+            report(f"numpy on {n_cores} cores, {kind}")
+            numpy_per_s[kind], rows = cores.measure(policies, plan.least_s)
             _compare(rows, expected, [of_policy[policy.name] for policy in policies], "numpy on another core")
     # Not before the cores are free again: the device's host code needs one of them.
     for kind, policies in kinds.items():
         columns = [of_policy[policy.name] for policy in policies]
-        for n in extent.n_traces if device else (_TRACES_ON_CORES,):
+        for n in plan.n_traces if device else (_TRACES_ON_CORES,):
             cupy_per_s = None
             if device:
-                tell(f"cupy, {kind}, {n} traces")
-                cupy_per_s, rows = _rate(device, traces[:n], policies, extent.least_s)
+                report(f"cupy, {kind}, {n} traces")
+                cupy_per_s, rows = _rate(device, traces[:n], policies, plan.least_s)
                 _compare(rows, expected, columns, "cupy")
             rates.append(Rate(kind, len(policies), n, numpy_per_s[kind], cupy_per_s))
     return Rates(tuple(rates), n_cores, missing)
@@ -173,8 +177,9 @@ def crossover_pairs(rates: Sequence[Rate], kind: str = ALL) -> int | None:
     Parameters
     ----------
     rates : sequence of Rate
+        In any order.
     kind : str
-        Of policies.
+        Kind of policies to look at.
 
     Returns
     -------
@@ -196,13 +201,14 @@ def save_crossover(gpu: str, n_pairs: int | None) -> Path:
     Parameters
     ----------
     gpu : str
-        Of `gmemgpu.engine.crossover.gpu_key`.
+        Name as `gmemgpu.engine.crossover.gpu_key` returns it.
     n_pairs : int or None
+        As `crossover_pairs` returns it.
 
     Returns
     -------
     Path
-        The file.
+        The file written.
 
     Raises
     ------

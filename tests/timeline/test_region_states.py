@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmemgpu.model.event import Kind
-from gmemgpu.timeline.region_sweep import sweep_region
+from gmemgpu.timeline.region_states import region_states
 
 PAGES = 24
 KINDS = [Kind.ASSIGN, Kind.RELEASE, Kind.SHARE, Kind.USE, Kind.UNUSE, Kind.EVICT_BEGIN, Kind.EVICT_END]
@@ -46,12 +46,11 @@ def test_equals_page_by_page(rows: list[tuple[Kind, int, int, int]]) -> None:
         )
     # Evictions of inode -1 never reach a region: they change nothing.
     kept = [i for i, row in enumerate(rows) if row[0] < Kind.EVICT_BEGIN or row[3] >= 0]
-    states = (
-        sweep_region(*(list(map(int, column)) for column in zip(*(rows[i] for i in kept), strict=True))) if kept else []
-    )
+    columns = [list(map(int, column)) for column in zip(*(rows[i] for i in kept), strict=True)]
+    states = region_states(*columns) if kept else []
     assert list(zip(*states, strict=True)) == [expected[i] for i in kept]
 
 
 def test_first_block_is_that_of_the_lowest_page() -> None:
     kinds, los, his = [0, 0, 2], [262_143, 512, 512], [262_144, 514, 514]
-    assert sweep_region(kinds, los, his, [1, 2, 2]).first == [511, 1, 511]
+    assert region_states(kinds, los, his, [1, 2, 2]).first == [511, 1, 511]

@@ -12,9 +12,9 @@ from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 
-__all__ = ["Evaluated", "evaluate_or_stand_in", "first_line"]
+__all__ = ["Evaluated", "evaluate_with_fallback", "first_line"]
 
-_STAND_IN = "numpy"
+_FALLBACK = "numpy"
 
 _lost: dict[str, str] = {}
 """Engine to reason. A CUDA context that failed stays failed for as long as its process lives."""
@@ -23,20 +23,21 @@ _lost: dict[str, str] = {}
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """
-    Rows, and who computed them.
+    Rows, and whether the fallback computed them.
 
     Parameters
     ----------
     rows : list (traces) of list (policies) of MetricRow
+        One row of integers for each pair.
     failure : str or None
-        Why numpy stood in; None if the wanted engine did the work.
+        Why numpy computed the rows; None if the engine that was asked for did.
     """
 
     rows: list[list[MetricRow]]
     failure: str | None
 
 
-def evaluate_or_stand_in(
+def evaluate_with_fallback(
     name: str, traces: Callable[[], Iterable[Trace]], policies: Sequence[Policy], costs: Costs, *, auto: bool
 ) -> Evaluated:
     """
@@ -45,23 +46,26 @@ def evaluate_or_stand_in(
     Parameters
     ----------
     name : str
-        Of an engine.
+        Name of an engine.
     traces : callable
-        Gives them anew at each call; called again if numpy stands in, so that every row comes out once.
+        Makes the traces anew at each call. Called a second time if numpy takes over, so that every row comes out once.
     policies : sequence of Policy
+        May hold the oracle.
     costs : Costs
+        Times of RMPOPT, in ns.
     auto : bool
-        Whether nobody asked for this engine by name: then numpy also does what the engine refuses (a trace too large
+        Whether nobody asked for this engine by name. Numpy then also does what the engine refuses (a trace too large
         for the device), and all of it where the engine cannot run.
 
     Returns
     -------
     Evaluated
+        All rows, and why they are numpy's if they are.
 
     Raises
     ------
     BackendError
-        If a trace or a cost is beyond what the engine can hold, or it cannot run here, and numpy may not stand in.
+        If a trace or a cost is beyond what the engine can hold, or it cannot run here, and numpy may not take over.
     """
     failure = _lost.get(name)
     if failure is None:
@@ -70,12 +74,24 @@ def evaluate_or_stand_in(
         except DeviceLost as error:
             failure = _lost[name] = first_line(error)
         except BackendError as error:
-            if not auto or name == _STAND_IN:
+            if not auto or name == _FALLBACK:
                 raise
             failure = first_line(error)
-    return Evaluated(engine(_STAND_IN).evaluate(traces(), policies, costs), failure)
+    return Evaluated(engine(_FALLBACK).evaluate(traces(), policies, costs), failure)
 
 
 def first_line(error: Exception) -> str:
-    """Give what an error says, without the lines that explain it."""
+    """
+    Return the first line of an error's message, without the lines that explain it.
+
+    Parameters
+    ----------
+    error : Exception
+        Any error.
+
+    Returns
+    -------
+    str
+        The name of its type if it has no message.
+    """
     return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -12,15 +12,15 @@ from gmemgpu.catalogue import default_costs, named_policies
 from gmemgpu.engine.crossover import Crossover, read_crossovers, store_file
 from gmemgpu.engine.numpy import NumpyEngine
 from gmemgpu.errors import BackendError, StoreError
-from gmemgpu.measuring import crossover
-from gmemgpu.measuring.crossover import Extent, Rate, Rates, crossover_pairs, measure_rates, save_crossover
+from gmemgpu.measuring import rates
+from gmemgpu.measuring.rates import BenchPlan, Rate, Rates, crossover_pairs, measure_rates, save_crossover
 from gmemgpu.measuring.sample import ALL, policy_kinds, sample_traces
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 
-TINY = Extent((1, 3), kinds=True, least_s=0.0)
+TINY = BenchPlan((1, 3), kinds=True, least_s=0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,7 @@ def one_core(monkeypatch: pytest.MonkeyPatch) -> OneCore:
     def all_cores(n: int, n_traces: int) -> Iterator[OneCore]:
         yield core
 
-    monkeypatch.setattr(crossover, "all_cores", all_cores)
+    monkeypatch.setattr(rates, "all_cores", all_cores)
     return core
 
 
@@ -99,8 +99,8 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     """The cupy engine of this machine."""
     found = Device()
     found.asked = []
-    monkeypatch.setattr(crossover, "why_missing", lambda name: None)
-    monkeypatch.setattr(crossover, "engine", lambda name: found if name == "cupy" else NumpyEngine())
+    monkeypatch.setattr(rates, "why_missing", lambda name: None)
+    monkeypatch.setattr(rates, "engine", lambda name: found if name == "cupy" else NumpyEngine())
     return found
 
 
@@ -118,8 +118,8 @@ def test_every_batch_is_warmed_up_timed_and_reported(one_core: OneCore, device: 
 
 
 def test_without_a_gpu_only_cores_are_measured(one_core: OneCore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crossover, "why_missing", lambda name: "there is none; buy one")
-    found = measure_rates(Extent((1, 3), kinds=False, least_s=0.0), lambda what: None)
+    monkeypatch.setattr(rates, "why_missing", lambda name: "there is none; buy one")
+    found = measure_rates(BenchPlan((1, 3), kinds=False, least_s=0.0), lambda what: None)
     (rate,) = found.rates
     assert (rate.kind, rate.numpy_per_s, rate.cupy_per_s) == (ALL, 1000.0, None)
     assert found.missing == "there is none; buy one"
@@ -170,8 +170,8 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_rates_of_the_real_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     # The processes are real, and so is the engine on whatever device these tests have.
-    monkeypatch.setattr(crossover, "core_count", lambda: 2)
-    found: Rates = measure_rates(Extent((1, 2), kinds=False, least_s=0.0), lambda what: None)
+    monkeypatch.setattr(rates, "core_count", lambda: 2)
+    found: Rates = measure_rates(BenchPlan((1, 2), kinds=False, least_s=0.0), lambda what: None)
     assert found.cores == 2
     assert all(rate.numpy_per_s > 0 for rate in found.rates)
     assert [rate.cupy_per_s is None for rate in found.rates] == [found.missing is not None] * len(found.rates)
