@@ -9,16 +9,16 @@ import pytest
 from emulator import compiler
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile(
-    "ci",
-    deadline=None,
-    max_examples=500,
-    derandomize=True,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-settings.load_profile("ci" if os.environ.get("CI") else "default")
+# 100 examples a property, on each CI run the same ones. A thorough run draws others each time, and five times as many:
+# what it finds is printed as a line to add to the test, so that an `@example` keeps it.
+_SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=_SLOW_TO_DRAW)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=500, print_blob=True)
+if os.environ.get("GMEMGPU_THOROUGH") == "1":
+    settings.load_profile("thorough")
+else:
+    settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 def _has_device() -> bool:
@@ -51,14 +51,21 @@ def pytest_report_header() -> str:
     return f"CuPy engine: {_DEVICE}"
 
 
+# Tests are dealt out to several processes one by one. What shares something of the machine, a Slurm or a GPU, is in an
+# `xdist_group`, which one process runs in order. Tests that start a Dask cluster of their own need none.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # On a machine with a device, whatever runs engines runs on it: the same tests, the same parameters.
-    if not HAS_DEVICE:
-        return
     for item in items:
-        if "engine" in item.path.parts or item.path.name == "test_calibration.py":
+        *folders, file = item.nodeid.partition("::")[0].split("/")
+        if "slurm" in folders:
+            item.add_marker(pytest.mark.slow)  # jobs wait for the next round of a scheduler
+            item.add_marker(pytest.mark.xdist_group("slurm"))
+        # On a machine with a device, whatever runs engines runs on it: the same tests, the same parameters.
+        if HAS_DEVICE and ("engine" in folders or file == "test_calibration.py"):
             item.add_marker(pytest.mark.gpu)
+            item.add_marker(pytest.mark.xdist_group("gpu"))
+    # The slow ones first, so that no process is left alone with one at the end.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ def command_of(container: dict[str, Any], folder: Path, address: str) -> list[st
     """Give a container's command for a process here: other places, another address, the same words otherwise."""
     programs = {"dask": "dask.__main__", "gmemgpu": "gmemgpu"}
     program, *words = container["command"]
-    here = {"/spec/spec.toml": str(JOBS / "delay.toml"), "/results/sweep": str(folder / "out"), "/tmp": str(folder)}
+    here = {"/spec/spec.toml": str(folder / "spec.toml"), "/results/sweep": str(folder / "out"), "/tmp": str(folder)}
     here |= {"tcp://gmemgpu-scheduler:8786": address, "$(JOB_COMPLETION_INDEX)": "0", "32": "1"}
     return [sys.executable, "-m", programs[program], *(here.get(word, word) for word in words)]
 
@@ -127,6 +127,10 @@ def command_of(container: dict[str, Any], folder: Path, address: str) -> list[st
 def test_the_commands_of_the_pods_do_the_sweep(tmp_path: Path) -> None:
     scheduler, worker = containers("Deployment")
     share, client = containers("Job")
+    for folder in (tmp_path, tmp_path / "array"):
+        folder.mkdir(exist_ok=True)
+        # Three parts for the pods to share; more seeds would tell no more.
+        (folder / "spec.toml").write_text((JOBS / "delay.toml").read_text().replace("seeds = 10", "seeds = 1"))
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     serve = [str(port) if word == "8786" else word for word in command_of(scheduler, tmp_path, address)]

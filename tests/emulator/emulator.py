@@ -8,6 +8,7 @@ Run the kernels of a CUDA C++ file on the CPU: g++ builds them behind `cuda_emul
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import os
 import platform
@@ -176,8 +177,11 @@ def _build(text: str, sanitize: bool, races: bool) -> Path:
     library = folder / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.so"
     if library.exists():
         return library
-    # Several test processes may build the same file: each its own, the last rename wins.
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    # Of several test processes that need the same file one builds it, while the others wait.
+    with library.with_suffix(".lock").open("w") as lock, tempfile.TemporaryDirectory(dir=folder) as scratch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if library.exists():
+            return library
         source, compiled, built = (Path(scratch, f"kernels.{suffix}") for suffix in ("cpp", "o", "so"))
         source.write_text(text, encoding="utf-8")
         # Linked by itself, since the header has what the thread sanitizer's library would be linked for.

@@ -22,6 +22,7 @@ from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError
 from gmemgpu.generator import generate
 from gmemgpu.model.trace import Trace
+from gmemgpu.units import NS_PER_S
 from gmemgpu.workload.preset import preset, small_variant
 
 cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one")
@@ -30,7 +31,8 @@ POLICIES = [policy for policy in named_policies() if policy.name in ("v10", "dir
 
 
 def small(seed: int) -> Trace:
-    return generate(small_variant(preset("mixed-pods")), seed).trace
+    workload = small_variant(preset("mixed-pods"))
+    return generate(workload.model_copy(update={"horizon_ns": 2 * 60 * NS_PER_S}), seed).trace
 
 
 @pytest.fixture(scope="module")
@@ -125,15 +127,22 @@ def test_an_error_of_the_caller_passes_through(traces: list[Trace]) -> None:
 
 
 def _least_budget(of: Trace) -> int:
-    # The least with which a trace can be evaluated, by bisection.
-    low, high = 0, 1 << 30
-    while high - low > 1 << 12:
-        middle = (low + high) // 2
+    # The least with which a trace can be evaluated, to 2 %: the double of what is too little, then by bisection. Too
+    # little costs next to nothing to try; what is enough is evaluated.
+    def is_enough(budget: int) -> bool:
         try:
-            evaluate_batches([of], POLICIES, default_costs(), budget=middle)
-            high = middle
+            evaluate_batches([of], POLICIES, default_costs(), budget=budget)
         except BackendError:
-            low = middle
+            return False
+        return True
+
+    low = 1 << 12
+    while not is_enough(2 * low):
+        low *= 2
+    high = 2 * low
+    while high - low > high // 50:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
     return high
 
 

@@ -45,7 +45,7 @@ def image_of(regions: list[set[int]]) -> Words:
 
 
 @pytest.mark.parametrize("offset_words", range(4))
-@settings(max_examples=min(60, settings.default.max_examples))  # each runs in four thread orders
+@settings(max_examples=settings.default.max_examples * 3 // 5)  # each runs in four thread orders
 @given(regions=st.lists(st.sets(st.integers(0, LAST), max_size=4), min_size=1, max_size=3))
 @example(regions=[{LAST}, set(), {0}])
 @example(regions=[set(range(PAGES_PER_REGION)), {0, LAST}, {LAST - 64}])
@@ -75,7 +75,7 @@ def test_dense_images(device_cupy: Any, offset_words: int) -> None:
     assert equal(scan_at(device_cupy, words, offset_words), scan_regions(words))
 
 
-@settings(max_examples=20)
+@settings(max_examples=settings.default.max_examples // 5)
 @given(found=st.lists(traces(), min_size=2, max_size=3))
 def test_many_hosts_in_one_launch(device_cupy: Any, found: list[Trace]) -> None:
     images = [rmp_image(trace, trace.horizon_ns // 2) for trace in found]

@@ -26,7 +26,7 @@ if not hasattr(cupy, "is_emulated"):
 
 from strict_cupy import device  # noqa: E402  # only where the emulation is installed
 
-FEWER = settings(max_examples=min(60, settings.default.max_examples))
+FEWER = settings(max_examples=settings.default.max_examples * 3 // 5)
 """An emulated example takes some hundredths of a second; tests/engine/test_parity.py has them all."""
 
 LATENCIES_IN_ANY_ORDER = {"evaluate_few", "evaluate_window"}

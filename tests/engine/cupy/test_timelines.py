@@ -23,7 +23,7 @@ from gmemgpu.timeline.snp import FOREVER
 
 cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one")
 
-FEWER = settings(max_examples=min(60, settings.default.max_examples))
+FEWER = settings(max_examples=settings.default.max_examples * 3 // 5)
 """An emulated example takes some hundredths of a second; tests/engine/test_parity.py has them all."""
 
 _COLUMNS = ("ASSIGNED", "GMEM", "EVICTING", "USED", "FIRST")
