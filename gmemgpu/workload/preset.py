@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.toml_file import packaged_toml, unknown_key
+from gmemgpu.validation import problems_of
 from gmemgpu.workload.merge import lay_over
 from gmemgpu.workload.spec import Workload
-from gmemgpu.workload.translate import problems_of
 
 __all__ = ["preset_names", "preset_summary", "preset", "small_variant", "workload_from_mapping"]
 
@@ -109,7 +109,7 @@ def workload_from_mapping(mapping: Mapping[str, Any], where: str, base_dir: Path
     try:
         workload = Workload.model_validate(lay_over(base, mapping), context={"base_dir": base_dir})
     except ValidationError as error:
-        problems.extend(problems_of(error, Workload, where))
+        problems.extend(problems_of(error, where, Workload))
     if problems:
         raise SpecError(problems)
     return workload

@@ -14,7 +14,7 @@ from gmemgpu.errors import Problem, SpecError
 from gmemgpu.fields import DurationNs, SizeBytes
 from gmemgpu.toml_file import read_toml
 from gmemgpu.units import format_duration_ns
-from gmemgpu.workload.translate import problems_of
+from gmemgpu.validation import problems_of
 
 __all__ = ["ClusterOptions", "options_from_table", "options_over", "is_word", "CODE_KEYS"]
 
@@ -197,7 +197,7 @@ def options_from_table(
     try:
         options = ClusterOptions.model_validate(given)
     except ValidationError as error:
-        found = problems_of(error, ClusterOptions, "cluster")
+        found = problems_of(error, "cluster", ClusterOptions)
         problems.extend(Problem(where(problem.where), problem.message) for problem in found)
         raise SpecError(problems) from None
     if problems:
