@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 
-from gmemgpu.sweeping.effort import expected_trace_s
+from gmemgpu.sweeping.expected import expected_trace_s
 from gmemgpu.sweeping.identity import SCHEMA_VERSION, code_hash, digest, digester
 from gmemgpu.sweeping.part import rows_schema
 from gmemgpu.sweeping.shard import Setting, Shard
