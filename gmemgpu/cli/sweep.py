@@ -65,9 +65,7 @@ def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help="local (default), slurm, pbs, lsf, tcp://HOST:PORT, tls://HOST:PORT or a Dask scheduler's file (….json)",
     )
-    group.add_argument(
-        "--cluster-options", metavar="FILE", help="TOML file with a [cluster] table, laid over the one of SPEC"
-    )
+    group.add_argument("--cluster-options", metavar="FILE", help="TOML file with a [cluster] table")
     group.add_argument("--tls-ca", metavar="FILE", help="certificates of who signs the scheduler's and the workers'")
     group.add_argument("--tls-cert", metavar="FILE", help="own certificate")
     group.add_argument("--tls-key", metavar="FILE", help="its private key")

@@ -16,8 +16,8 @@ from gmemgpu.atomic import written_whole
 from gmemgpu.errors import StoreError
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.model.metric import METRIC_NAMES
-from gmemgpu.sweeping.axes import AxisValue
 from gmemgpu.sweeping.identity import SCHEMA_VERSION
+from gmemgpu.sweeping.spec import AxisValue
 from gmemgpu.sweeping.writing import unreadable
 
 __all__ = [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.registry import device_count, runs_on_devices
 from gmemgpu.errors import GmemgpuError, Problem, SpecError
+from gmemgpu.sweeping.cluster.options import ClusterOptions
 from gmemgpu.sweeping.cluster.target import Target, read_target
 from gmemgpu.sweeping.journal import Failure
 from gmemgpu.sweeping.layout import LOGS
@@ -181,7 +182,7 @@ def sweep(
     refuse_in_starting_process()
     _refuse_wrong(workers, on_error, retries)
     what = read_spec(spec)
-    target = read_target(cluster, what.cluster, cluster_options, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
+    target = read_target(cluster, ClusterOptions(), cluster_options, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
     n_rows = len(what.scenarios) * len(what.seeds) * len(what.policies)
     name, reason = _engine(target, backend or what.backend, n_rows)
     auto = reason is not None

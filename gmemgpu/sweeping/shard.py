@@ -17,8 +17,8 @@ from gmemgpu.generator import generate
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
-from gmemgpu.sweeping.axes import AxisValue
 from gmemgpu.sweeping.part import part_is_done, part_name, write_part
+from gmemgpu.sweeping.spec import AxisValue
 from gmemgpu.sweeping.stand_in import tell_client
 from gmemgpu.workload.spec import Workload
 

@@ -12,10 +12,8 @@ import pytest
 
 from gmemgpu.errors import SpecError
 from gmemgpu.sweeping.cluster.jobs import job_arguments
-from gmemgpu.sweeping.cluster.options import CODE_KEYS, ClusterOptions, options_from_table, options_over
+from gmemgpu.sweeping.cluster.options import ClusterOptions, options_from_table, options_over
 from gmemgpu.sweeping.cluster.target import Target, Tls, read_target
-from gmemgpu.sweeping.plan import make_plan
-from gmemgpu.sweeping.spec import read_spec
 
 S = 10**9
 
@@ -103,22 +101,6 @@ def test_what_a_variable_of_the_jobs_holds_stays_one_word(tmp_path: Path) -> Non
     assert ran.stdout.split("\0")[:-1] == ["--local-directory", "/tmp/x \t\n--preload=/tmp/evil.py \t\n", "last"]
 
 
-def test_a_spec_names_nothing_to_run(tmp_path: Path) -> None:
-    (tmp_path / "s.toml").write_text(
-        '[workload]\n[cluster]\npython = "/bin/evil"\njob_script_prologue = ["rm x"]\n'
-        'job_extra_directives = ["--output=/etc/passwd"]\njobs = 0\n'
-    )
-    with pytest.raises(SpecError) as caught:
-        read_spec(tmp_path / "s.toml")
-    told = [str(problem) for problem in caught.value.problems]
-    assert told[:3] == [
-        f"{tmp_path / 's.toml'}: cluster.{key}: names what to run, which a spec must not; "
-        "say it in a --cluster-options file"
-        for key in CODE_KEYS
-    ]
-    assert told[3].startswith(f"{tmp_path / 's.toml'}: cluster.jobs: 0 cannot be used")
-
-
 @pytest.mark.parametrize("key", ["job_extra_directives", "job_script_prologue"])
 def test_a_line_is_one_line(key: str) -> None:
     assert getattr(options_from_table({key: ["module load x"]}), key) == ("module load x",)
@@ -157,14 +139,6 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
         read_target("slurm", ClusterOptions(), path)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
-
-
-def test_results_do_not_depend_on_it() -> None:
-    spec = {"workload": {"preset": "idle-snp"}}
-    plain, on_cluster = read_spec(spec), read_spec({**spec, "cluster": {"jobs": 9, "gpus": 1}})
-    assert on_cluster.cluster.jobs == 9
-    assert plain.canonical == on_cluster.canonical
-    assert make_plan(plain, "numpy").results_id == make_plan(on_cluster, "numpy").results_id
 
 
 def test_where_to_run(tmp_path: Path, tls_files: Callable[[Path], dict[str, str]]) -> None:
