@@ -50,7 +50,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     SpecError
-        If the file is missing, unreadable, not UTF-8, nested too deeply or no TOML; the message names it.
+        If the file is missing, unreadable, not UTF-8, nested too deeply, with too long an integer or no TOML; the
+        message names it.
     """
     path = Path(path)
     try:
@@ -62,6 +63,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise SpecError(Problem(str(path), f"is not UTF-8 (byte {error.start}); save it as UTF-8 text")) from None
     except tomllib.TOMLDecodeError as error:
         raise SpecError(Problem(str(path), f"is no valid TOML: {error}")) from None
+    except ValueError:
+        # Python reads no integer of more than 4,300 digits.
+        raise SpecError(Problem(str(path), "holds an integer of too many digits; TOML has 64 bits")) from None
     except RecursionError:
         raise SpecError(Problem(str(path), "is nested too deeply; no key needs more than a few tables")) from None
 

@@ -13,11 +13,11 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-
-from gmemgpu.cli.sweep import add_arguments
 from gmemgpu.sweeping.cluster.options import ClusterOptions, options_over
 from gmemgpu.sweeping.plan import make_plan
 from gmemgpu.sweeping.shard import shard_rows
+
+from gmemgpu.cli.sweep import add_arguments
 from gmemgpu.sweeping.spec import read_spec
 
 JOBS = Path(__file__).parents[1] / "jobs"

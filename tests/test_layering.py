@@ -20,7 +20,7 @@ ROOT = Path(gmemgpu.__file__).parent
 _WORDS = {"units", "errors"}
 _MODEL = {*_WORDS, "model"}
 _FILES = {"atomic", "toml_file"}
-_WORKLOAD = {*_MODEL, "fields", "toml_file", "vmtable"}
+_WORKLOAD = {*_MODEL, "fields", "toml_file", "validation", "vmtable"}
 ALLOWED: dict[str, set[str]] = {
     "units": set(),
     "errors": set(),
@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "atomic": set(),
     "toml_file": {"errors"},
     "fields": _WORDS,
+    "validation": {"errors", "toml_file"},
     "model": _WORDS,
     "catalogue": {*_MODEL, "toml_file"},
     "vmtable": {*_MODEL, "toml_file"},
@@ -41,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": {*_MODEL, "toml_file", "timeline", "rmp"},
     "metrics": _MODEL,
     "measuring": {*_MODEL, *_FILES, "catalogue", "workload", "generator", "engine"},
-    "sweeping": {*_MODEL, *_FILES, "fields", "catalogue", "workload", "generator", "engine", "metrics"},
+    "sweeping": {*_MODEL, *_FILES, "fields", "validation", "catalogue", "workload", "generator", "engine", "metrics"},
     "report": {*_MODEL, "toml_file", "metrics", "sweeping"},
     "api": {*_MODEL, "toml_file", "catalogue", "workload", "generator", "trace", "engine", "metrics"},
     "cli": {

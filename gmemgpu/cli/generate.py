@@ -80,7 +80,8 @@ def table_from_settings(settings: list[str]) -> dict[str, Any]:
             continue
         try:
             value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
+            # No TOML, or what Python cannot read of it: a word, which fits where words do.
             value = text.strip()
         place = table
         for key in keys[:-1]:

@@ -123,7 +123,7 @@ def _checked(arguments: argparse.Namespace) -> tuple[int, int]:
     for name in ("cluster_config", "jobs", "adapt", "print_job"):
         if getattr(arguments, name) and not arguments.cluster:
             problems.append(Problem(f"--{name.replace('_', '-')}", "is about jobs; say which with --cluster slurm, …"))
-    if arguments.workers is not None and (arguments.cluster or arguments.scheduler):
+    if arguments.workers is not None and (arguments.cluster or arguments.scheduler) and not arguments.dry_run:
         problems.append(Problem("--workers", "counts processes on this machine; use --jobs or --adapt for jobs"))
     jobs = _ONE_JOB if arguments.jobs is None else (arguments.jobs, arguments.jobs)
     if arguments.adapt is not None:

@@ -105,11 +105,11 @@ class _MachineCluster(LocalCluster):
 
     def __init__(self, environments: list[dict[str, str]], **arguments: Any) -> None:
         self._environments = environments
-        super().__init__(n_workers=0, threads_per_worker=1, processes=True, **arguments)
+        super().__init__(n_workers=0, threads_per_worker=1, processes=True, **arguments)  # type: ignore[no-untyped-call]
 
     def new_worker_spec(self) -> dict[str, Any]:
         """Return the name and the options of the next worker."""
-        ((name, spec),) = super().new_worker_spec().items()
+        ((name, spec),) = super().new_worker_spec().items()  # type: ignore[no-untyped-call]
         environment = self._environments[name % len(self._environments)]
         return {name: {**spec, "options": {**spec["options"], "env": environment}}}
 
@@ -156,7 +156,7 @@ def local_client(
                     silence_logs=logging.CRITICAL,
                 )
                 stack.enter_context(cluster)
-                cluster.scale(n_workers)
+                cluster.scale(n_workers)  # type: ignore[no-untyped-call]
             client = stack.enter_context(Client(cluster, set_as_default=False))
             _wait_for_first(cluster, client)
         except (RuntimeError, OSError, ValueError) as error:

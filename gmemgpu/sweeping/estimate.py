@@ -1,46 +1,35 @@
-"""What a sweep would take: measured on a few of its traces, scaled to all of them. Nothing is written."""
+"""What a sweep would take: a seed of each kind of scenario is timed here, and scaled. Nothing is written."""
 
 from __future__ import annotations
 
-import io
 import math
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
-from typing import Any
+from typing import Any, TypeAlias
 
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.registry import device_count
-from gmemgpu.errors import GmemgpuError
-from gmemgpu.sweeping.effort import expected_events, expected_trace_s
-from gmemgpu.sweeping.part import parquet_writer, rows_to_arrow
-from gmemgpu.sweeping.plan import Plan, make_plan
-from gmemgpu.sweeping.shard import Setting, Shard, shard_rows
-from gmemgpu.sweeping.spec import SweepSpec
-from gmemgpu.sweeping.task import pairs_at_once
-from gmemgpu.workload.spec import Workload
+from gmemgpu.sweeping.expected import expected_trace_s
+from gmemgpu.sweeping.run.plan import make_plan, pairs_at_once
+from gmemgpu.sweeping.run.shard import Setting, Shard, shard_rows
+from gmemgpu.sweeping.spec import Scenario, SweepSpec
 
-__all__ = ["Estimate", "NoFitError", "NoRateError", "estimate"]
+__all__ = ["Estimate", "estimate"]
+
+Range: TypeAlias = tuple[float, float]
+"""Low and high."""
 
 _BUDGET_S = 10.0
-_SAMPLES_PER_KIND = 3
-_PROCESS_BYTES = 150 * 2**20
-"""A worker that has loaded NumPy, Arrow and Dask and computed nothing."""
+_FIRST_PACE = 3.0
+"""Seconds for an expected one, until something was timed."""
+_LEAST_SHARE = 1 / 64
+"""Of a horizon that is timed: less says nothing about the rest."""
+_MARGIN, _MARGIN_IF_CUT = 1.5, 3.0
+"""What may be off either way: other seeds, all cores at work, the writing of parts."""
+_WORKER_BYTES = 150 * 2**20
+"""Of a worker that has loaded NumPy, Arrow and Dask and computed nothing."""
 _EVENT_BYTES = 280
 """The most that the NumPy engine took above that for each event of a trace, over the presets."""
-_LEAST_FACTOR = 1.3
-"""Machines are never as quiet as during a measurement."""
-_FACTOR_UNKNOWN = 3.0
-"""Of how far expected events are off where nothing says so."""
-
-
-class NoFitError(GmemgpuError):
-    """A shard needs more memory than a worker has."""
-
-
-class NoRateError(GmemgpuError):
-    """Nothing says how large a trace will be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,73 +40,46 @@ class Estimate:
     Parameters
     ----------
     backend : str
-    on_device : bool
-        Whether `busy_s` is that of GPUs, not of cores.
-    workers : int
-    n_shards, n_rows : int
-    n_traces_measured : int
-    measured_s : float
-        How long that took.
-    busy_s : float
-        Of one worker doing it all.
-    wall_s : float
-        On all workers, each as fast as this machine.
-    factor : float
-        The truth is most likely between 1 / `factor` and `factor` times the times.
+    unit : {"core", "GPU"}
+        What a worker has one of.
+    workers, n_parts, n_rows : int
+    n_timed : int
+        Traces that were timed, which took `timed_s` in all.
+    timed_s : float
+    busy_s : tuple of float
+        Low and high: of one worker that does it all.
+    wall_s : tuple of float
+        Low and high: of all workers, each as fast as this machine.
     worker_bytes : int
-        Memory of a worker with the largest trace.
+        Memory of a worker with the longest trace, which is of the scenario `largest`.
     largest : str
-        Scenario of that trace.
-    result_bytes : int
+    disk_bytes : int
         Parts and merged rows together.
     """
 
     backend: str
-    on_device: bool
+    unit: str
     workers: int
-    n_shards: int
+    n_parts: int
     n_rows: int
-    n_traces_measured: int
-    measured_s: float
-    busy_s: float
-    wall_s: float
-    factor: float
+    n_timed: int
+    timed_s: float
+    busy_s: Range
+    wall_s: Range
     worker_bytes: int
     largest: str
-    result_bytes: int
+    disk_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sample:
-    # Some traces of a scenario: measured over expected.
-    kind: str
-    n_traces: int
-    took_s: float
-    expected_s: float
-    events: int
-    expected_events: float
-    n_rows: int
-    file_bytes: int
-    first_row_bytes: int
-
-
-def estimate(
-    spec: SweepSpec,
-    *,
-    workers: int,
-    worker_bytes: int | None = None,
-    backend: str | None = None,
-) -> Estimate:
+def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None) -> Estimate:
     """
-    Predict time, memory and disk of a sweep from some seconds of measurement in this process.
+    Estimate time, memory and disk of a sweep from some seconds of work in this process.
 
     Parameters
     ----------
     spec : SweepSpec
     workers : int
         At least 1.
-    worker_bytes : int, optional
-        Memory that each of them has; no limit if left out.
     backend : str, optional
         Engine, in place of the spec's; it must run here.
 
@@ -129,192 +91,93 @@ def estimate(
     ------
     BackendError
         If the engine cannot run here.
-    NoFitError
-        If a trace needs more than `worker_bytes`.
-    NoRateError
-        If a VM table does not say how many VMs come.
-    ShardError
-        If a shard fails.
+    InputError, ShardError
+        If a trace cannot be made or evaluated.
 
     Notes
     -----
-    Up to three scenarios of each kind (a preset and a placement) run with one seed, or with a device's fill of seeds.
-    A long one is cut short by its horizon. Each kind's ratio of measured to expected time is then put on the rest.
+    A kind of scenario is a preset and a placement. The middle one of each kind by expected size is timed with one seed,
+    or with as many as a device takes at once; a long one is cut short by its horizon. The others of its kind are taken
+    to need time by their horizon, or by their expected size: whichever is less gives the low end.
     """
     n_rows = len(spec.scenarios) * len(spec.seeds) * len(spec.policies)
-    choice = choose_engine(backend or spec.backend, n_pairs=pairs_at_once(n_rows))
+    n_at_once = pairs_at_once(n_rows)
+    choice = choose_engine(backend or spec.backend, n_pairs=n_at_once)
     plan = make_plan(spec, choice.engine.name, auto=choice.reason is not None)
     on_device = device_count(choice.engine.name) > 0
-    _refuse_no_rate(plan)
+    # Of a core what this process used, whatever else runs on this machine; a device's time does not count there.
+    clock = time.perf_counter if on_device else time.process_time
+    seeds = spec.seeds[: max(1, n_at_once // len(spec.policies))] if on_device else spec.seeds[:1]
+    kinds: dict[tuple[str, str], dict[str, Scenario]] = {}
+    for scenario in spec.scenarios:
+        kinds.setdefault((scenario.preset, scenario.workload.memory.placement), {})[scenario.label] = scenario
     begin_s = time.perf_counter()
-    samples = _measure(plan, on_device=on_device)
-    measured_s = time.perf_counter() - begin_s
-    shards_s = [_shard_s(shard, plan.setting, samples) for shard in plan.shards]
-    largest, events = _largest(plan, samples)
-    needed = int(_PROCESS_BYTES + _EVENT_BYTES * events)
-    if worker_bytes is not None and needed > worker_bytes:
-        raise NoFitError(
-            f'scenario "{largest}": a trace of some {events:,.0f} events needs about {needed / 2**30:.1f} GiB, and a '
-            f"worker has {worker_bytes / 2**30:.1f} GiB; give workers more memory (fewer of them on a machine), or "
-            "shorten the horizon or the host"
-        )
-    busy_s = sum(shards_s)
+    # Once untimed: it loads modules, or compiles a device's kernels.
+    _rows(_cut_short(spec.scenarios[0], _LEAST_SHARE), seeds, plan.setting)
+    low_s = high_s = pace = 0.0
+    longest: tuple[float, str] = (0.0, spec.scenarios[0].label)
+    for i, of_kind in enumerate(kinds.values()):
+        expected_s = {label: _expected_s(one, spec) for label, one in of_kind.items()}
+        middle = of_kind[sorted(expected_s, key=expected_s.__getitem__)[len(expected_s) // 2]]
+        left_s = max(0.0, begin_s + _BUDGET_S - time.perf_counter()) / (len(kinds) - i)
+        whole_s = expected_s[middle.label] * len(seeds)
+        share = min(1.0, max(_LEAST_SHARE, left_s / (whole_s * (pace or _FIRST_PACE))))
+        timed = _cut_short(middle, share)
+        clock_s = clock()
+        rows = _rows(timed, seeds, plan.setting)
+        took_s = clock() - clock_s
+        # All of the middle one, in times of what was timed; then each scenario in times of the middle one.
+        grown = whole_s / (_expected_s(timed, spec) * len(seeds))
+        pace = max(pace, took_s * grown / whole_s)
+        by_size = {label: size_s * len(seeds) / whole_s for label, size_s in expected_s.items()}
+        by_horizon = {at: one.workload.horizon_ns / middle.workload.horizon_ns for at, one in of_kind.items()}
+        sums = sorted((sum(by_size.values()), sum(by_horizon.values())))
+        each_s = took_s * grown * len(spec.seeds) / len(seeds)
+        margin = _MARGIN if share == 1.0 else _MARGIN_IF_CUT
+        low_s += each_s * sums[0] / margin
+        high_s += each_s * sums[1] * margin
+        n_events = grown * max(row["events"] for row in rows)
+        longest = max(longest, *((n_events * max(by_size[at], by_horizon[at]), at) for at in of_kind))
+    at_once = min(workers, len(plan.shards))
+    row_bytes = sum(len(value) + 4 if isinstance(value, str) else 8 for value in rows[0].values())
     return Estimate(
         backend=choice.engine.name,
-        on_device=on_device,
+        unit="GPU" if on_device else "core",
         workers=workers,
-        n_shards=len(plan.shards),
-        n_rows=plan.n_rows,
-        n_traces_measured=sum(sample.n_traces for sample in samples),
-        measured_s=measured_s,
-        busy_s=busy_s,
-        # No shard is split, and the last ones do not end together.
-        wall_s=max(max(shards_s), busy_s / workers),
-        factor=_factor(samples, {_kind(shard) for shard in plan.shards}),
-        worker_bytes=needed,
-        largest=largest,
-        result_bytes=_result_bytes(plan, samples),
+        n_parts=len(plan.shards),
+        n_rows=n_rows,
+        n_timed=len(seeds) * len(kinds),
+        timed_s=time.perf_counter() - begin_s,
+        busy_s=(low_s, high_s),
+        wall_s=(low_s / at_once, high_s / at_once),
+        worker_bytes=int(_WORKER_BYTES + _EVENT_BYTES * longest[0]),
+        largest=longest[1],
+        # A row lies in its part and merged; a part has its schema at both ends.
+        disk_bytes=2 * row_bytes * n_rows + 2 * plan.setting.schema.serialize().size * len(plan.shards),
     )
 
 
-def _refuse_no_rate(plan: Plan) -> None:
-    for shard in plan.shards:
-        if not math.isfinite(expected_events(shard.workload)):
-            raise NoRateError(
-                f'scenario "{shard.label}": nothing says how many VMs of its table come to the host; give '
-                "vm_table.thin.arrivals_per_day, or sweep it without asking before"
-            )
+def _rows(scenario: Scenario, seeds: tuple[int, ...], setting: Setting) -> list[dict[str, Any]]:
+    ((rows,), _) = shard_rows(
+        [Shard(part_id="", index=0, scenario=0, seeds=seeds)], replace(setting, scenarios=(scenario,))
+    )
+    return rows
 
 
-def _kind(shard: Shard) -> str:
-    return f"{shard.preset} {shard.workload.memory.placement}"
+def _expected_s(scenario: Scenario, spec: SweepSpec) -> float:
+    workload, n_policies = scenario.workload, len(spec.policies)
+    expected_s = expected_trace_s(workload, n_policies)
+    source = workload.vm_table
+    if source is None or math.isfinite(expected_s):
+        return expected_s
+    # Nothing but the file says how many come.
+    arrival_ns = source.for_host(workload.host.host, spec.seeds[0]).arrival_ns
+    return expected_trace_s(workload, n_policies, float((arrival_ns < workload.horizon_ns).sum()))
 
 
-def _candidates(plan: Plan) -> list[Shard]:
-    # One shard of each scenario; of each kind the cheapest, the dearest and one between, a kind at a time.
-    n_policies = len(plan.setting.policies)
-    by_kind: dict[str, dict[str, Shard]] = {}
-    for shard in plan.shards:
-        by_kind.setdefault(_kind(shard), {}).setdefault(shard.label, shard)
-    chosen = []
-    for shards in by_kind.values():
-        ranked = sorted(shards.values(), key=lambda shard: expected_trace_s(shard.workload, n_policies))
-        places = {0, len(ranked) // 2, len(ranked) - 1} if len(ranked) > _SAMPLES_PER_KIND else range(len(ranked))
-        chosen.append([ranked[i] for i in sorted(places)])
-    return [shard for shard in chain.from_iterable(zip_longest(*chosen)) if shard is not None]
-
-
-def _measure(plan: Plan, *, on_device: bool) -> list[_Sample]:
-    n_policies = len(plan.setting.policies)
-    fill = max(1, pairs_at_once(plan.n_rows) // n_policies) if on_device else 1
-    samples: list[_Sample] = []
-    candidates = _candidates(plan)
-    give_up_s = time.perf_counter() + _BUDGET_S
-    for i, shard in enumerate(candidates):
-        left_s = give_up_s - time.perf_counter()
-        if samples and left_s <= 0:
-            break
-        # In expected seconds, of which this machine may do more or fewer in one.
-        share_s = left_s / (len(candidates) - i) / _pace(samples, _kind(shard))
-        n_traces = max(1, min(fill, int(share_s / expected_trace_s(shard.workload, n_policies))))
-        some = replace(
-            shard,
-            seeds=tuple(range(n_traces)),
-            workload=_cut_short(shard.workload, n_policies, share_s),
-            n_rows=n_traces * n_policies,
-        )
-        if not samples:
-            # The first call loads modules, or compiles a device's kernels.
-            _run(_least(some), plan.setting, on_device=on_device)
-        samples.append(_run(some, plan.setting, on_device=on_device))
-    return samples
-
-
-def _cut_short(workload: Workload, n_policies: int, at_most_s: float) -> Workload:
-    share = at_most_s / expected_trace_s(workload, n_policies)
+def _cut_short(scenario: Scenario, share: float) -> Scenario:
     if share >= 1.0:
-        return workload
-    return workload.model_copy(update={"horizon_ns": max(1, int(workload.horizon_ns * share)), "warmup_ns": 0})
-
-
-def _run(shard: Shard, setting: Setting, *, on_device: bool) -> _Sample:
-    # Of a core what this process used, whatever else runs on this machine; a device does not count there.
-    clock = time.perf_counter if on_device else time.process_time
-    begin_s = clock()
-    (rows,) = shard_rows([shard], setting).of_shard
-    file_bytes = _file_bytes(rows, setting)
-    took_s = clock() - begin_s
-    n_policies = len(setting.policies)
-    return _Sample(
-        kind=_kind(shard),
-        n_traces=len(shard.seeds),
-        took_s=took_s,
-        expected_s=expected_trace_s(shard.workload, n_policies) * len(shard.seeds),
-        events=sum(row["events"] for row in rows[::n_policies]),
-        expected_events=expected_events(shard.workload) * len(shard.seeds),
-        n_rows=shard.n_rows,
-        file_bytes=file_bytes,
-        first_row_bytes=_file_bytes(rows[:1], setting),
-    )
-
-
-def _file_bytes(rows: Sequence[Mapping[str, Any]], setting: Setting) -> int:
-    file = io.BytesIO()
-    with parquet_writer(file, setting.schema, "", len(rows)) as writer:
-        writer.write_table(rows_to_arrow(rows, setting.schema))
-    return file.tell()
-
-
-def _least(shard: Shard) -> Shard:
-    horizon_ns = max(1, shard.workload.horizon_ns // 100)
-    workload = shard.workload.model_copy(update={"horizon_ns": horizon_ns, "warmup_ns": 0})
-    return replace(shard, seeds=shard.seeds[:1], workload=workload, n_rows=shard.n_rows // len(shard.seeds))
-
-
-def _of_kind(samples: list[_Sample], kind: str) -> list[_Sample]:
-    # What was not measured is taken for the average of what was.
-    return [sample for sample in samples if sample.kind == kind] or samples
-
-
-def _pace(samples: list[_Sample], kind: str) -> float:
-    # Measured over expected time.
-    found = _of_kind(samples, kind)
-    return sum(sample.took_s for sample in found) / sum(sample.expected_s for sample in found) if found else 1.0
-
-
-def _shard_s(shard: Shard, setting: Setting, samples: list[_Sample]) -> float:
-    expected_s = expected_trace_s(shard.workload, len(setting.policies)) * len(shard.seeds)
-    return expected_s * _pace(samples, _kind(shard))
-
-
-def _largest(plan: Plan, samples: list[_Sample]) -> tuple[str, float]:
-    # The scenario with the longest trace, and its events.
-    def events(shard: Shard) -> float:
-        found = _of_kind(samples, _kind(shard))
-        expected = sum(sample.expected_events for sample in found)
-        # No VM is expected: then the trace is as long as those that were measured.
-        if expected == 0:
-            return max(sample.events / sample.n_traces for sample in found)
-        ratio = sum(sample.events for sample in found) / expected
-        return expected_events(shard.workload) * ratio
-
-    largest = max(plan.shards, key=events)
-    return largest.label, events(largest)
-
-
-def _factor(samples: list[_Sample], kinds: set[str]) -> float:
-    # Two standard deviations of what samples say against their kind's average.
-    if kinds - {sample.kind for sample in samples} or len(samples) == len(kinds):
-        return _FACTOR_UNKNOWN
-    off = [math.log(sample.took_s / sample.expected_s / _pace(samples, sample.kind)) for sample in samples]
-    spread = math.sqrt(sum(value * value for value in off) / (len(samples) - len(kinds)))
-    return max(_LEAST_FACTOR, math.exp(2.0 * spread))
-
-
-def _result_bytes(plan: Plan, samples: list[_Sample]) -> int:
-    # A file's first row brings the columns' descriptions along.
-    first = sum(sample.first_row_bytes for sample in samples) / len(samples)
-    others = sum(sample.file_bytes - sample.first_row_bytes for sample in samples)
-    row_bytes = others / max(1, sum(sample.n_rows - 1 for sample in samples))
-    # Every row is written twice: in its part, and merged.
-    return int(first * (len(plan.shards) + 1) + 2 * row_bytes * plan.n_rows)
+        return scenario
+    horizon_ns = max(1, int(scenario.workload.horizon_ns * share))
+    workload = scenario.workload.model_copy(update={"horizon_ns": horizon_ns, "warmup_ns": 0})
+    return replace(scenario, workload=workload)

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from gmemgpu.fields import DurationNs, InputPath, Positive, Section, Share, Sigma
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable import lifetime
-from gmemgpu.vmtable.cdf_file import read_cdf
 
 __all__ = ["Family"]
 
@@ -130,6 +129,9 @@ class Empirical(_Family):
 
     def components(self) -> list[lifetime.Component]:
         """Read the file, and return the one part."""
+        # Arrow takes a tenth of a second to load, which those without such a file do not wait for.
+        from gmemgpu.vmtable.cdf_file import read_cdf
+
         return lifetime.piecewise_log_linear(*read_cdf(self.path))
 
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.toml_file import packaged_toml, unknown_key
+from gmemgpu.validation import problems_of
 from gmemgpu.workload.spec import Workload
-from gmemgpu.workload.translate import problems_of
 
 __all__ = ["preset_names", "preset_summary", "preset", "small_variant", "workload_from_mapping", "lay_over"]
 
@@ -133,7 +133,7 @@ def workload_from_mapping(mapping: Mapping[str, Any], where: str, base_dir: Path
     try:
         workload = Workload.model_validate(lay_over(base, mapping), context={"base_dir": base_dir})
     except ValidationError as error:
-        problems.extend(problems_of(error, Workload, where))
+        problems.extend(problems_of(error, where, Workload))
     if problems:
         raise SpecError(problems)
     return workload

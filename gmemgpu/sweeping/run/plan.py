@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from gmemgpu.model import MODEL_VERSION
-from gmemgpu.sweeping.effort import expected_trace_s
+from gmemgpu.sweeping.expected import expected_trace_s
 from gmemgpu.sweeping.run.shard import Setting, Shard
 from gmemgpu.sweeping.spec import SweepSpec, policy_table
 from gmemgpu.sweeping.store.identity import digest, digester
