@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS, is_link, unreadable, writing
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
 from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_file, part_files, read_part
-from gmemgpu.sweeping.store.results import gathered, read_ahead, results_are_whole
+from gmemgpu.sweeping.store.results import read_ahead, results_are_whole
 
 __all__ = ["Fault", "CheckReport", "check_directory"]
-
-_BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +48,7 @@ class CheckReport:
     n_parts, n_whole, n_missing : int
         Planned; read in full and right; not there or damaged, so that a sweep computes them.
     is_merged : bool
-        Whether results.parquet is there, whole, and holds the rows of all parts.
+        Whether results.parquet is there and whole, and so are all parts.
     faults : tuple of Fault
     """
 
@@ -88,12 +82,12 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
     """
     directory = Path(directory)
     manifest = read_manifest(directory)
-    whole, faults = _parts(directory, manifest)
+    n_whole, faults = _parts(directory, manifest)
     faults += _strangers(directory / PARTS)
     is_merged = False
     if (directory / RESULTS).exists() or is_link(directory / RESULTS):
-        reason = _results_fault(directory, manifest, whole if len(whole) == manifest.n_parts else None)
-        is_merged = reason is None and len(whole) == manifest.n_parts
+        reason = _results_fault(directory, manifest)
+        is_merged = reason is None and n_whole == manifest.n_parts
         if reason is not None:
             faults.append(Fault(path=directory / RESULTS, what=reason, is_ours=not is_link(directory / RESULTS)))
     if repair:
@@ -101,8 +95,8 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
             faults = [_removed(fault) for fault in faults]
     return CheckReport(
         n_parts=manifest.n_parts,
-        n_whole=len(whole),
-        n_missing=manifest.n_parts - len(whole),
+        n_whole=n_whole,
+        n_missing=manifest.n_parts - n_whole,
         is_merged=is_merged,
         faults=tuple(faults),
     )
@@ -117,34 +111,34 @@ def _removed(fault: Fault) -> Fault:
     return replace(fault, removed=True)
 
 
-def _parts(directory: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fault]]:
-    # Whole ones in the plan's order, and what is wrong with others.
+def _parts(directory: Path, manifest: Manifest) -> tuple[int, list[Fault]]:
+    # How many are whole, and what is wrong with others.
     folder = directory / PARTS
     if is_link(folder):
-        return [], [Fault(path=folder, what="is a symbolic link, which is not followed", is_ours=False)]
+        return 0, [Fault(path=folder, what="is a symbolic link, which is not followed", is_ours=False)]
     faults: list[Fault] = []
-    whole: dict[int, PartFile] = {}
+    whole: set[int] = set()
 
-    def read(file: PartFile) -> tuple[PartFile, int | Fault]:
+    def read(file: PartFile) -> int | Fault:
         path = folder / file.name
         try:
             table, about = read_part(folder, file)
         except DamagedPart as error:
-            return file, Fault(path=path, what=str(error).removeprefix(f"{path}: "))
+            return Fault(path=path, what=str(error).removeprefix(f"{path}: "))
         except StoreError as error:
-            return file, Fault(path=path, what=str(error).removeprefix(f"{path}: "), is_ours=False)
+            return Fault(path=path, what=str(error).removeprefix(f"{path}: "), is_ours=False)
         if about.get("sweep") != manifest.sweep_id:
-            return file, Fault(path=path, what="belongs to another sweep")
+            return Fault(path=path, what="belongs to another sweep")
         if [[field.name, str(field.type)] for field in table.schema] != manifest.columns:
-            return file, Fault(path=path, what="has other columns than its sweep")
-        return file, int(about["index"])
+            return Fault(path=path, what="has other columns than its sweep")
+        return int(about["index"])
 
-    for file, found in read_ahead(read, part_files(folder).values()):
+    for found in read_ahead(read, part_files(folder).values()):
         if isinstance(found, Fault):
             faults.append(found)
         else:
-            whole[found] = file
-    return [whole[index] for index in sorted(whole)], faults
+            whole.add(found)
+    return len(whole), faults
 
 
 def _strangers(folder: Path) -> list[Fault]:
@@ -169,28 +163,10 @@ def _strangers(folder: Path) -> list[Fault]:
     return faults
 
 
-def _results_fault(directory: Path, manifest: Manifest, parts: list[PartFile] | None) -> str | None:
-    path = directory / RESULTS
+def _results_fault(directory: Path, manifest: Manifest) -> str | None:
+    # The digest is of what was merged from these very parts: equal bytes are equal rows.
     if manifest.results_sha256 is None:
         return "is of no finished sweep: the manifest tells no digest of it"
     if not results_are_whole(directory, manifest):
         return "is damaged: its bytes are not those that were written"
-    if parts is not None and not _same_rows(pq.ParquetFile(path).iter_batches(_BATCH_ROWS), directory, parts):
-        return "holds other rows than the parts"
     return None
-
-
-def _same_rows(merged: Iterator[pa.RecordBatch], directory: Path, parts: list[PartFile]) -> bool:
-    # Both as streams: a sweep may be larger than memory.
-    held = pa.Table.from_batches([next(merged)])
-    tables = read_ahead(lambda file: read_part(directory / PARTS, file)[0], parts)
-    for rows in gathered(tables, _BATCH_ROWS):
-        while held.num_rows < rows.num_rows:
-            following = next(merged, None)
-            if following is None:
-                return False
-            held = pa.concat_tables([held, pa.Table.from_batches([following])])
-        if not held.slice(0, rows.num_rows).equals(rows):
-            return False
-        held = held.slice(rows.num_rows)
-    return held.num_rows == 0 and next(merged, None) is None
