@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from gmemgpu.catalogue import (
-    costs_from_table,
-    default_costs,
     named_policies,
     policies_from_tables,
     read_costs,
@@ -24,6 +22,7 @@ from gmemgpu.sweeping.document import Document, read_document
 from gmemgpu.sweeping.scenario import Scenario, anchor_paths, input_hashes, relative_paths, scenarios_from_document
 from gmemgpu.toml_file import unknown_key
 from gmemgpu.units import INT64_MAX
+from gmemgpu.validation import validated
 
 __all__ = ["SweepSpec", "read_spec", "policy_table"]
 
@@ -228,11 +227,11 @@ def _costs(document: Document, problems: list[Problem]) -> Costs:
         if isinstance(value, str):
             return read_costs(value)
         if isinstance(value, Mapping):
-            return costs_from_table(value, document.where("costs"), default_costs())
+            return validated(Costs, value, document.where("costs"))
         problems.append(Problem(document.where("costs"), f"{value!r} is neither a file name nor a table of costs"))
     except SpecError as error:
         problems.extend(error.problems)
-    return default_costs()
+    return Costs()
 
 
 def _cluster(document: Document, problems: list[Problem]) -> ClusterOptions:
