@@ -15,11 +15,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 from bench.hardware import record
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.numpy import class_sums
 from gmemgpu.engine.numpy.policy_run import run_policy
 from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.generator import generate
+from gmemgpu.model.cost import Costs
 from gmemgpu.workload.preset import workload_from_mapping
 
 NEVER = 1 << 62
@@ -39,7 +40,7 @@ def main() -> None:
     figures: dict[str, object] = {"policies": [policy.name for policy in policies]}
     for case, table in CASES.items():
         prepared = Prepared(generate(workload_from_mapping(table, case, Path()), 7).trace)
-        expected = [run_policy(prepared, policy, default_costs()) for policy in policies]
+        expected = [run_policy(prepared, policy, Costs()) for policy in policies]
         for name, values in THRESHOLDS.items():
             best_ms = {}
             for value in values:
@@ -47,7 +48,7 @@ def main() -> None:
                     times = []
                     for _ in range(arguments.repeats):
                         before = time.perf_counter()
-                        rows = [run_policy(prepared, policy, default_costs()) for policy in policies]
+                        rows = [run_policy(prepared, policy, Costs()) for policy in policies]
                         times.append(time.perf_counter() - before)
                     assert rows == expected
                 best_ms["never" if value == NEVER else str(value)] = round(min(times) * 1e3, 1)

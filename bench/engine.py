@@ -23,12 +23,13 @@ from typing import Any
 
 from bench.hardware import record
 from bench.pods import DAY_NS, HOST, day_of_pods
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.numpy.policy_run import run_policy
 from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.engine.verify import verify
 from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import trace_from_vms
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.trace import Trace
 from gmemgpu.units import TIB
 from gmemgpu.workload.guest_memory import GuestMemory
@@ -59,7 +60,7 @@ def trace_of(case: str) -> Trace:
 
 def measure(case: str) -> dict[str, Any]:
     small = generate(small_variant(preset("mixed-pods")), 1).trace
-    assert not verify(small, named_policies(), default_costs()).differences, "the engines disagree"
+    assert not verify(small, named_policies(), Costs()).differences, "the engines disagree"
     trace = trace_of(case)
     before = time.perf_counter()
     prepared = Prepared(trace)
@@ -68,7 +69,7 @@ def measure(case: str) -> dict[str, Any]:
     for _ in range(1 if case.startswith("pods") else REPEATS):
         for policy in named_policies():
             before = time.perf_counter()
-            run_policy(prepared, policy, default_costs())
+            run_policy(prepared, policy, Costs())
             by_policy[policy.name].append(time.perf_counter() - before)
     medians = {name: sorted(times)[len(times) // 2] for name, times in by_policy.items()}
     total_s = sum(medians.values())

@@ -15,10 +15,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.gpu_kernels import WrongAnswer, watched_launches
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.crossover import core_count
 from gmemgpu.engine.cupy.batch import BatchReport, evaluate_batches
 from gmemgpu.engine.registry import engine
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy, Timer
 from gmemgpu.model.trace import Trace
@@ -65,7 +66,7 @@ def traces_of(case: Case, seeds: Sequence[int]) -> Iterator[Trace]:
 def _on_one_core(case: Case, seeds: Sequence[int], policies: Sequence[Policy]) -> tuple[float, list[list[MetricRow]]]:
     traces = list(traces_of(case, seeds))
     begin = time.perf_counter()
-    rows = engine("numpy").evaluate(traces, policies, default_costs())
+    rows = engine("numpy").evaluate(traces, policies, Costs())
     return time.perf_counter() - begin, rows
 
 
@@ -105,7 +106,7 @@ def batch_figures(case: Case, policies: Sequence[Policy], repeats: int) -> dict[
 
     on_cores = on_all_cores(case, policies)
     traces = list(traces_of(case, range(case.n_traces)))
-    evaluate_batches(traces[:2], policies, default_costs())  # compiles
+    evaluate_batches(traces[:2], policies, Costs())  # compiles
     pool = cupy.get_default_memory_pool()
     pool.free_all_blocks()
     # Blocks stay with the pool, so what it holds after a batch is the most that the batch held.
@@ -116,16 +117,16 @@ def batch_figures(case: Case, policies: Sequence[Policy], repeats: int) -> dict[
         reports.append(report)
         held_bytes.append(pool.total_bytes())
 
-    rows = evaluate_batches(traces, policies, default_costs(), observe=observe)
+    rows = evaluate_batches(traces, policies, Costs(), observe=observe)
     if rows != on_cores.rows:
         raise WrongAnswer(f"{case.name}: cupy and numpy differ")
     seconds = []
     for _ in range(repeats):
         begin = time.perf_counter()
-        evaluate_batches(traces, policies, default_costs())
+        evaluate_batches(traces, policies, Costs())
         seconds.append(time.perf_counter() - begin)
     with watched_launches() as launches:
-        evaluate_batches(traces, policies, default_costs())
+        evaluate_batches(traces, policies, Costs())
         kernel_s = launches.seconds()
     wall_s = statistics.median(seconds)
     n_pairs = case.n_traces * len(policies)

@@ -7,17 +7,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gmemgpu.catalogue import default_costs, named_policies, read_costs, read_policies
+from gmemgpu.catalogue import named_policies, read_costs, read_policies
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.fallback import evaluate_with_fallback
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.metrics.table import MetricTable
-from gmemgpu.model.cost import Costs, cost_problems
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import METRIC_NAMES
-from gmemgpu.model.policy import Policy, policy_problems
+from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 from gmemgpu.toml_file import read_toml, unknown_key
 from gmemgpu.trace.check import check_trace
+from gmemgpu.validation import validated
 
 if TYPE_CHECKING:
     from gmemgpu.workload.spec import Workload
@@ -29,7 +30,7 @@ _SEEDS = 1 << 64
 
 def generate(workload: str | Path | Mapping[str, Any] | Workload, seed: int = 0) -> Trace:
     """
-    Make the trace of a workload.
+    Draw the trace of a workload.
 
     Parameters
     ----------
@@ -70,15 +71,16 @@ def generate(workload: str | Path | Mapping[str, Any] | Workload, seed: int = 0)
 
 
 def choose_policies(
-    wanted: Iterable[str | Policy] | None, among: Iterable[Policy], *, where: str = "policies"
+    wanted: Iterable[str | Policy | Mapping[str, Any]] | None, among: Iterable[Policy], *, where: str = "policies"
 ) -> tuple[Policy, ...]:
     """
-    Look policies up by name.
+    Return the policies that were asked for.
 
     Parameters
     ----------
-    wanted : iterable of str or Policy, or None
-        Names out of `among`, or policies of one's own; None takes all of `among`.
+    wanted : iterable of str, Policy or mapping, or None
+        Names out of `among`, or policies of one's own, each a `Policy` or a mapping of its fields; None takes all of
+        `among`.
     among : iterable of Policy
         Of two with one name the first counts.
     where : str
@@ -92,7 +94,7 @@ def choose_policies(
     Raises
     ------
     SpecError
-        With every name that is unknown or comes twice, and every policy that is unsound.
+        With every name that is unknown or comes twice, and every problem of a policy in a mapping.
     """
     known: dict[str, Policy] = {}
     for policy in among:
@@ -105,10 +107,13 @@ def choose_policies(
             hint = unknown_key(item, list(known)).removeprefix("unknown key")
             problems.append(Problem(place, f'"{item}" is no policy{hint}'))
             continue
-        policy = known[item] if isinstance(item, str) else item
+        try:
+            policy = known[item] if isinstance(item, str) else validated(Policy, item, place)
+        except SpecError as error:
+            problems.extend(error.problems)
+            continue
         if policy.name in chosen:
             problems.append(Problem(place, f'"{policy.name}" comes twice; results are told apart by name'))
-        problems.extend(policy_problems(policy, place))
         chosen[policy.name] = policy
     if not chosen and not problems:
         problems.append(Problem(where, "names no policy; leave it out for all of them"))
@@ -117,44 +122,43 @@ def choose_policies(
     return tuple(chosen.values())
 
 
-def _policies(policies: str | Path | Policy | Iterable[str | Policy] | None) -> tuple[Policy, ...]:
+def _policies(
+    policies: str | Path | Policy | Mapping[str, Any] | Iterable[str | Policy | Mapping[str, Any]] | None,
+) -> tuple[Policy, ...]:
     if isinstance(policies, Path) or (isinstance(policies, str) and policies.endswith(".toml")):
         return choose_policies(None, read_policies(policies))
-    if isinstance(policies, str | Policy):
+    if isinstance(policies, str | Policy | Mapping):
         policies = [policies]
     return choose_policies(policies, named_policies())
 
 
-def _costs(costs: Costs | str | Path | None) -> Costs:
-    if costs is None:
-        return default_costs()
+def _costs(costs: Costs | Mapping[str, Any] | str | Path | None) -> Costs:
     if isinstance(costs, str | Path):
         return read_costs(costs)
-    problems = cost_problems(costs, "costs")
-    if problems:
-        raise SpecError(problems)
-    return costs
+    return validated(Costs, {} if costs is None else costs, "costs")
 
 
 def evaluate(
     trace: Trace,
-    policies: str | Path | Policy | Iterable[str | Policy] | None = None,
+    policies: str | Path | Policy | Mapping[str, Any] | Iterable[str | Policy | Mapping[str, Any]] | None = None,
     *,
-    costs: Costs | str | Path | None = None,
+    costs: Costs | Mapping[str, Any] | str | Path | None = None,
     backend: str = "auto",
 ) -> MetricTable:
     """
-    Say what every policy costs and recovers on a trace.
+    Compute what every policy costs and recovers on a trace.
 
     Parameters
     ----------
     trace : Trace
         From `gmemgpu.read_trace` or `gmemgpu.generate`, or made by hand; it is checked first.
-    policies : str, Path, Policy or iterable of str and Policy, optional
-        Names of the package's policies, policies of one's own, or a policies file (a path, or text that ends in
-        ``.toml``). All of the package's, the oracle last, if left out.
-    costs : Costs, str or Path, optional
-        A cost table or a costs file. The package's if left out.
+    policies : str, Path, Policy, mapping or iterable of str, Policy and mapping, optional
+        Names of the package's policies, policies of one's own (each a `Policy`, or a mapping of its fields such as
+        ``{"name": "mine", "hook": "vm_destroy", "timer": "fixed(1 s)"}``), or a policies file (a path, or text that
+        ends in ``.toml``). All of the package's, the oracle last, if left out.
+    costs : Costs, mapping, str or Path, optional
+        A cost table, a mapping of those costs that differ from the defaults, or a costs file. The defaults if left
+        out.
     backend : str
         ``auto`` (the fastest for a batch of this size, as measured by ``gmemgpu bench``), or an engine's name. All
         engines give the same integers.

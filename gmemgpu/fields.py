@@ -1,21 +1,38 @@
-"""What pydantic models of specs are made of: tables without unknown keys, times and sizes with units, shares, paths."""
+"""What pydantic models are made of: tables without unknown keys, times and sizes with units, shares, paths."""
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from gmemgpu.units import INT64_MAX, parse_bytes, parse_duration_ns
 
-__all__ = ["Section", "DurationNs", "SizeBytes", "Share", "Positive", "NonNegative", "Sigma", "InputPath"]
+__all__ = [
+    "Section",
+    "Integer",
+    "DurationNs",
+    "SizeBytes",
+    "Count",
+    "Share",
+    "Positive",
+    "NonNegative",
+    "Sigma",
+    "InputPath",
+]
 
 
 class Section(BaseModel):
     """A table of a description: frozen, and no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    # An integer of NumPy is as good as Python's.
+    return value if type(value) in (int, bool) or not isinstance(value, Integral) else int(value)
 
 
 def _duration(value: object) -> object:
@@ -30,10 +47,14 @@ def _from_base(path: Path, info: ValidationInfo) -> Path:
     return info.context["base_dir"] / path if info.context else path
 
 
-DurationNs: TypeAlias = Annotated[int, BeforeValidator(_duration), Field(ge=0, le=INT64_MAX, strict=True)]
+Integer: TypeAlias = Annotated[int, BeforeValidator(_plain), Field(strict=True)]
+"""An integer, and no text or fraction that could be taken for one."""
+DurationNs: TypeAlias = Annotated[Integer, BeforeValidator(_duration), Field(ge=0, le=INT64_MAX)]
 """Integer nanoseconds, or text such as "10 s"."""
-SizeBytes: TypeAlias = Annotated[int, BeforeValidator(_size), Field(ge=0, le=INT64_MAX, strict=True)]
+SizeBytes: TypeAlias = Annotated[Integer, BeforeValidator(_size), Field(ge=0, le=INT64_MAX)]
 """Integer bytes, or text such as "64 MiB"."""
+Count: TypeAlias = Annotated[Integer, Field(ge=1)]
+"""How many there are, at least one."""
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 """A probability or share."""
 Positive: TypeAlias = Annotated[float, Field(gt=0)]

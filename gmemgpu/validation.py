@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
+from inspect import cleandoc
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, dataclass_transform, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.toml_file import unknown_key
 
-__all__ = ["problems_of", "validated", "with_spec_errors"]
+__all__ = ["problems_of", "validated", "checked_dataclass"]
 
 T = TypeVar("T")
 
@@ -83,32 +85,43 @@ def validated(model: type[T], value: object, where: str, *, context: Mapping[str
         raise SpecError(problems_of(error, where, model)) from None
 
 
-def with_spec_errors(cls: type[T]) -> type[T]:
+@dataclass_transform(frozen_default=True, field_specifiers=(Field,))
+def checked_dataclass(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
     """
-    Make the constructor of a pydantic dataclass raise `SpecError`, with every problem; a class decorator.
+    Return a decorator for frozen dataclasses with slots that pydantic checks when they are made.
 
     Parameters
     ----------
-    cls : type
-        A pydantic dataclass.
+    kw_only : bool
+        Whether the constructor takes keywords alone.
 
     Returns
     -------
-    type
-        The same class. As a field of another model it is validated without its constructor, so that its mistakes are
-        listed among the other's.
+    callable
+        From a class to its dataclass. Its constructor raises `SpecError` with every problem. As a field of another
+        model it is checked without its constructor, so that its mistakes are listed among the other's. Its docstring
+        ends in a list of its parameters, made of the fields' descriptions.
     """
-    construct: Callable[..., None] = cls.__init__
 
-    @wraps(construct)
-    def __init__(self: T, *args: Any, **kwargs: Any) -> None:
-        try:
-            construct(self, *args, **kwargs)
-        except ValidationError as error:
-            raise SpecError(problems_of(error, cls.__name__.lower(), cls)) from None
+    def decorate(cls: type[T]) -> type[T]:
+        config = ConfigDict(extra="forbid", allow_inf_nan=False)
+        checked = cast(type[T], dataclass(cls, frozen=True, slots=True, kw_only=kw_only, config=config))
+        construct: Callable[..., None] = checked.__init__
 
-    cls.__init__ = __init__  # type: ignore[assignment]
-    return cls
+        @wraps(construct)
+        def __init__(self: T, *args: Any, **kwargs: Any) -> None:
+            try:
+                construct(self, *args, **kwargs)
+            except ValidationError as error:
+                raise SpecError(problems_of(error, cls.__name__.lower(), checked)) from None
+
+        checked.__init__ = __init__  # type: ignore[assignment]
+        described = ((name, field.description) for name, field in (_fields(checked) or {}).items())
+        listed = "".join(f"\n{name}\n    {description}" for name, description in described)
+        checked.__doc__ = f"{cleandoc(cls.__doc__ or '')}\n\nParameters\n----------{listed}\n"
+        return checked
+
+    return decorate
 
 
 def _fields(annotation: Any) -> Mapping[str, FieldInfo] | None:
@@ -198,5 +211,7 @@ def _message(error: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> str:
         return _unknown(value, _quoted(error["ctx"]["expected"]))
     if kind == "value_error":
         return str(error["ctx"]["error"])
+    if kind in ("dataclass_type", "model_type", "model_attributes_type", "dict_type"):
+        return f"{_shown(value)} is no table of keys and values"
     advice = error["msg"].replace("Input should be", "it must be").replace("'", '"')
     return f"{_shown(value)} cannot be used: {advice[:1].lower()}{advice[1:]}"

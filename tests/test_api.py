@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 import gmemgpu
 from gmemgpu.api import choose_policies
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine import registry
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.units import GIB
@@ -76,13 +77,9 @@ def test_one_name_one_policy_or_a_file(tmp_path: Path) -> None:
 def test_costs_as_a_table_or_a_file(tmp_path: Path) -> None:
     path = tmp_path / "costs.toml"
     path.write_text("round_clean = 0\n")
-    for costs in (path, str(path), gmemgpu.Costs(**{**_as_dict(default_costs()), "round_clean": 0})):
+    for costs in (path, str(path), {"round_clean": 0}, gmemgpu.Costs(round_clean=0)):
         table = gmemgpu.evaluate(small_trace(), "free_folio", costs=costs)
         assert table["latency_max_ns"] == [30_750]
-
-
-def _as_dict(costs: gmemgpu.Costs) -> dict[str, int]:
-    return {name: getattr(costs, name) for name in type(costs).__dataclass_fields__}
 
 
 @pytest.mark.parametrize("backend", ["auto", "numpy", "reference"])
@@ -91,14 +88,53 @@ def test_every_backend_gives_the_same(backend: str) -> None:
 
 
 def test_every_wrong_policy_is_named() -> None:
-    bad = gmemgpu.Policy(name="bad", hook="no_hook")  # type: ignore[arg-type]
+    bad = {"name": "bad", "hook": "no_hook", "timer": "debounce(5 parsecs)"}
     with pytest.raises(gmemgpu.SpecError) as caught:
         gmemgpu.evaluate(small_trace(), ["v1o", "v10", "xyz", bad, "v10"])
     texts = [str(problem) for problem in caught.value.problems]
     assert texts[0] == 'policies[0]: "v1o" is no policy; did you mean "v10"?'
     assert texts[1].startswith('policies[2]: "xyz" is no policy; known: never, boot_only')
     assert texts[2].startswith('policies[3].hook: "no_hook" is unknown; use none, conversion')
-    assert texts[3] == 'policies[4]: "v10" comes twice; results are told apart by name'
+    assert texts[3].startswith('policies[3].timer: "5 parsecs" is not a time')
+    assert texts[4] == 'policies[4]: "v10" comes twice; results are told apart by name'
+
+
+def test_policies_as_mappings_beside_names() -> None:
+    mine = {"name": "mine", "hook": "vm_destroy", "timer": "fixed(1 s)"}
+    table = gmemgpu.evaluate(small_trace(), [mine, "v10"])
+    assert table["policy"] == ["mine", "v10"]
+    assert table["latency_max_ns"] == [10**9 + 151_750, 10 * 10**9 + 151_750]
+    assert gmemgpu.evaluate(small_trace(), mine)["policy"] == ["mine"]
+    with pytest.raises(gmemgpu.SpecError, match=r'policies\[1\]: "mine" comes twice'):
+        gmemgpu.evaluate(small_trace(), [mine, gmemgpu.Policy(**mine)])
+
+
+def test_what_is_made_wrongly_fails_at_once_with_all_that_is_wrong() -> None:
+    with pytest.raises(gmemgpu.SpecError) as caught:
+        gmemgpu.Policy(name="p", hook="vm_destry", timer="debounce(5 sec)", busy="dropp")
+    assert str(caught.value) == (
+        'policy.hook: "vm_destry" is unknown; did you mean "vm_destroy"?\n'
+        'policy.timer: "5 sec" is not a time; write a number and one of ns, us, µs, ms, s, min, h, d, as in "10 s"\n'
+        'policy.busy: "dropp" is unknown; did you mean "drop"?'
+    )
+    assert caught.value.exit_code == 2
+    with pytest.raises(gmemgpu.SpecError, match=r'costs.round_claen: unknown key; did you mean "round_clean"\?'):
+        gmemgpu.Costs(round_claen=1)
+    with pytest.raises(gmemgpu.SpecError, match=r"^host.nodes: 3 nodes do not divide .*\nhost.cores: -4 cannot"):
+        gmemgpu.Host(memory_bytes=2 * GIB, nodes=3, cores=-4, threads_per_core=1)
+    with pytest.raises(gmemgpu.SpecError, match=r"timer.delay_ns: 0 cannot be used: a period must be longer than 0"):
+        gmemgpu.Timer("periodic")
+
+
+def test_timers_as_text() -> None:
+    policy = gmemgpu.Policy(name="p", hook="vm_destroy", timer="debounce(5 s, 1 min)")
+    assert policy.timer == gmemgpu.Timer("debounce", 5 * 10**9, 60 * 10**9)
+    assert gmemgpu.Policy(name="p", hook="vm_destroy", timer=str(policy.timer)) == policy
+
+
+def test_costs_are_the_defaults_but_for_what_is_changed() -> None:
+    assert gmemgpu.Costs().round_clean == 121_000
+    assert gmemgpu.Costs(round_clean=100_000) == dataclasses.replace(gmemgpu.Costs(), round_clean=100_000)
 
 
 def test_no_policy_at_all() -> None:
@@ -113,8 +149,8 @@ def test_of_two_policies_with_one_name_the_first_counts() -> None:
 
 def test_a_wrong_trace_a_wrong_cost_and_a_missing_engine() -> None:
     trace = small_trace()
-    with pytest.raises(gmemgpu.SpecError, match="costs: block: -1 is outside"):
-        gmemgpu.evaluate(trace, costs=gmemgpu.Costs(**{**_as_dict(default_costs()), "block": -1}))
+    with pytest.raises(gmemgpu.SpecError, match=r"costs\.block: -1 cannot be used"):
+        gmemgpu.evaluate(trace, costs={"block": -1})
     with pytest.MonkeyPatch.context() as patch:
         patch.delitem(sys.modules, "cupy", raising=False)
         patch.setattr(registry, "find_spec", lambda package: None)

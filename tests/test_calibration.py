@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gmemgpu.catalogue import default_costs
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import available_engines
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.policy import Policy, Timer
@@ -128,7 +128,7 @@ PASSES = {
 @pytest.mark.parametrize("engine", available_engines(), ids=lambda engine: engine.name)
 def test_published_pass(engine: Engine, name: str) -> None:
     published = PASSES[name]
-    row = engine.evaluate([published.trace()], [published.policy], default_costs())[0][0]
+    row = engine.evaluate([published.trace()], [published.policy], Costs())[0][0]
     assert (row["passes"], row["attempts"]) == (1, published.trace().host.n_regions)
     assert row["scan_wall_ns"] == row["pass_wall_max_ns"] == published.wall_ns
     number, unit = published.printed.split()
@@ -139,6 +139,6 @@ def test_published_pass(engine: Engine, name: str) -> None:
 @pytest.mark.parametrize("engine", available_engines(), ids=lambda engine: engine.name)
 def test_teardown_finds_the_classes_that_were_published(engine: Engine) -> None:
     """A pass may be of the right length for the wrong reason: 1848 cached, 100 new, 100 failed."""
-    row = engine.evaluate([one_of_two_guests_ends()], [TEARDOWN], default_costs())[0][0]
+    row = engine.evaluate([one_of_two_guests_ends()], [TEARDOWN], Costs())[0][0]
     assert (row["attempts_cached"], row["attempts_new"], row["attempts_failed"]) == (1848, 100, 100)
     assert (row["ipis"], row["rmpopts"]) == (2048 * 127, 2048 * 128)

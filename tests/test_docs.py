@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gmemgpu.catalogue import default_costs
 from gmemgpu.cli.main import COMMANDS, main
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import METRICS
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,7 @@ def test_specs_in_the_readme_are_valid(tmp_path: Path) -> None:
     found = read_spec(tmp_path / "spec.toml")
     assert len(found.scenarios) == 6
     assert "capped_30s" in [policy.name for policy in found.policies]
-    assert found.costs.round_clean == 100_000 != default_costs().round_clean
+    assert found.costs.round_clean == 100_000 != Costs().round_clean
 
 
 @pytest.mark.parametrize("job", sorted((ROOT / "jobs").glob("*.toml")), ids=lambda job: job.name)
@@ -68,6 +68,7 @@ def test_jobs_are_valid(job: Path) -> None:
 def option_row(name: str) -> str:
     """Give the line on an option of [cluster]."""
     from gmemgpu.sweeping.cluster.options import CODE_KEYS, ClusterOptions
+
     from gmemgpu.units import format_duration_ns
 
     field = ClusterOptions.model_fields[name]

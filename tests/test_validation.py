@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
+from pydantic import Field, TypeAdapter, ValidationError
 
 from gmemgpu.errors import SpecError
 from gmemgpu.fields import DurationNs, Section
-from gmemgpu.validation import problems_of, validated, with_spec_errors
+from gmemgpu.validation import checked_dataclass, problems_of, validated
 
 
 class Square(Section):
@@ -26,11 +28,12 @@ class Disc(Section):
 Shape = Annotated[Square | Disc, Field(discriminator="shape")]
 
 
-@with_spec_errors
-@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+@checked_dataclass()
 class Layer:
-    colour: Literal["red", "green", "blue"]
-    wait_ns: DurationNs = 0
+    """One of several."""
+
+    colour: Literal["red", "green", "blue"] = Field(description="What it is painted with.")
+    wait_ns: DurationNs = Field(default=0, description="How long it dries.")
 
 
 class Picture(Section):
@@ -89,8 +92,8 @@ def test_each_with_its_place(value: dict[str, Any], expected: list[str]) -> None
     [
         ("", {"colour": "pink"}, 'colour: "pink" is unknown; use red, green, blue'),
         ("f.toml: ", {"colour": "pink"}, 'f.toml: colour: "pink" is unknown; use red, green, blue'),
-        ("f.toml: ", 7, "f.toml: 7 cannot be used: it must be a dictionary or an instance of Layer"),
-        ("f.toml: layer[2]", {}, "f.toml: layer[2].colour: is missing"),
+        ("f.toml: ", 7, "f.toml: 7 is no table of keys and values"),
+        ("f.toml: layer[2]", {}, "f.toml: layer[2].colour: is missing: What it is painted with."),
     ],
 )
 def test_the_key_follows_what_it_is_in(where: str, value: object, expected: str) -> None:
@@ -102,7 +105,7 @@ def test_the_key_follows_what_it_is_in(where: str, value: object, expected: str)
 
 def test_a_list_and_its_items() -> None:
     assert problems(list[Layer], [{"colour": "red"}, {"color": "red"}], "layer") == [
-        "layer[1].colour: is missing",
+        "layer[1].colour: is missing: What it is painted with.",
         'layer[1].color: unknown key; did you mean "colour"?',
     ]
 
@@ -116,3 +119,21 @@ def test_a_constructor_names_everything_that_is_wrong() -> None:
     ]
     with pytest.raises(SpecError, match=r'layer.colr: unknown key; did you mean "colour"\?'):
         Layer("red", colr=1)  # type: ignore[call-arg]
+
+
+def test_a_dataclass_as_any_other() -> None:
+    layer = Layer("red", wait_ns="1 s")  # type: ignore[arg-type]
+    assert dataclasses.asdict(layer) == {"colour": "red", "wait_ns": 10**9}
+    assert dataclasses.replace(layer, wait_ns=0) == Layer("red")
+    assert len({layer, Layer("red", 10**9), pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)}) == 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        layer.wait_ns = 3
+    with pytest.raises(SpecError, match=r"layer.wait_ns: -1"):
+        dataclasses.replace(layer, wait_ns=-1)
+
+
+def test_the_docstring_lists_the_parameters() -> None:
+    assert Layer.__doc__ == (
+        "One of several.\n\nParameters\n----------\n"
+        "colour\n    What it is painted with.\nwait_ns\n    How long it dries.\n"
+    )

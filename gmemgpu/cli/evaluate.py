@@ -60,13 +60,14 @@ def wanted_policies(arguments: argparse.Namespace) -> tuple[Policy, ...]:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print; 0 if that went well."""
     from gmemgpu.api import evaluate
-    from gmemgpu.catalogue import default_costs, read_costs
+    from gmemgpu.catalogue import read_costs
     from gmemgpu.engine.choice import choose_engine
+    from gmemgpu.model.cost import Costs
     from gmemgpu.model.policy import ORACLE
     from gmemgpu.trace.read import read_trace
 
     policies = wanted_policies(arguments)
-    costs = read_costs(arguments.costs) if arguments.costs else default_costs()
+    costs = read_costs(arguments.costs) if arguments.costs else Costs()
     trace = read_trace(arguments.trace)
     exact = arguments.json or arguments.csv
     # A table for people measures against the oracle, asked for or not.

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
 
-from gmemgpu.catalogue import default_costs
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError
 from gmemgpu.measuring.sample import sample_traces
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
@@ -38,7 +38,7 @@ def _evaluate_for(policies: Sequence[Policy], least_s: float) -> tuple[float, li
     n_rounds = 0
     begin = now = time.perf_counter()
     while n_rounds == 0 or now - begin < least_s:
-        rows = numpy.evaluate(traces, policies, default_costs())
+        rows = numpy.evaluate(traces, policies, Costs())
         n_rounds += 1
         now = time.perf_counter()
     return n_rounds * len(traces) * len(policies) / (now - begin), rows

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gmemgpu.atomic import written_whole
-from gmemgpu.catalogue import default_costs
 from gmemgpu.engine.crossover import Crossover, core_count, document, read_crossovers, store_file
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import engine, why_missing
 from gmemgpu.errors import BackendError, StoreError
 from gmemgpu.measuring.cores import all_cores
 from gmemgpu.measuring.sample import ALL, policy_kinds, sample_traces
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
@@ -126,7 +126,7 @@ def measure_rates(plan: BenchPlan, report: Callable[[str], None]) -> Rates:
     rates: list[Rate] = []
     report(f"traces, and numpy on {n_cores} cores")
     traces = sample_traces(plan.n_traces[-1] if device else _TRACES_ON_CORES)
-    expected = engine("numpy").evaluate(traces, kinds[ALL], default_costs())
+    expected = engine("numpy").evaluate(traces, kinds[ALL], Costs())
     of_policy = {policy.name: i for i, policy in enumerate(kinds[ALL])}
     with all_cores(n_cores, _TRACES_ON_CORES) as cores:
         numpy_per_s = {}
@@ -151,11 +151,11 @@ def _rate(
     device: Engine, traces: Sequence[Trace], policies: Sequence[Policy], least_s: float
 ) -> tuple[float, list[list[MetricRow]]]:
     # The first call compiles kernels and fills memory pools.
-    rows = device.evaluate(traces, policies, default_costs())
+    rows = device.evaluate(traces, policies, Costs())
     n_rounds = 0
     begin = now = time.perf_counter()
     while n_rounds == 0 or now - begin < least_s:
-        device.evaluate(traces, policies, default_costs())
+        device.evaluate(traces, policies, Costs())
         n_rounds += 1
         now = time.perf_counter()
     return n_rounds * len(traces) * len(policies) / (now - begin), rows

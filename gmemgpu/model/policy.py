@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, Self
 
-from gmemgpu.errors import Problem
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from gmemgpu.fields import DurationNs
 from gmemgpu.units import INT64_MAX, format_duration_ns, parse_duration_ns
+from gmemgpu.validation import checked_dataclass, validated
 
-__all__ = ["Policy", "Timer", "Hook", "Busy", "Scope", "Gate", "Executor", "TimerKind", "ORACLE", "policy_problems"]
+__all__ = ["Policy", "Timer", "Hook", "Busy", "Scope", "Gate", "Executor", "TimerKind", "ORACLE"]
 
 Hook = Literal[
     "none",
@@ -30,36 +32,65 @@ Scope = Literal["window", "dirty", "dirty_retry", "vm", "inode", "region"]
 Gate = Literal["all", "gmem_free", "free"]
 Executor = Literal["leader_followers", "leader_first", "all_cores", "all_threads", "serial"]
 
+_MAX_DELAY_NS = INT64_MAX // 4
 _TIMER = re.compile(r"\s*(fixed|debounce|periodic)\s*\(([^(),]*)(?:,([^(),]*))?\)\s*")
 
 
-@dataclass(frozen=True, slots=True)
+@checked_dataclass()
 class Timer:
-    """
-    How a request becomes due (MODEL.md section 5).
+    """How a request becomes due (MODEL.md section 5)."""
 
-    Parameters
-    ----------
-    kind : {"fixed", "debounce", "periodic"}
-        queue_delayed_work, mod_delayed_work, or a clock. ``immediate`` is ``fixed`` with delay 0.
-    delay_ns : int
-        The delay, or the period.
-    max_wait_ns : int, optional
-        ``debounce`` only: never later than this after the first request of the batch.
-    """
+    kind: TimerKind = Field(
+        default="fixed",
+        description='queue_delayed_work (fixed), mod_delayed_work (debounce) or a clock (periodic). "immediate" is '
+        "fixed with delay 0.",
+    )
+    delay_ns: DurationNs = Field(
+        default=0, le=_MAX_DELAY_NS, validate_default=True, description="The delay, or the period; integer ns."
+    )
+    max_wait_ns: DurationNs | None = Field(
+        default=None,
+        le=_MAX_DELAY_NS,
+        description="debounce only: never later than this after the first request of the batch; integer ns.",
+    )
 
-    kind: TimerKind = "fixed"
-    delay_ns: int = 0
-    max_wait_ns: int | None = None
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return _timer_values(value) if isinstance(value, str) else value
+
+    @field_validator("delay_ns")
+    @classmethod
+    def _ticks(cls, delay_ns: int, info: ValidationInfo) -> int:
+        if info.data.get("kind") == "periodic" and delay_ns == 0:
+            raise ValueError("0 cannot be used: a period must be longer than 0")
+        return delay_ns
+
+    @field_validator("max_wait_ns")
+    @classmethod
+    def _of_debounce(cls, max_wait_ns: int | None, info: ValidationInfo) -> int | None:
+        kind = info.data.get("kind", "debounce")
+        if max_wait_ns is not None and kind != "debounce":
+            raise ValueError(f"{kind} takes one time; only debounce has a maximum wait")
+        return max_wait_ns
 
     @classmethod
     def parse(cls, text: str) -> Timer:
         """
         Read ``"immediate"``, ``"fixed(10 s)"``, ``"debounce(10 s, 60 s)"`` or ``"periodic(60 s)"``.
 
+        Parameters
+        ----------
+        text : str
+            As a policies file has it.
+
+        Returns
+        -------
+        Timer
+
         Raises
         ------
-        ValueError
+        SpecError
             If `text` is none of these.
 
         Examples
@@ -67,22 +98,7 @@ class Timer:
         >>> Timer.parse("debounce(10 s, 1 min)")
         Timer(kind='debounce', delay_ns=10000000000, max_wait_ns=60000000000)
         """
-        if text.strip() == "immediate":
-            return cls()
-        match = _TIMER.fullmatch(text)
-        if match is None:
-            raise ValueError(
-                f'"{text}" is no timer; write "immediate", "fixed(10 s)", "debounce(10 s)", '
-                '"debounce(10 s, 60 s)" or "periodic(60 s)"'
-            )
-        kind: TimerKind = match[1]  # type: ignore[assignment]  # the expression allows no other
-        delay, max_wait = match[2], match[3]
-        if max_wait is not None and kind != "debounce":
-            raise ValueError(f'"{text}": {kind} takes one time; only debounce has a maximum wait')
-        delay_ns = parse_duration_ns(delay)
-        if kind == "periodic" and delay_ns == 0:
-            raise ValueError(f'"{text}": a period must be longer than 0')
-        return cls(kind, delay_ns, None if max_wait is None else parse_duration_ns(max_wait))
+        return validated(cls, text, "timer")
 
     def __str__(self) -> str:
         if self == Timer():
@@ -91,32 +107,62 @@ class Timer:
         return f"{self.kind}({', '.join(map(format_duration_ns, times))})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _timer_values(text: str) -> dict[str, Any]:
+    if text.strip() == "immediate":
+        return {}
+    match = _TIMER.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f'"{text}" is no timer; write "immediate", "fixed(10 s)", "debounce(10 s)", '
+            '"debounce(10 s, 60 s)" or "periodic(60 s)"'
+        )
+    kind, *times = match.groups()
+    delay_ns, max_wait_ns = (None if time is None else parse_duration_ns(time) for time in times)
+    return {"kind": kind, "delay_ns": delay_ns, "max_wait_ns": max_wait_ns}
+
+
+@checked_dataclass(kw_only=True)
 class Policy:
-    """
-    When RMPOPT runs, for which regions, and on which cores (MODEL.md section 5).
+    """When RMPOPT runs, for which regions, and on which cores: the choices of MODEL.md section 5."""
 
-    Parameters
-    ----------
-    name : str
-        Unique among the policies evaluated together.
-    hook, timer, busy, scope, gate, executor
-        The choices of MODEL.md section 5.
-    boot : bool
-        Whether a pass follows the start of the trace and every ``snp_init``, without a request.
-    origin : str
-        Where the idea comes from; shown by ``gmemgpu policies``, no effect.
-    """
+    name: str = Field(description="Unique among the policies evaluated together.")
+    hook: Hook = Field(description="The event that requests a pass, or none.")
+    timer: Timer = Field(
+        default=Timer(), description='How a request becomes due: a Timer, or text such as "debounce(10 s, 60 s)".'
+    )
+    busy: Busy = Field(
+        default="rerun", description="What becomes of a request during a pass: it counts (rerun) or is lost (drop)."
+    )
+    scope: Scope = Field(default="window", description="The regions that a pass visits.")
+    gate: Gate = Field(default="all", description="Which of them it visits, by their state when it starts.")
+    executor: Executor = Field(default="leader_first", description="Which cores work on a region, in which order.")
+    boot: bool = Field(
+        default=True,
+        strict=True,
+        description="Whether a pass follows the start of the trace and every snp_init, without a request.",
+    )
+    origin: str = Field(default="", description="Where the idea comes from; no effect.")
 
-    name: str
-    hook: Hook
-    timer: Timer = Timer()
-    busy: Busy = "rerun"
-    scope: Scope = "window"
-    gate: Gate = "all"
-    executor: Executor = "leader_first"
-    boot: bool = True
-    origin: str = ""
+    @field_validator("name")
+    @classmethod
+    def _is_named(cls, name: str) -> str:
+        if not name.strip():
+            raise ValueError("is empty; results are told apart by name")
+        return name
+
+    @field_validator("timer")
+    @classmethod
+    def _fits_hook(cls, timer: Timer, info: ValidationInfo) -> Timer:
+        hook = info.data.get("hook", "none")
+        if timer.kind == "periodic" and hook != "none":
+            raise ValueError(f'"{timer}" asks no hook; write hook = "none" instead of "{hook}"')
+        return timer
+
+    @model_validator(mode="after")
+    def _leaves_the_oracle_alone(self) -> Self:
+        if self.is_oracle and (self.hook != "none" or self.boot or self.timer != Timer()):
+            raise ValueError('name "oracle" is the bound, which cannot be redefined')
+        return self
 
     @property
     def is_oracle(self) -> bool:
@@ -130,34 +176,3 @@ ORACLE = Policy(
     boot=False,
     origin="the bound, no policy: each region has its bit for as long as it is free, for nothing",
 )
-
-
-def policy_problems(policy: Policy, where: str) -> list[Problem]:
-    """
-    List what makes a policy meaningless.
-
-    Parameters
-    ----------
-    policy : Policy
-        To be checked.
-    where : str
-        Prefix of every problem's place, as in ``mine.toml: policy[2]``.
-
-    Returns
-    -------
-    list of Problem
-        Empty if the policy is sound.
-    """
-    problems = []
-    choices = {"hook": Hook, "busy": Busy, "scope": Scope, "gate": Gate, "executor": Executor}
-    for key, allowed in choices.items():
-        value = getattr(policy, key)
-        if value not in get_args(allowed):
-            problems.append(Problem(f"{where}.{key}", f'"{value}" is unknown; use {", ".join(get_args(allowed))}'))
-    if policy.timer.kind == "periodic" and policy.hook != "none":
-        problems.append(Problem(f"{where}.hook", f'"{policy.hook}" has no effect beside {policy.timer}; write "none"'))
-    for key in ("delay_ns", "max_wait_ns"):
-        value = getattr(policy.timer, key)
-        if value is not None and not 0 <= value <= INT64_MAX // 4:
-            problems.append(Problem(f"{where}.timer", f"{value} ns is outside 0 to {INT64_MAX // 4} ns"))
-    return problems

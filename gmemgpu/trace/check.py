@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmemgpu.errors import Problem, TraceError
+from gmemgpu.errors import Problem, SpecError, TraceError
 from gmemgpu.model.event import EXTENT_KINDS, FOLIO_PAGES, Kind
-from gmemgpu.model.host import host_problems
 from gmemgpu.model.trace import COLUMNS, BoolArray, Int64Array, Trace
-from gmemgpu.trace.header import header_of, header_problems
+from gmemgpu.trace.header import header_of
 
 __all__ = ["COLUMN_DTYPES", "MAX_ROWS_NAMED", "check_trace", "list_rows", "row_problems", "trace_problems"]
 
@@ -206,12 +205,16 @@ def trace_problems(trace: Trace, where: str = "trace") -> list[Problem]:
     -----
     MODEL.md section 3. Doubtful rows that still mean something are `gmemgpu.trace.warn.trace_warnings`' business.
     """
-    problems = header_problems(header_of(trace), where)
+    problems: list[Problem] = []
+    try:
+        header_of(trace, where)
+    except SpecError as error:
+        problems.extend(error.problems)
     misshapen = _column_problems(trace, where)
     if misshapen:
         return problems + misshapen
-    pages = None if host_problems(trace.host) else trace.host.pages
-    return problems + row_problems({name: getattr(trace, name) for name in COLUMNS}, where, pages=pages)
+    columns = {name: getattr(trace, name) for name in COLUMNS}
+    return problems + row_problems(columns, where, pages=trace.host.pages)
 
 
 def check_trace(trace: Trace, where: str = "trace") -> None:

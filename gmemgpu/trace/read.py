@@ -17,7 +17,8 @@ from gmemgpu.trace.check import row_problems
 from gmemgpu.trace.columns import trace_columns
 from gmemgpu.trace.csv_rows import read_csv_rows
 from gmemgpu.trace.form import METADATA_KEY, header_path, trace_form
-from gmemgpu.trace.header import Header, header_from_document
+from gmemgpu.trace.header import Header
+from gmemgpu.validation import validated
 
 __all__ = ["read_trace"]
 
@@ -34,6 +35,14 @@ def _unreadable(path: Path) -> Problem | None:
         return Problem(str(path), f"cannot be read: {error.strerror}; check the path")
 
 
+def _header(document: dict[str, Any], where: str, problems: list[Problem]) -> Header | None:
+    try:
+        return validated(Header, document, f"{where}: ")
+    except SpecError as error:
+        problems.extend(error.problems)
+        return None
+
+
 def _json_header(metadata: dict[bytes, bytes] | None, where: str, problems: list[Problem]) -> Header | None:
     remedy = 'give host, horizon_ns and warmup_ns as JSON under the schema metadata key "gmemgpu"'
     text = (metadata or {}).get(METADATA_KEY)
@@ -48,7 +57,7 @@ def _json_header(metadata: dict[bytes, bytes] | None, where: str, problems: list
     if not isinstance(document, dict):
         problems.append(Problem(where, f"is no JSON object; {remedy}"))
         return None
-    return header_from_document(document, where, problems)
+    return _header(document, where, problems)
 
 
 def _read_parquet(path: Path, problems: list[Problem]) -> tuple[pa.Table, Header | None]:
@@ -70,10 +79,11 @@ def _toml_header(path: Path, problems: list[Problem]) -> Header | None:
         problems.append(Problem(str(beside), f"is missing; {remedy}: horizon_ns, warmup_ns and a table [host]"))
         return None
     try:
-        return header_from_document(read_toml(beside), str(beside), problems)
+        document = read_toml(beside)
     except SpecError as error:
         problems.extend(error.problems)
         return None
+    return _header(document, str(beside), problems)
 
 
 def _read_csv(path: Path, problems: list[Problem]) -> tuple[pa.Table, Int64Array | None]:

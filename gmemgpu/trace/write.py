@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +18,7 @@ from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import COLUMNS, Trace
 from gmemgpu.trace.check import check_trace
 from gmemgpu.trace.form import METADATA_KEY, header_path, trace_form
-from gmemgpu.trace.header import header_document, header_of
+from gmemgpu.trace.header import header_of
 
 __all__ = ["write_trace"]
 
@@ -74,7 +75,7 @@ def write_trace(trace: Trace, path: str | Path) -> None:
     path = Path(path)
     form = trace_form(path)
     check_trace(trace, str(path))
-    table, document = _arrow_table(trace), header_document(header_of(trace))
+    table, document = _arrow_table(trace), asdict(header_of(trace, str(path)))
     try:
         if form == "parquet":
             table = table.replace_schema_metadata({METADATA_KEY: json.dumps(document)})

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from gmemgpu.fields import Section, SizeBytes
-from gmemgpu.model.host import Host, host_problems
+from gmemgpu.model.host import Host
 from gmemgpu.toml_file import packaged_toml, unknown_key
-from gmemgpu.units import GIB, parse_bytes
+from gmemgpu.units import GIB
 
 __all__ = ["HostChoice"]
 
@@ -29,27 +29,21 @@ class HostChoice(Section):
     @cached_property
     def host(self) -> Host:
         """Host that results."""
-        named = packaged_toml("hosts")[self.name]
-        fields = {
-            "memory_bytes": parse_bytes(named["memory"]),
-            "nodes": named["nodes"],
-            "cores": named["cores"],
-            "threads_per_core": named["threads_per_core"],
-        }
-        if "window" in named:
-            fields["window"] = named["window"]
-        if "window_bytes" in named:
-            fields["window_bytes"] = parse_bytes(named["window_bytes"])
-        return Host(**{**fields, **self.model_dump(exclude={"name"}, exclude_none=True)})
+        named = {key: value for key, value in packaged_toml("hosts")[self.name].items() if key != "source"}
+        changes = self.model_dump(exclude={"name"}, exclude_none=True)
+        return TypeAdapter(Host).validate_python({**named, **changes})
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        hosts = packaged_toml("hosts")
+        if name not in hosts:
+            raise ValueError(f'"{name}": {unknown_key(name, list(hosts), "host")}')
+        return name
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        hosts = packaged_toml("hosts")
-        if self.name not in hosts:
-            raise ValueError(f'name "{self.name}": {unknown_key(self.name, list(hosts), "host")}')
-        problems = [f"{problem.where}: {problem.message}" for problem in host_problems(self.host, "")]
+        # What `Host` finds wrong is listed with the problems of the workload.
         if self.host.memory_bytes % GIB:
-            problems.append(f"memory_bytes: {self.host.memory_bytes} is not a whole number of GiB")
-        if problems:
-            raise ValueError("; ".join(problem.lstrip(".") for problem in problems))
+            raise ValueError(f"memory_bytes {self.host.memory_bytes} is not a whole number of GiB")
         return self

@@ -15,11 +15,12 @@ import strict_cupy
 from hypothesis import given, settings
 from strict_cupy import device
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.cupy import CupyEngine
 from gmemgpu.engine.cupy.rmp_scan import scan_on_device, scan_through_device
 from gmemgpu.engine.registry import engine
 from gmemgpu.generator import generate
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.trace import Trace
 from gmemgpu.rmp.image import WORDS_PER_REGION
 from gmemgpu.rmp.scan import scan_regions
@@ -54,16 +55,16 @@ def scan() -> None:
 def workload() -> None:
     """Evaluate all named policies on a generated trace."""
     trace = generate(small_variant(preset("mixed-pods")), 5).trace
-    rows = CupyEngine().evaluate([trace], named_policies(), default_costs())
-    assert rows == engine("numpy").evaluate([trace], named_policies(), default_costs())
+    rows = CupyEngine().evaluate([trace], named_policies(), Costs())
+    assert rows == engine("numpy").evaluate([trace], named_policies(), Costs())
 
 
 @settings(max_examples=8, derandomize=True, database=None, deadline=None)
 @given(trace=traces())
 def corners(trace: Trace) -> None:
     """Evaluate all named policies on traces at the limits of the model."""
-    rows = CupyEngine().evaluate([trace, trace], named_policies(), default_costs())
-    assert rows == engine("numpy").evaluate([trace, trace], named_policies(), default_costs())
+    rows = CupyEngine().evaluate([trace, trace], named_policies(), Costs())
+    assert rows == engine("numpy").evaluate([trace, trace], named_policies(), Costs())
 
 
 CALLS: tuple[Callable[[], None], ...] = (scan, workload, corners)

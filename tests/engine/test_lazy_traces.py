@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import available_engines, engine
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Trace
@@ -37,9 +38,9 @@ def trace_of(n: int) -> Trace:
 @pytest.mark.parametrize("found", ENGINES, ids=lambda found: found.name)
 def test_traces_may_come_from_a_generator(found: Engine) -> None:
     traces = [trace_of(n) for n in range(3)]
-    expected = engine("reference").evaluate(traces, named_policies(), default_costs())
-    assert found.evaluate((trace for trace in traces), named_policies(), default_costs()) == expected
-    assert found.evaluate(iter(()), named_policies(), default_costs()) == []
+    expected = engine("reference").evaluate(traces, named_policies(), Costs())
+    assert found.evaluate((trace for trace in traces), named_policies(), Costs()) == expected
+    assert found.evaluate(iter(()), named_policies(), Costs()) == []
 
 
 @pytest.mark.parametrize("found", ENGINES, ids=lambda found: found.name)
@@ -52,7 +53,7 @@ def test_what_the_caller_raises_comes_out_as_it_is(found: Engine) -> None:
         raise Stop("the second trace cannot be made")
 
     with pytest.raises(Stop, match="the second trace cannot be made"):
-        found.evaluate(traces(), named_policies()[:3], default_costs())
+        found.evaluate(traces(), named_policies()[:3], Costs())
 
 
 @pytest.mark.parametrize("found", ON_CPU, ids=lambda found: found.name)
@@ -65,5 +66,5 @@ def test_an_engine_on_a_cpu_holds_one_trace_at_a_time(found: Engine) -> None:
         held.append(weakref.ref(trace.t_ns))
         return trace
 
-    assert len(found.evaluate((made(n) for n in range(4)), named_policies()[:3], default_costs())) == 4
+    assert len(found.evaluate((made(n) for n in range(4)), named_policies()[:3], Costs())) == 4
     assert len(held) == 4

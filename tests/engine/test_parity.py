@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import available_engines, engine
 from gmemgpu.model.cost import Costs
@@ -74,13 +74,13 @@ def test_conversion_policies(fast: Engine, trace: Trace, chosen: list[Policy], c
 @pytest.mark.parametrize("fast", FAST, ids=lambda found: found.name)
 @given(trace=traces(max_events=60))
 def test_named_policies_on_any_trace(fast: Engine, trace: Trace) -> None:
-    assert disagreements(fast, trace, list(named_policies()), default_costs()) == {}
+    assert disagreements(fast, trace, list(named_policies()), Costs()) == {}
 
 
 @pytest.mark.parametrize("fast", FAST, ids=lambda found: found.name)
 @given(trace=traces(), policy=policies())
 def test_values_are_python_integers_in_column_order(fast: Engine, trace: Trace, policy: Policy) -> None:
-    row = fast.evaluate([trace], [policy], default_costs())[0][0]
+    row = fast.evaluate([trace], [policy], Costs())[0][0]
     assert tuple(row) == METRIC_NAMES
     assert {type(value) for value in row.values()} == {int}
 
@@ -95,4 +95,4 @@ def test_integrals_past_63_bits(trace: Trace, chosen: list[Policy], scale: int) 
     )
     chosen = [policy for policy in chosen if policy.timer.kind != "periodic"]  # a tick every 40 µs, for months
     for fast in FAST:
-        assert disagreements(fast, stretched, chosen, default_costs()) == {}
+        assert disagreements(fast, stretched, chosen, Costs()) == {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.crossover import Crossover, read_crossovers, store_file
 from gmemgpu.engine.numpy import NumpyEngine
 from gmemgpu.errors import BackendError, StoreError
@@ -65,7 +65,7 @@ class OneCore:
     alter: Callable[[list[list[MetricRow]]], object] = staticmethod(lambda rows: None)
 
     def measure(self, policies: Sequence[Policy], least_s: float) -> tuple[float, list[list[MetricRow]]]:
-        rows = NumpyEngine().evaluate(sample_traces(2), policies, default_costs())
+        rows = NumpyEngine().evaluate(sample_traces(2), policies, Costs())
         self.alter(rows)
         return 1000.0, rows
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from dataclasses import asdict
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gmemgpu.catalogue import default_costs, named_policies
-from gmemgpu.model.cost import MAX_COST_NS, cost_problems
+from gmemgpu.catalogue import named_policies, policies_from_tables, read_costs
+from gmemgpu.errors import SpecError
+from gmemgpu.model.cost import MAX_COST_NS, Costs
 from gmemgpu.model.policy import ORACLE, Policy
 
 COSTS = {
@@ -66,18 +70,52 @@ def packaged(name: str) -> dict[str, Any]:
 
 
 def test_the_costs() -> None:
-    costs = default_costs()
-    assert {name: getattr(costs, name) for name in COSTS} == COSTS
-    assert cost_problems(costs, "costs") == []
+    assert asdict(Costs()) == COSTS
     assert max(COSTS.values()) < MAX_COST_NS
 
 
-def test_every_cost_has_a_source() -> None:
-    tables = packaged("costs.toml")
-    assert list(tables) == list(COSTS)
-    for name, table in tables.items():
-        # What was not measured says so.
-        assert table["source"].startswith(("estimate", "fit", "assumption")), name
+@pytest.mark.parametrize("name", COSTS)
+def test_every_cost_says_what_it_is_and_where_it_comes_from(name: str) -> None:
+    description = Costs.__pydantic_fields__[name].description
+    # What was not measured says so.
+    assert re.match(r".+\. (Estimate: |Fit: |Fit, as |Assumption: |Assumption, as ).+\.$", description)
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("block = -1\n", ["f.toml: block: -1 cannot be used: it must be greater than or equal to 0"]),
+        (
+            "block = 1_000_000_001\n",
+            ["f.toml: block: 1000000001 cannot be used: it must be less than or equal to 1000000000"],
+        ),
+        (
+            'blok = 1\nbase = "30"\n',
+            [
+                'f.toml: base: "30" cannot be used: it must be a valid integer',
+                'f.toml: blok: unknown key; did you mean "block"?',
+            ],
+        ),
+        (
+            'block = {sorce = "mine", ns = 3}\nbase = {source = "mine"}\n',
+            [
+                "f.toml: base: {'source': 'mine'} cannot be used: a table of a cost has ns, in integer ns, and source",
+                "f.toml: block: {'sorce': 'mine', 'ns': 3} cannot be used: a table of a cost has ns, in integer ns, "
+                "and source",
+            ],
+        ),
+    ],
+)
+def test_a_costs_file_that_is_wrong(tmp_path: Path, text: str, problems: list[str]) -> None:
+    (tmp_path / "f.toml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        read_costs(tmp_path / "f.toml")
+    assert [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.value.problems] == problems
+
+
+def test_a_costs_file_changes_what_it_names(tmp_path: Path) -> None:
+    (tmp_path / "f.toml").write_text('block = 7\nbase = {ns = 3, source = "measured here"}\n')
+    assert asdict(read_costs(tmp_path / "f.toml")) == {**COSTS, "block": 7, "base": 3}
 
 
 @pytest.mark.parametrize("name", ["hosts", "lifetimes", "sizes"])
@@ -107,3 +145,36 @@ def test_the_policies() -> None:
 
 def test_every_policy_has_an_origin() -> None:
     assert [policy.name for policy in named_policies() if not policy.origin] == []
+
+
+def test_every_mistake_of_every_policy_at_once() -> None:
+    tables = [
+        {"hook": "vm_destory", "timer": "debounce(10 parsecs)", "boot": "yes", "scoop": "dirty"},
+        {"name": "a", "hook": "none", "timer": "periodic(0 s)"},
+        {"name": "b", "hook": "freed", "timer": "periodic(1 s)"},
+        {"name": "c", "hook": "freed", "timer": "fixed(1 s, 2 s)"},
+        {"name": "d", "hook": "freed"},
+        {"name": "d", "hook": "freed", "timer": "at once"},
+        {"name": "d", "hook": "freed"},
+        {"name": "oracle", "hook": "freed"},
+        {"name": " ", "hook": "freed"},
+        7,
+    ]
+    with pytest.raises(SpecError) as caught:
+        policies_from_tables(tables, "f")
+    assert [str(problem).removeprefix("f: policy") for problem in caught.value.problems] == [
+        "[0].name: is missing: Unique among the policies evaluated together.",
+        '[0].hook: "vm_destory" is unknown; did you mean "vm_destroy"?',
+        '[0].timer: "10 parsecs" is not a time; write a number and one of ns, us, µs, ms, s, min, h, d, as in "10 s"',
+        '[0].boot: "yes" cannot be used: it must be a valid boolean',
+        '[0].scoop: unknown key; did you mean "scope"?',
+        "[1].timer.delay_ns: 0 cannot be used: a period must be longer than 0",
+        '[2].timer: "periodic(1 s)" asks no hook; write hook = "none" instead of "freed"',
+        "[3].timer.max_wait_ns: fixed takes one time; only debounce has a maximum wait",
+        '[5].timer: "at once" is no timer; write "immediate", "fixed(10 s)", "debounce(10 s)", "debounce(10 s, 60 s)" '
+        'or "periodic(60 s)"',
+        '[6].name: "d" is taken by an earlier policy',
+        '[7]: name "oracle" is the bound, which cannot be redefined',
+        "[8].name: is empty; results are told apart by name",
+        "[9]: 7 is no table of keys and values",
+    ]

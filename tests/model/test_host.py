@@ -2,47 +2,75 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
-from gmemgpu.model.host import Host, host_problems, host_value_problems
-from gmemgpu.units import GIB
+from gmemgpu.errors import SpecError
+from gmemgpu.model.host import Host
+from gmemgpu.units import GIB, TIB
 
-HOST = Host(memory_bytes=2 * GIB, nodes=1, cores=4, threads_per_core=2)
+SOUND = {"memory_bytes": 2 * GIB, "nodes": 1, "cores": 4, "threads_per_core": 2}
 
 
-def texts(**changes: int) -> list[str]:
-    return [str(problem) for problem in host_problems(replace(HOST, **changes))]
+def texts(**changes: Any) -> list[str]:
+    try:
+        Host(**{**SOUND, **changes})
+    except SpecError as error:
+        return [str(problem).removeprefix("host.") for problem in error.problems]
+    return []
 
 
 def test_a_wrong_property_does_not_hide_what_the_others_say() -> None:
-    assert texts(memory_bytes=4_000_000_001, nodes=3, cores=-4) == [
-        "host.cores: -4 is not positive",
-        "host.memory_bytes: 4000000001 is not a multiple of 4096",
-        "host.memory_bytes: 4000000001 does not divide evenly into 3 nodes",
+    assert texts(memory_bytes=4_096_000_000, nodes=3, cores=-4, window_bytes=5, window="local", core=4) == [
+        "nodes: 3 nodes do not divide memory_bytes 4096000000 evenly",
+        "cores: -4 cannot be used: it must be greater than or equal to 1",
+        "window_bytes: 5 cannot be used: it must be a multiple of 1073741824",
+        'window: "local" is unknown; did you mean "global"?',
+        'core: unknown key; did you mean "cores"?',
     ]
 
 
 def test_a_wrong_number_of_nodes_divides_nothing() -> None:
-    assert texts(nodes=0, cores=3) == ["host.nodes: 0 is not positive"]
+    assert texts(nodes=0, cores=3) == ["nodes: 0 cannot be used: it must be greater than or equal to 1"]
+
+
+def test_cores_are_spread_over_nodes() -> None:
+    assert texts(nodes=2, cores=3) == ["cores: 3 cores do not divide evenly into 2 nodes"]
 
 
 def test_memory_up_to_what_52_bits_address() -> None:
     assert texts(memory_bytes=1 << 52) == []
     assert texts(memory_bytes=(1 << 52) + 4096) == [
-        "host.memory_bytes: 4503599627374592 is more than 4 PiB (4503599627370496), all that 52 bits can address"
+        "memory_bytes: 4503599627374592 cannot be used: it must be less than or equal to 4503599627370496"
     ]
+    assert texts(memory_bytes=4097) == ["memory_bytes: 4097 cannot be used: it must be a multiple of 4096"]
 
 
 @pytest.mark.parametrize(("cores", "threads", "sound"), [(1 << 30, 2, True), (1 << 30, 3, False), (1 << 32, 1, False)])
 def test_threads_up_to_2_to_the_31(cores: int, threads: int, sound: bool) -> None:
-    problem = f"host.cores: {cores} cores of {threads} threads are more than 2147483648 threads; lower either"
+    problem = f"threads_per_core: {cores} cores of {threads} threads are more than 2147483648 threads; lower either"
     assert texts(cores=cores, threads_per_core=threads) == ([] if sound else [problem])
 
 
-def test_what_could_not_be_read_is_left_alone() -> None:
-    assert host_value_problems({}, "host") == []
-    assert [str(p) for p in host_value_problems({"nodes": 3, "cores": 4}, "h")] == [
-        "h.cores: 4 cores do not divide evenly into 3 nodes"
+def test_what_is_left_out_is_named_with_its_meaning() -> None:
+    with pytest.raises(SpecError) as caught:
+        Host(memory_bytes=GIB)  # type: ignore[call-arg]
+    assert [str(problem) for problem in caught.value.problems] == [
+        "host.nodes: is missing: NUMA nodes, of equal size and with equally many cores.",
+        "host.cores: is missing: Cores, not threads: the RMPOPT table is per core.",
+        "host.threads_per_core: is missing: Sibling threads of a core.",
     ]
+
+
+def test_sizes_as_text_and_counts_from_arrays() -> None:
+    host = Host(memory_bytes="1.5 TiB", nodes=np.int64(2), cores=np.uint8(4), threads_per_core=1)  # type: ignore[arg-type]
+    assert host == Host(memory_bytes=3 * TIB // 2, nodes=2, cores=4, threads_per_core=1)
+    assert [type(count) for count in (host.nodes, host.cores)] == [int, int]
+
+
+@pytest.mark.parametrize("value", [True, 4.0, "4", None])
+def test_a_count_is_an_integer(value: object) -> None:
+    (text,) = texts(cores=value)
+    assert text.endswith("cannot be used: it must be a valid integer")

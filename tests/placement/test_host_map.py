@@ -56,6 +56,6 @@ def test_reserved_extents_are_no_guests_and_assigned_only_if_said() -> None:
 def test_what_does_not_fit_the_host_is_said_at_once() -> None:
     memory = GuestMemory(reserved=(Reserved(start_bytes="3 GiB", size_bytes="2 GiB"),))
     with pytest.raises(SpecError) as caught:
-        map_host(Host(memory_bytes=4 * GIB, nodes=1024 * 3, cores=3072, threads_per_core=1), memory)
+        map_host(Host(memory_bytes=4 * GIB, nodes=4096, cores=4096, threads_per_core=1), memory)
     assert [problem.where for problem in caught.value.problems] == ["host.memory_bytes", "memory.reserved[0]"]
     assert "move or shrink it" in str(caught.value)

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.cli.main import main
 from gmemgpu.errors import SpecError
+from gmemgpu.model.cost import Costs
 from gmemgpu.sweeping.spec import SweepSpec, read_spec
 
 
@@ -45,7 +46,7 @@ def test_a_bare_workload_is_the_default_one_with_every_policy(tmp_path: Path) ->
     assert spec.name == "s"
     assert spec.seeds == (0,)
     assert spec.policies == named_policies()
-    assert spec.costs == default_costs()
+    assert spec.costs == Costs()
     assert [scenario.label for scenario in spec.scenarios] == ["workload"]
     assert spec.axes == ()
 
@@ -137,7 +138,7 @@ def test_costs_from_a_table_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("block = 7\n")
     assert read(tmp_path, 'costs = "c.toml"').costs.block == 7
     spec = read(tmp_path, "[costs]\nbase = 3\n")
-    assert (spec.costs.base, spec.costs.block) == (3, default_costs().block)
+    assert (spec.costs.base, spec.costs.block) == (3, Costs().block)
 
 
 def test_five_mistakes_are_reported_at_once(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_a_mistake_beside_an_axis_is_reported_once(tmp_path: Path) -> None:
         ("policies_file = 3", "policies_file: 3 cannot be used"),
         ('policies_file = "gone.toml"', "gone.toml: cannot be read"),
         ("costs = 3", "costs: 3 is neither"),
-        ("[costs]\nblock = -1", "costs: block: -1 is outside"),
+        ("[costs]\nblock = -1", r"costs\.block: -1 cannot be used: it must be greater than or equal to 0"),
         ("workload = 3", "workload: 3 is no table"),
         ("[workload]\nsnp.share = []", "workload.snp.share: is an empty list"),
         ("[workload]\nsnp.share = [0.1, 0.1]", 'two scenarios are both "snp.share=0.1"'),

@@ -112,26 +112,16 @@ def test_an_empty_trace_is_valid() -> None:
 @pytest.mark.parametrize(
     ("header", "problem"),
     [
-        ({"horizon_ns": 0}, "t: horizon_ns: 0 is outside 1 to"),
-        ({"horizon_ns": -5}, "t: horizon_ns: -5 is outside 1 to"),
-        ({"horizon_ns": INT64_MAX}, f"t: horizon_ns: {INT64_MAX} is outside 1 to"),
+        ({"horizon_ns": 0}, "t: horizon_ns: 0 cannot be used: it must be greater than 0"),
+        ({"horizon_ns": -5}, "t: horizon_ns: -5 cannot be used"),
+        ({"horizon_ns": INT64_MAX}, f"t: horizon_ns: {INT64_MAX} cannot be used: it must be less than or equal to"),
         ({"horizon_ns": 10, "warmup_ns": 10}, "t: warmup_ns: 10 is outside 0 to 9"),
-        ({"warmup_ns": -1}, "t: warmup_ns: -1 is outside 0 to 999"),
+        ({"warmup_ns": -1}, "t: warmup_ns: -1 cannot be used"),
     ],
 )
 def test_header_bounds(header: dict[str, int], problem: str) -> None:
     (text,) = texts(trace_of(**header))
     assert text.startswith(problem)
-
-
-def test_an_impossible_host_does_not_hide_broken_rows() -> None:
-    host = Host(memory_bytes=2 * GIB, nodes=3, cores=4, threads_per_core=0)
-    assert [text.split(":")[1] for text in texts(trace_of((0, ASSIGN, -1, 1, 1, 1, 1), host=host))] == [
-        " host.threads_per_core",
-        " host.memory_bytes",
-        " host.cores",
-        " row 1, column pfn",
-    ]
 
 
 def test_every_rule_is_reported_at_once() -> None:

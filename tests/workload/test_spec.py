@@ -76,10 +76,10 @@ def test_every_mistake_at_once_each_with_its_key() -> None:
         ({"arrivals": 3}, "workload.arrivals"),
         ({"sizes": {"scale": 1e30}}, "workload.sizes: scale 1e+30 makes sizes of more than 1 PiB; shrink it"),
         ({"lifetime": {"copy_sigma": 1e308}}, "workload.lifetime.copy_sigma: 1e+308 cannot be used"),
-        ({"host": "clod"}, 'workload.host: name "clod": unknown host; did you mean "cloud"?'),
+        ({"host": "clod"}, 'workload.host.name: "clod": unknown host; did you mean "cloud"?'),
         (
             {"host": {"nodes": 7}},
-            "workload.host: memory_bytes: 1649267441664 does not divide evenly into 7 nodes; cores",
+            "workload.host.nodes: 7 nodes do not divide memory_bytes 1649267441664 evenly",
         ),
         ({"host": {"memory_bytes": "1.5 GiB"}}, "is not a whole number of GiB"),
         ({"warmup_ns": "9 d"}, "leaves nothing before horizon_ns"),

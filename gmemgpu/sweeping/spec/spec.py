@@ -12,14 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
-from gmemgpu.catalogue import (
-    costs_from_table,
-    default_costs,
-    named_policies,
-    policies_from_tables,
-    read_costs,
-    read_policies,
-)
+from gmemgpu.catalogue import named_policies, policies_from_tables, read_costs, read_policies
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.fields import Section
 from gmemgpu.model.cost import Costs
@@ -28,7 +21,7 @@ from gmemgpu.sweeping.spec.document import Document, read_document, shown
 from gmemgpu.sweeping.spec.keys import input_files, relative_paths
 from gmemgpu.sweeping.spec.scenario import Scenario, scenarios_of
 from gmemgpu.toml_file import unknown_key
-from gmemgpu.validation import problems_of
+from gmemgpu.validation import problems_of, validated
 
 __all__ = ["SweepSpec", "read_spec", "policy_table"]
 
@@ -63,7 +56,7 @@ class SweepSpec(Section):
         description="Names of policies, all of the package if left out. The oracle comes along, as the last.",
     )
     costs: Costs = Field(
-        default_factory=default_costs, description="A table of costs in ns, or the name of a TOML file with one."
+        default_factory=Costs, description="A table of costs in ns, or the name of a TOML file with one."
     )
     backend: Literal["auto", "numpy", "reference", "cupy"] = Field(
         default="auto", description="The engine; auto takes the fastest for so many evaluations."
@@ -193,11 +186,11 @@ class SweepSpec(Section):
             if isinstance(value, str):
                 return read_costs(value)
             if isinstance(value, Mapping):
-                return costs_from_table(value, document.where("costs"), default_costs())
+                return validated(Costs, value, document.where("costs"))
             document.report("costs", f"{shown(value)} is neither a file name nor a table of costs")
         except SpecError as error:
             document.problems.extend(error.problems)
-        return default_costs()
+        return Costs()
 
     @field_validator("scenarios", mode="plain")
     @classmethod

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from by_hand import ev, host, trace
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.cupy import batch as batches
 from gmemgpu.engine.cupy import pairs
 from gmemgpu.engine.cupy.batch import BatchReport, evaluate_batches
@@ -21,6 +21,7 @@ from gmemgpu.engine.cupy.trace_input import TraceInput
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError
 from gmemgpu.generator import generate
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.trace import Trace
 from gmemgpu.units import NS_PER_S
 from gmemgpu.workload.preset import preset, small_variant
@@ -41,7 +42,7 @@ def traces() -> list[Trace]:
 
 
 def expected(of: Sequence[Trace]) -> object:
-    return engine("numpy").evaluate(of, POLICIES, default_costs())
+    return engine("numpy").evaluate(of, POLICIES, Costs())
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
 
 
 def test_one_batch_serves_all_that_fits(traces: list[Trace], sizes: dict[str, list[int]]) -> None:
-    assert evaluate_batches(traces, POLICIES, default_costs()) == expected(traces)
+    assert evaluate_batches(traces, POLICIES, Costs()) == expected(traces)
     assert sizes == {"batches": [4], "portions": [4 * (len(POLICIES) - 1)]}
 
 
@@ -73,7 +74,7 @@ def test_traces_that_do_not_fit_together_come_apart(traces: list[Trace], sizes: 
 
     residents = [Resident(TraceInput(item), POLICIES[:-1]) for item in traces]
     budget = max(bound_bytes(item) for item in residents) + owners_bytes(residents[:1]) + 1
-    assert evaluate_batches(traces, POLICIES, default_costs(), budget=budget) == expected(traces)
+    assert evaluate_batches(traces, POLICIES, Costs(), budget=budget) == expected(traces)
     assert len(sizes["batches"]) > 1
     assert sum(sizes["batches"]) == len(traces)
 
@@ -82,16 +83,16 @@ def test_many_pieces_go_on_their_way_early(
     traces: list[Trace], sizes: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "LAUNCH_PIECES", 1)
-    assert evaluate_batches(traces, POLICIES, default_costs()) == expected(traces)
+    assert evaluate_batches(traces, POLICIES, Costs()) == expected(traces)
     assert sizes["batches"] == [1, 1, 1, 1]
 
 
 def test_no_trace_no_row() -> None:
-    assert evaluate_batches([], POLICIES, default_costs()) == []
+    assert evaluate_batches([], POLICIES, Costs()) == []
 
 
 def test_no_policy_gives_empty_rows(traces: list[Trace]) -> None:
-    assert evaluate_batches(traces, [], default_costs()) == [[], [], [], []]
+    assert evaluate_batches(traces, [], Costs()) == [[], [], [], []]
 
 
 def test_traces_are_taken_while_a_batch_is_on_the_device(traces: list[Trace], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +115,7 @@ def test_traces_are_taken_while_a_batch_is_on_the_device(traces: list[Trace], mo
                 asked.set()
             yield item
 
-    assert evaluate_batches(made(), POLICIES, default_costs()) == expected(traces)
+    assert evaluate_batches(made(), POLICIES, Costs()) == expected(traces)
 
 
 def test_an_error_of_the_caller_passes_through(traces: list[Trace]) -> None:
@@ -123,7 +124,7 @@ def test_an_error_of_the_caller_passes_through(traces: list[Trace]) -> None:
         raise KeyError("made up")
 
     with pytest.raises(KeyError, match="made up"):
-        evaluate_batches(broken(), POLICIES, default_costs())
+        evaluate_batches(broken(), POLICIES, Costs())
 
 
 def _least_budget(of: Trace) -> int:
@@ -131,7 +132,7 @@ def _least_budget(of: Trace) -> int:
     # little costs next to nothing to try; what is enough is evaluated.
     def is_enough(budget: int) -> bool:
         try:
-            evaluate_batches([of], POLICIES, default_costs(), budget=budget)
+            evaluate_batches([of], POLICIES, Costs(), budget=budget)
         except BackendError:
             return False
         return True
@@ -172,10 +173,10 @@ def test_a_trace_larger_than_a_batch_is_cut_into_slices(
     assert least < whole
     cuts.clear()
     sizes["portions"].clear()
-    assert evaluate_batches([large], POLICIES, default_costs(), budget=least) == expected([large])
+    assert evaluate_batches([large], POLICIES, Costs(), budget=least) == expected([large])
     assert cuts[0] > 1
     cuts.clear()
-    assert evaluate_batches([large], POLICIES, default_costs(), budget=whole) == expected([large])
+    assert evaluate_batches([large], POLICIES, Costs(), budget=whole) == expected([large])
     assert cuts == [1]
 
 
@@ -190,7 +191,7 @@ def test_pairs_that_do_not_fit_together_come_apart(
         return run(residents, policies, costs, 6 * largest, stream)
 
     monkeypatch.setattr(batches, "run_pairs", scarce)
-    assert evaluate_batches(traces, POLICIES, default_costs()) == expected(traces)
+    assert evaluate_batches(traces, POLICIES, Costs()) == expected(traces)
     assert len(sizes["portions"]) > 2
     assert sum(sizes["portions"]) == len(traces) * (len(POLICIES) - 1)
 
@@ -199,7 +200,7 @@ def test_pairs_that_do_not_fit_together_come_apart(
 def test_too_little_memory_is_said(budget: int) -> None:
     large = trace(*[ev(1 + t, ("assign", "release")[t % 2], t % 4, page=t % 99) for t in range(9_000)], on=host(4))
     with pytest.raises(BackendError, match=r'backend "cupy": .* bytes .*; take numpy'):
-        evaluate_batches([large], POLICIES, default_costs(), budget=budget)
+        evaluate_batches([large], POLICIES, Costs(), budget=budget)
 
 
 @pytest.mark.parametrize("preset_name", ["mixed-pods", "iaas-mixed"])
@@ -216,7 +217,7 @@ def test_memory_is_what_was_predicted(preset_name: str, scarce: bool) -> None:
     budget = _least_budget(of[0]) if scarce else None
     gc.collect()
     strict_cupy.device.reset(1 << 30)
-    evaluate_batches(of, POLICIES, default_costs(), budget=budget, observe=reports.append)
+    evaluate_batches(of, POLICIES, Costs(), budget=budget, observe=reports.append)
     (report,) = reports
     assert report.n_pairs == len(of) * (len(POLICIES) - 1)
     assert report.n_lists == 1 or scarce
@@ -269,14 +270,14 @@ def test_the_pool_keeps_nothing_that_a_batch_may_want_whole(
     traces: list[Trace], emulated: Any, places: dict[str, list[Any]]
 ) -> None:
     before = emulated.pool_releases
-    evaluate_batches(traces, POLICIES, default_costs())
+    evaluate_batches(traces, POLICIES, Costs())
     assert places["kept"] == [0] * 8
     assert emulated.pool_releases - before == 8
     assert len(set(map(id, places["streams"]))) == 1
 
 
 def test_pinned_memory_is_given_back(traces: list[Trace], emulated: Any, places: dict[str, list[Any]]) -> None:
-    evaluate_batches(traces, POLICIES, default_costs())
+    evaluate_batches(traces, POLICIES, Costs())
     assert places["pinned"] == [0] * 4
     assert emulated.pinned_pool_bytes == 0
 
@@ -287,7 +288,7 @@ def test_the_callers_device_is_used(
 ) -> None:
     emulated.n_devices = 2
     with cupy.cuda.Device(device_id):
-        evaluate_batches(traces[:2], POLICIES, default_costs())
+        evaluate_batches(traces[:2], POLICIES, Costs())
     assert places["devices"] == [device_id] * 4
     assert {stream.device_id for stream in places["streams"]} == {device_id}
     assert cupy.cuda.Device().id == 0
@@ -296,28 +297,26 @@ def test_the_callers_device_is_used(
 def test_times_beyond_63_bits_are_refused() -> None:
     far = dataclasses.replace(trace(on=host(2)), horizon_ns=(1 << 63) - 1)
     with pytest.raises(BackendError, match='backend "cupy" counts in 63 bits'):
-        evaluate_batches([far], POLICIES, default_costs())
+        evaluate_batches([far], POLICIES, Costs())
 
 
 def test_more_rows_than_can_be_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gmemgpu.engine.cupy.resident._MOST_CLASS_ROWS", 7)
     with pytest.raises(BackendError, match="counts rows in 31 bits, and the timelines of this trace have 8;"):
-        evaluate_batches([trace(on=host(4))], POLICIES, default_costs())
+        evaluate_batches([trace(on=host(4))], POLICIES, Costs())
 
 
 def test_same_name_twice() -> None:
     # Policies go by their place, not by name: a caller may try variants of one.
     v10, other = POLICIES[0], dataclasses.replace(POLICIES[1], name=POLICIES[0].name)
     of = [small(1)]
-    assert evaluate_batches(of, [v10, other], default_costs()) == engine("numpy").evaluate(
-        of, [v10, other], default_costs()
-    )
+    assert evaluate_batches(of, [v10, other], Costs()) == engine("numpy").evaluate(of, [v10, other], Costs())
 
 
 def test_columns_need_not_be_contiguous() -> None:
     base = small(1)
     strided = {name: np.repeat(getattr(base, name), 2)[::2] for name in ("t_ns", "pfn", "npages", "vm", "inode")}
-    assert evaluate_batches([dataclasses.replace(base, **strided)], POLICIES, default_costs()) == expected([base])
+    assert evaluate_batches([dataclasses.replace(base, **strided)], POLICIES, Costs()) == expected([base])
 
 
 def test_a_device_that_is_shared_is_not_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.cupy import CupyEngine
 from gmemgpu.engine.cupy.batch import BatchReport, evaluate_batches
 from gmemgpu.engine.cupy.rmp_scan import scan_through_device
 from gmemgpu.engine.registry import engine, why_missing
 from gmemgpu.generator import generate
+from gmemgpu.model.cost import Costs
 from gmemgpu.rmp.image import WORDS_PER_REGION
 from gmemgpu.rmp.scan import scan_regions
 from gmemgpu.workload.preset import preset, small_variant
@@ -33,15 +34,15 @@ POLICIES = named_policies()
 @pytest.mark.parametrize("name", ["iaas-mixed", "mixed-pods", "last-big-VM"])
 def test_a_preset_at_full_size(name: str) -> None:
     trace = generate(preset(name), 3).trace
-    expected = engine("numpy").evaluate([trace], POLICIES, default_costs())
-    assert CupyEngine().evaluate([trace], POLICIES, default_costs()) == expected
+    expected = engine("numpy").evaluate([trace], POLICIES, Costs())
+    assert CupyEngine().evaluate([trace], POLICIES, Costs()) == expected
 
 
 def test_thousands_of_pairs_in_one_batch() -> None:
     traces = [generate(small_variant(preset("mixed-pods")), seed).trace for seed in range(200)]
     reports: list[BatchReport] = []
-    found = evaluate_batches(traces, POLICIES, default_costs(), observe=reports.append)
-    assert found == engine("numpy").evaluate(traces, POLICIES, default_costs())
+    found = evaluate_batches(traces, POLICIES, Costs(), observe=reports.append)
+    assert found == engine("numpy").evaluate(traces, POLICIES, Costs())
     assert [report.n_pairs for report in reports] == [200 * (len(POLICIES) - 1)]
 
 

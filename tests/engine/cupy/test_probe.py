@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.cupy import CupyEngine, kernel
 from gmemgpu.engine.cupy.playing import SHARED_BYTES
 from gmemgpu.engine.cupy.trial_kernel import probe
@@ -47,7 +47,7 @@ def trace() -> Trace:
 
 @pytest.fixture(scope="module")
 def expected(trace: Trace) -> list[list[MetricRow]]:
-    return engine("numpy").evaluate([trace], POLICIES, default_costs())
+    return engine("numpy").evaluate([trace], POLICIES, Costs())
 
 
 def test_a_working_device() -> None:
@@ -117,7 +117,7 @@ def test_a_block_has_all_the_shared_memory_that_was_asked_for(trace: Trace, monk
         return launch_function(self, *sizes, shared_mem=shared_mem)
 
     monkeypatch.setattr(strict_cupy.RawKernel, "__call__", noted)
-    CupyEngine().evaluate([trace], POLICIES, default_costs())
+    CupyEngine().evaluate([trace], POLICIES, Costs())
     assert max(asked) == SHARED_BYTES == 128 * 1024
 
 
@@ -128,7 +128,7 @@ def test_no_header_files() -> None:
 
 def test_the_engine_needs_no_header_files(trace: Trace, expected: list[list[MetricRow]]) -> None:
     with device.no_headers():
-        found = CupyEngine().evaluate([trace], POLICIES, default_costs())
+        found = CupyEngine().evaluate([trace], POLICIES, Costs())
     assert found == expected
 
 
@@ -160,12 +160,12 @@ def test_a_device_lost_in_mid_work(launches: int, late: bool, trace: Trace, expe
     kernel._function.cache_clear()
     device.fail_launch_after(launches, late=late)
     with pytest.raises(DeviceLost, match=r'backend "cupy": the device failed \(.*illegal memory access'):
-        CupyEngine().evaluate([trace, trace], POLICIES, default_costs())
+        CupyEngine().evaluate([trace, trace], POLICIES, Costs())
     # It stays lost: whoever asks again is told so, and gets no rows made of rubbish.
     with pytest.raises(DeviceLost):
-        CupyEngine().evaluate([trace], POLICIES, default_costs())
+        CupyEngine().evaluate([trace], POLICIES, Costs())
     device.reset(1 << 30)
-    assert CupyEngine().evaluate([trace], POLICIES, default_costs()) == expected
+    assert CupyEngine().evaluate([trace], POLICIES, Costs()) == expected
 
 
 @pytest.mark.parametrize(
@@ -182,20 +182,20 @@ def test_a_refused_launch_does_not_lose_the_device(
     releases = device.pool_releases
     device.refuse_launch_after(launches, status)
     with pytest.raises(BackendError, match=f'backend "cupy": {message}') as caught:
-        CupyEngine().evaluate([trace, trace], POLICIES, default_costs())
+        CupyEngine().evaluate([trace, trace], POLICIES, Costs())
     assert not isinstance(caught.value, DeviceLost)
     if status == 2:
         # As a batch begins, after its timelines, and now: others may need what the pools keep.
         assert device.pool_releases - releases == (2 if launches < 4 else 3)
         assert cupy.get_default_pinned_memory_pool().n_free_blocks() == 0
-    assert CupyEngine().evaluate([trace], POLICIES, default_costs()) == expected
+    assert CupyEngine().evaluate([trace], POLICIES, Costs()) == expected
 
 
 def test_pinned_memory_that_runs_out(trace: Trace) -> None:
     gc.collect()  # what errors of other tests hold
     device.pinned_limit_bytes = device.pinned_used_bytes + (1 << 14)
     with pytest.raises(BackendError, match=r"ran out of memory \(cudaErrorMemoryAllocation.*pinned memory") as caught:
-        CupyEngine().evaluate([trace], POLICIES, default_costs())
+        CupyEngine().evaluate([trace], POLICIES, Costs())
     assert not isinstance(caught.value, DeviceLost)
 
 
@@ -210,14 +210,14 @@ def test_an_error_waits_for_what_was_queued(lost: bool, trace: Trace, monkeypatc
     monkeypatch.setattr("gmemgpu.engine.cupy.batch.build_timelines", fail)
     # The error holds the buffers for as long as it lives, and no longer.
     with pytest.raises(BackendError, match="made up"):
-        CupyEngine().evaluate([trace], POLICIES, default_costs())
+        CupyEngine().evaluate([trace], POLICIES, Costs())
     assert lost or not any(stream.waiting for stream in device.streams)
 
 
 def test_seven_launches_serve_a_batch(trace: Trace) -> None:
     # So that the test above loses the device at each of them.
     device.launches.clear()
-    CupyEngine().evaluate([trace, trace], POLICIES, default_costs())
+    CupyEngine().evaluate([trace, trace], POLICIES, Costs())
     timelines = ["region_timeline", "region_states", "region_states", "region_totals"]
     assert sorted(device.launches) == sorted([*timelines, "evaluate_few", "evaluate_window", "latency_ranks"])
 
@@ -226,4 +226,4 @@ def test_memory_that_others_take_meanwhile(trace: Trace, monkeypatch: pytest.Mon
     monkeypatch.setattr("gmemgpu.engine.cupy.batch.budget_bytes", lambda: 1 << 29)
     device.reset(1 << 30, reserved_bytes=(1 << 30) - (1 << 20))
     with pytest.raises(BackendError, match=r"ran out of memory .*does something else use it"):
-        CupyEngine().evaluate([trace], POLICIES, default_costs())
+        CupyEngine().evaluate([trace], POLICIES, Costs())

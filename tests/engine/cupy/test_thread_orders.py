@@ -10,7 +10,7 @@ from by_hand import trace as trace_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.cupy import CupyEngine, kernel
 from gmemgpu.engine.registry import engine
 from gmemgpu.generator import generate
@@ -61,8 +61,8 @@ def test_rows_in_another_order(order: int, trace: Trace, chosen: list[Policy], c
 def test_every_launch_leaves_the_same_memory_in_every_order() -> None:
     device.all_orders, device.unordered = True, LATENCIES_IN_ANY_ORDER
     trace = generate(small_variant(preset("mixed-pods")), 5).trace
-    expected = engine("numpy").evaluate([trace], named_policies(), default_costs())
-    assert CupyEngine().evaluate([trace], named_policies(), default_costs()) == expected
+    expected = engine("numpy").evaluate([trace], named_policies(), Costs())
+    assert CupyEngine().evaluate([trace], named_policies(), Costs()) == expected
 
 
 # Looked at one by one, threads that clear the bits of different regions in one word are a race, though a harmless one:
@@ -74,9 +74,7 @@ SHARE_WORDS = "dirty_retry"
 def test_no_barrier_is_missing() -> None:
     chosen = [policy for policy in named_policies() if policy.scope != SHARE_WORDS]
     trace = generate(small_variant(preset("mixed-pods")), 5).trace
-    assert CupyEngine().evaluate([trace], chosen, default_costs()) == engine("numpy").evaluate(
-        [trace], chosen, default_costs()
-    )
+    assert CupyEngine().evaluate([trace], chosen, Costs()) == engine("numpy").evaluate([trace], chosen, Costs())
 
 
 @pytest.mark.usefixtures("any_order", "watched")
