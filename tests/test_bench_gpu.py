@@ -61,6 +61,7 @@ def sizes(bench: Any) -> Any:
     return tiny, tiny
 
 
+@pytest.mark.slow
 def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     kept = tmp_path / "results"
     status = bench.main(["--json", "--commit", "abc1234", "--save", str(kept)], sizes)

@@ -124,6 +124,7 @@ def command_of(container: dict[str, Any], folder: Path, address: str) -> list[st
     return [sys.executable, "-m", programs[program], *(here.get(word, word) for word in words)]
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_pods_do_the_sweep(tmp_path: Path) -> None:
     scheduler, worker = containers("Deployment")
     share, client = containers("Job")

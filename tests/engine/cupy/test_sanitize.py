@@ -13,6 +13,7 @@ from emulator import EmulatorError, sanitizer_environment
 from gmemgpu.engine.cupy.kernel import KERNELS
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("gxx")
 def test_no_kernel_touches_what_it_must_not() -> None:
     try:

@@ -70,6 +70,7 @@ def test_every_launch_leaves_the_same_memory_in_every_order() -> None:
 SHARE_WORDS = "dirty_retry"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_order", "watched")
 def test_no_barrier_is_missing() -> None:
     chosen = [policy for policy in named_policies() if policy.scope != SHARE_WORDS]
