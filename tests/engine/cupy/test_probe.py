@@ -15,6 +15,7 @@ from gmemgpu.engine.cupy.trial_kernel import probe
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError, DeviceLost
 from gmemgpu.generator import generate
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.trace import Trace
 from gmemgpu.units import NS_PER_S
