@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gmemgpu.errors import StoreError
-from gmemgpu.sweeping.store.files import PARTS, RESULTS, is_link, unreadable, writing
-from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
+from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, is_link, unreadable, writing
+from gmemgpu.sweeping.store.manifest import DamagedManifest, Manifest, read_manifest
 from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_file, part_files, read_part
 from gmemgpu.sweeping.store.results import gathered, read_ahead, results_are_whole
 
@@ -52,7 +52,8 @@ class CheckReport:
     Parameters
     ----------
     n_parts, n_whole, n_missing : int
-        Planned; read in full and right; not there or damaged, so that a sweep computes them.
+        Planned; read in full and right; not there or damaged, so that a sweep computes them. All 0 if the manifest is
+        damaged.
     is_merged : bool
         Whether results.parquet is there, whole, and holds the rows of all parts.
     faults : tuple of Fault
@@ -84,10 +85,14 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
     DirectoryError
         If there is no sweep in it.
     StoreError
-        If its manifest is damaged, or a faulty file cannot be removed.
+        If another version wrote it, or a faulty file cannot be removed.
     """
     directory = Path(directory)
-    manifest = read_manifest(directory)
+    try:
+        manifest = read_manifest(directory)
+    except DamagedManifest:
+        # What parts and rows should be is not known then; the sweep looks at them when it has written it anew.
+        return _without_manifest(directory, repair=repair)
     whole, faults = _parts(directory, manifest)
     faults += _strangers(directory / PARTS)
     is_merged = False
@@ -106,6 +111,14 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
         is_merged=is_merged,
         faults=tuple(faults),
     )
+
+
+def _without_manifest(directory: Path, *, repair: bool) -> CheckReport:
+    fault = Fault(path=directory / MANIFEST, what="is damaged: its values are not those that were written")
+    if repair:
+        with writing(directory):
+            fault = _removed(fault)
+    return CheckReport(n_parts=0, n_whole=0, n_missing=0, is_merged=False, faults=(fault,))
 
 
 def _removed(fault: Fault) -> Fault:
