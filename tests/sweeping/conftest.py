@@ -1,28 +1,27 @@
-"""A sweep of some seconds in many parts, for tests that disturb it."""
+"""Two sweeps: one of some seconds that tests disturb, and a tiny one; and Dask processes that a test may kill."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import Client, LocalCluster
+from sweep_processes import DaskProcesses
 
-from gmemgpu.sweeping.part import write_part
-from gmemgpu.sweeping.plan import make_plan
-from gmemgpu.sweeping.run import sweep
-from gmemgpu.sweeping.shard import Shard
-from gmemgpu.sweeping.spec import read_spec
-from gmemgpu.sweeping.store import Store, open_store
+from gmemgpu.sweeping.run.share import compute_share
+from gmemgpu.sweeping.run.sweep import sweep
 
-N_PARTS = 24
+N_PARTS = 16
+N_ROWS = N_PARTS * 2 * 4
 
 SPEC = f"""
 name = "disturbed"
 seeds = 2
-policies = ["never", "v10", "dirty_10s", "refcount"]
+policies = ["never", "v10", "refcount"]
 
 [workload]
 preset = "mixed-pods"
@@ -35,54 +34,21 @@ sizes.scale = 0.125
 snp.share = {[round(0.02 * (i + 1), 2) for i in range(N_PARTS)]}
 memory = {{ rmp_segment_bytes = "8 GiB", convert_4k_ns = "12208 ns", shared_min_bytes = "8 MiB" }}
 """
+TINY = """
+name = "tiny"
+policies = ["v10"]
 
-
-MADE_UP_SPEC = {
-    "name": "made up",
-    "seeds": 10,
-    "policies": ["never", "v10"],
-    # So large that each seed is a shard.
-    "workload": {"preset": "iaas-mixed", "stock": {"vms": 10_000}, "snp": {"share": [0.5, 1.0]}},
-}
-
-
-def made_up_rows(shard: Shard, store: Store) -> list[dict[str, Any]]:
-    """Rows of a shard, with numbers that nobody computed."""
-    told = {"label": shard.label, "preset": shard.preset, **shard.axes}
-    numbers = {field.name: i for i, field in enumerate(store.plan.setting.schema) if field.name not in told}
-    return [
-        {**numbers, **told, "seed": seed, "policy": policy.name, "passes": seed * 1000 + i}
-        for seed in shard.seeds
-        for i, policy in enumerate(store.plan.setting.policies)
-    ]
-
-
-@pytest.fixture(scope="session")
-def made_up_once(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Give a directory with all parts of 20 shards, not merged, which tests must leave as it is."""
-    spec = read_spec(MADE_UP_SPEC)
-    store = open_store(tmp_path_factory.mktemp("made-up") / "out", spec, make_plan(spec, "numpy"))
-    for shard in store.plan.shards:
-        write_part(store.parts, shard.part_id, made_up_rows(shard, store), store.plan.setting.schema)
-    return store
-
-
-@pytest.fixture
-def made_up(made_up_once: Store, tmp_path: Path) -> Store:
-    """Give a directory with all parts of 20 shards, not merged; nothing in it was computed."""
-    shutil.copytree(made_up_once.directory, tmp_path / "made-up")
-    return Store(directory=tmp_path / "made-up", plan=made_up_once.plan)
-
-
-@pytest.fixture
-def again(made_up: Store) -> Callable[[], Store]:
-    """Open that directory as another client would."""
-    return lambda: Store(directory=made_up.directory, plan=made_up.plan)
+[workload]
+preset = "idle-snp"
+horizon_ns = "10 min"
+warmup_ns = "1 s"
+snp.share = [0.2, 0.4, 0.6, 0.8, 1.0]
+"""
 
 
 @pytest.fixture(scope="session")
 def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The spec."""
+    """Write the sweep of some seconds: 16 parts."""
     path = tmp_path_factory.mktemp("spec") / "disturbed.toml"
     path.write_text(SPEC)
     return path
@@ -90,19 +56,69 @@ def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def undisturbed(spec_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with its results, which tests must leave as it is."""
+    """Build a directory with its results, which tests must leave as it is."""
     directory = tmp_path_factory.mktemp("undisturbed") / "out"
-    result = sweep(spec_file, directory, workers=2)
-    assert result.n_computed == result.n_rows == N_PARTS * 2 * 5
+    result = sweep(spec_file, directory, workers=2, backend="numpy")
+    assert result.n_computed == result.n_rows == N_ROWS
     return directory
 
 
 @pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the tiny sweep: five parts of milliseconds."""
+    path = tmp_path_factory.mktemp("tiny") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_whole(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a directory with its results, which tests must leave as it is."""
+    directory = tmp_path_factory.mktemp("tiny-whole") / "out"
+    assert compute_share(tiny_file, directory, index=0, of=1, backend="numpy").is_merged
+    return directory
+
+
+@pytest.fixture
+def tiny(tiny_whole: Path, tmp_path: Path) -> Path:
+    """Copy that directory, for a test to spoil."""
+    return Path(shutil.copytree(tiny_whole, tmp_path / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def threads() -> Iterator[Client]:
+    """Start a Dask cluster in this process, which is up at once and does what this process's patches say."""
+    options: dict[str, Any] = {"processes": False, "dashboard_address": "127.0.0.1:0"}
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, **options) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="session")
 def contents() -> Callable[[Path], dict[str, str]]:
-    """Give the hash of every file of a results directory, by name; but for the index, which is of this very copy."""
+    """Return a function for the hash of every file of a results directory, by name."""
 
     def of(directory: Path) -> dict[str, str]:
-        files = (path for path in sorted(directory.rglob("*")) if path.is_file() and path.name != "verified.txt")
+        files = (path for path in sorted(directory.rglob("*")) if path.is_file())
         return {path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     return of
+
+
+@pytest.fixture
+def dask_processes(tmp_path: Path) -> Iterator[Callable[..., DaskProcesses]]:
+    """Return a function that starts a scheduler; all that it and its workers are is killed in the end."""
+    made: list[DaskProcesses] = []
+
+    def start(*options: str, environment: dict[str, str] | None = None) -> DaskProcesses:
+        folder = tmp_path / f"dask-{len(made)}"
+        folder.mkdir()
+        made.append(DaskProcesses(folder, environment or {}))
+        made[-1].start_scheduler(*options)
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.end()
