@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gmemgpu.errors import StoreError
-from gmemgpu.sweeping.store.files import PARTS, RESULTS, is_link, unreadable, writing
-from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
+from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, is_link, unreadable, writing
+from gmemgpu.sweeping.store.manifest import DamagedManifest, Manifest, read_manifest
 from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_file, part_files, read_part
 from gmemgpu.sweeping.store.results import read_ahead, results_are_whole
 
@@ -46,7 +46,8 @@ class CheckReport:
     Parameters
     ----------
     n_parts, n_whole, n_missing : int
-        Planned; read in full and right; not there or damaged, so that a sweep computes them.
+        Planned; read in full and right; not there or damaged, so that a sweep computes them. All 0 if the manifest is
+        damaged.
     is_merged : bool
         Whether results.parquet is there and whole, and so are all parts.
     faults : tuple of Fault
@@ -78,10 +79,14 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
     DirectoryError
         If there is no sweep in it.
     StoreError
-        If its manifest is damaged, or a faulty file cannot be removed.
+        If another version wrote it, or a faulty file cannot be removed.
     """
     directory = Path(directory)
-    manifest = read_manifest(directory)
+    try:
+        manifest = read_manifest(directory)
+    except DamagedManifest:
+        # What parts and rows should be is not known then; the sweep looks at them when it has written it anew.
+        return _without_manifest(directory, repair=repair)
     n_whole, faults = _parts(directory, manifest)
     faults += _strangers(directory / PARTS)
     is_merged = False
@@ -100,6 +105,14 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
         is_merged=is_merged,
         faults=tuple(faults),
     )
+
+
+def _without_manifest(directory: Path, *, repair: bool) -> CheckReport:
+    fault = Fault(path=directory / MANIFEST, what="is damaged: its values are not those that were written")
+    if repair:
+        with writing(directory):
+            fault = _removed(fault)
+    return CheckReport(n_parts=0, n_whole=0, n_missing=0, is_merged=False, faults=(fault,))
 
 
 def _removed(fault: Fault) -> Fault:

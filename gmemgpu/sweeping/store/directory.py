@@ -88,7 +88,7 @@ class Store:
         files = [there[shard.part_id] for shard in self.plan.shards]
         try:
             with writing(self.directory):
-                sha256 = write_results(self.directory, files, self.plan.setting.schema)
+                sha256 = write_results(self.directory, files, self.plan.setting.schema, self.plan.sweep_id)
                 write_manifest(self.directory, replace(read_manifest(self.directory), results_sha256=sha256))
         except DamagedParts as error:
             self._remove(error.files)

@@ -10,14 +10,20 @@ from typing import Any
 from gmemgpu.atomic import written_whole
 from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.store.files import MANIFEST, read_regular
-from gmemgpu.sweeping.store.identity import differences
+from gmemgpu.sweeping.store.identity import differences, digest
 
-__all__ = ["Manifest", "read_manifest", "write_manifest", "refuse_other_sweep"]
+__all__ = ["Manifest", "DamagedManifest", "read_manifest", "write_manifest", "refuse_other_sweep"]
 
 _SCHEMA = 2
 """Of the store: its file names, its columns, its metadata. Raised when an old store can no longer be resumed."""
 _MAX_DIFFERENCES = 10
 _GIVE = "give the directory of a sweep, as after `gmemgpu sweep SPEC -o DIR`"
+_DIGEST = "sha256"
+"""Key of the digest of all others: a flipped bit shall not pass for another sweep, or for another name."""
+
+
+class DamagedManifest(StoreError):
+    """A manifest is not what was written: it goes, and the sweep writes it anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,31 +81,42 @@ def read_manifest(directory: str | Path) -> Manifest:
     ------
     DirectoryError
         If there is no sweep in it, or it cannot be read.
+    DamagedManifest
+        If its manifest is not what was written.
     StoreError
-        If its manifest is damaged, or another version wrote it.
+        If another version wrote it.
     """
     directory = Path(directory)
     path = directory / MANIFEST
     try:
-        told = json.loads(read_regular(path))
-    except (FileNotFoundError, NotADirectoryError):
+        content = read_regular(path)
+    except FileNotFoundError:
         raise DirectoryError(f"{directory}: holds no sweep ({MANIFEST} is missing); {_GIVE}") from None
     except StoreError as error:
         raise DirectoryError(str(error)) from error
-    except ValueError as error:
-        raise StoreError(f"{path}: is damaged ({error}); delete it and run the sweep again: parts are kept") from None
-    if not isinstance(told, dict) or told.get("schema") != _SCHEMA:
-        found = told.get("schema") if isinstance(told, dict) else None
-        raise StoreError(
-            f"{path}: is of schema {found}, and this version of gmemgpu reads schema {_SCHEMA}; use another directory"
-        )
     try:
-        manifest = Manifest(**told)
-        shape = (manifest.spec["policies"], [(name, kind) for name, kind in manifest.columns], manifest.n_rows + 0)
-    except (TypeError, KeyError, ValueError) as error:
-        raise StoreError(f"{path}: is damaged ({error}); delete it and run the sweep again: parts are kept") from None
-    assert shape
-    return manifest
+        told = json.loads(content)
+        if not isinstance(told, dict):
+            raise ValueError("it holds no table")
+        schema = told.get("schema")
+        if schema != _SCHEMA and _DIGEST not in told:
+            raise _other_schema(path, schema)
+        if told.pop(_DIGEST, None) != digest(told):
+            raise ValueError("its values are not those that were written")
+    except ValueError as error:
+        raise DamagedManifest(
+            f"{path}: is damaged ({error}); delete it, as `gmemgpu check {directory} --repair` does, and run the "
+            "sweep again: parts are kept"
+        ) from None
+    if schema != _SCHEMA:
+        raise _other_schema(path, schema)
+    return Manifest(**told)
+
+
+def _other_schema(path: Path, found: object) -> StoreError:
+    return StoreError(
+        f"{path}: is of schema {found}, and this version of gmemgpu reads schema {_SCHEMA}; use another directory"
+    )
 
 
 def write_manifest(directory: Path, manifest: Manifest, *, replacing: bool = True) -> None:
@@ -118,8 +135,10 @@ def write_manifest(directory: Path, manifest: Manifest, *, replacing: bool = Tru
     OSError
         If it cannot be written.
     """
+    told = asdict(manifest)
     with written_whole(directory / MANIFEST, replacing=replacing) as file:
-        file.write(json.dumps(asdict(manifest), sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
+        text = json.dumps({**told, _DIGEST: digest(told)}, sort_keys=True, indent=1, ensure_ascii=False)
+        file.write(text.encode() + b"\n")
 
 
 def refuse_other_sweep(directory: Path, theirs: Manifest, ours: Manifest) -> None:

@@ -125,7 +125,7 @@ def _is_text(field: pa.Field) -> bool:
     return bool(pa.types.is_string(field.type))
 
 
-def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema) -> str:
+def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema, sweep_id: str) -> str:
     """
     Write the rows of all parts into results.parquet: whole, or not at all.
 
@@ -135,6 +135,8 @@ def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema)
     files : sequence of PartFile
         In the order of the rows.
     schema : pyarrow.Schema
+    sweep_id : str
+        Of the sweep that the parts belong to.
 
     Returns
     -------
@@ -152,9 +154,13 @@ def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema)
 
     def read(file: PartFile) -> pa.Table | DamagedPart:
         try:
-            return read_part(directory / PARTS, file, schema)[0]
+            table, about = read_part(directory / PARTS, file, schema)
         except DamagedPart as error:
             return error
+        # A sweep of more scenarios may have computed the same shard, and says another place of it.
+        if about.get("sweep") != sweep_id:
+            return DamagedPart(f"{directory / PARTS / file.name}: belongs to another sweep")
+        return table
 
     def tables() -> Iterator[pa.Table]:
         for file, found in zip(files, read_ahead(read, files), strict=True):
