@@ -63,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         "api",
     },
     "testing": {*_MODEL, "catalogue", "engine"},
-    "__init__": {"api", "errors", "metrics", "model", "sweeping", "trace"},
+    "__init__": {"api", "errors", "metrics", "model", "report", "sweeping", "trace"},
     "__main__": {"cli"},
 }
 
