@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gmemgpu.catalogue import named_policies, read_costs, read_policies
+from gmemgpu.catalogue import choose_policies, named_policies, read_costs, read_policies
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.fallback import evaluate_with_fallback
 from gmemgpu.errors import Problem, SpecError
@@ -16,14 +16,14 @@ from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
-from gmemgpu.toml_file import read_toml, unknown_key
+from gmemgpu.toml_file import read_toml
 from gmemgpu.trace.check import check_trace
 from gmemgpu.validation import validated
 
 if TYPE_CHECKING:
     from gmemgpu.workload.spec import Workload
 
-__all__ = ["choose_policies", "evaluate", "generate"]
+__all__ = ["evaluate", "generate"]
 
 _SEEDS = 1 << 64
 
@@ -68,58 +68,6 @@ def generate(workload: str | Path | Mapping[str, Any] | Workload, seed: int = 0)
     elif isinstance(workload, Mapping):
         workload = workload_from_mapping(workload, "workload", Path())
     return generate_trace(workload, seed).trace
-
-
-def choose_policies(
-    wanted: Iterable[str | Policy | Mapping[str, Any]] | None, among: Iterable[Policy], *, where: str = "policies"
-) -> tuple[Policy, ...]:
-    """
-    Return the policies that were asked for.
-
-    Parameters
-    ----------
-    wanted : iterable of str, Policy or mapping, or None
-        Names out of `among`, or policies of one's own, each a `Policy` or a mapping of its fields; None takes all of
-        `among`.
-    among : iterable of Policy
-        Of two with one name the first counts.
-    where : str
-        For messages.
-
-    Returns
-    -------
-    tuple of Policy
-        In the order of `wanted`.
-
-    Raises
-    ------
-    SpecError
-        With every name that is unknown or comes twice, and every problem of a policy in a mapping.
-    """
-    known: dict[str, Policy] = {}
-    for policy in among:
-        known.setdefault(policy.name, policy)
-    problems: list[Problem] = []
-    chosen: dict[str, Policy] = {}
-    for i, item in enumerate(known.values() if wanted is None else wanted):
-        place = f"{where}[{i}]"
-        if isinstance(item, str) and item not in known:
-            hint = unknown_key(item, list(known)).removeprefix("unknown key")
-            problems.append(Problem(place, f'"{item}" is no policy{hint}'))
-            continue
-        try:
-            policy = known[item] if isinstance(item, str) else validated(Policy, item, place)
-        except SpecError as error:
-            problems.extend(error.problems)
-            continue
-        if policy.name in chosen:
-            problems.append(Problem(place, f'"{policy.name}" comes twice; results are told apart by name'))
-        chosen[policy.name] = policy
-    if not chosen and not problems:
-        problems.append(Problem(where, "names no policy; leave it out for all of them"))
-    if problems:
-        raise SpecError(problems)
-    return tuple(chosen.values())
 
 
 def _policies(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.model.cost import Costs
@@ -11,7 +13,7 @@ from gmemgpu.model.policy import ORACLE, Policy
 from gmemgpu.toml_file import packaged_toml, read_toml, unknown_key
 from gmemgpu.validation import validated
 
-__all__ = ["named_policies", "read_policies", "read_costs", "policies_from_tables"]
+__all__ = ["named_policies", "read_policies", "read_costs", "policies_from_tables", "choose_policies"]
 
 
 def policies_from_tables(tables: object, where: str) -> tuple[Policy, ...]:
@@ -116,3 +118,55 @@ def named_policies() -> tuple[Policy, ...]:
         In the order of ``policies.toml``, the oracle last.
     """
     return (*policies_from_tables(packaged_toml("policies")["policy"], "policies.toml"), ORACLE)
+
+
+def choose_policies(
+    wanted: Iterable[str | Policy | Mapping[str, Any]] | None, among: Iterable[Policy], *, where: str = "policies"
+) -> tuple[Policy, ...]:
+    """
+    Return the policies that were asked for.
+
+    Parameters
+    ----------
+    wanted : iterable of str, Policy or mapping, or None
+        Names out of `among`, or policies of one's own, each a `Policy` or a mapping of its fields; None takes all of
+        `among`.
+    among : iterable of Policy
+        Of two with one name the first counts.
+    where : str
+        For messages.
+
+    Returns
+    -------
+    tuple of Policy
+        In the order of `wanted`.
+
+    Raises
+    ------
+    SpecError
+        With every name that is unknown or comes twice, and every problem of a policy in a mapping.
+    """
+    known: dict[str, Policy] = {}
+    for policy in among:
+        known.setdefault(policy.name, policy)
+    problems: list[Problem] = []
+    chosen: dict[str, Policy] = {}
+    for i, item in enumerate(known.values() if wanted is None else wanted):
+        place = f"{where}[{i}]"
+        if isinstance(item, str) and item not in known:
+            hint = unknown_key(item, list(known)).removeprefix("unknown key")
+            problems.append(Problem(place, f'"{item}" is no policy{hint}'))
+            continue
+        try:
+            policy = known[item] if isinstance(item, str) else validated(Policy, item, place)
+        except SpecError as error:
+            problems.extend(error.problems)
+            continue
+        if policy.name in chosen:
+            problems.append(Problem(place, f'"{policy.name}" comes twice; results are told apart by name'))
+        chosen[policy.name] = policy
+    if not chosen and not problems:
+        problems.append(Problem(where, "names no policy; leave it out for all of them"))
+    if problems:
+        raise SpecError(problems)
+    return tuple(chosen.values())

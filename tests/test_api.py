@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import gmemgpu
-from gmemgpu.api import choose_policies
-from gmemgpu.catalogue import named_policies
+from gmemgpu.catalogue import choose_policies, named_policies
 from gmemgpu.engine import registry
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.units import GIB

@@ -48,8 +48,7 @@ def wanted_policies(arguments: argparse.Namespace) -> tuple[Policy, ...]:
     SpecError
         If a name is unknown or the file is wrong.
     """
-    from gmemgpu.api import choose_policies
-    from gmemgpu.catalogue import named_policies, read_policies
+    from gmemgpu.catalogue import choose_policies, named_policies, read_policies
 
     own = read_policies(arguments.policies) if arguments.policies else ()
     if arguments.policy is None:

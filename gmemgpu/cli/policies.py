@@ -26,8 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the policies; 0 if all are known."""
-    from gmemgpu.api import choose_policies
-    from gmemgpu.catalogue import named_policies, read_policies
+    from gmemgpu.catalogue import choose_policies, named_policies, read_policies
 
     among = read_policies(arguments.policies) if arguments.policies else named_policies()
     policies = choose_policies(arguments.names or None, among, where="NAME")
