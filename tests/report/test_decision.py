@@ -11,14 +11,15 @@ import pytest
 from rich.console import Console
 
 from gmemgpu.errors import SpecError
+from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.report.decision import DecisionTable, PolicyLine, decision_table
 from gmemgpu.report.export import table_csv, table_json
-from gmemgpu.report.quantity import METRICS_READ, QUANTITIES
 from gmemgpu.report.render import estimate_text, render
 from gmemgpu.report.statistics import Estimate
 from gmemgpu.sweeping.read import StoredRows
 
+METRICS = [name for quantity in QUANTITIES for name in quantity.columns if name != "cores"]
 CORES = 4
 WIDE = 2**70
 
@@ -32,9 +33,7 @@ def row(label: str, seed: int, policy: str, share: float, **metrics: int) -> dic
         "seed": seed,
         "policy": policy,
         "cores": CORES,
-        "horizon_ns": 1000,
-        "warmup_ns": 0,
-        **dict.fromkeys(METRICS_READ, 0),
+        **dict.fromkeys(METRICS, 0),
         "optimizable_ns": WIDE,
         "optimized_core_ns": int(share * 8) * CORES * WIDE // 8,
         "in_use_optimized_core_ns": int(share * 8) * WIDE,
@@ -44,7 +43,7 @@ def row(label: str, seed: int, policy: str, share: float, **metrics: int) -> dic
 
 def stored(rows: Sequence[dict[str, Any]], n_parts: int = 1) -> StoredRows:
     columns = {
-        name: pa.array([row[name] for row in rows], metric_arrow_type(name) if name in METRICS_READ else None)
+        name: pa.array([row[name] for row in rows], metric_arrow_type(name) if name in METRICS else None)
         for name in rows[0]
     }
     return StoredRows(name="test", table=pa.table(columns), axes=("axis",), n_parts=n_parts, n_parts_done=1)
@@ -85,8 +84,8 @@ def test_ratios_are_taken_a_seed_at_a_time_and_then_averaged() -> None:
     assert mean(slow, "coverage") == 0.5
     assert mean(slow, "benefit") == 0.5
     assert mean(slow, "regret") == 0.5
-    assert mean(slow, "ipis_per_new") == 5.0
-    assert mean(slow, "core_seconds") == 2.0
+    assert mean(slow, "ipis_per_region") == 5.0
+    assert mean(slow, "core_s") == 2.0
     coverage = slow.estimates["coverage"]
     assert coverage is not None
     # Values 0.25 and 0.75: s/√2 = 0.25, t(1) = 12.7062.
@@ -96,7 +95,7 @@ def test_ratios_are_taken_a_seed_at_a_time_and_then_averaged() -> None:
 def test_a_seed_without_the_quantity_does_not_count() -> None:
     latency = line(decision_table(stored(ROWS)), 0, "slow").estimates["latency_p50_ns"]
     assert latency == Estimate(mean=300.0, half_width=None, n=1)
-    assert line(decision_table(stored(ROWS)), 0, "fast").estimates["ipis_per_new"] is None
+    assert line(decision_table(stored(ROWS)), 0, "fast").estimates["ipis_per_region"] is None
 
 
 def test_a_group_of_scenarios_counts_each_seed_once() -> None:
@@ -115,10 +114,13 @@ def test_sorting_puts_the_best_first_whatever_the_column() -> None:
 
     assert order("coverage") == ["oracle", "fast", "slow"]
     assert order("regret") == ["oracle", "fast", "slow"]
-    assert order("core_seconds") == ["fast", "oracle", "slow"]
+    assert order("core_s") == ["fast", "oracle", "slow"]
     assert order("policy") == ["fast", "oracle", "slow"]
+    # As a table prints it, too.
+    for quantity in QUANTITIES:
+        assert order(quantity.header) == order(quantity.key)
     # Only slow has IPIs for a new region; who has none comes last.
-    assert order("ipis_per_new")[0] == "slow"
+    assert order("ipis_per_region")[0] == "slow"
 
 
 def test_policies_can_be_chosen_and_ordered_while_the_oracle_still_measures() -> None:
@@ -135,6 +137,15 @@ def test_every_unknown_name_is_reported() -> None:
         '--policy: "fats": unknown name; did you mean "fast"?',
         '--sort: "coverag": unknown name; did you mean "coverage"?',
     ]
+
+
+def test_an_unknown_column_to_sort_by_is_told_those_of_the_table() -> None:
+    with pytest.raises(SpecError, match=r'"cores": unknown name; did you mean "core-s"\?'):
+        decision_table(stored(ROWS), sort="cores")
+    with pytest.raises(SpecError) as caught:
+        decision_table(stored(ROWS), sort="zzz")
+    headers = ", ".join(quantity.header for quantity in QUANTITIES)
+    assert str(caught.value) == f'--sort: "zzz": unknown name; known: policy, {headers}'
 
 
 def test_without_an_oracle_what_needs_it_is_empty() -> None:
