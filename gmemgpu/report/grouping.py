@@ -110,15 +110,14 @@ def combined(major: Codes, minor: Codes, n_minor: int) -> tuple[Codes, NDArray[n
     return numbered(major * np.int64(n_minor) + minor)
 
 
-def groups_of(table: pa.Table, names: Sequence[str]) -> tuple[Codes, list[tuple[Any, ...]]]:
+def groups_of(columns: Sequence[tuple[Codes, list[Any]]]) -> tuple[Codes, list[tuple[Any, ...]]]:
     """
     Number the groups of rows that agree in some columns, in the order in which they first come.
 
     Parameters
     ----------
-    table : pyarrow.Table
-    names : sequence of str
-        At least one.
+    columns : sequence of (codes, values)
+        At least one, as `codes_of` returns them.
 
     Returns
     -------
@@ -126,8 +125,9 @@ def groups_of(table: pa.Table, names: Sequence[str]) -> tuple[Codes, list[tuple[
     keys : list of tuple
         What each group has in the columns, by number.
     """
-    columns = [codes_of(table[name]) for name in names]
     group, known = columns[0]
+    if len(columns) == 1:
+        return group, [(value,) for value in known]
     n_groups = len(known)
     for codes, values in columns[1:]:
         group, pairs = combined(group, codes, len(values))

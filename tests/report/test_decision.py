@@ -4,15 +4,17 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from gmemgpu.errors import SpecError
+from gmemgpu.errors import SpecError, StoreError
 from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type
+from gmemgpu.report import decision
 from gmemgpu.report.decision import DecisionTable, PolicyLine, decision_table
 from gmemgpu.report.export import table_csv, table_json
 from gmemgpu.report.render import estimate_text, render
@@ -152,6 +154,34 @@ def test_without_an_oracle_what_needs_it_is_empty() -> None:
     table = decision_table(stored([row("a 1", 0, "slow", 0.5)]))
     assert mean(line(table, 0, "slow"), "coverage") == 0.5
     assert mean(line(table, 0, "slow"), "regret") is None
+
+
+@pytest.mark.parametrize("n_parts", [1, 2])
+def test_a_directory_is_read_a_column_at_a_time_once_it_is_finished(
+    n_parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = stored(ROWS, n_parts)
+    most = 0
+
+    def read_rows(directory: str, columns: Sequence[str]) -> StoredRows:
+        nonlocal most
+        assert directory == "results"
+        most = max(most, len(columns))
+        return replace(whole, table=whole.table.select(columns))
+
+    monkeypatch.setattr(decision, "read_rows", read_rows)
+    options = {"group_by": ["preset", "axis"], "sort": "IPIs/region", "policies": ["fast", "slow"]}
+    assert decision.decide("results", **options) == decision_table(whole, **options)
+    assert most == (1 if n_parts == 1 else 5 + len(set(METRICS)) + 1)
+
+
+def test_rows_that_change_while_they_are_read_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_rows(directory: str, columns: Sequence[str]) -> StoredRows:
+        return stored(ROWS[3:] if "ipis" in columns else ROWS)
+
+    monkeypatch.setattr(decision, "read_rows", read_rows)
+    with pytest.raises(StoreError, match="results: its rows changed while they were read; try again"):
+        decision.decide("results")
 
 
 def test_json_has_every_estimate_in_full() -> None:

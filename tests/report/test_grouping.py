@@ -18,7 +18,7 @@ from rich.text import Text
 from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.report.decision import DecisionTable, Group, decision_table
-from gmemgpu.report.grouping import groups_of, numbered
+from gmemgpu.report.grouping import codes_of, groups_of, numbered
 from gmemgpu.report.render import render
 from gmemgpu.report.statistics import Estimate, t_quantiles
 from gmemgpu.sweeping.read import StoredRows
@@ -174,7 +174,7 @@ def test_groups_are_those_of_a_dictionary(made: tuple[pa.Table, list[str]]) -> N
     numbers = [
         wanted.setdefault(key, len(wanted)) for key in zip(*(table[name].to_pylist() for name in names), strict=True)
     ]
-    group, keys = groups_of(table, names)
+    group, keys = groups_of([codes_of(table[name]) for name in names])
     assert (group.tolist(), keys) == (numbers, list(wanted))
 
 
