@@ -10,6 +10,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gmemgpu.metrics.table import MetricTable
     from gmemgpu.model.policy import Policy
     from gmemgpu.model.trace import Trace
 
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def wanted_policies(arguments: argparse.Namespace) -> tuple[Policy, ...]:
     """
-    Give the policies that the options of `add_policy_arguments` name.
+    Return the policies that the options of `add_policy_arguments` name.
 
     Raises
     ------
@@ -80,34 +81,38 @@ def run(arguments: argparse.Namespace) -> int:
         table = evaluate(trace, wanted, costs=costs, backend=arguments.backend)
     for warning in told:
         print(f"gmemgpu: warning: {warning.message}", file=sys.stderr)
-    rows = table.rows()
     if arguments.json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print(json.dumps(table.rows(), indent=1, ensure_ascii=False))
     elif arguments.csv:
         writer = csv.DictWriter(sys.stdout, list(table.columns), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(table.rows())
     else:
-        oracle = next(row for row in rows if row["policy"] == ORACLE.name)
-        _print_rounded(arguments.trace, trace, rows[: len(policies)], oracle)
+        _print_rounded(arguments.trace, trace, table, len(policies))
     return 0
 
 
-def _print_rounded(name: str, trace: Trace, rows: list[dict[str, int]], oracle: dict[str, int]) -> None:
+def _print_rounded(name: str, trace: Trace, table: MetricTable, n_shown: int) -> None:
+    import numpy as np
+    import pyarrow as pa
+
     from gmemgpu.cli.terminal import print_table
-    from gmemgpu.metrics.derived import derived
-    from gmemgpu.report.quantity import QUANTITIES
+    from gmemgpu.metrics.columns import Columns
+    from gmemgpu.metrics.quantity import QUANTITIES
+    from gmemgpu.model.policy import ORACLE
     from gmemgpu.report.render import estimate_text
     from gmemgpu.report.statistics import Estimate
 
-    lines = []
-    for row in rows:
-        ratios = derived(row, oracle, cores=trace.host.cores, counted_ns=trace.horizon_ns - trace.warmup_ns)
-        values = [(quantity.value(row, ratios), quantity.unit) for quantity in QUANTITIES]
-        cells = [
-            estimate_text(None if value is None else Estimate(mean=value, half_width=None, n=1), unit)
-            for value, unit in values
+    cores = pa.array([trace.host.cores] * len(table), pa.int64())
+    of_trace = table.to_arrow().append_column("cores", cores)
+    rows = Columns(of_trace.column, np.full(len(table), table["policy"].index(ORACLE.name)))
+    cells = [
+        [
+            estimate_text(None if np.isnan(value) else Estimate(value, None, 1), quantity.unit)
+            for value in values.tolist()
         ]
-        lines.append([str(row["policy"]), *cells])
+        for quantity, values in ((quantity, quantity.values(rows)) for quantity in QUANTITIES)
+    ]
+    lines = list(zip(table["policy"], *cells, strict=True))[:n_shown]
     headings = ["policy", *(quantity.header for quantity in QUANTITIES)]
     print_table(headings, lines, title=name, right=range(1, len(headings)))

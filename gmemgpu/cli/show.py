@@ -11,9 +11,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run", "print_table"]
 
-PIPE_WIDTH = 1000
-"""Columns where the output is no terminal: no line breaks, whatever the names and the spreads."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gmemgpu show``."""
@@ -24,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     form.add_argument("--csv", action="store_true", help="write CSV: one line for each group and policy")
     parser.add_argument(
-        "--sort", metavar="COL", help="best first by this column: coverage, benefit, core_seconds, regret …, or policy"
+        "--sort", metavar="COL", help='best first by this column, as its header or JSON says: "latency p99", regret …'
     )
     parser.add_argument(
         "--group-by",
@@ -59,12 +56,9 @@ def print_table(table: DecisionTable, form: str) -> None:
 
         sys.stdout.write(table_json(table) + "\n" if form == "json" else table_csv(table))
         return
-    from rich.console import Console
-
+    from gmemgpu.cli.terminal import console
     from gmemgpu.report.render import render
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
+    output = console()
     for piece in render(table):
-        console.print(piece)
+        output.print(piece)

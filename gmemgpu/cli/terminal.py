@@ -10,10 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["print_table"]
+__all__ = ["console", "print_table"]
 
 _PIPE_WIDTH = 1000
-"""Wide enough that no line breaks where another program reads."""
+"""Columns where the output is no terminal: no line breaks, whatever the names and the spreads."""
+
+
+def console() -> Console:
+    """Return what writes to standard output: as wide as the terminal, or without line breaks where there is none."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
 
 def print_table(
@@ -33,10 +39,8 @@ def print_table(
     right : iterable of int
         Columns whose cells are flush right.
     """
-    console = Console(highlight=False)
-    drawn = console.is_terminal
-    if not drawn:
-        console = Console(highlight=False, width=_PIPE_WIDTH)
+    output = console()
+    drawn = output.is_terminal
     lines = [list(line) for line in lines]
     table = Table(
         title=Text(title, "bold") if title else None,
@@ -54,4 +58,4 @@ def print_table(
         table.add_column(Text(heading), justify=justify, no_wrap=i == 0, overflow="fold")
     for line in lines:
         table.add_row(*map(Text, line))
-    console.print(table)
+    output.print(table)

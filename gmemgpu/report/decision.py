@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gmemgpu.errors import Problem, SpecError
+from gmemgpu.errors import Problem, SpecError, StoreError
+from gmemgpu.metrics.columns import Columns, chunks
+from gmemgpu.metrics.quantity import QUANTITIES, quantity_named
 from gmemgpu.model.policy import ORACLE
-from gmemgpu.report.columns import Codes, codes_of, positions, quantity_columns
-from gmemgpu.report.quantity import METRICS_READ, QUANTITIES
-from gmemgpu.report.segment import group_estimates, group_means
-from gmemgpu.report.statistics import Estimate
+from gmemgpu.report.grouping import Codes, codes_of, combined, groups_of, numbered
+from gmemgpu.report.statistics import Estimate, group_estimates, group_means
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
 from gmemgpu.toml_file import unknown_key
 
 __all__ = ["DecisionTable", "Group", "PolicyLine", "decision_table", "decide"]
-
-GroupKey: TypeAlias = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +33,7 @@ class PolicyLine:
     policy : str
     n_seeds : int
     estimates : dict of str to Estimate or None
-        By `Quantity.key`; None where no seed has the quantity.
+        By `gmemgpu.metrics.quantity.Quantity.key`; None where no seed has the quantity.
     """
 
     policy: str
@@ -94,16 +92,39 @@ def decide(
     Raises
     ------
     StoreError
-        If it holds no sweep, or no finished part.
+        If it holds no sweep, or no finished part, or if its rows change meanwhile.
     SpecError
         As `decision_table` does.
+
+    Notes
+    -----
+    Of a finished sweep a column is read when it is its turn, which halves the memory of 10^6 rows. Of an unfinished one
+    all are read at once, since parts may come while this reads.
     """
-    stored = read_rows(directory, ("cores", "horizon_ns", "warmup_ns", *METRICS_READ))
-    return decision_table(stored, group_by=group_by, policies=policies, sort=sort)
+    stored = read_rows(directory, ["policy"])
+    if stored.n_parts_done < stored.n_parts:
+        metrics = (name for quantity in QUANTITIES for name in quantity.columns)
+        keys = ("label", "preset", *stored.axes, "seed", "policy")
+        stored = read_rows(directory, list(dict.fromkeys((*keys, *metrics))))
+        return decision_table(stored, group_by=group_by, policies=policies, sort=sort)
+    n_rows = stored.table.num_rows
+
+    def read(name: str) -> pa.ChunkedArray:
+        column = read_rows(directory, [name]).table[name]
+        if len(column) != n_rows:
+            raise StoreError(f"{directory}: its rows changed while they were read; try again")
+        return column
+
+    return decision_table(stored, group_by=group_by, policies=policies, sort=sort, read=read)
 
 
 def decision_table(
-    stored: StoredRows, *, group_by: Sequence[str] = (), policies: Sequence[str] = (), sort: str | None = None
+    stored: StoredRows,
+    *,
+    group_by: Sequence[str] = (),
+    policies: Sequence[str] = (),
+    sort: str | None = None,
+    read: Callable[[str], pa.ChunkedArray] | None = None,
 ) -> DecisionTable:
     """
     Make the decision table of a store's rows.
@@ -111,14 +132,16 @@ def decision_table(
     Parameters
     ----------
     stored : StoredRows
-        With the columns ``cores``, ``horizon_ns``, ``warmup_ns`` and `METRICS_READ`.
+        With the column ``policy``.
     group_by : sequence of str
         ``label``, ``preset``, or axes; each scenario by itself if left out. Where a group holds several scenarios a
         seed counts with the mean over them, since the traces of one seed are not independent.
     policies : sequence of str
         Which to show, in this order; all if left out.
     sort : str, optional
-        ``policy`` or a `Quantity.key`: the best policy of each group first.
+        ``policy``, or the header word or key of a quantity: the best policy of each group first.
+    read : callable, optional
+        From the name of a column to what it holds; left out if `stored` has every column.
 
     Returns
     -------
@@ -129,26 +152,36 @@ def decision_table(
     SpecError
         If a column or policy is unknown; lists every problem.
     """
-    table = stored.table
+    read = read or stored.table.column
     group_by = tuple(group_by) or ("label",)
-    policy, known = codes_of(table["policy"])
-    names = [str(name) for name in known]
+    policy, names = codes_of(stored.table["policy"])
     _check(group_by, policies, sort, names, ("label", "preset", *stored.axes))
-    label, labels = codes_of(table["label"])
-    seed, seeds = codes_of(table["seed"])
-    group, keys = _groups(table, group_by)
     wanted = [names.index(name) for name in policies] or list(range(len(names)))
+    label, labels = codes_of(read("label"))
+    seed, seeds = numbered(np.concatenate(list(chunks(read("seed")))))
+    group, keys = groups_of([(label, labels) if name == "label" else codes_of(read(name)) for name in group_by])
+    pairs = combined(group, label, len(labels))[1]
+    n_scenarios = np.bincount(pairs // len(labels), minlength=len(keys)).tolist()
+    oracle = _oracle_rows(combined(label, seed, len(seeds))[0], policy, names)
 
     # A line is a group and a policy; a seed counts once in it, with the mean over the group's scenarios.
-    line = group * len(names) + policy
-    n_lines = len(keys) * len(names)
-    draws, draw = np.unique(line * len(seeds) + seed, return_inverse=True)
-    line_of_draw = draws // len(seeds)
+    line = (group * np.int64(len(names)) + policy).astype(np.int32)
+    draw, draws = combined(line, seed, len(seeds))
+    line_of_draw = (draws // len(seeds)).astype(np.int32)
+    n_draws, n_lines = len(draws), len(keys) * len(names)
+    averages = n_draws < len(draw)
+    if not averages:
+        # Every row is a draw of its own.
+        line_of_draw = line
+    # 40 bytes a row that are not needed while columns are read.
+    del label, seed, group, policy, pairs, line, draws
     n_seeds = np.bincount(line_of_draw, minlength=n_lines).tolist()
     estimates: dict[str, list[Estimate | None]] = {}
-    for key, values in quantity_columns(table, _oracle_rows(label * len(seeds) + seed, policy, names)).items():
-        estimates[key] = group_estimates(group_means(values, draw, len(draws)), line_of_draw, n_lines)
-    n_scenarios = np.bincount(np.unique(group * len(labels) + label) // len(labels), minlength=len(keys)).tolist()
+    for quantity in QUANTITIES:
+        values = quantity.values(Columns(read, oracle))
+        if averages:
+            values = group_means(values, draw, n_draws)
+        estimates[quantity.key] = group_estimates(values, line_of_draw, n_lines)
 
     def lines_of(index: int) -> list[PolicyLine]:
         places = ((index * len(names) + code, names[code]) for code in wanted)
@@ -173,26 +206,9 @@ def decision_table(
     )
 
 
-def _groups(table: pa.Table, group_by: Sequence[str]) -> tuple[Codes, list[GroupKey]]:
-    # Numbers of the groups, in the order in which they first come, and what each has in the grouping columns.
-    first_name, *others = group_by
-    combined, known = codes_of(table[first_name])
-    if not others:
-        return combined, [(value,) for value in known]
-    for name in others:
-        codes, values = codes_of(table[name])
-        _, combined = np.unique(combined * len(values) + codes, return_inverse=True)
-    _, first, code = np.unique(combined, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    told = table.select(list(dict.fromkeys(group_by))).take(positions(first[order])).to_pylist()
-    return place[code], [tuple(row[name] for name in group_by) for row in told]
-
-
 def _oracle_rows(trace: Codes, policy: Codes, names: Sequence[str]) -> Codes:
     # For each row that of the oracle on the same trace, -1 where there is none.
-    row_of = np.full(int(trace.max()) + 1, -1, np.int64)
+    row_of = np.full(int(trace.max()) + 1, -1, np.int32)
     if ORACLE.name in names:
         rows = np.flatnonzero(policy == names.index(ORACLE.name))
         row_of[trace[rows]] = rows
@@ -202,28 +218,27 @@ def _oracle_rows(trace: Codes, policy: Codes, names: Sequence[str]) -> Codes:
 def _check(
     group_by: Sequence[str], policies: Sequence[str], sort: str | None, known: Sequence[str], columns: Sequence[str]
 ) -> None:
-    sortable = ["policy", *(quantity.key for quantity in QUANTITIES)]
-    asked = [("--group-by", name, columns) for name in group_by]
-    asked += [("--policy", name, known) for name in policies]
-    asked += [("--sort", sort, sortable)] if sort is not None else []
-    problems = [
-        Problem(option, f'"{name}": {unknown_key(name, allowed, "name")}')
-        for option, name, allowed in asked
-        if name not in allowed
-    ]
-    if problems:
-        raise SpecError(problems)
+    asked = [("--group-by", name, columns) for name in group_by if name not in columns]
+    asked += [("--policy", name, known) for name in policies if name not in known]
+    if sort not in (None, "policy") and quantity_named(sort) is None:
+        headers = [quantity.header for quantity in QUANTITIES]
+        asked.append(("--sort", sort, ["policy", *headers]))
+    if asked:
+        raise SpecError(
+            Problem(option, f'"{name}": {unknown_key(name, allowed, "name")}') for option, name, allowed in asked
+        )
 
 
 def _sorted(lines: list[PolicyLine], sort: str | None) -> tuple[PolicyLine, ...]:
-    if sort is None:
-        return tuple(lines)
     if sort == "policy":
         return tuple(sorted(lines, key=lambda line: line.policy))
-    sign = {quantity.key: -1.0 if quantity.high_is_good else 1.0 for quantity in QUANTITIES}[sort]
+    quantity = quantity_named(sort) if sort is not None else None
+    if quantity is None:
+        return tuple(lines)
+    key, sign = quantity.key, -1.0 if quantity.high_is_good else 1.0
 
     def best_first(line: PolicyLine) -> float:
-        found = line.estimates[sort]
+        found = line.estimates[key]
         return math.inf if found is None else sign * found.mean
 
     return tuple(sorted(lines, key=best_first))

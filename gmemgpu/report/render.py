@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.report.decision import DecisionTable, Group
-from gmemgpu.report.quantity import QUANTITIES
 from gmemgpu.report.statistics import Estimate
 
 __all__ = ["render", "estimate_text"]

@@ -4,21 +4,24 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from gmemgpu.sweeping.read import StoredRows
 from rich.console import Console
 
-from gmemgpu.errors import SpecError
+from gmemgpu.errors import SpecError, StoreError
+from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type
+from gmemgpu.report import decision
 from gmemgpu.report.decision import DecisionTable, PolicyLine, decision_table
 from gmemgpu.report.export import table_csv, table_json
-from gmemgpu.report.quantity import METRICS_READ, QUANTITIES
 from gmemgpu.report.render import estimate_text, render
 from gmemgpu.report.statistics import Estimate
-from gmemgpu.sweeping.read import StoredRows
 
+METRICS = [name for quantity in QUANTITIES for name in quantity.columns if name != "cores"]
 CORES = 4
 WIDE = 2**70
 
@@ -32,9 +35,7 @@ def row(label: str, seed: int, policy: str, share: float, **metrics: int) -> dic
         "seed": seed,
         "policy": policy,
         "cores": CORES,
-        "horizon_ns": 1000,
-        "warmup_ns": 0,
-        **dict.fromkeys(METRICS_READ, 0),
+        **dict.fromkeys(METRICS, 0),
         "optimizable_ns": WIDE,
         "optimized_core_ns": int(share * 8) * CORES * WIDE // 8,
         "in_use_optimized_core_ns": int(share * 8) * WIDE,
@@ -44,7 +45,7 @@ def row(label: str, seed: int, policy: str, share: float, **metrics: int) -> dic
 
 def stored(rows: Sequence[dict[str, Any]], n_parts: int = 1) -> StoredRows:
     columns = {
-        name: pa.array([row[name] for row in rows], metric_arrow_type(name) if name in METRICS_READ else None)
+        name: pa.array([row[name] for row in rows], metric_arrow_type(name) if name in METRICS else None)
         for name in rows[0]
     }
     return StoredRows(name="test", table=pa.table(columns), axes=("axis",), n_parts=n_parts, n_parts_done=1)
@@ -85,8 +86,8 @@ def test_ratios_are_taken_a_seed_at_a_time_and_then_averaged() -> None:
     assert mean(slow, "coverage") == 0.5
     assert mean(slow, "benefit") == 0.5
     assert mean(slow, "regret") == 0.5
-    assert mean(slow, "ipis_per_new") == 5.0
-    assert mean(slow, "core_seconds") == 2.0
+    assert mean(slow, "ipis_per_region") == 5.0
+    assert mean(slow, "core_s") == 2.0
     coverage = slow.estimates["coverage"]
     assert coverage is not None
     # Values 0.25 and 0.75: s/√2 = 0.25, t(1) = 12.7062.
@@ -96,7 +97,7 @@ def test_ratios_are_taken_a_seed_at_a_time_and_then_averaged() -> None:
 def test_a_seed_without_the_quantity_does_not_count() -> None:
     latency = line(decision_table(stored(ROWS)), 0, "slow").estimates["latency_p50_ns"]
     assert latency == Estimate(mean=300.0, half_width=None, n=1)
-    assert line(decision_table(stored(ROWS)), 0, "fast").estimates["ipis_per_new"] is None
+    assert line(decision_table(stored(ROWS)), 0, "fast").estimates["ipis_per_region"] is None
 
 
 def test_a_group_of_scenarios_counts_each_seed_once() -> None:
@@ -115,10 +116,13 @@ def test_sorting_puts_the_best_first_whatever_the_column() -> None:
 
     assert order("coverage") == ["oracle", "fast", "slow"]
     assert order("regret") == ["oracle", "fast", "slow"]
-    assert order("core_seconds") == ["fast", "oracle", "slow"]
+    assert order("core_s") == ["fast", "oracle", "slow"]
     assert order("policy") == ["fast", "oracle", "slow"]
+    # As a table prints it, too.
+    for quantity in QUANTITIES:
+        assert order(quantity.header) == order(quantity.key)
     # Only slow has IPIs for a new region; who has none comes last.
-    assert order("ipis_per_new")[0] == "slow"
+    assert order("ipis_per_region")[0] == "slow"
 
 
 def test_policies_can_be_chosen_and_ordered_while_the_oracle_still_measures() -> None:
@@ -137,10 +141,47 @@ def test_every_unknown_name_is_reported() -> None:
     ]
 
 
+def test_an_unknown_column_to_sort_by_is_told_those_of_the_table() -> None:
+    with pytest.raises(SpecError, match=r'"cores": unknown name; did you mean "core-s"\?'):
+        decision_table(stored(ROWS), sort="cores")
+    with pytest.raises(SpecError) as caught:
+        decision_table(stored(ROWS), sort="zzz")
+    headers = ", ".join(quantity.header for quantity in QUANTITIES)
+    assert str(caught.value) == f'--sort: "zzz": unknown name; known: policy, {headers}'
+
+
 def test_without_an_oracle_what_needs_it_is_empty() -> None:
     table = decision_table(stored([row("a 1", 0, "slow", 0.5)]))
     assert mean(line(table, 0, "slow"), "coverage") == 0.5
     assert mean(line(table, 0, "slow"), "regret") is None
+
+
+@pytest.mark.parametrize("n_parts", [1, 2])
+def test_a_directory_is_read_a_column_at_a_time_once_it_is_finished(
+    n_parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = stored(ROWS, n_parts)
+    most = 0
+
+    def read_rows(directory: str, columns: Sequence[str]) -> StoredRows:
+        nonlocal most
+        assert directory == "results"
+        most = max(most, len(columns))
+        return replace(whole, table=whole.table.select(columns))
+
+    monkeypatch.setattr(decision, "read_rows", read_rows)
+    options = {"group_by": ["preset", "axis"], "sort": "IPIs/region", "policies": ["fast", "slow"]}
+    assert decision.decide("results", **options) == decision_table(whole, **options)
+    assert most == (1 if n_parts == 1 else 5 + len(set(METRICS)) + 1)
+
+
+def test_rows_that_change_while_they_are_read_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_rows(directory: str, columns: Sequence[str]) -> StoredRows:
+        return stored(ROWS[3:] if "ipis" in columns else ROWS)
+
+    monkeypatch.setattr(decision, "read_rows", read_rows)
+    with pytest.raises(StoreError, match="results: its rows changed while they were read; try again"):
+        decision.decide("results")
 
 
 def test_json_has_every_estimate_in_full() -> None:

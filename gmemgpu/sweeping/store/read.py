@@ -53,7 +53,7 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
     ----------
     directory : str or Path
     columns : sequence of str
-        What to read besides the scenario columns, ``seed`` and ``policy``; everything if empty.
+        What to read; everything if empty.
 
     Returns
     -------
@@ -69,11 +69,13 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
     directory = Path(directory)
     manifest = read_manifest(directory)
     names = [name for name, _ in manifest.columns]
-    wanted = {"label", "preset", *manifest.axes, "seed", "policy", *columns} if columns else set(names)
-    chosen = [name for name in names if name in wanted]
-    text = [name for name, kind in manifest.columns if kind == "string" and name in wanted]
+    chosen = [name for name in names if name in columns] if columns else names
+    text = [name for name, kind in manifest.columns if kind == "string" and name in chosen]
     if results_are_whole(directory, manifest):
-        table = pq.ParquetFile(directory / RESULTS, read_dictionary=text).read(chosen).replace_schema_metadata(None)
+        with pq.ParquetFile(directory / RESULTS, read_dictionary=text) as file:
+            # A row group at a time: of all at once Arrow holds each column twice.
+            pieces = [file.read_row_group(i, chosen) for i in range(file.num_row_groups)]
+        table = pa.concat_tables(pieces).replace_schema_metadata(None)
         n_done = manifest.n_parts
     elif manifest.results_sha256 is not None and (directory / RESULTS).exists():
         raise StoreError(

@@ -1,0 +1,137 @@
+"""The quantities that people compare: what each is called, how it follows from metrics, and which way is better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gmemgpu.metrics.columns import Columns, Floats
+from gmemgpu.units import NS_PER_S
+
+__all__ = ["Quantity", "QUANTITIES", "quantity_named"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """
+    One figure of a row.
+
+    Parameters
+    ----------
+    key : str
+        Name in JSON and CSV: the header word in small letters, with the unit of a time.
+    header : str
+        What a table says above it.
+    unit : {"share", "ns", "s", "count"}
+        Of the number; tables write shares in % and times in a unit that suits.
+    meaning : str
+    columns : tuple of str
+        What `values` reads.
+    values : callable
+        From `Columns` to one float64 a row; not a number where the quantity has no meaning.
+    high_is_good : bool
+    """
+
+    key: str
+    header: str
+    unit: Literal["share", "ns", "s", "count"]
+    meaning: str
+    columns: tuple[str, ...]
+    values: Callable[[Columns], Floats]
+    high_is_good: bool = False
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    quotient: Floats = np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator != 0)
+    return quotient
+
+
+def _metric(name: str, header: str, unit: Literal["ns", "count"], meaning: str) -> Quantity:
+    return Quantity(
+        key=name,
+        header=header,
+        unit=unit,
+        meaning=meaning,
+        columns=(name,),
+        values=lambda rows: rows.existing(name),
+    )
+
+
+QUANTITIES = (
+    Quantity(
+        key="coverage",
+        header="coverage",
+        unit="share",
+        meaning="time × cores × regions optimized, of all time × cores × regions free",
+        columns=("cores", "optimizable_ns", "optimized_core_ns"),
+        values=lambda rows: _ratio(rows["optimized_core_ns"], rows["cores"] * rows["optimizable_ns"]),
+        high_is_good=True,
+    ),
+    Quantity(
+        key="benefit",
+        header="benefit",
+        unit="share",
+        meaning="memory in use that profits, integrated over time, of the oracle's",
+        columns=("in_use_optimized_core_ns",),
+        values=lambda rows: _ratio(rows["in_use_optimized_core_ns"], rows.of_oracle("in_use_optimized_core_ns")),
+        high_is_good=True,
+    ),
+    _metric("latency_p50_ns", "latency p50", "ns", "median time from free to the bit"),
+    _metric("latency_p99_ns", "latency p99", "ns", "99th percentile of the same"),
+    _metric("never", "never", "count", "regions still waiting when the trace ended"),
+    Quantity(
+        key="core_s",
+        header="core-s",
+        unit="s",
+        meaning="CPU time, leaders and followers together",
+        columns=("leader_busy_ns", "follower_busy_ns"),
+        values=lambda rows: (rows["leader_busy_ns"] + rows["follower_busy_ns"]) / NS_PER_S,
+    ),
+    Quantity(
+        key="ipis_per_region",
+        header="IPIs/region",
+        unit="count",
+        meaning="inter-processor interrupts for each region newly optimized",
+        columns=("ipis", "attempts_new"),
+        values=lambda rows: _ratio(rows["ipis"], rows["attempts_new"]),
+    ),
+    Quantity(
+        key="longest_pass_ns",
+        header="longest pass",
+        unit="ns",
+        meaning="one core busy, and in older versions all of them, for so long",
+        columns=("pass_wall_max_ns",),
+        values=lambda rows: rows["pass_wall_max_ns"],
+    ),
+    Quantity(
+        key="regret",
+        header="regret",
+        unit="share",
+        meaning="time × cores × regions optimized by the oracle and not by the policy, of the oracle's",
+        columns=("optimized_core_ns",),
+        values=lambda rows: _ratio(rows.behind_oracle("optimized_core_ns"), rows.of_oracle("optimized_core_ns")),
+    ),
+)
+"""In the order of a table (MODEL.md section 7)."""
+
+_BY_NAME = {name.casefold(): quantity for quantity in QUANTITIES for name in (quantity.key, quantity.header)}
+
+
+def quantity_named(name: str) -> Quantity | None:
+    """
+    Return the quantity of a key or a header word, in small or capital letters.
+
+    Parameters
+    ----------
+    name : str
+        As in ``"latency p50"`` or ``"latency_p50_ns"``.
+
+    Returns
+    -------
+    Quantity or None
+        None if nothing is called so.
+    """
+    return _BY_NAME.get(name.casefold())

@@ -1,0 +1,138 @@
+"""Numbers for what a column holds, and for the groups that several columns make together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+__all__ = ["Codes", "codes_of", "numbered", "combined", "groups_of"]
+
+Codes: TypeAlias = NDArray[np.int32]
+"""32 bits are enough to number rows, and half the memory."""
+
+
+def codes_of(column: pa.ChunkedArray) -> tuple[Codes, list[Any]]:
+    """
+    Number the values of a column in the order in which they first come.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        Dictionary-encoded, for speed, or not.
+
+    Returns
+    -------
+    codes : (n,) int32
+    values : list
+        By code; None for a null.
+    """
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    column = column.unify_dictionaries()
+    known = [*column.chunk(0).dictionary.to_pylist(), None]
+    codes = np.concatenate([_indices(chunk.indices, null=len(known) - 1) for chunk in column.chunks])
+    codes, first = _in_order(codes, len(known))
+    return codes, [known[code] for code in first]
+
+
+def _indices(array: pa.Array, null: int) -> Codes:
+    # By buffers: Arrow's own conversions load pandas where it is installed, which takes a third of a second.
+    valid, data = array.buffers()
+    within = slice(array.offset, array.offset + len(array))
+    codes: Codes = np.frombuffer(data, array.type.to_pandas_dtype())[within].astype(np.int32)
+    if array.null_count:
+        codes[np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[within] == 0] = null
+    return codes
+
+
+def _in_order(codes: Codes, n_codes: int) -> tuple[Codes, list[int]]:
+    # New numbers by first appearance, without those that never appear, and the old number of each.
+    first = np.full(n_codes, len(codes), np.int32)
+    # Of several assignments to one place the last one stays: the one that comes first in the column.
+    first[codes[::-1]] = np.arange(len(codes), dtype=np.int32)[::-1]
+    order = np.argsort(first, kind="stable")[: np.count_nonzero(first < len(codes))]
+    place = np.zeros(n_codes, np.int32)
+    place[order] = np.arange(len(order))
+    return place[codes], order.tolist()
+
+
+def numbered(values: NDArray[np.int64]) -> tuple[Codes, NDArray[np.int64]]:
+    """
+    Number integers by size.
+
+    Parameters
+    ----------
+    values : (n,) int64
+        At least one.
+
+    Returns
+    -------
+    codes : (n,) int32
+        Below the number of distinct values.
+    distinct : (n_distinct,) int64
+        Ascending.
+    """
+    lowest = int(values.min())
+    span = int(values.max()) - lowest + 1
+    if span > 4 * len(values):
+        distinct, places = np.unique(values, return_inverse=True)
+        return places.astype(np.int32), distinct
+    # Codes of columns, combined, lie close together: marking them takes a tenth of the time that sorting does.
+    codes: Codes = (values - lowest).astype(np.int32)
+    there = np.zeros(span, bool)
+    there[codes] = True
+    distinct = np.flatnonzero(there).astype(np.int64, copy=False)
+    if len(distinct) < span:
+        codes = (np.cumsum(there, dtype=np.int32) - np.int32(1))[codes]
+    return codes, distinct + lowest
+
+
+def combined(major: Codes, minor: Codes, n_minor: int) -> tuple[Codes, NDArray[np.int64]]:
+    """
+    Number the pairs that two columns of numbers make.
+
+    Parameters
+    ----------
+    major, minor : (n,) int32
+    n_minor : int
+        More than any of `minor`.
+
+    Returns
+    -------
+    codes : (n,) int32
+    pairs : (n_pairs,) int64
+        ``major * n_minor + minor``, ascending.
+    """
+    return numbered(major * np.int64(n_minor) + minor)
+
+
+def groups_of(columns: Sequence[tuple[Codes, list[Any]]]) -> tuple[Codes, list[tuple[Any, ...]]]:
+    """
+    Number the groups of rows that agree in some columns, in the order in which they first come.
+
+    Parameters
+    ----------
+    columns : sequence of (codes, values)
+        At least one, as `codes_of` returns them.
+
+    Returns
+    -------
+    group : (n,) int32
+    keys : list of tuple
+        What each group has in the columns, by number.
+    """
+    group, known = columns[0]
+    if len(columns) == 1:
+        return group, [(value,) for value in known]
+    n_groups = len(known)
+    for codes, values in columns[1:]:
+        group, pairs = combined(group, codes, len(values))
+        n_groups = len(pairs)
+    group, _ = _in_order(group, n_groups)
+    row = np.empty(n_groups, np.int32)
+    row[group] = np.arange(len(group), dtype=np.int32)
+    return group, [tuple(values[codes[at]] for codes, values in columns) for at in row.tolist()]

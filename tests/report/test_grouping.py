@@ -1,0 +1,196 @@
+"""Groups of rows, and the decision table made of them, are what a row at a time, in Python's integers, would give."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from gmemgpu.sweeping.read import StoredRows
+from hypothesis import example, given
+from hypothesis import strategies as st
+from metric_rows import by_hand
+from rich.text import Text
+
+from gmemgpu.metrics.quantity import QUANTITIES
+from gmemgpu.metrics.table import metric_arrow_type
+from gmemgpu.report.decision import DecisionTable, Group, decision_table
+from gmemgpu.report.grouping import codes_of, groups_of, numbered
+from gmemgpu.report.render import render
+from gmemgpu.report.statistics import Estimate, t_quantiles
+
+Rows = list[dict[str, Any]]
+METRICS = list(dict.fromkeys(name for quantity in QUANTITIES for name in quantity.columns))
+
+
+def plain(rows: Rows, group_by: tuple[str, ...]) -> dict[tuple[Any, ...], dict[str, dict[str, Estimate | None]]]:
+    """Return the table, made a row at a time."""
+    oracle = {(row["label"], row["seed"]): row for row in rows if row["policy"] == "oracle"}
+    groups: dict[Any, dict[str, dict[int, list[dict[str, float | None]]]]] = {}
+    for row in rows:
+        values = by_hand(row, oracle.get((row["label"], row["seed"])))
+        of_policy = groups.setdefault(tuple(row[name] for name in group_by), {}).setdefault(row["policy"], {})
+        of_policy.setdefault(row["seed"], []).append(values)
+    return {
+        key: {
+            policy: {quantity.key: estimate(per_seed(seeds, quantity.key)) for quantity in QUANTITIES}
+            for policy, seeds in of_policy.items()
+        }
+        for key, of_policy in groups.items()
+    }
+
+
+def per_seed(seeds: dict[int, list[dict[str, float | None]]], key: str) -> list[float]:
+    found = ([value for of in scenarios if (value := of[key]) is not None] for scenarios in seeds.values())
+    return [math.fsum(values) / len(values) for values in found if values]
+
+
+def estimate(values: list[float]) -> Estimate | None:
+    n = len(values)
+    if n < 2:
+        return Estimate(values[0], None, 1) if values else None
+    (quantile,) = t_quantiles(np.array([n - 1])).tolist()
+    return Estimate(statistics.fmean(values), quantile * statistics.stdev(values) / math.sqrt(n), n)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> Rows:
+    """Draw rows of a sweep whose axes cross: a label is one point of two axes, and of each axis there are others."""
+    wide = st.one_of(st.integers(0, 5), st.integers(0, 1 << 90))
+    narrow = st.one_of(st.integers(0, 5), st.integers(0, 1 << 62))
+    points = draw(st.lists(st.tuples(st.sampled_from([None, 1, 2]), st.sampled_from("st")), min_size=1, max_size=5))
+    traces = draw(st.sets(st.tuples(st.integers(0, len(points) - 1), st.sampled_from([0, 1, 2, 1 << 40])), min_size=1))
+    policies = draw(st.sets(st.sampled_from(["v10", "capped", "oracle"]), min_size=1))
+    found = []
+    for point, seed in draw(st.permutations(sorted(traces))):
+        x, y = points[point]
+        for policy in draw(st.permutations(sorted(policies))):
+            if policy == "oracle" and draw(st.booleans()):
+                continue
+            # Two draws a row and not one a metric, which would take most of the time.
+            large, small = draw(wide), draw(narrow)
+            metrics = {
+                name: (large if pa.types.is_decimal(metric_arrow_type(name)) else small) >> i
+                for i, name in enumerate(METRICS)
+                if name != "cores"
+            }
+            metrics["latency_p50_ns"] = draw(st.sampled_from([-1, 0, 7]))
+            scenario = {"label": f"label {point}", "preset": "p", "x": x, "y": y, "seed": seed}
+            found.append({**scenario, "policy": policy, "cores": 64, **metrics})
+    return found
+
+
+def stored(found: Rows) -> StoredRows:
+    types = {name: metric_arrow_type(name) for name in METRICS if name != "cores"} | {"x": pa.int64()}
+    table = pa.table({name: pa.array([row[name] for row in found], types.get(name)) for name in found[0]})
+    return StoredRows(name="x", table=table, axes=("x", "y"), n_parts=1, n_parts_done=1)
+
+
+@pytest.mark.parametrize("group_by", [(), ("preset",), ("x", "y"), ("y", "label", "y")])
+@given(found=rows())
+def test_the_table_says_what_rows_say(group_by: tuple[str, ...], found: Rows) -> None:
+    if not found:
+        return
+    made = decision_table(stored(found), group_by=group_by)
+    expected = plain(found, group_by or ("label",))
+    assert [tuple(group.keys[name] for name in group_by or ("label",)) for group in made.groups] == list(expected)
+    for group, of_policy in zip(made.groups, expected.values(), strict=True):
+        assert {line.policy for line in group.lines} == set(of_policy)
+        assert group.n_scenarios == len({row["label"] for row in found if in_group(row, group)})
+        for line in group.lines:
+            assert line.n_seeds == len({row["seed"] for row in found if in_group(row, group, line.policy)})
+            for key, wanted in of_policy[line.policy].items():
+                assert_alike(line.estimates[key], wanted)
+
+
+def in_group(row: dict[str, Any], group: Group, policy: str | None = None) -> bool:
+    return all(row[name] == value for name, value in group.keys.items()) and policy in (None, row["policy"])
+
+
+def assert_alike(found: Estimate | None, wanted: Estimate | None) -> None:
+    if wanted is None or found is None:
+        assert found is wanted
+        return
+    assert found.n == wanted.n
+    assert found.mean == pytest.approx(wanted.mean, rel=1e-12, abs=1e-300)
+    if wanted.half_width is None:
+        assert found.half_width is None
+    else:
+        # Of nearly equal values next to nothing remains, but for the rounding of their mean.
+        assert found.half_width == pytest.approx(wanted.half_width, rel=1e-9, abs=1e-12 * abs(wanted.mean))
+
+
+def test_axes_that_cross_make_a_group_of_each_pair() -> None:
+    # Whoever merged by one axis alone, or by the sum of the two numbers, would mix shares.
+    shares = {(1, "s"): 1, (1, "t"): 2, (2, "s"): 3, (2, "t"): 4}
+    metrics = dict.fromkeys(METRICS, 0) | {"cores": 1, "optimizable_ns": 4}
+    made = [
+        {"label": f"{x}{y}{again}", "preset": "p", "x": x, "y": y, "seed": 0, "policy": "v10", **metrics}
+        | {"optimized_core_ns": share}
+        for again in (1, 2)
+        for (x, y), share in shares.items()
+    ]
+    for group_by in (("x", "y"), ("y", "x"), ("preset", "x", "y")):
+        table = decision_table(stored(made), group_by=group_by)
+        found = {(group.keys["x"], group.keys["y"]): group for group in table.groups}
+        assert list(found) == list(shares)
+        for pair, group in found.items():
+            assert group.n_scenarios == 2
+            assert group.lines[0].estimates["coverage"] == Estimate(shares[pair] / 4, None, 1)
+
+
+VALUES = {
+    "text": (pa.string(), st.sampled_from(["", "a", "b", None])),
+    "whole": (pa.int64(), st.sampled_from([0, 1, -(2**63), None])),
+    "real": (pa.float64(), st.sampled_from([0.0, 0.5, None])),
+    "flag": (pa.bool_(), st.sampled_from([True, False, None])),
+    "encoded": (pa.dictionary(pa.int8(), pa.string()), st.sampled_from(["a", "b", "c", None])),
+}
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[pa.Table, list[str]]:
+    """Draw a table in pieces, each with a dictionary of its own, and columns to group it by."""
+    record = st.fixed_dictionaries({name: values for name, (_, values) in VALUES.items()})
+    pieces = draw(st.lists(st.lists(record, min_size=1, max_size=6), min_size=1, max_size=3))
+    made = [
+        pa.table({name: pa.array([row[name] for row in piece], kind) for name, (kind, _) in VALUES.items()})
+        for piece in pieces
+    ]
+    names = draw(st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=4))
+    # A view that begins within a byte of the flags for what is there.
+    table = pa.concat_tables(made)
+    return table.slice(draw(st.integers(0, table.num_rows - 1))), names
+
+
+@given(made=tables())
+def test_groups_are_those_of_a_dictionary(made: tuple[pa.Table, list[str]]) -> None:
+    table, names = made
+    wanted: dict[tuple[Any, ...], int] = {}
+    numbers = [
+        wanted.setdefault(key, len(wanted)) for key in zip(*(table[name].to_pylist() for name in names), strict=True)
+    ]
+    group, keys = groups_of([codes_of(table[name]) for name in names])
+    assert (group.tolist(), keys) == (numbers, list(wanted))
+
+
+@given(values=st.lists(st.one_of(st.integers(0, 9), st.integers(-(2**63), 2**63 - 1)), min_size=1))
+@example(values=[-(2**63), 2**63 - 1])
+@example(values=[5, 5, 7])
+def test_numbers_go_by_size(values: Sequence[int]) -> None:
+    codes, distinct = numbered(np.array(values))
+    assert distinct.tolist() == sorted(set(values))
+    assert distinct[codes].tolist() == values
+
+
+@pytest.mark.parametrize(("n", "said"), [(40, None), (41, "1 more group not"), (1040, "1,000 more groups not")])
+def test_hundreds_of_groups_are_left_to_csv(n: int, said: str | None) -> None:
+    group = Group(keys={"label": "a"}, n_scenarios=1, lines=())
+    drawn = list(render(DecisionTable(name="x", n_parts=1, n_parts_done=1, groups=(group,) * n)))
+    notes = [piece.plain for piece in drawn if isinstance(piece, Text)]
+    assert len(drawn) - len(notes) == 40
+    assert [note.startswith(said or "") for note in notes] == ([True] if said else [])
