@@ -28,7 +28,7 @@ from gmemgpu.sweeping.spec.document import Document, read_document, shown
 from gmemgpu.sweeping.spec.keys import input_files, relative_paths
 from gmemgpu.sweeping.spec.scenario import Scenario, scenarios_of
 from gmemgpu.toml_file import unknown_key
-from gmemgpu.workload.translate import problems_of
+from gmemgpu.validation import problems_of
 
 __all__ = ["SweepSpec", "read_spec", "policy_table"]
 
@@ -241,7 +241,7 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
         found = SweepSpec.model_validate(values, context=document)
     except ValidationError as error:
         problems.extend(
-            Problem(document.where(problem.where), problem.message) for problem in problems_of(error, SweepSpec, "")
+            Problem(document.where(problem.where), problem.message) for problem in problems_of(error, "", SweepSpec)
         )
     problems.extend(document.problems)
     if problems:
