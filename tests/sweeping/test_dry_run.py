@@ -93,7 +93,13 @@ def test_a_vm_table_needs_no_rate(tmp_path: Path, thin: dict[str, float] | None)
     [
         {"preset": "iaas-mixed", "stock": {"vms": 0}, "arrivals": {"batches_per_day": 0.0}},
         {"preset": "idle-snp", "horizon_ns": 1},
-        {"preset": "idle-snp", "horizon_ns": ["1 min", "1 h"], "memory": {"placement": ["scatter", "lifo"]}},
+        {
+            "preset": "idle-snp",
+            "host": "lab",
+            "stock": {"vms": 3},
+            "horizon_ns": ["1 min", "1 h"],
+            "memory": {"placement": ["scatter", "lifo"]},
+        },
     ],
 )
 def test_every_workload_has_an_estimate(workload: dict[str, Any]) -> None:
@@ -105,9 +111,9 @@ def test_every_workload_has_an_estimate(workload: dict[str, Any]) -> None:
 def test_a_device_gets_a_batch_of_seeds(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimating, "device_count", lambda name: 1)
     monkeypatch.setattr(estimating, "_BUDGET_S", 1000.0)
-    found = of(seeds=40)
-    assert (found.unit, found.n_timed) == ("GPU", 40)
-    assert {n_seeds for _, n_seeds, _ in runs} == {40}
+    found = of(seeds=4)
+    assert (found.unit, found.n_timed) == ("GPU", 4)
+    assert {n_seeds for _, n_seeds, _ in runs} == {4}
 
 
 def test_a_dry_run_says_so_and_writes_nothing(

@@ -206,6 +206,8 @@ def test_a_mistake_beside_an_axis_is_reported_once(tmp_path: Path) -> None:
             "[workload]\nsnp.share = [" + "0.1, " * 1001 + "]\nstock.vms = [" + "1, " * 1000 + "]",
             "makes 1,001,000 scen",
         ),
+        ("scenaro = 3", 'scenaro: unknown key; did you mean "scenario"'),
+        ("scenarios = 3", 'scenarios: unknown key; did you mean "scenario"'),
         ("[scenario]\nx = 3", "scenario: is no list of tables"),
         ("scenario = []\n[workload]", "scenario: is no list of tables"),
         ('[workload]\nvm_table.path = "gone.csv"', "gone.csv: cannot be read: No such file"),
