@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["written_whole", "remove_unchanged", "is_wrong_path"]
+__all__ = ["NO_LINKS", "written_whole", "remove_unchanged", "is_wrong_path"]
 
 _WRONG_PATH = frozenset(
     {
@@ -26,7 +26,7 @@ _WRONG_PATH = frozenset(
     }
 )
 
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """Errors of file systems without hard links."""
 
 
@@ -53,7 +53,7 @@ def _put_first(partial: Path, path: Path) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         partial.replace(path)
         return

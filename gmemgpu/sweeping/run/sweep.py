@@ -201,6 +201,7 @@ def sweep(
                     raise ShardsFailed(store.directory, run.failures, len(plan.shards))
             try:
                 if not store.is_merged():
+                    lock.check()
                     store.merge()
                     listen(SweepMerged(n_rows=plan.n_rows))
                 break

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gmemgpu.atomic import NO_LINKS
 from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.store.files import LOCK, read_regular, writing
 
@@ -106,11 +107,14 @@ def read_holder(directory: Path) -> Holder | None:
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
     silent_s = max(0.0, _server_time_s(directory) - touched_s)
+    return _holder(content, silent_s)
+
+
+def _holder(content: bytes, silent_s: float) -> Holder:
     try:
-        told = json.loads(content)
-        return Holder(**{**told, "silent_s": silent_s})
+        return Holder(**{**json.loads(content), "silent_s": silent_s})
     except (ValueError, TypeError):
-        # Being written this moment, or torn by a full disk: it counts for as long as it is fresh.
+        # Torn, or no lock: it counts for as long as it is fresh.
         return Holder(host="unknown host", pid=0, started=0, token="", silent_s=silent_s)
 
 
@@ -145,6 +149,8 @@ class Lock:
         StoreError
             If another client took it over, since this one was silent (suspended, or cut off from its file system).
         """
+        with suppress(OSError, StoreError):
+            self._is_mine()
         if self._taken_by is not None:
             raise StoreError(
                 f"{self._directory}: was taken over by another sweep ({self._taken_by}) while this one was silent; "
@@ -161,7 +167,8 @@ class Lock:
                 (self._directory / LOCK).unlink()
 
     def _is_mine(self) -> bool:
-        found = read_holder(self._directory)
+        path = self._directory / LOCK
+        found = _holder(read_regular(path), 0.0) if os.path.lexists(path) else None
         if found is None or found.token != self._holder.token:
             self._taken_by = "unknown" if found is None else str(found)
             return False
@@ -222,22 +229,48 @@ def held(directory: Path, *, take_over: bool = False) -> Iterator[Lock]:
 
 
 def _created(path: Path, content: bytes) -> bool:
+    aside = _aside(path)
     try:
-        # Exclusive creation is atomic on NFS too, and follows no link.
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        _write_new(aside, content)
+        # A link to a whole file: whoever dies on the way leaves no lock that tells nobody's name.
+        path.hardlink_to(aside)
     except FileExistsError:
         return False
+    except OSError as error:
+        if not aside.exists() or error.errno not in NO_LINKS:
+            raise
+        # Exclusive creation is atomic on every file system.
+        return _written_first(path, content)
+    finally:
+        aside.unlink(missing_ok=True)
+    return True
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+
+
+def _written_first(path: Path, content: bytes) -> bool:
+    try:
+        _write_new(path, content)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    # Exclusive creation follows no link.
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     with open(number, "wb") as file:  # noqa: PTH123  (a descriptor, not a path)
         file.write(content)
         file.flush()
         os.fsync(number)
-    return True
 
 
 def _remove(path: Path, other: Holder) -> None:
     # By a new name first: of two that find the same holder dead, only one gets the file, and what the slower one got
     # instead, the lock that the quicker one made by now, goes back.
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    aside = _aside(path)
     try:
         path.rename(aside)
     except FileNotFoundError:

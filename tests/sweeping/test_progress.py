@@ -1,0 +1,50 @@
+"""What a running sweep tells: from the first second, and numbers that add up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from distributed import Client
+from sweep_processes import run_gmemgpu, running
+
+from gmemgpu.sweeping.run.progress import ShardsDone, SweepEvent, SweepMerged, SweepStarted, WorkersReady
+from gmemgpu.sweeping.run.sweep import sweep
+
+
+def test_events_come_in_order_and_add_up(tiny_file: Path, tiny: Path, threads: Client) -> None:
+    (tiny / "results.parquet").unlink()
+    part, *_ = sorted((tiny / "parts").iterdir())
+    part.unlink()
+    events: list[SweepEvent] = []
+    sweep(tiny_file, tiny, threads, backend="numpy", progress=events.append)
+    first, *rest, last = events
+    assert first == SweepStarted(
+        n_shards=5, n_shards_done=4, n_rows=10, n_rows_done=8, backend="numpy", reason=None
+    ), first
+    assert last == SweepMerged(n_rows=10)
+    assert first.n_rows_done + sum(event.n_rows for event in rest if isinstance(event, ShardsDone)) == 10
+    assert all(isinstance(event, ShardsDone | WorkersReady) for event in rest)
+    events.clear()
+    assert sweep(tiny_file, tiny, progress=events.append).n_computed == 0
+    assert [type(event) for event in events] == [SweepStarted]
+
+
+def test_piped_output_tells_a_line_before_any_worker_is_up(spec_file: Path, tmp_path: Path) -> None:
+    with running("sweep", spec_file, "-o", tmp_path / "out", "--workers", 1, "--backend", "numpy") as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line == "gmemgpu: 128 of 128 evaluations to do, 16 parts\n"
+        assert not list((tmp_path / "out" / "parts").iterdir())
+        assert process.stderr.readline() == "gmemgpu: 1 worker\n"
+
+
+def test_a_small_sweep_tells_its_beginning_and_its_end(tiny_file: Path, tmp_path: Path) -> None:
+    command = ("sweep", tiny_file, "-o", tmp_path / "out", "--workers", 1, "--backend", "numpy")
+    code, output, errors = run_gmemgpu(*command)
+    assert code == 0, errors
+    assert "snp.share=0.6" in output
+    assert re.fullmatch(
+        "gmemgpu: 10 of 10 evaluations to do, 5 parts\n(gmemgpu: 1 worker\n)?gmemgpu: 10 rows merged\n", errors
+    ), errors
+    assert run_gmemgpu(*command)[2] == "gmemgpu: 0 of 10 evaluations to do, 0 parts\n"
