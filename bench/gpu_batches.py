@@ -180,7 +180,7 @@ def sweep_figures(spec: dict[str, Any], backends: Sequence[tuple[str, int | None
 
     Each comes with its number of workers, None for what it takes by itself. The merged rows must be the same bytes.
     """
-    from gmemgpu.sweeping.run import sweep
+    from gmemgpu.sweeping.run.sweep import sweep
 
     figures: dict[str, Any] = {"spec": spec}
     rows: dict[str, bytes] = {}
@@ -192,8 +192,8 @@ def sweep_figures(spec: dict[str, Any], backends: Sequence[tuple[str, int | None
                 begin = time.perf_counter()
                 result = sweep(spec, directory, backend=backend, workers=workers)
                 wall_s = time.perf_counter() - begin
-            if result.stand_in is not None:
-                raise WrongAnswer(f"numpy stood in for {backend}: {result.stand_in.reason}")
+            if result.fallback is not None:
+                raise WrongAnswer(f"numpy was the fallback for {backend}: {result.fallback.reason}")
             rows[name] = (directory / "results.parquet").read_bytes()
             figures[name] = {"rows": result.n_rows, "wall_s": round(wall_s, 2)}
             figures[name]["rows_per_s"] = round(result.n_rows / wall_s, 1)

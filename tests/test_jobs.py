@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import socket
 import subprocess
@@ -10,19 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask
 import kubernetes_validate
 import pytest
 import yaml
-from gmemgpu.sweeping.cluster.options import ClusterOptions, options_over
-from gmemgpu.sweeping.plan import make_plan
-from gmemgpu.sweeping.shard import shard_rows
 
-from gmemgpu.cli.sweep import add_arguments
+from gmemgpu.cli import shard as shard_command
+from gmemgpu.cli import sweep as sweep_command
+from gmemgpu.cli.main import main
+from gmemgpu.sweeping.run.plan import make_plan
+from gmemgpu.sweeping.run.shard import shard_rows
 from gmemgpu.sweeping.spec import read_spec
 
 JOBS = Path(__file__).parents[1] / "jobs"
 SPECS = sorted(JOBS.glob("*.toml"))
 SCRIPTS = sorted([*JOBS.glob("slurm/*.sbatch"), *JOBS.glob("pbs/*.pbs")])
+CONFIGS = sorted(JOBS.glob("*/jobqueue*.yaml"))
 MANIFESTS = sorted(JOBS.glob("kubernetes/*.yaml"))
 README = (JOBS / "README.md").read_text(encoding="utf-8")
 
@@ -59,17 +63,16 @@ def test_a_spec_plans_as_many_evaluations_as_the_table_says(path: Path) -> None:
 def test_a_thinned_spec_runs(path: Path) -> None:
     spec = read_spec(path)
     plan = make_plan(spec, "numpy")
-    by_preset = {shard.preset: shard for shard in reversed(plan.shards)}
+    thin = [{"horizon_ns": one.workload.horizon_ns // 100, "warmup_ns": 0} for one in spec.scenarios]
+    scenarios = tuple(
+        replace(one, workload=one.workload.model_copy(update=update))
+        for one, update in zip(spec.scenarios, thin, strict=True)
+    )
+    setting = replace(plan.setting, scenarios=scenarios)
+    by_preset = {scenarios[shard.scenario].preset: shard for shard in reversed(plan.shards)}
     assert by_preset
     for shard in by_preset.values():
-        horizon_ns = shard.workload.horizon_ns // 100
-        thin = replace(
-            shard,
-            seeds=shard.seeds[:1],
-            workload=shard.workload.model_copy(update={"horizon_ns": horizon_ns, "warmup_ns": 0}),
-            n_rows=len(spec.policies),
-        )
-        (rows,) = shard_rows([thin], plan.setting).of_shard
+        (rows,), _ = shard_rows([replace(shard, seeds=shard.seeds[:1])], setting)
         assert [row["policy"] for row in rows] == [policy.name for policy in spec.policies]
 
 
@@ -78,9 +81,24 @@ def test_the_largest_spec_has_a_million_pairs() -> None:
     assert len(spec.scenarios) * len(spec.seeds) * len(spec.policies) > 1_000_000
 
 
-@pytest.mark.parametrize("path", sorted(JOBS.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}-{path.name}")
-def test_cluster_options_are_valid(path: Path) -> None:
-    assert options_over(ClusterOptions(), path).jobs > 1
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_the_command_of_a_jobqueue_file_prints_its_jobs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = re.findall(rf"gmemgpu (sweep .*jobs/{path.parent.name}/{path.name} .*)$", path.read_text(), re.MULTILINE)
+    here = {"SPEC": str(JOBS / "delay.toml"), f"jobs/{path.parent.name}/{path.name}": str(path)}
+    assert main([*(here.get(word, word) for word in line.split()), "--print-job"]) == 0
+    script = capsys.readouterr().out
+    asked = yaml.safe_load(path.read_text())["jobqueue"][path.parent.name]
+    assert asked["walltime"] in script
+    assert " ".join(asked["worker-extra-args"]) in script
+    for directive in asked.get("job-extra-directives", []):
+        assert directive in script
+    on_device = "--backend cupy" in line
+    assert "--nthreads 1 " in script
+    assert ("--nworkers" in script) is (not on_device and asked["cores"] > 1)
+    # Keys that somebody may wish for are there as comments, and dask-jobqueue knows them all.
+    known = dask.config.get(f"jobqueue.{path.parent.name}")
+    wished = re.findall(r"^ +# ([a-z-]+): ", path.read_text(), re.MULTILINE)
+    assert {*asked, *wished} <= set(known)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
@@ -89,20 +107,16 @@ def test_a_script_is_sound_bash_that_says_how_to_run_it(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     submit = "sbatch" if path.suffix == ".sbatch" else "qsub"
     assert re.search(rf"^#   {submit} .*jobs/{path.parent.name}/{path.name}", text, re.MULTILINE)
-    for named in re.findall(r"jobs/[\w/.-]+\.(?:toml|sbatch|pbs)", text):
+    for named in re.findall(r"jobs/[\w/.-]+\.(?:toml|sbatch|pbs|yaml)", text):
         assert (JOBS.parent / named).exists(), named
 
 
 @pytest.mark.parametrize("path", [*SCRIPTS, *MANIFESTS], ids=name_of)
 def test_options_of_gmemgpu_in_scripts_exist(path: Path) -> None:
-    import argparse
-
-    from gmemgpu.cli import shard
-
     known: set[str] = set()
-    for add in (add_arguments, shard.add_arguments):
+    for command in (sweep_command, shard_command):
         parser = argparse.ArgumentParser()
-        add(parser)
+        command.add_arguments(parser)
         known |= {option for action in parser._actions for option in action.option_strings}
     calls = re.findall(r"gmemgpu,? (?:sweep|shard),? ([^\n]*(?:\n[^\n]*\]$)?)", path.read_text(), re.MULTILINE)
     used = {option for call in calls for option in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", call)}
@@ -116,7 +130,7 @@ def test_manifests_are_what_kubernetes_takes(path: Path) -> None:
 
 
 def command_of(container: dict[str, Any], folder: Path, address: str) -> list[str]:
-    """Give a container's command for a process here: other places, another address, the same words otherwise."""
+    """Return a container's command for a process here: other places, another address, the same words otherwise."""
     programs = {"dask": "dask.__main__", "gmemgpu": "gmemgpu"}
     program, *words = container["command"]
     here = {"/spec/spec.toml": str(folder / "spec.toml"), "/results/sweep": str(folder / "out"), "/tmp": str(folder)}
@@ -193,6 +207,6 @@ def test_the_indexed_job_has_as_many_shares_as_pods() -> None:
 
 def test_readme_links_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)]+)\)", README)
-    assert {link for link in links if not (JOBS / link).exists()} == set()
-    shipped = {str(path.relative_to(JOBS)) for path in (*SPECS, *SCRIPTS)}
+    assert {link for link in links if not link.startswith("https://") and not (JOBS / link).exists()} == set()
+    shipped = {str(path.relative_to(JOBS)) for path in (*SPECS, *SCRIPTS, *CONFIGS)}
     assert shipped <= set(links)
