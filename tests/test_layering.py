@@ -20,7 +20,7 @@ ROOT = Path(gmemgpu.__file__).parent
 _WORDS = {"units", "errors"}
 _MODEL = {*_WORDS, "model"}
 _FILES = {"atomic", "toml_file"}
-_WORKLOAD = {*_MODEL, "fields", "toml_file", "vmtable"}
+_WORKLOAD = {*_MODEL, "fields", "toml_file", "columns", "vmtable"}
 ALLOWED: dict[str, set[str]] = {
     "units": set(),
     "errors": set(),
@@ -30,11 +30,12 @@ ALLOWED: dict[str, set[str]] = {
     "fields": _WORDS,
     "model": _WORDS,
     "catalogue": {*_MODEL, "toml_file"},
-    "vmtable": {*_MODEL, "toml_file"},
+    "columns": {*_MODEL, "toml_file"},
+    "vmtable": {*_MODEL, "columns"},
     "workload": _WORKLOAD,
     "placement": {*_MODEL, "vmtable", "workload"},
     "lifecycle": {*_MODEL, "vmtable", "workload", "placement"},
-    "trace": {*_MODEL, *_FILES},
+    "trace": {*_MODEL, *_FILES, "columns"},
     "generator": {*_MODEL, "workload", "lifecycle"},
     "timeline": _MODEL,
     "rmp": {*_MODEL, "timeline"},

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gmemgpu.columns.message import list_rows
 from gmemgpu.errors import Problem, TraceError
 from gmemgpu.model.event import EXTENT_KINDS, FOLIO_PAGES, Kind
 from gmemgpu.model.host import host_problems
 from gmemgpu.model.trace import COLUMNS, BoolArray, Int64Array, Trace
 from gmemgpu.trace.header import header_of, header_problems
 
-__all__ = ["COLUMN_DTYPES", "MAX_ROWS_NAMED", "check_trace", "list_rows", "row_problems", "trace_problems"]
-
-MAX_ROWS_NAMED = 20
-"""Rows named for one rule; of the rest only the number is given."""
+__all__ = ["COLUMN_DTYPES", "check_trace", "row_problems", "trace_problems"]
 
 COLUMN_DTYPES: dict[str, type[np.signedinteger[Any]]] = {
     "t_ns": np.int64,
@@ -31,35 +29,6 @@ COLUMN_DTYPES: dict[str, type[np.signedinteger[Any]]] = {
 """Types of a trace's columns in memory."""
 
 _HAS_EXTENT = np.array([kind in EXTENT_KINDS for kind in Kind])
-
-
-def list_rows(
-    where: str, column: str | None, rows: Int64Array, message: Callable[[int], str], rule: str, problems: list[Problem]
-) -> None:
-    """
-    Append one problem a row, up to `MAX_ROWS_NAMED`, then one that counts the rest.
-
-    Parameters
-    ----------
-    where : str
-        The file.
-    column : str or None
-        The column to blame; None blames the whole row.
-    rows : (m,) int64
-        1-based data rows, ascending.
-    message : callable
-        Says what is wrong in the i-th of `rows`.
-    rule : str
-        What the rows that are not named have in common.
-    problems : list of Problem
-        Appended to.
-    """
-    part = f", column {column}" if column else ""
-    for i, row in enumerate(rows[:MAX_ROWS_NAMED].tolist()):
-        problems.append(Problem(f"{where}: row {row}{part}", message(i)))
-    if len(rows) > MAX_ROWS_NAMED:
-        rest = f"… and {len(rows) - MAX_ROWS_NAMED} more rows where {rule}"
-        problems.append(Problem(f"{where}: {part.removeprefix(', ') or 'rows'}", rest))
 
 
 def _column_problems(trace: Trace, where: str) -> list[Problem]:
@@ -101,7 +70,7 @@ def row_problems(
     Returns
     -------
     list of Problem
-        By rule, then by row; at most `MAX_ROWS_NAMED` rows a rule, then how many more.
+        By rule, then by row; at most `gmemgpu.columns.message.MAX_ROWS_NAMED` rows a rule, then how many more.
     """
     t_ns, kind, pfn, npages = (columns[name] for name in ("t_ns", "kind", "pfn", "npages"))
     vm, folio_pages = columns["vm"], columns["folio_pages"]

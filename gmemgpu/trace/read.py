@@ -6,16 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
+from numpy.typing import NDArray
 
+from gmemgpu.columns.message import shown
+from gmemgpu.columns.table import Columns
+from gmemgpu.columns.text_file import open_for_arrow, read_text_columns
 from gmemgpu.errors import Problem, SpecError, TraceError
+from gmemgpu.model.event import KIND_BY_NAME
 from gmemgpu.model.trace import COLUMNS, Int64Array, Trace
 from gmemgpu.toml_file import read_toml
-from gmemgpu.trace.check import row_problems
-from gmemgpu.trace.columns import trace_columns
-from gmemgpu.trace.csv_rows import read_csv_rows
+from gmemgpu.trace.check import COLUMN_DTYPES, row_problems
 from gmemgpu.trace.form import METADATA_KEY, header_path, trace_form
 from gmemgpu.trace.header import Header, header_from_document
 
@@ -53,12 +56,12 @@ def _json_header(metadata: dict[bytes, bytes] | None, where: str, problems: list
 
 def _read_parquet(path: Path, problems: list[Problem]) -> tuple[pa.Table, Header | None]:
     try:
-        # Not pyarrow.parquet.read_table, which loads pyarrow.dataset first.
-        coded = [name for name in pa.parquet.read_schema(path).names if name == "kind"]
-        with pa.parquet.ParquetFile(path, read_dictionary=coded) as file:
-            table = file.read()
+        with open_for_arrow(path) as file:
+            # Not pyarrow.parquet.read_table, which loads pyarrow.dataset first.
+            coded = [name for name in pa.parquet.read_schema(file).names if name == "kind"]
+            table = pa.parquet.ParquetFile(file, read_dictionary=coded).read()
     except _ARROW_ERRORS as error:
-        reason = str(error).splitlines()[0]
+        reason = shown(str(error).partition("\n")[0], 200)
         raise TraceError(Problem(str(path), f"is no complete Parquet file ({reason}); make or copy it again")) from None
     return table, _json_header(table.schema.metadata, f"{path}: metadata gmemgpu", problems)
 
@@ -76,14 +79,20 @@ def _toml_header(path: Path, problems: list[Problem]) -> Header | None:
         return None
 
 
-def _read_csv(path: Path, problems: list[Problem]) -> tuple[pa.Table, Int64Array | None]:
-    types = {name: pa.dictionary(pa.int32(), pa.string()) if name == "kind" else pa.int64() for name in COLUMNS}
-    try:
-        table = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=types, null_values=[""]))
-    except _ARROW_ERRORS:
-        # Arrow stops at the first fault and seldom says in which row.
-        return read_csv_rows(path, str(path), problems)
-    return table, None
+def _arrays(columns: Columns) -> tuple[dict[str, NDArray[Any]], Int64Array | None]:
+    # The rows of which every cell could be read, and their numbers.
+    columns.check_names(COLUMNS)
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, dtype in COLUMN_DTYPES.items():
+        if name == "kind":
+            arrays[name] = columns.words(name, KIND_BY_NAME, dtype)
+        else:
+            limits = np.iinfo(dtype)
+            arrays[name] = columns.integers(name, int(limits.min), int(limits.max), dtype)
+    sound, row_numbers = columns.sound_rows()
+    if sound is not None:
+        arrays = {name: values[sound] for name, values in arrays.items()}
+    return arrays, row_numbers
 
 
 def read_trace(path: str | Path) -> Trace:
@@ -117,16 +126,16 @@ def read_trace(path: str | Path) -> Trace:
     problems: list[Problem] = []
     if form == "parquet":
         table, header = _read_parquet(path, problems)
-        row_numbers = None
+        columns = Columns(table, str(path), problems)
+        del table
     else:
         header = _toml_header(path, problems)
-        table, row_numbers = _read_csv(path, problems)
-    taken = trace_columns(table, str(path), row_numbers, problems)
-    del table
-    if taken is not None:
-        columns, row_numbers = taken
-        pages = None if header is None else header.host.pages
-        problems.extend(row_problems(columns, str(path), pages=pages, row_numbers=row_numbers))
-    if problems or header is None or taken is None:
+        integers = [name for name in COLUMNS if name != "kind"]
+        columns = read_text_columns(path, integers=integers, words=["kind"], problems=problems)
+    arrays, row_numbers = _arrays(columns)
+    del columns
+    pages = None if header is None else header.host.pages
+    problems.extend(row_problems(arrays, str(path), pages=pages, row_numbers=row_numbers))
+    if problems or header is None:
         raise TraceError(problems)
-    return Trace(host=header.host, horizon_ns=header.horizon_ns, warmup_ns=header.warmup_ns, **columns)
+    return Trace(host=header.host, horizon_ns=header.horizon_ns, warmup_ns=header.warmup_ns, **arrays)

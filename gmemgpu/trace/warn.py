@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from gmemgpu.columns.message import list_rows
 from gmemgpu.errors import Problem
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import BoolArray, Trace
 from gmemgpu.trace.assigned import replay_assigned
-from gmemgpu.trace.check import list_rows
 
 __all__ = ["trace_warnings"]
 

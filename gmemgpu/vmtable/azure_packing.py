@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gmemgpu.columns.message import list_rows, shown
 from gmemgpu.errors import Problem, TraceError
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import BLOCK_BYTES
-from gmemgpu.vmtable.csv_columns import MAX_ROWS_NAMED
 from gmemgpu.vmtable.record import VmRecords, vm_records
 
 __all__ = ["read_azure_packing"]
@@ -51,7 +51,9 @@ def _type_sizes(path: Path, machine: int | None, problems: list[Problem]) -> dic
     for row, values in enumerate(_rows(path, "SELECT vmTypeId, machineId, core, memory FROM vmType ORDER BY rowid"), 1):
         numbers = [_number(value) for value in values]
         if None in numbers or not all(0 < number <= 1 for number in numbers[2:] if number is not None):
-            problems.append(Problem(f"{path}: vmType row {row}", f"{values} holds no ids and fractions of a machine"))
+            problems.append(
+                Problem(f"{path}: vmType: row {row}", f"{shown(values)} holds no ids and fractions of a machine")
+            )
             continue
         vm_type, machine_id, core, memory = (number for number in numbers if number is not None)
         by_machine.setdefault(int(machine_id), {})[int(vm_type)] = (core, memory)
@@ -102,19 +104,13 @@ def read_azure_packing(
     skipped: Counter[str] = Counter()
     kept: list[tuple[float, float, int, tuple[float, float]]] = []
     batches: dict[tuple[int, float], int] = {}
-    wrong = 0
+    wrong: dict[int, tuple[Any, ...]] = {}
     query = "SELECT tenantId, vmTypeId, priority, starttime, endtime FROM vm ORDER BY rowid"
     for row, values in enumerate(_rows(path, query), 1):
         tenant, vm_type, level, start = (_number(value) for value in values[:4])
         end = float("inf") if values[4] is None else _number(values[4])
         if tenant is None or vm_type is None or level is None or start is None or end is None or end < start:
-            wrong += 1
-            if wrong <= MAX_ROWS_NAMED:
-                problems.append(
-                    Problem(
-                        f"{path}: vm row {row}", f"{values} are no ids, priority and days with an end after the start"
-                    )
-                )
+            wrong[row] = values
         elif priority != "all" and int(level) != _PRIORITY[priority]:
             skipped[f"of the other priority than {priority}"] += 1
         elif int(vm_type) not in sizes:
@@ -124,8 +120,9 @@ def read_azure_packing(
         else:
             batch = batches.setdefault((int(tenant), start), len(batches))
             kept.append((start, end, batch, sizes[int(vm_type)]))
-    if wrong > MAX_ROWS_NAMED:
-        problems.append(Problem(f"{path}: vm", f"{wrong - MAX_ROWS_NAMED} more rows have the same fault"))
+    rows, faulty = np.array(list(wrong), np.int64), list(wrong.values())
+    rule = "are no ids, priority and days with an end after the start"
+    list_rows(f"{path}: vm", None, rows, lambda i: f"{shown(faulty[i])} {rule}", f"they {rule}", problems)
     if problems:
         raise TraceError(problems)
     start_us = _microseconds([max(start, 0.0) for start, _, _, _ in kept])

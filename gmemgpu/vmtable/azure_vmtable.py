@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from gmemgpu.columns.table import Columns
+from gmemgpu.columns.text_file import read_header_line, read_text_columns
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import GIB, NS_PER_S
-from gmemgpu.vmtable.csv_columns import CsvColumns
 from gmemgpu.vmtable.exact_math import FloatArray
 from gmemgpu.vmtable.record import VmRecords, vm_records
 
@@ -29,6 +30,8 @@ COLUMNS = (
 )
 """The published order; the files have no header line."""
 
+_NEEDED = ("deploymentid", "vmcreated", "vmdeleted", "vmcorecount", "vmmemory")
+
 _SLOT_S = 300
 _LAST_TICK_V1_S = 2_591_700
 _LAST_TICK_V2_S = 2_591_400
@@ -37,25 +40,13 @@ _CORES_PAST_24 = 32
 _GIB_PAST_64 = 128
 
 
-def _bucketed(file: CsvColumns, name: str, past: str, assumed: int) -> tuple[FloatArray, bool]:
+def _bucketed(file: Columns, name: str, past: str, assumed: float) -> tuple[FloatArray, bool]:
     # A column of numbers in which the open bucket is written as text; whether it occurs.
-    cells = file.text(name)
-    open_bucket = np.array([cell.strip('"') == past for cell in cells], dtype=bool)
-    if not open_bucket.any():
-        return file.decimals(name, low=1 / 1024, high=1 << 20), False
-    numbers = np.full(len(cells), float(assumed))
-    wrong = np.zeros(len(cells), dtype=bool)
-    for i in np.flatnonzero(~open_bucket):
-        try:
-            numbers[i] = float(cells[i].strip('"'))
-            wrong[i] = not 0 < numbers[i] < 1 << 20
-        except ValueError:
-            wrong[i] = True
-    file.blame(name, wrong, f'is neither a positive number nor "{past}"')
-    return numbers, True
+    numbers = file.decimals(name, low=1 / 1024, high=1 << 20, words={past: assumed})
+    return numbers, file.holds(name, past)
 
 
-def _batches(file: CsvColumns, created: Int64Array) -> Int64Array:
+def _batches(file: Columns, created: Int64Array) -> Int64Array:
     # A batch is what one deployment creates in one slot.
     deployments: dict[tuple[str, int], int] = {}
     pairs = zip(file.text("deploymentid"), created.tolist(), strict=True)
@@ -69,7 +60,7 @@ def read_azure_vmtable(path: Path) -> VmRecords:
     Parameters
     ----------
     path : Path
-        Plain or gzipped, no header line, 11 columns, times in seconds.
+        Plain or gzipped, 11 columns, times in seconds; as published without a header line, or with the names in one.
 
     Returns
     -------
@@ -82,13 +73,18 @@ def read_azure_vmtable(path: Path) -> VmRecords:
     TraceError
         With every problem of the file, by row and column.
     """
-    file = CsvColumns(path, COLUMNS)
+    if "vmcreated" in read_header_line(path):
+        # Somebody added the names, in whatever order.
+        file = read_text_columns(path)
+        file.check_names(_NEEDED, [name for name in COLUMNS if name not in _NEEDED])
+    else:
+        file = read_text_columns(path, COLUMNS)
     created = file.integers("vmcreated", high=10**9)
     deleted = file.integers("vmdeleted", high=10**9)
-    file.blame("vmdeleted", deleted < created, "is before vmcreated")
+    file.refuse("vmdeleted", deleted < created, "is before vmcreated", "vmcreated")
     cores, open_cores = _bucketed(file, "vmcorecount", ">24", _CORES_PAST_24)
     memory_gb, open_memory = _bucketed(file, "vmmemory", ">64", _GIB_PAST_64)
-    file.blame("vmcorecount", (cores < 1) | (cores != np.rint(cores)), "is no whole number of cores")
+    file.refuse("vmcorecount", (cores < 1) | (cores != np.rint(cores)), "is no whole number of cores")
     file.raise_problems()
     last_tick = _LAST_TICK_V2_S if open_cores or open_memory else _LAST_TICK_V1_S
     lifetime = np.maximum(deleted - created, _SLOT_S) * NS_PER_S

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gmemgpu.vmtable.csv_columns import CsvColumns
+from gmemgpu.columns.text_file import read_text_columns
+from gmemgpu.errors import Problem, TraceError
 
 __all__ = ["read_cdf"]
 
@@ -35,13 +36,12 @@ def read_cdf(path: Path) -> tuple[list[float], list[float]]:
     TraceError
         With every problem of the file.
     """
-    columns = CsvColumns(path)
+    columns = read_text_columns(path)
     columns.check_names(("lifetime_s", "cdf"))
     times = columns.decimals("lifetime_s", low=1e-6, high=1e10)
     cdf = columns.decimals("cdf", high=1.0)
     if len(columns) == 0:
-        columns.blame("cdf", np.ones(1, dtype=bool), "is missing; give at least one point")
-        columns.raise_problems()
+        raise TraceError([*columns.problems, Problem(str(path), "has no rows; give at least one point")])
     if cdf[0] > 0:
         times, cdf = np.insert(times, 0, SHORTEST_S), np.insert(cdf, 0, 0.0)
         inserted = 1
@@ -49,10 +49,10 @@ def read_cdf(path: Path) -> tuple[list[float], list[float]]:
         inserted = 0
     falls = np.diff(cdf, prepend=0.0) < 0
     stays = np.diff(times, prepend=0.0) <= 0
-    columns.blame("lifetime_s", stays[inserted:], "is not longer than in the row before; sort the rows")
-    columns.blame("cdf", falls[inserted:], "is smaller than in the row before")
+    columns.refuse("lifetime_s", stays[inserted:], "is not longer than in the row before; sort the rows")
+    columns.refuse("cdf", falls[inserted:], "is smaller than in the row before")
     last = np.zeros(len(columns), dtype=bool)
     last[-1] = cdf[-1] != 1
-    columns.blame("cdf", last, "does not reach 1; add a row for the longest lifetime")
+    columns.refuse("cdf", last, "does not reach 1; add a row for the longest lifetime")
     columns.raise_problems()
     return times.tolist(), cdf.tolist()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gmemgpu.columns.text_file import read_text_columns
 from gmemgpu.units import GIB, NS_PER_S
-from gmemgpu.vmtable.csv_columns import CsvColumns
 from gmemgpu.vmtable.record import VmRecords, vm_records
 
 __all__ = ["COLUMNS", "read_native_csv"]
@@ -37,7 +37,7 @@ def read_native_csv(path: Path) -> VmRecords:
     TraceError
         With every problem of the file, by row and column.
     """
-    file = CsvColumns(path)
+    file = read_text_columns(path)
     file.check_names(COLUMNS)
     arrival_s = file.integers("arrival_s", high=_LATEST_S)
     batch = file.integers("batch_id")
@@ -46,7 +46,8 @@ def read_native_csv(path: Path) -> VmRecords:
     least_s = file.integers("life_lo_s", high=_LATEST_S)
     most_s = file.integers("life_hi_s", high=_LATEST_S)
     censored = file.integers("censored", high=1) == 1
-    file.blame("life_hi_s", ~censored & (most_s <= least_s), "is not above life_lo_s; the bin is empty")
+    empty = ~censored & (most_s <= least_s)
+    file.refuse("life_hi_s", empty, "is not above life_lo_s; the bin is empty", "life_lo_s", "censored")
     file.raise_problems()
     start_s = int(arrival_s.min()) if len(arrival_s) else 0
     return vm_records(

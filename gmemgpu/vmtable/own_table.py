@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gmemgpu.columns.text_file import read_text_columns
 from gmemgpu.errors import Problem
 from gmemgpu.model.event import FOLIO_PAGES
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import GIB, NS_PER_S
-from gmemgpu.vmtable.csv_columns import CsvColumns
 from gmemgpu.vmtable.exact_math import FloatArray
 from gmemgpu.vmtable.record import VmRecords, vm_records
 
@@ -26,12 +26,6 @@ _KINDS = {"plain": 0, "snp": 1}
 def _ns(seconds: FloatArray) -> Int64Array:
     result: Int64Array = np.rint(seconds * NS_PER_S).astype(np.int64)
     return result
-
-
-def _kinds(file: CsvColumns) -> Int64Array:
-    cells = file.text("kind")
-    file.blame("kind", np.array([cell not in _KINDS for cell in cells], dtype=bool), 'is neither "snp" nor "plain"')
-    return np.array([_KINDS.get(cell, 0) for cell in cells], dtype=np.int64)
 
 
 def read_own_table(path: Path) -> VmRecords:
@@ -54,7 +48,7 @@ def read_own_table(path: Path) -> VmRecords:
     TraceError
         With every problem of the file, by row and column.
     """
-    file = CsvColumns(path)
+    file = read_text_columns(path)
     given = [name for name in ("lifetime_s", "departure_s") if name in file.names]
     if len(given) != 1:
         found = "both are there" if given else "neither is there"
@@ -68,21 +62,21 @@ def read_own_table(path: Path) -> VmRecords:
     arrival = _ns(file.decimals("arrival_s", low=-_LATEST_S, high=_LATEST_S))
     if given == ["lifetime_s"]:
         lifetime = _ns(file.decimals("lifetime_s", high=_LATEST_S))
-        file.blame("lifetime_s", lifetime <= 0, "is not above 0")
+        file.refuse("lifetime_s", lifetime <= 0, "is not above 0")
     else:
         lifetime = _ns(file.decimals("departure_s", low=-_LATEST_S, high=_LATEST_S)) - arrival
-        file.blame("departure_s", lifetime <= 0, "is not after arrival_s")
+        file.refuse("departure_s", lifetime <= 0, "is not after arrival_s", "arrival_s")
     running = arrival < 0
     left = np.where(running, arrival + lifetime, lifetime)
-    file.blame("arrival_s", running & (left <= 0), "such a VM ended before 0; remove the row")
+    file.refuse("arrival_s", running & (left <= 0), "is of a VM that ended before 0; remove the row", *given)
 
     vcpus = file.integers("vcpus", low=1, high=4096)
     memory = np.rint(file.decimals("mem_gib", low=1 / 1024, high=1 << 20) * GIB).astype(np.int64)
     n = len(file)
     folio_pages = file.integers("folio_pages") if "folio_pages" in has else np.zeros(n, dtype=np.int64)
     allowed = (0, *FOLIO_PAGES)
-    file.blame("folio_pages", ~np.isin(folio_pages, allowed), f"is none of {', '.join(map(str, allowed))}")
-    snp = _kinds(file) if "kind" in has else np.full(n, -1)
+    file.refuse("folio_pages", ~np.isin(folio_pages, allowed), f"is none of {', '.join(map(str, allowed))}")
+    snp = file.words("kind", _KINDS) if "kind" in has else np.full(n, -1)
     node = file.integers("node", low=-1, high=1023) if "node" in has else np.full(n, -1)
     gmems = file.integers("gmems", low=1, high=1024) if "gmems" in has else np.zeros(n, dtype=np.int64)
     batch = file.integers("batch_id", low=-(1 << 62), high=1 << 62) if "batch_id" in has else np.arange(n)

@@ -85,7 +85,7 @@ def test_an_empty_trace_is_good_input(tmp_path: Path) -> None:
 
 def test_an_empty_file(tmp_path: Path) -> None:
     write_csv(tmp_path, "")
-    assert_refused(tmp_path, ["evaluate", "t.csv"], "t.csv: lacks the columns t_ns, kind")
+    assert_refused(tmp_path, ["evaluate", "t.csv"], "t.csv: is empty; the first line names the columns")
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,14 @@ def test_an_empty_file(tmp_path: Path) -> None:
     [
         (HEADER + "1,assign,524288,1,1,1,1\n", TOML, ["row 1, column pfn: 1 pages from 524288", "another host?"]),
         (HEADER + ROW, TOML.replace("100", "0", 1), ["t.toml: horizon_ns: 0 is outside 1 to", "write the end"]),
-        (HEADER + "1,assgin,0,1,1,1,1\n", TOML, ['row 1, column kind: "assgin" is unknown; did you mean "assign"?']),
-        (HEADER + f"1,use,0,{10**30},1,1,1\n", TOML, [f"row 1, column npages: {10**30} does not fit 63 bits"]),
+        (HEADER + "1,assgin,0,1,1,1,1\n", TOML, ["row 1, column kind: 'assgin' is unknown; did you mean \"assign\"?"]),
+        (HEADER + f"1,use,0,{10**30},1,1,1\n", TOML, [f"row 1, column npages: '{10**30}' is outside -9"]),
         (HEADER + f"1,use,{2**63 - 1},{2**63 - 1},1,1,1\n", TOML, ["row 1, column pfn:", "not inside the host"]),
-        (HEADER + "1,use,0,1,2147483648,1,1\n", TOML, ["row 1, column vm: 2147483648 does not fit int32"]),
+        (
+            HEADER + "1,use,0,1,2147483648,1,1\n",
+            TOML,
+            ["row 1, column vm: 2147483648 is outside -2147483648 to 2147483647"],
+        ),
         (HEADER.replace("inode", "inod") + ROW, TOML, ['column inod: unknown column; did you mean "inode"?', "lacks"]),
         (HEADER + ROW, TOML.replace("cores", "coers"), ['t.toml: host.coers: unknown key; did you mean "cores"?']),
         (HEADER + ROW, "horizon_ns = [", ["t.toml: is no valid TOML"]),

@@ -113,7 +113,7 @@ def test_problems(database: Path, tmp_path: Path) -> None:
     with pytest.raises(TraceError) as caught:
         read_azure_packing(database, HOST)
     assert [problem.where.removeprefix(f"{database}: ") for problem in caught.value.problems] == [
-        "vmType row 15",
-        "vm row 51",
-        "vm row 52",
+        "vmType: row 15",
+        "vm: row 51",
+        "vm: row 52",
     ]

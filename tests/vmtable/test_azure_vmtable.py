@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gmemgpu.errors import TraceError
-from gmemgpu.vmtable.azure_vmtable import read_azure_vmtable
+from gmemgpu.vmtable.azure_vmtable import COLUMNS, read_azure_vmtable
 
 EXCERPT = Path(__file__).parents[2] / "jobs" / "data" / "azure_v1_vmtable_10rows.csv"
 S = 10**9
@@ -79,3 +79,11 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         "row 3, column vmmemory",
         "row 1, column vmcorecount",
     ]
+
+
+def test_a_header_line_that_somebody_added_is_read(tmp_path: Path) -> None:
+    rows = [row(300, 900, ">24", "3.5"), row(600, 900, "2", "1")]
+    plain = read_azure_vmtable(write(tmp_path / "plain.csv", *rows))
+    named = read_azure_vmtable(write(tmp_path / "named.csv", ",".join(COLUMNS), *rows))
+    assert named.arrival_ns.tolist() == plain.arrival_ns.tolist() == [300 * S, 600 * S]
+    assert named.vcpus.tolist() == plain.vcpus.tolist() == [32, 2]

@@ -79,3 +79,21 @@ def test_the_end_is_said_once(tmp_path: Path, columns: str, found: str) -> None:
 def test_departure_before_arrival(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="is not after arrival_s"):
         read_own_table(table(tmp_path, "arrival_s,departure_s,vcpus,mem_gib\n10,10,1,1\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('arrival_s,vcpus,mem_gib,lifetime_s\n"0,5",4,8,600\n', ["row 1, column arrival_s"]),
+        ('arrival_s,vcpus,mem_gib,lifetime_s\n0,4,8,"86,400"\n', ["row 1, column lifetime_s"]),
+        (
+            "arrival_s,vcpus,mem_gib,departure_s\n1700000000,4,8,1700000600\n",
+            ["row 1, column arrival_s", "row 1, column departure_s"],
+        ),
+    ],
+)
+def test_cells_that_cannot_be_read_break_no_rule_besides(tmp_path: Path, text: str, named: list[str]) -> None:
+    path = table(tmp_path, text)
+    with pytest.raises(TraceError) as caught:
+        read_own_table(path)
+    assert [problem.where.removeprefix(f"{path}: ") for problem in caught.value.problems] == named

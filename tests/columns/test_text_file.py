@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from gmemgpu.columns.message import MAX_ROWS_NAMED
+from gmemgpu.columns.table import Columns
+from gmemgpu.columns.text_file import read_header_line, read_text_columns
+from gmemgpu.errors import TraceError
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+def problems_of(columns: Columns) -> list[str]:
+    return [str(problem).removeprefix(f"{columns.where}: ") for problem in columns.problems]
+
+
+def problem_with(path: Path) -> str:
+    with pytest.raises(TraceError) as caught:
+        read_text_columns(path)
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_line_ends_marks_and_gzip_are_all_one(tmp_path: Path, end: str, mark: str, packed: bool) -> None:
+    data = f"{mark}a,b{end}1,2.5{end} -3 ,4{end}".encode()
+    path = tmp_path / ("t.csv.gz" if packed else "t.csv")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    columns = read_text_columns(path)
+    assert columns.names == ("a", "b")
+    assert columns.integers("a", low=-5).tolist() == [1, -3]
+    assert columns.decimals("b").tolist() == [2.5, 4.0]
+    assert columns.problems == []
+
+
+@pytest.mark.parametrize(("header", "names"), [("", ("a", "b")), ("a,b\n", None), ("\n\n\ufeffa,b\n", None)])
+def test_rows_of_another_length_are_left_out_and_the_others_keep_their_numbers(
+    tmp_path: Path, header: str, names: tuple[str, ...] | None
+) -> None:
+    path = write(tmp_path / "t.csv", header.replace("\ufeff", "") + "1,2\n3\n\n4,5,6\n7,x\n")
+    columns = read_text_columns(path, names)
+    assert columns.integers("a").tolist() == [1, 7]
+    columns.integers("b")
+    as_first = " as the first line" if header else ""
+    assert problems_of(columns) == [
+        f"row 2: has 1 fields, not 2{as_first}; repair or remove the row",
+        f"row 3: has 3 fields, not 2{as_first}; repair or remove the row",
+        "row 4, column b: 'x' is not an integer; write it as in 42 or 0x2a",
+    ]
+
+
+def test_many_rows_of_another_length_are_counted(tmp_path: Path) -> None:
+    columns = read_text_columns(write(tmp_path / "t.csv", "a,b\n" + "1\n" * 50))
+    assert len(columns.problems) == MAX_ROWS_NAMED + 1
+    assert problems_of(columns)[-1] == "rows: … and 30 more rows where the number of fields is wrong"
+
+
+def test_rows_past_the_first_block_are_named_by_their_number(tmp_path: Path) -> None:
+    text = "a,b\n" + "1,2\n" * 400_000 + "3\n" + "1,2\n" * 400_000 + "1,x\n"
+    columns = read_text_columns(write(tmp_path / "t.csv", text), integers=["a", "b"])
+    columns.integers("b")
+    assert [problem.split(":")[0] for problem in problems_of(columns)] == ["row 400001", "row 800002, column b"]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])
+def test_an_empty_file(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path / "t.csv", text)
+    assert problem_with(path) == "is empty; the first line names the columns"
+    with pytest.raises(TraceError, match="is empty"):
+        read_header_line(path)
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_header_line_alone_is_an_empty_table(tmp_path: Path, end: str) -> None:
+    columns = read_text_columns(write(tmp_path / "t.csv", f"a,b{end}"), integers=["a"])
+    assert len(columns) == 0
+    assert columns.integers("a").tolist() == []
+    assert columns.decimals("b").tolist() == []
+    assert columns.words("b", {"x": 1}).tolist() == []
+
+
+def test_text_that_is_no_utf8_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\n" + b"1,2\n" * 100_000 + b"1,M\xfcller\n3\n")
+    assert problem_with(path) == "line 100002: is not UTF-8 text; save the file as UTF-8"
+
+
+def test_utf16_is_refused_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("a,b\n1,2\n".encode("utf-16"))
+    assert problem_with(path) == "line 1: is not UTF-8 text; save the file as UTF-8"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_gzip_file_that_breaks_off(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a\n" + b"123456789\n" * 100_000)[:-500])
+    assert problem_with(path) == "is no complete gzip file; copy it again"
+
+
+def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
+    assert problem_with(tmp_path / "absent.csv") == "cannot be read: No such file or directory; check the path"
+    assert problem_with(tmp_path) == "cannot be read: Is a directory; check the path"
+
+
+def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    path = write(tmp_path / "t\udcff.csv", "a\n7\n")
+    assert read_text_columns(path).integers("a").tolist() == [7]
+
+
+def test_an_endless_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "a,b\n1," + "7" * 3_000_000 + "\n")
+    assert problem_with(path) == "has a line of more than 1 MiB; save the table as CSV again"
