@@ -116,7 +116,7 @@ def trace_from_vms(
     _add_ordinary(events, vms, placed)
     conversions = conversions_of(guests, inodes, launch, vms, memory, horizon_ns=horizon_ns, seed=seed)
     add_conversions(events, conversions, placed.admitted, backing)
-    add_teardowns(events, private, guests, inodes, schedule, faults, placed, backing, memory, horizon_ns=horizon_ns)
+    add_teardowns(events, private, guests, inodes, schedule, faults, placed, backing, memory)
     admitted = int(np.count_nonzero(placed.admitted))
     return GeneratedTrace(
         trace=events.build(host, warmup_ns),
