@@ -57,7 +57,7 @@ def trace_from_vms(
     vms: VmTable, host: Host, memory: GuestMemory, *, horizon_ns: int, warmup_ns: int, seed: int
 ) -> GeneratedTrace:
     """
-    Turn VMs into a trace of their memory.
+    Build the trace of the memory of VMs.
 
     Parameters
     ----------

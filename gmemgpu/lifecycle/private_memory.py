@@ -37,7 +37,7 @@ class Pieces:
     page_ns: Int64Array
 
     def cut(self, points: Int64Array) -> Pieces:
-        """Cut at ascending points on the line of guest pages."""
+        """Return the parts cut at ascending points on the line of guest pages."""
         low, high, source = cut(self.low, self.high, points)
         return Pieces(
             low=low,
@@ -48,7 +48,7 @@ class Pieces:
         )
 
     def where(self, keep: BoolArray) -> Pieces:
-        """Keep some."""
+        """Return some of the parts."""
         return Pieces(
             low=self.low[keep],
             high=self.high[keep],
@@ -59,14 +59,14 @@ class Pieces:
 
 
 def backing_of(guests: Guests, placed: Placed) -> Backing:
-    """Say where the placed VMs' pages lie."""
+    """Return where the placed VMs' pages lie."""
     place = running_sum(placed.extent_pages, placed.extent_vm) - placed.extent_pages
     return Backing(start=guests.base[placed.extent_vm] + place, pfn=placed.extent_pfn)
 
 
 def private_pieces(guests: Guests, inodes: Inodes, schedule: Schedule, placed: Placed, backing: Backing) -> Pieces:
     """
-    Give the private memory that admitted SNP guests assign before they depart, or before the horizon.
+    Return the private memory that admitted SNP guests assign before they depart, or before the horizon.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def private_pieces(guests: Guests, inodes: Inodes, schedule: Schedule, placed: P
 
 def contiguous(low: Int64Array, high: Int64Array, backing: Backing) -> tuple[Int64Array, Int64Array, Int64Array]:
     """
-    Cut ranges of guest pages into contiguous host memory.
+    Return ranges of guest pages cut into contiguous host memory.
 
     Parameters
     ----------

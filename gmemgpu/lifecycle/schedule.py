@@ -77,7 +77,7 @@ def schedule_of(
     guests: Guests, inodes: Inodes, launch: Launch, vms: VmTable, memory: GuestMemory, *, horizon_ns: int, seed: int
 ) -> Schedule:
     """
-    Time the teardown of every SNP guest: its inodes one after another, each page at its folio's cost.
+    Compute the teardown times of every SNP guest: its inodes one after another, each page at its folio's cost.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ def _ends_without_begin(trace: Trace) -> BoolArray:
 
 def trace_warnings(trace: Trace, where: str = "trace") -> list[Problem]:
     """
-    List what is doubtful in a valid trace; engines evaluate it all the same.
+    Return what is doubtful in a valid trace; engines evaluate it all the same.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def batch_numbers(batch: Int64Array) -> Int64Array:
 
 def snp_by_batch(seed: int, batch: Int64Array, share: float, purpose: Purpose = Purpose.SNP) -> BoolArray:
     """
-    Make each batch confidential with probability `share`.
+    Draw which batches are confidential, each with probability `share`.
 
     Parameters
     ----------

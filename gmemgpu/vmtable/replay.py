@@ -15,7 +15,7 @@ __all__ = ["replay"]
 
 def replay(records: VmRecords, seed: int, *, snp_share: float, gmems: int) -> VmTable:
     """
-    Make the VM table that a file describes.
+    Build the VM table that a file describes.
 
     Parameters
     ----------

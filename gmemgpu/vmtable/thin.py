@@ -14,7 +14,7 @@ __all__ = ["thin_to_host", "keep_for_rate"]
 
 def keep_for_rate(records: VmRecords, arrivals_per_day: float) -> float:
     """
-    Give the share of arrivals to keep so that a host sees about so many a day.
+    Return the share of arrivals to keep so that a host sees about so many a day.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def keep_for_rate(records: VmRecords, arrivals_per_day: float) -> float:
 
 def thin_to_host(records: VmRecords, seed: int, *, keep: float, p_coloc: float, batch_max: int) -> VmRecords:
     """
-    Keep what one of 1 / `keep` like hosts would get.
+    Return what one of 1 / `keep` like hosts would get.
 
     A batch is put on one host as a whole with probability `p_coloc`: then it comes here with probability `keep`. Else
     it is spread, one VM a host: then one of its n VMs comes here, with probability n × `keep`. Either way `keep` of all
