@@ -12,7 +12,7 @@ from gmemgpu.lifecycle.event_columns import ARRIVAL, END_OF_LIFE, EventColumns
 from gmemgpu.lifecycle.guest import Guests, Inodes, guests_of, inodes_of
 from gmemgpu.lifecycle.guest_pages import Backing, step_index
 from gmemgpu.lifecycle.launch import Launch, launch_of
-from gmemgpu.lifecycle.private_memory import Pieces, backing_of, contiguous, private_pieces
+from gmemgpu.lifecycle.private_memory import PrivateExtents, backing_of, contiguous, private_extents
 from gmemgpu.lifecycle.returns import returns_of
 from gmemgpu.lifecycle.schedule import faults_of, schedule_of
 from gmemgpu.lifecycle.teardown import add_teardowns
@@ -109,7 +109,7 @@ def trace_from_vms(
     )
 
     backing = backing_of(guests, placed)
-    private = private_pieces(guests, inodes, schedule, placed, backing)
+    private = private_extents(guests, inodes, schedule, placed, backing)
     events = EventColumns(horizon_ns)
     _add_host(events, host_map)
     _add_arrivals(events, private, guests, inodes, launch, vms, placed, backing)
@@ -134,7 +134,7 @@ def _add_host(events: EventColumns, host_map: HostMap) -> None:
 
 def _add_arrivals(
     events: EventColumns,
-    private: Pieces,
+    private: PrivateExtents,
     guests: Guests,
     inodes: Inodes,
     launch: Launch,

@@ -8,7 +8,7 @@ from gmemgpu.lifecycle.admission import Placed
 from gmemgpu.lifecycle.event_columns import END_OF_LIFE, EventColumns
 from gmemgpu.lifecycle.guest import Guests, Inodes
 from gmemgpu.lifecycle.guest_pages import Backing, cut, regular_cuts, running_sum, step_index
-from gmemgpu.lifecycle.private_memory import Pieces, contiguous
+from gmemgpu.lifecycle.private_memory import PrivateExtents, contiguous
 from gmemgpu.lifecycle.schedule import Faults, Schedule
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import BoolArray, Int64Array
@@ -25,7 +25,7 @@ _EVICT_END, _INODE_FREE = 0, 1
 
 def add_teardowns(
     events: EventColumns,
-    private: Pieces,
+    private: PrivateExtents,
     guests: Guests,
     inodes: Inodes,
     schedule: Schedule,
@@ -40,7 +40,7 @@ def add_teardowns(
     Parameters
     ----------
     events : EventColumns
-    private : Pieces
+    private : PrivateExtents
         Assigned memory.
     guests, inodes, schedule, faults, placed, backing : Guests, Inodes, Schedule, Faults, Placed, Backing
     memory : GuestMemory
@@ -79,7 +79,9 @@ def add_teardowns(
     )
 
 
-def _granules(pieces: Pieces, guests: Guests, inodes: Inodes, faults: Faults, memory: GuestMemory) -> Pieces:
+def _granules(
+    pieces: PrivateExtents, guests: Guests, inodes: Inodes, faults: Faults, memory: GuestMemory
+) -> PrivateExtents:
     # A leaked page is a piece of its own; a folio is converted whole, even where the granule is smaller.
     pieces = pieces.cut(np.union1d(faults.leaked, faults.leaked + 1))
     step = np.maximum(memory.granule_pages // pieces.folio_pages, 1) * pieces.folio_pages
@@ -88,7 +90,7 @@ def _granules(pieces: Pieces, guests: Guests, inodes: Inodes, faults: Faults, me
 
 def _add_pieces(
     events: EventColumns,
-    pieces: Pieces,
+    pieces: PrivateExtents,
     rank: Int64Array,
     inodes: Inodes,
     schedule: Schedule,
@@ -128,7 +130,7 @@ def _add_pieces(
 
 def _add_freed(
     events: EventColumns,
-    pieces: Pieces,
+    pieces: PrivateExtents,
     left: BoolArray,
     end_ns: Int64Array,
     rank: Int64Array,
