@@ -61,7 +61,7 @@ class Placed:
 
 
 def endless_draws(stream: Stream) -> Iterator[int]:
-    """Give uniform integers from [0, 2**62), as many as are asked for."""
+    """Return uniform integers from [0, 2**62), as many as are asked for."""
     while True:
         yield from (stream.raw(_CHUNK) >> np.uint64(2)).tolist()
 

@@ -76,7 +76,7 @@ class Inodes:
 
 def guests_of(vms: VmTable, memory: GuestMemory, n: int) -> Guests:
     """
-    Lay out the first `n` VMs of a table.
+    Return the layout of the first `n` VMs of a table.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def guests_of(vms: VmTable, memory: GuestMemory, n: int) -> Guests:
 
 def inodes_of(guests: Guests, vms: VmTable, memory: GuestMemory, seed: int) -> Inodes:
     """
-    Divide the SNP guests' private memory among inodes and folios.
+    Return the SNP guests' private memory, divided among inodes and folios.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ __all__ = ["Backing", "cut", "regular_cuts", "offsets_within", "running_sum", "s
 
 def offsets_within(counts: Int64Array) -> Int64Array:
     """
-    Number the members of each group from 0.
+    Return the members' places in each group, from 0.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def offsets_within(counts: Int64Array) -> Int64Array:
 
 def running_sum(values: Int64Array, group: Int64Array) -> Int64Array:
     """
-    Sum up within groups.
+    Compute running sums within groups.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ def running_sum(values: Int64Array, group: Int64Array) -> Int64Array:
 
 
 def step_index(starts: Int64Array, at: Int64Array) -> Int64Array:
-    """Give, for each place, the index of the last start at or below it; -1 before the first."""
+    """Return, for each place, the index of the last start at or below it; -1 before the first."""
     return np.searchsorted(starts, at, side="right").astype(np.int64) - 1
 
 
 def cut(low: Int64Array, high: Int64Array, points: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
     """
-    Cut intervals at points.
+    Return intervals cut at points.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def cut(low: Int64Array, high: Int64Array, points: Int64Array) -> tuple[Int64Arr
 
 def regular_cuts(base: Int64Array, low: Int64Array, high: Int64Array, step: Int64Array) -> Int64Array:
     """
-    Give the multiples of a step strictly inside intervals, counted from each one's base.
+    Return the multiples of a step strictly inside intervals, counted from each one's base.
 
     Parameters
     ----------
@@ -128,6 +128,6 @@ class Backing:
     pfn: Int64Array
 
     def pfn_at(self, page: Int64Array) -> Int64Array:
-        """Give the PFN of each page, which must be a placed VM's."""
+        """Return the PFN of each page, which must be a placed VM's."""
         extent = step_index(self.start, page)
         return self.pfn[extent] + (page - self.start[extent])

@@ -45,7 +45,7 @@ class Launch:
 
 def launch_of(guests: Guests, vms: VmTable, memory: GuestMemory, *, horizon_ns: int, seed: int) -> Launch:
     """
-    Say what each SNP guest assigns when.
+    Compute what each SNP guest assigns when.
 
     Parameters
     ----------

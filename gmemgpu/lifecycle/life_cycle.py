@@ -12,7 +12,7 @@ from gmemgpu.lifecycle.event_columns import ARRIVAL, END_OF_LIFE, EventColumns
 from gmemgpu.lifecycle.guest import Guests, Inodes, guests_of, inodes_of
 from gmemgpu.lifecycle.guest_pages import Backing, step_index
 from gmemgpu.lifecycle.launch import Launch, launch_of
-from gmemgpu.lifecycle.private_memory import Pieces, backing_of, contiguous, private_pieces
+from gmemgpu.lifecycle.private_memory import PrivateExtents, backing_of, contiguous, private_extents
 from gmemgpu.lifecycle.returns import returns_of
 from gmemgpu.lifecycle.schedule import faults_of, schedule_of
 from gmemgpu.lifecycle.teardown import add_teardowns
@@ -57,7 +57,7 @@ def trace_from_vms(
     vms: VmTable, host: Host, memory: GuestMemory, *, horizon_ns: int, warmup_ns: int, seed: int
 ) -> GeneratedTrace:
     """
-    Turn VMs into a trace of their memory.
+    Build the trace of the memory of VMs.
 
     Parameters
     ----------
@@ -109,14 +109,14 @@ def trace_from_vms(
     )
 
     backing = backing_of(guests, placed)
-    private = private_pieces(guests, inodes, schedule, placed, backing)
+    private = private_extents(guests, inodes, schedule, placed, backing)
     events = EventColumns(horizon_ns)
     _add_host(events, host_map)
     _add_arrivals(events, private, guests, inodes, launch, vms, placed, backing)
     _add_ordinary(events, vms, placed)
     conversions = conversions_of(guests, inodes, launch, vms, memory, horizon_ns=horizon_ns, seed=seed)
     add_conversions(events, conversions, placed.admitted, backing)
-    add_teardowns(events, private, guests, inodes, schedule, faults, placed, backing, memory, horizon_ns=horizon_ns)
+    add_teardowns(events, private, guests, inodes, schedule, faults, placed, backing, memory)
     admitted = int(np.count_nonzero(placed.admitted))
     return GeneratedTrace(
         trace=events.build(host, warmup_ns),
@@ -134,7 +134,7 @@ def _add_host(events: EventColumns, host_map: HostMap) -> None:
 
 def _add_arrivals(
     events: EventColumns,
-    private: Pieces,
+    private: PrivateExtents,
     guests: Guests,
     inodes: Inodes,
     launch: Launch,

@@ -12,11 +12,11 @@ from gmemgpu.lifecycle.guest_pages import Backing, cut, running_sum
 from gmemgpu.lifecycle.schedule import Schedule
 from gmemgpu.model.trace import BoolArray, Int64Array
 
-__all__ = ["Pieces", "backing_of", "private_pieces", "contiguous"]
+__all__ = ["PrivateExtents", "backing_of", "private_extents", "contiguous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pieces:
+class PrivateExtents:
     """
     Contiguous in guest and host memory, of one inode, in folios of one size.
 
@@ -36,10 +36,10 @@ class Pieces:
     folio_pages: Int64Array
     page_ns: Int64Array
 
-    def cut(self, points: Int64Array) -> Pieces:
-        """Cut at ascending points on the line of guest pages."""
+    def cut(self, points: Int64Array) -> PrivateExtents:
+        """Return the extents cut at ascending points on the line of guest pages."""
         low, high, source = cut(self.low, self.high, points)
-        return Pieces(
+        return PrivateExtents(
             low=low,
             high=high,
             inode=self.inode[source],
@@ -47,9 +47,9 @@ class Pieces:
             page_ns=self.page_ns[source],
         )
 
-    def where(self, keep: BoolArray) -> Pieces:
-        """Keep some."""
-        return Pieces(
+    def where(self, keep: BoolArray) -> PrivateExtents:
+        """Return some of the extents."""
+        return PrivateExtents(
             low=self.low[keep],
             high=self.high[keep],
             inode=self.inode[keep],
@@ -59,14 +59,16 @@ class Pieces:
 
 
 def backing_of(guests: Guests, placed: Placed) -> Backing:
-    """Say where the placed VMs' pages lie."""
+    """Return where the placed VMs' pages lie."""
     place = running_sum(placed.extent_pages, placed.extent_vm) - placed.extent_pages
     return Backing(start=guests.base[placed.extent_vm] + place, pfn=placed.extent_pfn)
 
 
-def private_pieces(guests: Guests, inodes: Inodes, schedule: Schedule, placed: Placed, backing: Backing) -> Pieces:
+def private_extents(
+    guests: Guests, inodes: Inodes, schedule: Schedule, placed: Placed, backing: Backing
+) -> PrivateExtents:
     """
-    Give the private memory that admitted SNP guests assign before they depart, or before the horizon.
+    Return the private memory that admitted SNP guests assign before they depart, or before the horizon.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def private_pieces(guests: Guests, inodes: Inodes, schedule: Schedule, placed: P
 
     Returns
     -------
-    Pieces
+    PrivateExtents
     """
     inode = np.flatnonzero(placed.admitted[inodes.vm])
     end = schedule.high[inode]
@@ -87,7 +89,7 @@ def private_pieces(guests: Guests, inodes: Inodes, schedule: Schedule, placed: P
     def interleave(head: Int64Array, middle: Int64Array, tail: Int64Array) -> Int64Array:
         return np.stack([head, middle, tail], axis=1).ravel()
 
-    parts = Pieces(
+    parts = PrivateExtents(
         low=interleave(inodes.low[inode], big_low, big_high),
         high=interleave(big_low, big_high, end),
         inode=interleave(inode, inode, inode),
@@ -99,7 +101,7 @@ def private_pieces(guests: Guests, inodes: Inodes, schedule: Schedule, placed: P
 
 def contiguous(low: Int64Array, high: Int64Array, backing: Backing) -> tuple[Int64Array, Int64Array, Int64Array]:
     """
-    Cut ranges of guest pages into contiguous host memory.
+    Return ranges of guest pages cut into contiguous host memory.
 
     Parameters
     ----------

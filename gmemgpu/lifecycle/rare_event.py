@@ -31,7 +31,7 @@ def _walk(stream: Stream, length: int, *, mean_gap: float, stride: int, n_expect
 
 def hits(stream: Stream, length: int, chance: float) -> Int64Array:
     """
-    Pick each of `length` places with the same chance, independently.
+    Draw each of `length` places with the same chance, independently.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def poisson_points(stream: Stream, length: int, mean_gap: float) -> Int64Array:
 
 def beta_quantile(p: FloatArray, alpha: float, beta: float) -> FloatArray:
     """
-    Give quantiles of a beta distribution, to about four digits, the same bits on every machine.
+    Return quantiles of a beta distribution, to about four digits, the same bits on every machine.
 
     Parameters
     ----------

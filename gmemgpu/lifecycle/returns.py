@@ -26,7 +26,7 @@ def returns_of(
     horizon_ns: int,
 ) -> GivenBack:
     """
-    List the returns of all VMs, as though all got in.
+    Return when all VMs' memory goes back, as though all got in.
 
     An inode's blocks return at its `evict_end`, a block with a pinned folio when the pin is dropped, if that is later,
     and one with a leaked page never; an ordinary guest's at its departure; kernel pages at `vm_destroy`.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmemgpu.lifecycle.guest import Guests, Inodes
-from gmemgpu.lifecycle.guest_pages import running_sum, step_index
+from gmemgpu.lifecycle.guest_pages import running_sum
 from gmemgpu.lifecycle.launch import Launch
 from gmemgpu.lifecycle.rare_event import hits
 from gmemgpu.model.trace import Int64Array
@@ -61,12 +61,15 @@ class Faults:
         Pages that stay assigned, on the line of guest pages, ascending.
     pinned : (l,) int64
         First pages of folios that a DMA pin holds, likewise.
+    pinned_pages : (l,) int64
+        Pages of each such folio.
     unpinned_ns : (l,) int64
         When each pin is dropped.
     """
 
     leaked: Int64Array
     pinned: Int64Array
+    pinned_pages: Int64Array
     unpinned_ns: Int64Array
 
 
@@ -74,7 +77,7 @@ def schedule_of(
     guests: Guests, inodes: Inodes, launch: Launch, vms: VmTable, memory: GuestMemory, *, horizon_ns: int, seed: int
 ) -> Schedule:
     """
-    Time the teardown of every SNP guest: its inodes one after another, each page at its folio's cost.
+    Compute the teardown times of every SNP guest: its inodes one after another, each page at its folio's cost.
 
     Parameters
     ----------
@@ -158,7 +161,14 @@ def faults_of(
     delay = Stream(seed, Purpose.PIN_DELAY).lognormal(len(page), float(memory.pin_median_ns), memory.pin_sigma)
     delay_ns = np.rint(np.minimum(delay, NEVER_NS)).astype(np.int64)
     big = (page >= inodes.big_low[inode]) & (page < schedule.big_high[inode])
-    heads = (page - inodes.big_low[inode]) % guests.folio_pages[inodes.vm[inode]] == 0
-    held = (~big | heads) & (page < schedule.high[inode]) & (schedule.begin_ns[inode] < horizon_ns)
-    held &= page != leaked[np.minimum(step_index(leaked, page), len(leaked) - 1)] if len(leaked) else True
-    return Faults(leaked=leaked, pinned=page[held], unpinned_ns=schedule.begin_ns[inode[held]] + delay_ns[held])
+    folio_pages = np.where(big, guests.folio_pages[inodes.vm[inode]], 1)
+    is_head = (page - inodes.big_low[inode]) % folio_pages == 0
+    # A page that leaked is not freed: only the rest of a larger folio can be pinned.
+    goes = (folio_pages > 1) | ~np.isin(page, leaked)
+    held = is_head & goes & (page < schedule.high[inode]) & (schedule.begin_ns[inode] < horizon_ns)
+    return Faults(
+        leaked=leaked,
+        pinned=page[held],
+        pinned_pages=folio_pages[held],
+        unpinned_ns=schedule.begin_ns[inode[held]] + delay_ns[held],
+    )

@@ -8,7 +8,7 @@ from gmemgpu.lifecycle.admission import Placed
 from gmemgpu.lifecycle.event_columns import END_OF_LIFE, EventColumns
 from gmemgpu.lifecycle.guest import Guests, Inodes
 from gmemgpu.lifecycle.guest_pages import Backing, cut, regular_cuts, running_sum, step_index
-from gmemgpu.lifecycle.private_memory import Pieces, contiguous
+from gmemgpu.lifecycle.private_memory import PrivateExtents, contiguous
 from gmemgpu.lifecycle.schedule import Faults, Schedule
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import BoolArray, Int64Array
@@ -25,7 +25,7 @@ _EVICT_END, _INODE_FREE = 0, 1
 
 def add_teardowns(
     events: EventColumns,
-    private: Pieces,
+    private: PrivateExtents,
     guests: Guests,
     inodes: Inodes,
     schedule: Schedule,
@@ -33,8 +33,6 @@ def add_teardowns(
     placed: Placed,
     backing: Backing,
     memory: GuestMemory,
-    *,
-    horizon_ns: int,
 ) -> None:
     """
     Add what happens when admitted SNP guests depart.
@@ -42,15 +40,12 @@ def add_teardowns(
     Parameters
     ----------
     events : EventColumns
-    private : Pieces
+    private : PrivateExtents
         Assigned memory.
     guests, inodes, schedule, faults, placed, backing : Guests, Inodes, Schedule, Faults, Placed, Backing
     memory : GuestMemory
-    horizon_ns : int
-        Teardowns that begin later are left out.
     """
-    ends = schedule.begin_ns < horizon_ns
-    pieces = _granules(private.where(ends[private.inode]), guests, inodes, faults, memory)
+    pieces = _granules(private, guests, inodes, faults, memory)
     # Slots count pieces and two more for each inode before; inodes without pieces have theirs all the same.
     ids = np.arange(len(inodes.vm))
     begin_slot = np.searchsorted(pieces.inode, ids) + 2 * ids
@@ -59,7 +54,7 @@ def add_teardowns(
     begin_rank = END_OF_LIFE + _SLOT * begin_slot
     end_rank = END_OF_LIFE + _SLOT * end_slot
 
-    evicted = np.flatnonzero(ends & placed.admitted[inodes.vm])
+    evicted = np.flatnonzero(placed.admitted[inodes.vm])
     vm = inodes.vm[evicted]
     events.add(Kind.EVICT_BEGIN, schedule.begin_ns[evicted], begin_rank[evicted] + _EVICT_BEGIN, vm=vm, inode=evicted)
     events.add(Kind.EVICT_END, schedule.end_ns[evicted], end_rank[evicted] + _EVICT_END, vm=vm, inode=evicted)
@@ -84,7 +79,9 @@ def add_teardowns(
     )
 
 
-def _granules(pieces: Pieces, guests: Guests, inodes: Inodes, faults: Faults, memory: GuestMemory) -> Pieces:
+def _granules(
+    pieces: PrivateExtents, guests: Guests, inodes: Inodes, faults: Faults, memory: GuestMemory
+) -> PrivateExtents:
     # A leaked page is a piece of its own; a folio is converted whole, even where the granule is smaller.
     pieces = pieces.cut(np.union1d(faults.leaked, faults.leaked + 1))
     step = np.maximum(memory.granule_pages // pieces.folio_pages, 1) * pieces.folio_pages
@@ -93,7 +90,7 @@ def _granules(pieces: Pieces, guests: Guests, inodes: Inodes, faults: Faults, me
 
 def _add_pieces(
     events: EventColumns,
-    pieces: Pieces,
+    pieces: PrivateExtents,
     rank: Int64Array,
     inodes: Inodes,
     schedule: Schedule,
@@ -133,7 +130,7 @@ def _add_pieces(
 
 def _add_freed(
     events: EventColumns,
-    pieces: Pieces,
+    pieces: PrivateExtents,
     left: BoolArray,
     end_ns: Int64Array,
     rank: Int64Array,
@@ -143,18 +140,14 @@ def _add_freed(
 ) -> None:
     low, high, source = pieces.low[left], pieces.high[left], np.flatnonzero(left)
     freed_ns = end_ns[source]
-    if len(faults.pinned) and len(source):
-        # Pinned folios go when their pin does, which cuts the extent that is freed around them.
-        at = np.maximum(step_index(low, faults.pinned), 0)
-        placed = (low[at] <= faults.pinned) & (faults.pinned < high[at])
-        pin_low, at = faults.pinned[placed], at[placed]
-        pin_high = np.minimum(pin_low + pieces.folio_pages[source[at]], high[at])
+    if len(faults.pinned):
+        # A pinned folio goes when its pin does, all of it but for pages that leaked.
+        pin_low, pin_high = faults.pinned, faults.pinned + faults.pinned_pages
         low, high, at = cut(low, high, np.union1d(pin_low, pin_high))
         source, freed_ns = source[at], freed_ns[at]
         pin = np.maximum(step_index(pin_low, low), 0)
-        if len(pin_low):
-            held = pin_low[pin] == low
-            freed_ns = np.where(held, np.maximum(freed_ns, faults.unpinned_ns[placed][pin]), freed_ns)
+        held = (pin_low[pin] <= low) & (low < pin_high[pin])
+        freed_ns = np.where(held, np.maximum(freed_ns, faults.unpinned_ns[pin]), freed_ns)
     inode = pieces.inode[source]
     events.add(
         Kind.FREED,
@@ -177,16 +170,13 @@ def _add_kernel_pages(
     placed: Placed,
 ) -> None:
     # Context and VMSA pages are HV-owned again when the VM is destroyed, at the start of its last inode's eviction.
-    vm = inodes.vm[last]
-    at = np.maximum(step_index(vm, placed.page_vm), 0)
-    gone = vm[at] == placed.page_vm if len(vm) else np.zeros(len(placed.page_vm), np.bool_)
-    inode = last[at[gone]] if len(vm) else last
+    inode = last[np.searchsorted(inodes.vm[last], placed.page_vm)]
     events.add(
         Kind.RELEASE,
         schedule.begin_ns[inode],
         begin_rank[inode] + _KERNEL_PAGES,
-        pfn=placed.page_pfn[gone],
+        pfn=placed.page_pfn,
         npages=1,
-        vm=placed.page_vm[gone],
+        vm=placed.page_vm,
         folio_pages=1,
     )

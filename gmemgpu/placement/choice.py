@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from gmemgpu.placement.allocator import Allocator
-from gmemgpu.placement.first_fit import first_fit
+from gmemgpu.placement.extent_allocator import ExtentAllocator
 from gmemgpu.placement.host_map import HostMap
-from gmemgpu.placement.lifo import lifo
 from gmemgpu.placement.pool_1g import Pool1G
 from gmemgpu.placement.scatter import Scatter
 from gmemgpu.vmtable.random_stream import Stream
@@ -35,6 +34,5 @@ def build_allocator(host_map: HostMap, memory: GuestMemory, stream: Stream) -> A
         return Scatter(host_map.node_blocks, host_map.free, stream)
     if memory.placement == "pool_1g":
         return Pool1G(host_map.node_blocks, host_map.free, share=memory.snp_pool)
-    if memory.placement == "first_fit":
-        return first_fit(host_map.node_blocks, host_map.free)
-    return lifo(host_map.node_blocks, host_map.free)
+    # "lifo" is what a buddy allocator's hot lists do; "first_fit" is a freshly booted host.
+    return ExtentAllocator(host_map.node_blocks, host_map.free, newest_first=memory.placement == "lifo")

@@ -117,7 +117,7 @@ class FreeExtents:
             n_blocks -= taken
 
     def take_block(self, block: int) -> bool:
-        """Cut one block out of the extent that holds it; say whether it was free. The rest keeps its rank."""
+        """Cut one block out of the extent that holds it; return whether it was free. The rest keeps its rank."""
         first, free, extents = self._first, self._free, self._extents
         offset = block - first
         if not free[offset]:

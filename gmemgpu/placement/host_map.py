@@ -57,7 +57,7 @@ def _rmp_extents(host: Host, segment_pages: int) -> list[tuple[int, int]]:
 
 def map_host(host: Host, memory: GuestMemory) -> HostMap:
     """
-    Lay out a host: region 0 for firmware and Linux, the RMP at the top of its segments, reserved extents.
+    Build the layout of a host: region 0 for firmware and Linux, the RMP at the top of its segments, reserved extents.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class _Region:
 
 def replay_assigned(trace: Trace) -> AssignedReplay:
     """
-    Follow `assign`, `release` and `share` through a trace.
+    Compute what `assign`, `release` and `share` do to the assigned pages.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def _suffix(path: Path) -> str:
 
 def trace_form(path: Path) -> Form:
     """
-    Tell a trace file's form by its name.
+    Return a trace file's form, by its name.
 
     Raises
     ------
@@ -37,5 +37,5 @@ def trace_form(path: Path) -> Form:
 
 
 def header_path(path: Path) -> Path:
-    """Name the TOML file beside a CSV trace: ``t.toml`` for ``t.csv`` and ``t.csv.gz``."""
+    """Return the TOML file beside a CSV trace: ``t.toml`` for ``t.csv`` and ``t.csv.gz``."""
     return path.with_name(path.name.removesuffix(_suffix(path)) + ".toml")

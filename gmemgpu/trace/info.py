@@ -31,7 +31,7 @@ def _touched_regions(trace: Trace, kind: Kind) -> int:
 
 def trace_info(trace: Trace) -> dict[str, Any]:
     """
-    Sum a trace up.
+    Return a summary of a trace.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _ARROW_ERRORS = (pa.ArrowException, OSError, ValueError)
 
 
 def _unreadable(path: Path) -> Problem | None:
-    """Tell why the file cannot even be opened."""
+    """Return why the file cannot even be opened."""
     try:
         with path.open("rb"):
             return None

@@ -29,7 +29,7 @@ def _ends_without_begin(trace: Trace) -> BoolArray:
 
 def trace_warnings(trace: Trace, where: str = "trace") -> list[Problem]:
     """
-    List what is doubtful in a valid trace; engines evaluate it all the same.
+    Return what is doubtful in a valid trace; engines evaluate it all the same.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def trace_warnings(trace: Trace, where: str = "trace") -> list[Problem]:
     Returns
     -------
     list of Problem
-        Assigns of assigned pages, releases and shares of unassigned ones (counted to the page), ends of evictions
-        that did not begin, events past the horizon, and a trace without events.
+        Folios that begin where none can, assigns of assigned pages, releases and shares of unassigned ones (counted to
+        the page), ends of evictions that did not begin, events past the horizon, and a trace without events.
     """
     if not len(trace):
         return [Problem(where, "has no events: every region is free from the start to the horizon")]
@@ -70,6 +70,17 @@ def trace_warnings(trace: Trace, where: str = "trace") -> list[Problem]:
             warnings,
         )
 
+    folio_pages, pfn = live.folio_pages, live.pfn
+    # Other extents may be parts of a folio: what a page that leaked leaves of it.
+    rows = np.flatnonzero((live.kind == Kind.ASSIGN) & (pfn % np.maximum(folio_pages, 1) != 0))
+    list_rows(
+        where,
+        "pfn",
+        rows + 1,
+        lambda i: f"a folio of {folio_pages[rows[i]]} pages cannot begin at PFN {pfn[rows[i]]}",
+        "a folio begins where none can",
+        warnings,
+    )
     doubt(Kind.ASSIGN, "assigned already")
     doubt(Kind.RELEASE, "not assigned")
     doubt(Kind.SHARE, "not assigned")

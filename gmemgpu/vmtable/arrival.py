@@ -22,7 +22,7 @@ _DAYS_PER_WEEK = 7
 
 def gamma_quantile(u: FloatArray, shape: float) -> FloatArray:
     """
-    Give quantiles of the Gamma distribution of mean 1, from a table of its logarithm's density.
+    Return quantiles of the Gamma distribution of mean 1, from a table of its logarithm's density.
 
     Parameters
     ----------
@@ -152,12 +152,12 @@ def renewal_times(horizon_ns: int, gaps_s: Callable[[int], FloatArray]) -> Int64
 
 
 def fixed_times(horizon_ns: int, interval_ns: int) -> Int64Array:
-    """Give arrivals at every whole multiple of an interval, after 0 and before the horizon."""
+    """Return arrivals at every whole multiple of an interval, after 0 and before the horizon."""
     return np.arange(interval_ns, horizon_ns, interval_ns, dtype=np.int64)
 
 
 def zipf_weights(exponent: float, largest: int) -> FloatArray:
-    """Give the weights k**-exponent of k = 1 … largest."""
+    """Return the weights k**-exponent of k = 1 … largest."""
     k = np.arange(1, largest + 1, dtype=np.float64)
     return exact_exp(-exponent * exact_log(k))
 

@@ -30,7 +30,7 @@ def vm_table(
     folio_pages: ArrayLike = 0,
 ) -> VmTable:
     """
-    Make a table sorted by arrival; single values hold for every VM, and equal arrivals keep their order.
+    Build a table sorted by arrival; single values hold for every VM, and equal arrivals keep their order.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def vm_table(
 
 def end_after(arrival_ns: Int64Array, lifetime_ns: Int64Array) -> Int64Array:
     """
-    Give departures: at least 1 µs after arrival, and never past `NEVER_NS`.
+    Return departures: at least 1 µs after arrival, and never past `NEVER_NS`.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def end_after(arrival_ns: Int64Array, lifetime_ns: Int64Array) -> Int64Array:
 
 def concatenate(tables: Sequence[VmTable]) -> VmTable:
     """
-    Join tables into one, sorted by arrival; batches of different tables stay different.
+    Build one table of several, sorted by arrival; batches of different tables stay different.
 
     Parameters
     ----------

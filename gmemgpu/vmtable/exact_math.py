@@ -31,7 +31,7 @@ _SIN_TERMS = 12
 
 def exact_exp(x: FloatArray) -> FloatArray:
     """
-    Give e to the `x`, within two units of the last place, the same bits on every machine.
+    Return e to the `x`, within two units of the last place, the same bits on every machine.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def exact_exp(x: FloatArray) -> FloatArray:
 
 def exact_log(x: FloatArray) -> FloatArray:
     """
-    Give the natural logarithm, within two units of the last place, the same bits on every machine.
+    Return the natural logarithm, within two units of the last place, the same bits on every machine.
 
     Parameters
     ----------
@@ -79,13 +79,13 @@ def exact_log(x: FloatArray) -> FloatArray:
 
 
 def exact_power(base: FloatArray, exponent: float) -> FloatArray:
-    """Give positive `base` to the `exponent`; good to about 14 digits, the same bits on every machine."""
+    """Return positive `base` to the `exponent`; good to about 14 digits, the same bits on every machine."""
     return exact_exp(exponent * exact_log(base))
 
 
 def exact_cos_turns(turns: FloatArray) -> FloatArray:
     """
-    Give the cosine of an angle in whole turns: 1 is a day of a 24 h rhythm.
+    Return the cosine of an angle in whole turns: 1 is a day of a 24 h rhythm.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _ratio(table: tuple[tuple[float, ...], tuple[float, ...]], r: FloatArray) ->
 
 def normal_quantile(p: FloatArray) -> FloatArray:
     """
-    Give the standard normal quantile (Wichura, AS 241), relative error about 1e-16.
+    Return the standard normal quantile (Wichura, AS 241), relative error about 1e-16.
 
     Parameters
     ----------

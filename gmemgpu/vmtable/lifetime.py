@@ -48,7 +48,7 @@ class Component:
     residual: Callable[[FloatArray, FloatArray], FloatArray] | None = None
 
     def table_s(self) -> FloatArray:
-        """Give the quantiles at `_TABLE_POINTS` mid-points."""
+        """Return the quantiles at `_TABLE_POINTS` mid-points."""
         return self.quantile((np.arange(_TABLE_POINTS, dtype=np.float64) + 0.5) / _TABLE_POINTS)
 
 
@@ -195,13 +195,13 @@ def hyperexponential(weights: Sequence[float], means_s: Sequence[float]) -> list
 
 
 def weibull(scale_s: float, shape: float) -> list[Component]:
-    """Give a Weibull distribution."""
+    """Return a Weibull distribution."""
     return [Component(weight=1.0, quantile=lambda u: scale_s * exact_power(-exact_log(u), 1.0 / shape))]
 
 
 def piecewise_log_linear(knots_s: Sequence[float], cdf: Sequence[float]) -> list[Component]:
     """
-    Give a distribution whose CDF is linear in the logarithm of time between its knots.
+    Return a distribution whose CDF is linear in the logarithm of time between its knots.
 
     Parameters
     ----------
@@ -224,5 +224,5 @@ def piecewise_log_linear(knots_s: Sequence[float], cdf: Sequence[float]) -> list
 
 
 def constant(seconds: float) -> list[Component]:
-    """Give every VM the same lifetime."""
+    """Return the distribution that gives every VM the same lifetime."""
     return [Component(weight=1.0, quantile=lambda u: np.full_like(u, seconds), mean_s=seconds)]

@@ -117,38 +117,38 @@ class Stream:
         self._bits = np.random.Philox(key=key, counter=counter)
 
     def raw(self, n: int) -> NDArray[np.uint64]:
-        """Give the next `n` numbers, uniform over 64 bits."""
+        """Draw the next `n` numbers, uniform over 64 bits."""
         return self._bits.random_raw(n)
 
     def uniform(self, n: int) -> FloatArray:
-        """Give `n` numbers uniform in [0, 1), multiples of 2**-53."""
+        """Draw `n` numbers uniform in [0, 1), multiples of 2**-53."""
         return (self.raw(n) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def uniform_open(self, n: int) -> FloatArray:
-        """Give `n` numbers uniform in (0, 1): neither end, so that a logarithm or a quantile exists."""
+        """Draw `n` numbers uniform in (0, 1): neither end, so that a logarithm or a quantile exists."""
         return ((self.raw(n) >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
 
     def integers(self, n: int, low: int, high: int) -> Int64Array:
-        """Give `n` integers uniform in low ≤ i < high; the range below 2**53."""
+        """Draw `n` integers uniform in low ≤ i < high; the range below 2**53."""
         result: Int64Array = low + np.floor(self.uniform(n) * (high - low)).astype(np.int64)
         return result
 
     def below(self, n: int, probability: float | FloatArray) -> NDArray[np.bool_]:
-        """Give `n` booleans, true with the given probability."""
+        """Draw `n` booleans, true with the given probability."""
         result: NDArray[np.bool_] = self.uniform(n) < probability
         return result
 
     def normal(self, n: int) -> FloatArray:
-        """Give `n` standard normal variates."""
+        """Draw `n` standard normal variates."""
         return normal_quantile(self.uniform_open(n))
 
     def exponential(self, n: int) -> FloatArray:
-        """Give `n` exponential variates of mean 1."""
+        """Draw `n` exponential variates of mean 1."""
         return -exact_log(self.uniform_open(n))
 
     def lognormal(self, n: int, median: float | FloatArray, sigma: float | FloatArray) -> FloatArray:
         """
-        Give `n` lognormal variates.
+        Draw `n` lognormal variates.
 
         Parameters
         ----------
@@ -160,12 +160,12 @@ class Stream:
         return result
 
     def weibull(self, n: int, scale: float, shape: float) -> FloatArray:
-        """Give `n` Weibull variates: scale × exponential to the 1/shape."""
+        """Draw `n` Weibull variates: scale × exponential to the 1/shape."""
         return scale * exact_power(self.exponential(n), 1.0 / shape)
 
     def choice(self, n: int, weights: ArrayLike) -> Int64Array:
         """
-        Give `n` indices, each with a chance proportional to its weight.
+        Draw `n` indices, each with a chance proportional to its weight.
 
         Parameters
         ----------

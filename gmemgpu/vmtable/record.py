@@ -56,7 +56,7 @@ class VmRecords:
         return len(self.arrival_ns)
 
     def select(self, rows: BoolArray | Int64Array) -> VmRecords:
-        """Keep some rows, by mask or by ascending index."""
+        """Return some rows, by mask or by ascending index."""
         columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "skipped"}
         return VmRecords(**columns, skipped=self.skipped)
 
@@ -78,7 +78,7 @@ def vm_records(
     skipped: tuple[str, ...] = (),
 ) -> VmRecords:
     """
-    Make records from columns in the file's order; single values hold for every VM.
+    Build records from columns in the file's order; single values hold for every VM.
 
     Parameters
     ----------

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gmemgpu.vmtable.assemble import end_after, vm_table
+from gmemgpu.vmtable.batch import snp_by_batch
 from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose, Stream
 from gmemgpu.vmtable.record import VmRecords
-from gmemgpu.vmtable.snp import snp_by_batch
 from gmemgpu.vmtable.table import VmTable
 
 __all__ = ["replay"]
@@ -15,7 +15,7 @@ __all__ = ["replay"]
 
 def replay(records: VmRecords, seed: int, *, snp_share: float, gmems: int) -> VmTable:
     """
-    Make the VM table that a file describes.
+    Build the VM table that a file describes.
 
     Parameters
     ----------

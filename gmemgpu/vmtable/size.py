@@ -37,7 +37,7 @@ class SizeMix:
         self._cumulative = np.cumsum(np.array(weights, dtype=np.float64))
 
     def pick(self, u: FloatArray) -> Int64Array:
-        """Turn numbers in [0, 1) into indices of sizes."""
+        """Return the indices of sizes that numbers in [0, 1) stand for."""
         index = np.searchsorted(self._cumulative, u * self._cumulative[-1], side="right")
         result: Int64Array = np.minimum(index, len(self.vcpus) - 1).astype(np.int64)
         return result

@@ -9,11 +9,11 @@ import numpy as np
 
 from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array
 from gmemgpu.vmtable.assemble import end_after, vm_table
+from gmemgpu.vmtable.batch import snp_by_batch
 from gmemgpu.vmtable.exact_math import FloatArray
 from gmemgpu.vmtable.lifetime import Lifetime
 from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose, Stream, seconds_to_ns
 from gmemgpu.vmtable.size import SizeMix
-from gmemgpu.vmtable.snp import snp_by_batch
 from gmemgpu.vmtable.table import VmTable
 
 __all__ = ["Tenants", "vms_of_batches", "running_vms"]

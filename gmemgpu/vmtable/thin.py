@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gmemgpu.units import NS_PER_S
+from gmemgpu.vmtable.batch import batch_numbers
 from gmemgpu.vmtable.random_stream import Purpose, Stream
 from gmemgpu.vmtable.record import VmRecords
 
@@ -13,7 +14,7 @@ __all__ = ["thin_to_host", "keep_for_rate"]
 
 def keep_for_rate(records: VmRecords, arrivals_per_day: float) -> float:
     """
-    Give the share of arrivals to keep so that a host sees about so many a day.
+    Return the share of arrivals to keep so that a host sees about so many a day.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ def keep_for_rate(records: VmRecords, arrivals_per_day: float) -> float:
 
 def thin_to_host(records: VmRecords, seed: int, *, keep: float, p_coloc: float, batch_max: int) -> VmRecords:
     """
-    Keep what one of 1 / `keep` like hosts would get.
+    Return what one of 1 / `keep` like hosts would get.
 
     A batch is put on one host as a whole with probability `p_coloc`: then it comes here with probability `keep`. Else
     it is spread, one VM a host: then one of its n VMs comes here, with probability n × `keep`. Either way `keep` of all
@@ -57,23 +58,20 @@ def thin_to_host(records: VmRecords, seed: int, *, keep: float, p_coloc: float, 
         VMs that were running already are each kept with probability `keep`.
     """
     running = records.running
-    # Batches are numbered as they come, so that a longer table only adds draws.
-    ids, first, which = np.unique(records.batch, return_index=True, return_inverse=True)
-    rank = np.empty(len(ids), dtype=np.int64)
-    rank[np.argsort(first, kind="stable")] = np.arange(len(ids))
-    batch = rank[which]
+    batch = batch_numbers(records.batch)
+    n_batches = int(batch.max()) + 1 if len(batch) else 0
 
     arriving = np.flatnonzero(~running)
     grouped = arriving[np.argsort(batch[arriving], kind="stable")]
-    n_vms = np.bincount(batch[arriving], minlength=len(ids))
+    n_vms = np.bincount(batch[arriving], minlength=n_batches)
     starts = np.cumsum(n_vms) - n_vms
     place = np.empty(len(records), dtype=np.int64)
     place[grouped] = np.arange(len(grouped)) - np.repeat(starts, n_vms)
 
-    whole = Stream(seed, Purpose.COLOCATION).below(len(ids), p_coloc)
+    whole = Stream(seed, Purpose.COLOCATION).below(n_batches, p_coloc)
     chance = np.where(whole, keep, np.minimum(n_vms * keep, 1.0))
-    comes = Stream(seed, Purpose.THINNING).below(len(ids), chance)
-    chosen = np.floor(Stream(seed, Purpose.CHOSEN_VM).uniform(len(ids)) * n_vms).astype(np.int64)
+    comes = Stream(seed, Purpose.THINNING).below(n_batches, chance)
+    chosen = np.floor(Stream(seed, Purpose.CHOSEN_VM).uniform(n_batches) * n_vms).astype(np.int64)
     kept = np.zeros(len(records), dtype=bool)
     of = batch[arriving]
     kept[arriving] = comes[of] & np.where(whole[of], place[arriving] < batch_max, place[arriving] == chosen[of])

@@ -81,7 +81,7 @@ def test_check_names_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (report["valid"], len(report["problems"])) == (False, 4)
     assert report["problems"][0] == {
         "where": f"{path}: row 1, column kind",
-        "message": '"asign" is unknown; did you mean "assign"?',
+        "message": "'asign' is unknown; did you mean \"assign\"?",
     }
 
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmemgpu.placement.allocator import Allocator, Extent
-from gmemgpu.placement.first_fit import first_fit
-from gmemgpu.placement.lifo import lifo
+from gmemgpu.placement.extent_allocator import ExtentAllocator
 from gmemgpu.placement.pool_1g import Pool1G
 from gmemgpu.placement.scatter import Scatter
 from gmemgpu.vmtable.random_stream import Purpose, Stream
@@ -21,8 +20,8 @@ NODE_BLOCKS = 2048
 FREE = (((512, 1500),), ((2048, 100), (2200, 1800)))
 Build = Callable[[Sequence[Sequence[Extent]]], Allocator]
 BUILDERS: dict[str, Build] = {
-    "first_fit": lambda free: first_fit(NODE_BLOCKS, free),
-    "lifo": lambda free: lifo(NODE_BLOCKS, free),
+    "first_fit": lambda free: ExtentAllocator(NODE_BLOCKS, free, newest_first=False),
+    "lifo": lambda free: ExtentAllocator(NODE_BLOCKS, free, newest_first=True),
     "scatter": lambda free: Scatter(NODE_BLOCKS, free, Stream(1, Purpose.PLACEMENT)),
     "pool_1g": lambda free: Pool1G(NODE_BLOCKS, free, share=0.5),
 }
@@ -142,7 +141,7 @@ def test_no_node_named_means_the_emptiest(name: str) -> None:
 
 
 def test_first_fit_takes_the_lowest() -> None:
-    allocator = first_fit(NODE_BLOCKS, FREE[:1])
+    allocator = ExtentAllocator(NODE_BLOCKS, FREE[:1], newest_first=False)
     a, b, c = (allocator.allocate(100, 0, snp=False) for _ in range(3))
     assert (a, b, c) == ([(512, 100)], [(612, 100)], [(712, 100)])
     assert b is not None
@@ -153,7 +152,7 @@ def test_first_fit_takes_the_lowest() -> None:
 
 
 def test_lifo_takes_what_was_freed_last() -> None:
-    allocator = lifo(NODE_BLOCKS, FREE[:1])
+    allocator = ExtentAllocator(NODE_BLOCKS, FREE[:1], newest_first=True)
     extents = [allocator.allocate(100, 0, snp=False) for _ in range(5)]
     assert extents == [[(512 + 100 * i, 100)] for i in range(5)]
     allocator.free([(712, 100)])
@@ -164,7 +163,7 @@ def test_lifo_takes_what_was_freed_last() -> None:
 
 
 def test_lifo_starts_at_the_hot_part_of_a_merged_extent() -> None:
-    allocator = lifo(NODE_BLOCKS, FREE[:1])
+    allocator = ExtentAllocator(NODE_BLOCKS, FREE[:1], newest_first=True)
     assert allocator.allocate(300, 0, snp=False) == [(512, 300)]
     allocator.free([(512, 100)])
     allocator.free([(612, 100)])
@@ -175,7 +174,7 @@ def test_lifo_starts_at_the_hot_part_of_a_merged_extent() -> None:
 
 
 def test_a_block_taken_below_the_hot_part_leaves_it_hot() -> None:
-    allocator = lifo(NODE_BLOCKS, FREE[:1])
+    allocator = ExtentAllocator(NODE_BLOCKS, FREE[:1], newest_first=True)
     assert allocator.allocate(300, 0, snp=False) == [(512, 300)]
     allocator.free([(512, 100)])
     allocator.free([(612, 100)])
@@ -184,7 +183,7 @@ def test_a_block_taken_below_the_hot_part_leaves_it_hot() -> None:
 
 
 def test_a_single_page_makes_no_memory_hot() -> None:
-    allocator = lifo(NODE_BLOCKS, FREE[:1])
+    allocator = ExtentAllocator(NODE_BLOCKS, FREE[:1], newest_first=True)
     assert allocator.allocate(100, 0, snp=False) == [(512, 100)]
     blocks = allocator.allocate_at_random(3, iter([900, 1000, 1500]))
     assert blocks == [900, 1000, 1500]
@@ -194,7 +193,7 @@ def test_a_single_page_makes_no_memory_hot() -> None:
 
 
 def test_a_random_block_is_looked_for_until_one_is_free() -> None:
-    allocator = first_fit(NODE_BLOCKS, FREE[:1])
+    allocator = ExtentAllocator(NODE_BLOCKS, FREE[:1], newest_first=False)
     assert allocator.allocate_at_random(2, iter([0, 3, 600, 600, 2047, 601])) == [600, 601]
     assert allocator.allocate(100, 0, snp=False) == [(512, 88), (602, 12)]
     # Draws that never hit: the lowest free block will do.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 
-from gmemgpu.placement.first_fit import first_fit
+from gmemgpu.placement.extent_allocator import ExtentAllocator
 from gmemgpu.placement.kernel_pages import KernelPages
 from gmemgpu.units import PAGES_PER_BLOCK
 
@@ -10,7 +10,7 @@ FREE = (((10, 4),),)
 
 
 def test_scattered_pages_have_a_block_each_and_never_its_first_page() -> None:
-    allocator = first_fit(64, FREE)
+    allocator = ExtentAllocator(64, FREE, newest_first=False)
     pages = KernelPages(allocator, "scatter", iter([13, 13, 11]))
     assert pages.allocate(2) == [13 * PAGES_PER_BLOCK + 1, 11 * PAGES_PER_BLOCK + 1]
     assert allocator.allocate(2, 0, snp=False) == [(10, 1), (12, 1)]
@@ -20,7 +20,7 @@ def test_scattered_pages_have_a_block_each_and_never_its_first_page() -> None:
 
 
 def test_packed_pages_fill_one_block_before_the_next() -> None:
-    allocator = first_fit(64, FREE)
+    allocator = ExtentAllocator(64, FREE, newest_first=False)
     pages = KernelPages(allocator, "packed", itertools.repeat(0))
     first = pages.allocate(511)
     assert first == [10 * PAGES_PER_BLOCK + slot for slot in range(1, 512)]
@@ -37,7 +37,7 @@ def test_packed_pages_fill_one_block_before_the_next() -> None:
 
 
 def test_packed_pages_that_do_not_fit_leave_nothing_behind() -> None:
-    allocator = first_fit(64, FREE)
+    allocator = ExtentAllocator(64, FREE, newest_first=False)
     pages = KernelPages(allocator, "packed", itertools.repeat(0))
     assert pages.allocate(4 * 511 + 1) is None
     assert allocator.allocate(4, 0, snp=False) == [(10, 4)]

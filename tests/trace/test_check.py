@@ -63,6 +63,7 @@ def test_sound_rows(row: tuple[int, int, int, int, int, int, int]) -> None:
         ((0, ASSIGN, INT64_MAX, INT64_MAX, 1, 1, 1), f"{INT64_MAX} pages from {INT64_MAX} are not inside the host"),
         ((0, ASSIGN, 1, INT64_MAX, 1, 1, 1), f"{INT64_MAX} pages from 1 are not inside the host"),
         ((0, ASSIGN, -1, 1, 1, 1, 1), "1 pages from -1 are not inside the host"),
+        ((0, ASSIGN, PAGES, 1, 1, 1, 1), "memory_bytes is where physical addresses end, holes included"),
         ((0, ASSIGN, -INT64_MAX - 1, 1, 1, 1, 1), f"1 pages from {-INT64_MAX - 1} are not inside the host"),
         ((0, ASSIGN, 0, -1, 1, 1, 1), "t: row 1, column npages: -1 is negative; an extent has 0 or more pages"),
         (

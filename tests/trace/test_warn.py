@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 
+from gmemgpu.generator import generate
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Trace
@@ -10,6 +14,7 @@ from gmemgpu.testing.strategies import traces
 from gmemgpu.trace.assigned import replay_assigned
 from gmemgpu.trace.warn import trace_warnings
 from gmemgpu.units import GIB, PAGES_PER_REGION
+from gmemgpu.workload.preset import preset, small_variant
 
 
 def trace_of(*rows: tuple[Kind, int, int, int], horizon_ns: int = 1000) -> Trace:
@@ -114,3 +119,19 @@ def test_many_rows_are_named_up_to_twenty() -> None:
     assert warnings[0] == "t: release of pages that are not assigned: 100 pages in 100 rows"
     assert len(warnings) == 22
     assert warnings[-1] == "t: column npages: … and 80 more rows where release meets pages that are not assigned"
+
+
+def test_folios_begin_at_multiples_of_their_size() -> None:
+    trace = trace_of((Kind.ASSIGN, 300_001, 512, 1), (Kind.ASSIGN, 1024, 512, 1), (Kind.RELEASE, 1025, 511, 1))
+    assert texts(replace(trace, folio_pages=np.full(3, 512, np.int32))) == [
+        "t: row 1, column pfn: a folio of 512 pages cannot begin at PFN 300001"
+    ]
+
+
+@pytest.mark.parametrize("name", ["leak-fault", "fragment-age", "confidential-only"])
+def test_generated_folios_begin_where_they_can(name: str) -> None:
+    workload = small_variant(preset(name))
+    memory = workload.memory.model_copy(update={"folio": "2M", "leak_per_page": 1e-5, "pinned_share": 1e-3})
+    trace = generate(workload.model_copy(update={"memory": memory}), 7).trace
+    assert np.any(trace.folio_pages == 512)
+    assert not [text for text in texts(trace) if "cannot begin" in text]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from gmemgpu.vmtable.assemble import concatenate, vm_table
+from gmemgpu.vmtable.batch import snp_by_batch
 from gmemgpu.vmtable.lifetime import Lifetime, constant, lognormal_mixture
 from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose
 from gmemgpu.vmtable.size import SizeMix
-from gmemgpu.vmtable.snp import snp_by_batch
 from gmemgpu.vmtable.tenant import Tenants, running_vms, vms_of_batches
 
 GIB = 1 << 30

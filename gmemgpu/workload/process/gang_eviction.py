@@ -12,8 +12,8 @@ from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.arrival import rhythmic_times
 from gmemgpu.vmtable.assemble import concatenate, vm_table
+from gmemgpu.vmtable.batch import snp_by_batch
 from gmemgpu.vmtable.random_stream import Purpose, Stream, seconds_to_ns
-from gmemgpu.vmtable.snp import snp_by_batch
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import running_vms
 from gmemgpu.workload.process.process import ArrivalInput, Process
