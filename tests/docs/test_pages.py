@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+import gmemgpu
 from gmemgpu.cli.help import TOPICS
 from gmemgpu.cli.main import COMMANDS
 from gmemgpu.docs.reference import GENERATED, PAGES, regenerated
@@ -101,3 +103,19 @@ def test_the_picture_is_what_the_script_draws() -> None:
 
     assert PATH.read_text(encoding="utf-8") == drawn(), "run: python -m bench.picture"
     assert f"]({PATH.relative_to(ROOT).as_posix()})" in README
+
+
+def test_the_citation_names_this_version() -> None:
+    # CFF 1.2.0: these four keys are needed, and an entity has a name and no other needed key.
+    found = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert found["cff-version"] == "1.2.0"
+    assert found["version"] == gmemgpu.__version__
+    assert found["title"]
+    assert found["message"]
+    assert found["authors"] == [{"name": "gmemgpu developers"}]
+
+
+def test_hooks_are_those_of_ci() -> None:
+    found = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = {hook["id"] for repo in found["repos"] for hook in repo["hooks"]}
+    assert {"ruff", "ruff-format", "mypy", "numpydoc-validation", "check-yaml", "check-toml"} <= hooks
