@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import ClassVar
 
 from gmemgpu.errors import InputError, Problem
 
@@ -72,7 +73,21 @@ def _print_page(text: str) -> None:
     if not sys.stdout.isatty():
         print(text, end="")
         return
-    from rich.console import Console
-    from rich.markdown import Markdown
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown, MarkdownElement, TableElement
+    from rich.table import Table
 
-    Console().print(Markdown(text))
+    class FoldedTable(TableElement):
+        # Folded, never cut: what a narrow terminal replaced by "…" could not be read at all.
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for table in super().__rich_console__(console, options):
+                if isinstance(table, Table):
+                    for column in table.columns:
+                        column.overflow = "fold"
+                yield table
+
+    class Page(Markdown):
+        elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "table_open": FoldedTable}
+
+    # Without hyperlinks a link shows the page's name, which is what `gmemgpu help` takes.
+    Console().print(Page(text, hyperlinks=False))

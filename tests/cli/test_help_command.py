@@ -36,6 +36,8 @@ def test_a_page_on_a_pipe_is_its_text(topic: str, capsys: pytest.CaptureFixture[
 def test_a_page_on_a_terminal_is_rendered(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setattr("rich.console.Console", lambda: Console(force_terminal=True, width=100, file=sys.stdout))
+    assert main(["help", "policies"]) == 0
+    assert "…" not in capsys.readouterr().out, "cells are cut"
     assert main(["help", "metrics"]) == 0
     out = capsys.readouterr().out
     assert "\x1b[" in out

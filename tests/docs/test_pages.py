@@ -60,6 +60,18 @@ def test_the_keys_of_a_spec_are_those_that_are_read() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == known - {"cluster"}
 
 
+def test_the_example_of_a_spec_says_what_its_comments_say(tmp_path: Path) -> None:
+    from gmemgpu.catalogue import default_costs
+    from gmemgpu.sweeping.spec import read_spec
+
+    page = (PAGES / "specs.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(page.split("```toml file=mine.toml\n")[1].split("```")[0], encoding="utf-8")
+    found = read_spec(tmp_path / "mine.toml")
+    assert len(found.scenarios) == 4
+    assert [policy.name for policy in found.policies] == ["v10", "capped", "refcount", "capped_30s", "oracle"]
+    assert found.costs.round_clean == 100_000 != default_costs().round_clean
+
+
 @pytest.mark.parametrize("page", TEXTS)
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
