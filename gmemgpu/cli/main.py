@@ -11,7 +11,7 @@ from importlib import import_module
 from gmemgpu import __version__
 from gmemgpu.errors import GmemgpuError, InputError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "command_parser", "main"]
 
 COMMANDS = {
     "sweep": "run a sweep specification and print its decision table",
@@ -27,6 +27,7 @@ COMMANDS = {
     "presets": "list the workload presets",
     "bench": "measure how fast the engines are here, for --backend auto",
     "doctor": "report versions, engines, cores and memory",
+    "help": "read a page of the documentation; alone it lists them",
 }
 """Sub-command to one-line help. Its module ``gmemgpu.cli.<name>`` offers `add_arguments` and `run`."""
 
@@ -46,6 +47,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def command_parser(command: str) -> argparse.ArgumentParser:
+    """
+    Build the argument parser of a sub-command.
+
+    Parameters
+    ----------
+    command : str
+        One of `COMMANDS`.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
+    parser = argparse.ArgumentParser(prog=f"gmemgpu {command}", description=COMMANDS[command])
+    import_module(f"gmemgpu.cli.{command}").add_arguments(parser)
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """
     Run the command line.
@@ -53,19 +72,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        Arguments without the program's name; those of the process if left out.
+        Arguments without the program's name; those of the process if left out. Without any the commands are listed.
 
     Returns
     -------
     int
         0 done; 1 failed, or engines disagree; 2 bad input; 130 interrupted.
     """
-    top = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    if not given:
+        _parser().print_help()
+        return 0
+    top = _parser().parse_args(given)
     # Imported only now: --help and --version must not pay for NumPy, Arrow or Dask.
     command = import_module(f"gmemgpu.cli.{top.command}")
-    parser = argparse.ArgumentParser(prog=f"gmemgpu {top.command}", description=COMMANDS[top.command])
-    command.add_arguments(parser)
-    arguments = parser.parse_args(top.arguments)
+    arguments = command_parser(top.command).parse_args(top.arguments)
     try:
         status: int = command.run(arguments)
         sys.stdout.flush()

@@ -53,7 +53,7 @@ def row_problems(
     row_numbers: Int64Array | None = None,
 ) -> list[Problem]:
     """
-    List the rows that break a rule of MODEL.md section 3.
+    Return the rows that break a rule of MODEL.md section 3.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def row_problems(
 
 def trace_problems(trace: Trace, where: str = "trace") -> list[Problem]:
     """
-    List everything that makes a trace invalid.
+    Return everything that makes a trace invalid.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def trace_problems(trace: Trace, where: str = "trace") -> list[Problem]:
 
 def check_trace(trace: Trace, where: str = "trace") -> None:
     """
-    Refuse an invalid trace.
+    Check a trace and refuse an invalid one.
 
     Raises
     ------

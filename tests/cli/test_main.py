@@ -9,13 +9,6 @@ from gmemgpu.cli import policies
 from gmemgpu.cli.main import main
 
 
-def test_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([])
-    assert caught.value.code == 2
-    assert capsys.readouterr().err.endswith("error: the following arguments are required: command\n")
-
-
 def test_too_little_memory_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "run", lambda arguments: np.zeros(1 << 58, np.int8))
     assert main(["policies"]) == 1

@@ -57,7 +57,8 @@ class Disk:
         self._act = act
         self._lock = threading.Lock()
         self._real = {
-            name: getattr(os, name) for name in ("open", "write", "fsync", "link", "rename", "replace", "unlink", "mkdir")
+            name: getattr(os, name)
+            for name in ("open", "write", "fsync", "link", "rename", "replace", "unlink", "mkdir")
         }
         self._real_open = io.open
 

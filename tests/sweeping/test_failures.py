@@ -14,8 +14,8 @@ from gmemgpu.cli.main import main
 from gmemgpu.engine import registry
 from gmemgpu.errors import TraceError
 from gmemgpu.sweeping.run.progress import ShardFailed, ShardsDone, SweepEvent
-from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.shard import ShardError
+from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.sweep import ShardsFailed, sweep
 
 GOOD = "arrival_s,lifetime_s,vcpus,mem_gib,kind\n0,9,1,1,snp\n1,9,1,1,snp\n"
@@ -94,7 +94,11 @@ FRAGILE = "snp.share=0.6"
 
 
 def test_an_engine_that_raises_is_recorded_and_tried_again_by_a_later_run(
-    tiny_whole: Path, threads: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_whole: Path,
+    threads: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     directory = tmp_path / "out"
     events: list[SweepEvent] = []

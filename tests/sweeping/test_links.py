@@ -35,9 +35,7 @@ def test_nothing_behind_a_link_is_read_written_or_deleted(
     # Whatever a sweep would want to find there, and what it would want to remove.
     if name == "results.parquet":
         shutil.copyfile(tmp_path / name, elsewhere / "target")
-    elif (tiny / name).is_file():
-        (tiny / name).rename(elsewhere / "target")
-    elif (tiny / name).is_dir():
+    elif (tiny / name).is_file() or (tiny / name).is_dir():
         (tiny / name).rename(elsewhere / "target")
     elif name == "lock":
         (elsewhere / "target").write_text("a private key")
@@ -91,9 +89,7 @@ def test_a_directory_itself_may_be_a_link(
     assert contents(tmp_path / "real") == contents(tiny_whole)
 
 
-def test_foreign_files_stay(
-    tiny_file: Path, tiny_whole: Path, tiny: Path, contents: Contents, threads: Client
-) -> None:
+def test_foreign_files_stay(tiny_file: Path, tiny_whole: Path, tiny: Path, contents: Contents, threads: Client) -> None:
     foreign = {"notes.txt", "parts/notes.txt", "parts/.hidden", ".hidden", "failures/notes.txt"}
     (tiny / "failures").mkdir()
     for name in foreign:

@@ -1,0 +1,1 @@
+"""Pages of the documentation: Markdown, read on the web and by ``gmemgpu help TOPIC``."""
