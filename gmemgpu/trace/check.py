@@ -109,7 +109,10 @@ def row_problems(
     refuse(
         "pfn",
         outside,
-        lambda i: f"{npages[i]} pages from {pfn[i]} are not inside the host{room}; is it the trace of another host?",
+        lambda i: (
+            f"{npages[i]} pages from {pfn[i]} are not inside the host{room}; is it the trace "
+            "of another host? memory_bytes is where physical addresses end, holes included"
+        ),
         "the extent is not inside the host",
     )
     refuse(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from gmemgpu.sweeping.read import StoredRows
+from gmemgpu.sweeping.store.read import StoredRows
 from rich.console import Console
 
 from gmemgpu.errors import SpecError, StoreError

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from gmemgpu.sweeping.read import StoredRows
+from gmemgpu.sweeping.store.read import StoredRows
 from hypothesis import example, given
 from hypothesis import strategies as st
 from metric_rows import by_hand

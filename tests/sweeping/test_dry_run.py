@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gmemgpu.sweeping.plan import make_plan
-from gmemgpu.sweeping.shard import Setting, Shard, ShardRows, shard_rows
 
 from gmemgpu.cli.main import main
 from gmemgpu.sweeping import estimate as estimating
 from gmemgpu.sweeping.estimate import Estimate, estimate
+from gmemgpu.sweeping.run.plan import make_plan
+from gmemgpu.sweeping.run.shard import Setting, Shard, shard_rows
 from gmemgpu.sweeping.spec import read_spec
 
 SMALL: dict[str, Any] = {
@@ -35,9 +35,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     """What is run to be timed: scenario, number of seeds, horizon; the first is not timed."""
     seen: Runs = []
 
-    def count(shards: list[Shard], setting: Setting) -> ShardRows:
+    def count(shards: list[Shard], setting: Setting) -> Any:
         (shard,) = shards
-        seen.append((shard.label, len(shard.seeds), shard.workload.horizon_ns))
+        seen.append((setting.label_of(shard), len(shard.seeds), setting.scenarios[0].workload.horizon_ns))
         return shard_rows(shards, setting)
 
     monkeypatch.setattr(estimating, "shard_rows", count)
