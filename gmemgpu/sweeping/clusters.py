@@ -421,6 +421,7 @@ def job_client(
                 cluster = stack.enter_context(made(**_job_arguments(kind, logs, on_device=on_device)))
                 least, most = jobs
                 cluster.adapt(minimum_jobs=least, maximum_jobs=most, interval=_ADAPT_EVERY)
+                cluster.replaces_lost_workers = True
         except (ValueError, TypeError) as error:
             raise _wrong_config(kind, error) from error
         except (RuntimeError, OSError) as error:

@@ -24,6 +24,7 @@ from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.run import shard
 from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.sweep import sweep
+from gmemgpu.sweeping.run.worker import UnfitWorker
 
 Contents = Callable[[Path], dict[str, str]]
 Run = Callable[..., None]
@@ -170,6 +171,8 @@ def test_a_disk_that_fails_at_every_nth_write(
                 told = str(error)
                 assert told.startswith(f"{directory}"), told
                 assert "cannot be written: Input/output error; make room there" in told
+            except UnfitWorker as error:
+                assert f"cannot write {directory}/parts: Input/output error; DIR must lie" in str(error)
         assert named(contents(directory)).items() <= expected.items()
         # It may not have been able to remove it; and its process would have ended.
         (directory / "lock").unlink(missing_ok=True)

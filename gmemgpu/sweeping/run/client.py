@@ -116,10 +116,9 @@ def run_on_client(
     """
     parts = store.parts.resolve()
     with mark(parts) as marked:
-        # Who made the cluster in this process may also have it start other workers.
-        plugin = SweepWorker(store.plan.setting, parts, marked, retire=client.cluster is not None)
-        _register(client, plugin)
+        plugin = SweepWorker(store.plan.setting, parts, marked, retire=_replaces_workers(client))
         try:
+            _register(client, plugin)
             loop = _Loop(client, store, lock, listen, plugin.name, on_device, on_error, retries)
             run = loop.run(todo)
             run.fallback = _fallback(client, todo) if on_device else None
@@ -130,12 +129,17 @@ def run_on_client(
                 client.unregister_worker_plugin(plugin.name)
 
 
+def _replaces_workers(client: Client) -> bool:
+    # Only of jobs that we submitted another takes the place of one that left; no other client's workers are sent away.
+    return bool(getattr(client.cluster, "replaces_lost_workers", False))
+
+
 def _register(client: Client, plugin: SweepWorker) -> None:
     try:
         client.register_plugin(plugin)
     except UnfitWorker:
         # Workers that may be replaced have left by now, and tell why once more when nobody is left.
-        if client.cluster is None:
+        if not _replaces_workers(client):
             raise
     except OSError as error:
         raise GmemgpuError(f"the scheduler cannot be reached any more ({error}); run the same command again") from error
@@ -244,7 +248,7 @@ class _Loop:
                 return [shards]
             self._fail(shards, "killed", f"its worker died {self._n_deaths[shards]} times while it ran")
         elif isinstance(error, UnfitWorker):
-            if self._client.cluster is None:
+            if not _replaces_workers(self._client):
                 raise error
             return [shards]
         elif isinstance(error, StoreError | OSError):

@@ -276,10 +276,8 @@ def _remove(path: Path, other: Holder) -> None:
     except FileNotFoundError:
         return
     try:
-        if json.loads(read_regular(aside) or b"{}").get("token", "") != other.token:
+        if _holder(read_regular(aside), 0.0).token != other.token:
             with suppress(FileExistsError):
                 path.hardlink_to(aside)
-    except ValueError:
-        pass
     finally:
         aside.unlink(missing_ok=True)
