@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from gmemgpu.sweeping.store.read import StoredRows
 from rich.console import Console
 
 from gmemgpu.errors import SpecError, StoreError
@@ -20,6 +19,7 @@ from gmemgpu.report.decision import DecisionTable, PolicyLine, decision_table
 from gmemgpu.report.export import table_csv, table_json
 from gmemgpu.report.render import estimate_text, render
 from gmemgpu.report.statistics import Estimate
+from gmemgpu.sweeping.store.read import StoredRows
 
 METRICS = [name for quantity in QUANTITIES for name in quantity.columns if name != "cores"]
 CORES = 4

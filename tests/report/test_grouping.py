@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from gmemgpu.sweeping.store.read import StoredRows
 from hypothesis import example, given
 from hypothesis import strategies as st
 from metric_rows import by_hand
@@ -22,6 +21,7 @@ from gmemgpu.report.decision import DecisionTable, Group, decision_table
 from gmemgpu.report.grouping import codes_of, groups_of, numbered
 from gmemgpu.report.render import render
 from gmemgpu.report.statistics import Estimate, t_quantiles
+from gmemgpu.sweeping.store.read import StoredRows
 
 Rows = list[dict[str, Any]]
 METRICS = list(dict.fromkeys(name for quantity in QUANTITIES for name in quantity.columns))

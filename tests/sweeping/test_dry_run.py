@@ -123,10 +123,10 @@ def test_a_dry_run_says_so_and_writes_nothing(
     assert main([*command, "--dry-run"]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert list(lines) == ["evaluations", "wall", "core-hours", "memory", "disk", "based"]
-    assert lines["evaluations"] == "240 in 24 parts, on numpy"
+    assert lines["evaluations"] == "128 in 16 parts, on numpy"
     assert main([*command, "--dry-run", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["n_rows"], found["n_parts"], found["workers"], found["n_parts_there"]) == (240, 24, 2, 0)
+    assert (found["n_rows"], found["n_parts"], found["workers"], found["n_parts_there"]) == (128, 16, 2, 0)
     assert set(found) == {*asdict(of()), "n_parts_there"}
     assert not list(tmp_path.iterdir())
 
@@ -139,7 +139,7 @@ def test_a_dry_run_looks_at_the_directory(
 
     assert dry(undisturbed) == 0
     out = capsys.readouterr().out
-    assert "24 parts, on numpy; 24 of them are there, and counted below all the same" in out
+    assert "16 parts, on numpy; 16 of them are there, and counted below all the same" in out
     other = tmp_path / "other.toml"
     other.write_text(spec_file.read_text().replace("seeds = 2", "seeds = 3"))
     assert dry(undisturbed, other) == 2
@@ -153,7 +153,7 @@ def test_a_dry_run_looks_at_the_directory(
     [
         (["--workers=0"], "gmemgpu: workers: 0 is not positive; leave it out"),
         (["--workers=-3"], "gmemgpu: workers: -3 is not positive; leave it out"),
-        (["--cluster=slurm"], "gmemgpu: workers: is missing; say how many workers that cluster has"),
+        (["--scheduler=tcp://127.0.0.1:1"], "gmemgpu: workers: is missing; tell how many workers that scheduler has"),
     ],
 )
 def test_workers_that_nobody_can_count_are_refused(
