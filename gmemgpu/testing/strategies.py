@@ -57,12 +57,21 @@ _KINDS = [
 ]
 
 
+# What is drawn for every event is built once: Hypothesis takes longer to look at a new strategy than to draw from it.
+_GRAINS = st.sampled_from([1, PAGES_PER_BLOCK, PAGES_PER_REGION // 2, PAGES_PER_REGION, PAGES_PER_REGION])
+_N_GRAINS = st.sampled_from([0, 1, 1, 2, 3])
+_IN_GRAINS = st.sampled_from([True, True, False])
+_PAUSES_NS = st.sampled_from([0, 0, 1, TICK_NS, TICK_NS, 3 * TICK_NS, 10 * TICK_NS])
+_CALM_KINDS, _ANY_KINDS = st.sampled_from(_KINDS[:-4]), st.sampled_from(_KINDS)
+_VMS, _INODES, _FOLIO_PAGES = st.integers(-1, 2), st.integers(-1, 3), st.sampled_from(FOLIO_PAGES)
+
+
 @st.composite
 def _extents(draw: Any, pages: int) -> tuple[int, int]:
     # They repeat, overlap, cross region borders, or end with the host; sometimes empty.
-    grain = draw(st.sampled_from([1, PAGES_PER_BLOCK, PAGES_PER_REGION // 2, PAGES_PER_REGION, PAGES_PER_REGION]))
+    grain = draw(_GRAINS)
     pfn = min(draw(st.integers(0, pages // grain)) * grain, pages)
-    npages = draw(st.sampled_from([0, 1, 1, 2, 3])) * draw(st.sampled_from([grain, grain, 1]))
+    npages = draw(_N_GRAINS) * (grain if draw(_IN_GRAINS) else 1)
     return pfn, min(npages, pages - pfn)
 
 
@@ -73,19 +82,21 @@ def _traces(draw: Any, max_events: int) -> Trace:
     rows: list[tuple[int, int, int, int, int, int, int]] = []
     destroyed: set[int] = set()
     calm = draw(st.booleans())
-    pool = draw(st.lists(_extents(host.pages), min_size=1, max_size=4))
+    anywhere = _extents(host.pages)
+    pool = draw(st.lists(anywhere, min_size=1, max_size=4))
+    anew_or_not = st.one_of(st.sampled_from(pool), anywhere)
     for _ in range(draw(st.integers(0, max_events))):
-        t += draw(st.sampled_from([0, 0, 1, TICK_NS, TICK_NS, 3 * TICK_NS, 10 * TICK_NS]))
-        kind = draw(st.sampled_from(_KINDS[:-4] if calm else _KINDS))
-        vm = draw(st.integers(-1, 2))
-        inode = draw(st.integers(-1, 3))
+        t += draw(_PAUSES_NS)
+        kind = draw(_CALM_KINDS if calm else _ANY_KINDS)
+        vm = draw(_VMS)
+        inode = draw(_INODES)
         if kind == Kind.VM_DESTROY and vm in destroyed:
             continue
         if kind == Kind.VM_DESTROY and vm >= 0:
             destroyed.add(vm)
         if kind in EXTENT_KINDS:
-            pfn, npages = draw(st.one_of(st.sampled_from(pool), _extents(host.pages)))
-            rows.append((t, kind, pfn, npages, vm, inode, draw(st.sampled_from(FOLIO_PAGES))))
+            pfn, npages = draw(anew_or_not)
+            rows.append((t, kind, pfn, npages, vm, inode, draw(_FOLIO_PAGES)))
         else:
             rows.append((t, kind, 0, 0, vm, inode, 0))
     horizon_ns = max(1, t + draw(st.sampled_from([-10 * TICK_NS, 0, 1, 5 * TICK_NS, 40 * TICK_NS])))
@@ -104,30 +115,40 @@ def _traces(draw: Any, max_events: int) -> Trace:
     )
 
 
+_TIMER_KINDS = st.sampled_from(["fixed", "fixed", "debounce", "debounce", "periodic"])
+_PERIODS_NS = st.sampled_from([TICK_NS, 7 * TICK_NS, 50_001])
 _DELAYS_NS = st.sampled_from([0, 1, TICK_NS, 3 * TICK_NS, 5 * TICK_NS, 20 * TICK_NS])
+
+
+_DELAYS_OR_NONE_NS = st.none() | _DELAYS_NS
 
 
 @st.composite
 def _timers(draw: Any) -> Timer:
     # Every kind, with delays that meet the ticks of traces.
-    kind = draw(st.sampled_from(["fixed", "fixed", "debounce", "debounce", "periodic"]))
+    kind = draw(_TIMER_KINDS)
     if kind == "periodic":
-        return Timer("periodic", draw(st.sampled_from([TICK_NS, 7 * TICK_NS, 50_001])))
+        return Timer("periodic", draw(_PERIODS_NS))
     delay_ns = draw(_DELAYS_NS)
-    return Timer(kind, delay_ns, draw(st.none() | _DELAYS_NS) if kind == "debounce" else None)
+    return Timer(kind, delay_ns, draw(_DELAYS_OR_NONE_NS) if kind == "debounce" else None)
+
+
+_TIMERS = _timers()
+_HOOKS, _BUSY, _SCOPES = (st.sampled_from(get_args(words)) for words in (Hook, Busy, Scope))
+_GATES, _EXECUTORS = (st.sampled_from(get_args(words)) for words in (Gate, Executor))
 
 
 @st.composite
 def _policies(draw: Any) -> Policy:
-    timer = draw(_timers())
+    timer = draw(_TIMERS)
     return Policy(
         name="drawn",
-        hook="none" if timer.kind == "periodic" else draw(st.sampled_from(get_args(Hook))),
+        hook="none" if timer.kind == "periodic" else draw(_HOOKS),
         timer=timer,
-        busy=draw(st.sampled_from(get_args(Busy))),
-        scope=draw(st.sampled_from(get_args(Scope))),
-        gate=draw(st.sampled_from(get_args(Gate))),
-        executor=draw(st.sampled_from(get_args(Executor))),
+        busy=draw(_BUSY),
+        scope=draw(_SCOPES),
+        gate=draw(_GATES),
+        executor=draw(_EXECUTORS),
         boot=draw(st.booleans()),
     )
 
