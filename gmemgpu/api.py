@@ -43,6 +43,7 @@ def generate(workload: str | Path | Mapping[str, Any] | Workload, seed: int = 0)
     Returns
     -------
     Trace
+        The events, sorted by time, with their host and horizon.
 
     Raises
     ------

@@ -30,6 +30,7 @@ def policies_from_tables(tables: object, where: str) -> tuple[Policy, ...]:
     Returns
     -------
     tuple of Policy
+        In the order of the tables.
 
     Raises
     ------
@@ -62,6 +63,7 @@ def read_policies(path: str | Path) -> tuple[Policy, ...]:
     Parameters
     ----------
     path : str or Path
+        A TOML file.
 
     Returns
     -------
@@ -93,6 +95,7 @@ def read_costs(path: str | Path) -> Costs:
     Parameters
     ----------
     path : str or Path
+        A TOML file.
 
     Returns
     -------

@@ -27,6 +27,11 @@ def unknown_key(key: str, known: Iterable[str], what: str = "key") -> str:
         What could have been.
     what : str
         What the names are names of.
+
+    Returns
+    -------
+    str
+        To follow the place of the key.
     """
     known = list(known)
     close = get_close_matches(key, known, n=1)
@@ -41,6 +46,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     Parameters
     ----------
     path : str or Path
+        The file.
 
     Returns
     -------

@@ -73,6 +73,7 @@ def validated(model: type[T], value: object, where: str, *, context: Mapping[str
     Returns
     -------
     T
+        A valid one.
 
     Raises
     ------
@@ -117,7 +118,7 @@ def checked_dataclass(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
 
         checked.__init__ = __init__  # type: ignore[assignment]
         described = ((name, field.description) for name, field in (_fields(checked) or {}).items())
-        listed = "".join(f"\n{name}\n    {description}" for name, description in described)
+        listed = "".join(f"\n{name} : {cls.__annotations__[name]}\n    {text}" for name, text in described)
         checked.__doc__ = f"{cleandoc(cls.__doc__ or '')}\n\nParameters\n----------{listed}\n"
         return checked
 

@@ -18,7 +18,14 @@ __all__ = ["add_arguments", "add_policy_arguments", "run", "wanted_policies"]
 
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that choose policies and costs."""
+    """
+    Declare the options that choose policies and costs.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Gets the options.
+    """
     parser.add_argument(
         "--policy",
         nargs="+",
@@ -43,6 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def wanted_policies(arguments: argparse.Namespace) -> tuple[Policy, ...]:
     """
     Return the policies that the options of `add_policy_arguments` name.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        As parsed.
+
+    Returns
+    -------
+    tuple of Policy
+        In the order in which they were asked for.
 
     Raises
     ------

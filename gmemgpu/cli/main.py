@@ -59,6 +59,7 @@ def command_parser(command: str) -> argparse.ArgumentParser:
     Returns
     -------
     argparse.ArgumentParser
+        With the arguments of that command alone.
     """
     parser = argparse.ArgumentParser(prog=f"gmemgpu {command}", description=COMMANDS[command])
     import_module(f"gmemgpu.cli.{command}").add_arguments(parser)

@@ -21,7 +21,7 @@ _LINE_EVERY_S = 30.0
 @contextmanager
 def shown_progress(*, quiet: bool, say_why: bool) -> Iterator[Listener | None]:
     """
-    Show a sweep's progress on standard error.
+    Report a sweep's progress on standard error.
 
     Parameters
     ----------

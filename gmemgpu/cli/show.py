@@ -49,6 +49,7 @@ def print_table(table: DecisionTable, form: str) -> None:
     Parameters
     ----------
     table : DecisionTable
+        What to write.
     form : {"text", "json", "csv"}
     """
     if form != "text":

@@ -15,10 +15,15 @@ __all__ = ["leaving_on_sigterm"]
 @contextmanager
 def leaving_on_sigterm() -> Iterator[None]:
     """
-    Leave the block in an orderly way when asked to end.
+    End the block in an orderly way when SIGTERM comes.
 
-    Claims are released and jobs cancelled then, so that whoever goes on need not wait until the ones go stale and the
-    others miss their scheduler.
+    The lock is released and jobs are cancelled then, so that whoever goes on need not wait until the one goes stale and
+    the others miss their scheduler.
+
+    Yields
+    ------
+    None
+        To the block.
 
     Raises
     ------

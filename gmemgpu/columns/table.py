@@ -71,6 +71,7 @@ class Columns:
         Parameters
         ----------
         required, optional : sequence of str
+            Column names.
 
         Raises
         ------
@@ -101,10 +102,12 @@ class Columns:
         Parameters
         ----------
         name : str
+            The column.
 
         Returns
         -------
         list of str
+            One a row.
         """
         cells: list[str] = self._trimmed(name).to_pylist()
         return cells
@@ -116,10 +119,12 @@ class Columns:
         Parameters
         ----------
         name, word : str
+            The column, and the word.
 
         Returns
         -------
         bool
+            True if one is.
         """
         return bool(pc.any(pc.equal(self._trimmed(name), word)).as_py())
 
@@ -132,6 +137,7 @@ class Columns:
         Parameters
         ----------
         name : str
+            The column.
         low, high : int
             The range that is allowed, both ends included; it fits `dtype`.
         dtype : type, default int64
@@ -177,6 +183,7 @@ class Columns:
         Parameters
         ----------
         name : str
+            The column.
         low, high : float
             The range that is allowed, both ends included.
         words : mapping of str to float, optional
@@ -217,6 +224,7 @@ class Columns:
         Parameters
         ----------
         name : str
+            The column.
         codes : mapping of str to int
             The words that are allowed, none of them empty, and their numbers, none of them negative.
         dtype : type, default int64
@@ -262,13 +270,14 @@ class Columns:
 
     def refuse(self, name: str, broken: BoolArray, message: str, *needs: str) -> None:
         """
-        Note the rows that break a rule.
+        Record the rows that break a rule.
 
         Parameters
         ----------
         name : str
             The column to name.
         broken : (n,) bool
+            True for these.
         message : str
             What is wrong there.
         *needs : str

@@ -99,6 +99,7 @@ def read_header_line(path: Path) -> list[str]:
     Parameters
     ----------
     path : Path
+        Text, plain or gzipped.
 
     Returns
     -------
@@ -179,6 +180,7 @@ def open_for_arrow(path: Path) -> pa.NativeFile:
     Returns
     -------
     pyarrow.NativeFile
+        Open for reading.
 
     Raises
     ------

@@ -228,6 +228,7 @@ def regenerated(page: str) -> str:
     Returns
     -------
     str
+        The whole page, in Markdown.
 
     Raises
     ------

@@ -27,7 +27,9 @@ class GivenBack:
     Parameters
     ----------
     t_ns : (k,) int64
+        When.
     vm : (k,) int64
+        Whose; index into the VM table.
     first_block, end_block : (k,) int64
         Blocks counted within the VM; -1, -1 for its kernel pages.
     """
@@ -46,6 +48,7 @@ class Placed:
     Parameters
     ----------
     admitted : (n,) bool
+        Whether each VM got in.
     extent_vm, extent_pfn, extent_pages : (k,) int64
         Physical extents in guest order, VM after VM.
     page_vm, page_pfn : (l,) int64
@@ -61,7 +64,19 @@ class Placed:
 
 
 def endless_draws(stream: Stream) -> Iterator[int]:
-    """Return uniform integers from [0, 2**62), as many as are asked for."""
+    """
+    Draw uniform integers from [0, 2**62), without end.
+
+    Parameters
+    ----------
+    stream : Stream
+        Source of the draws.
+
+    Yields
+    ------
+    int
+        The next one.
+    """
     while True:
         yield from (stream.raw(_CHUNK) >> np.uint64(2)).tolist()
 
@@ -85,15 +100,18 @@ def place_vms(
     arrival_ns, n_blocks, n_kernel_pages, node : (n,) int64
         VMs, ascending by arrival.
     snp : (n,) bool
+        Whether each is a confidential guest.
     returns : GivenBack
         Of all VMs as though all got in. A block that never returns is in none.
     allocator : Allocator
+        Places guests' memory.
     kernel_pages : KernelPages
         Over the same allocator.
 
     Returns
     -------
     Placed
+        VMs without room are not admitted.
     """
     n, n_returns = len(arrival_ns), len(returns.t_ns)
     t_ns = np.concatenate([returns.t_ns, arrival_ns])

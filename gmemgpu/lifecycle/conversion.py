@@ -32,6 +32,7 @@ class Conversions:
     Parameters
     ----------
     vm, inode : (k,) int64
+        Whose.
     low, npages : (k,) int64
         First page on the line of guest pages, and length; inside one block.
     begin_ns, end_ns : (k,) int64
@@ -58,14 +59,20 @@ def conversions_of(
     Parameters
     ----------
     guests, inodes, launch : Guests, Inodes, Launch
+        Of the same VMs.
     vms : VmTable
+        The VM table.
     memory : GuestMemory
+        How guests use memory.
     horizon_ns : int
+        End of the trace.
     seed : int
+        Of the draws.
 
     Returns
     -------
     Conversions
+        Of all SNP guests, admitted or not.
     """
     n = len(guests.n_pages)
     end = np.minimum(vms.departure_ns[:n], horizon_ns)
@@ -113,9 +120,13 @@ def add_conversions(events: EventColumns, conversions: Conversions, admitted: Bo
     Parameters
     ----------
     events : EventColumns
+        Gets the events.
     conversions : Conversions
+        Of all guests.
     admitted : (n,) bool
+        Whether each VM got in.
     backing : Backing
+        Where guest pages lie.
     """
     kept = np.flatnonzero(admitted[conversions.vm])
     rank = RUN_TIME + _STEP * kept

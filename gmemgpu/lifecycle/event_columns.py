@@ -63,7 +63,9 @@ class EventColumns:
         Parameters
         ----------
         kind : Kind
+            What happens.
         t_ns : (n,) int64
+            When.
         rank : (n,) int64 or int
             Order at equal times: ascending; equal ranks keep the order of adding.
         pfn, npages, vm, inode, folio_pages : (n,) integers or int
@@ -90,7 +92,21 @@ class EventColumns:
             self._chunks[name].append(chunk)
 
     def build(self, host: Host, warmup_ns: int) -> Trace:
-        """Sort what was added into a trace, and forget it."""
+        """
+        Sort what was added into a trace, and forget it.
+
+        Parameters
+        ----------
+        host : Host
+            Goes into the trace, as does `warmup_ns`.
+        warmup_ns : int
+            What happens earlier is not counted.
+
+        Returns
+        -------
+        Trace
+            Sorted by time, then by rank.
+        """
         whole: dict[str, NDArray[Any]] = {}
         for name, dtype in _DTYPES.items():
             chunks = self._chunks.pop(name)

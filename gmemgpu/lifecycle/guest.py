@@ -57,9 +57,11 @@ class Inodes:
     Parameters
     ----------
     vm : (m,) int64
+        Whose.
     first_block, end_block : (m,) int64
         The inode's blocks, counted within the VM; shared ones included.
     low, big_low, big_high, high : (m,) int64
+        Bounds as above, in pages.
     is_last : (m,) bool
         Whether this is the last inode of its VM.
     """
@@ -81,12 +83,16 @@ def guests_of(vms: VmTable, memory: GuestMemory, n: int) -> Guests:
     Parameters
     ----------
     vms : VmTable
+        The VM table.
     memory : GuestMemory
+        How guests use memory.
     n : int
+        VMs from its top.
 
     Returns
     -------
     Guests
+        One entry a VM.
 
     Raises
     ------
@@ -126,14 +132,18 @@ def inodes_of(guests: Guests, vms: VmTable, memory: GuestMemory, seed: int) -> I
     Parameters
     ----------
     guests : Guests
+        Of the same VMs.
     vms : VmTable
+        The VM table.
     memory : GuestMemory
+        How guests use memory.
     seed : int
         Draws how many 2 MiB folios each guest gets.
 
     Returns
     -------
     Inodes
+        One entry an inode.
     """
     n = len(guests.n_pages)
     snp = np.flatnonzero(vms.snp[:n])

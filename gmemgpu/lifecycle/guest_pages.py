@@ -23,11 +23,12 @@ def offsets_within(counts: Int64Array) -> Int64Array:
     Parameters
     ----------
     counts : (n_groups,) int64
+        Members of each group.
 
     Returns
     -------
     (sum of counts,) int64
-        0 … counts[0] - 1, 0 … counts[1] - 1, …
+        The numbers 0 … counts[0] - 1, 0 … counts[1] - 1, and so on.
     """
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
@@ -41,6 +42,7 @@ def running_sum(values: Int64Array, group: Int64Array) -> Int64Array:
     Parameters
     ----------
     values : (n,) int64
+        What to add up.
     group : (n,) int64
         Ascending, not negative.
 
@@ -57,7 +59,21 @@ def running_sum(values: Int64Array, group: Int64Array) -> Int64Array:
 
 
 def step_index(starts: Int64Array, at: Int64Array) -> Int64Array:
-    """Return, for each place, the index of the last start at or below it; -1 before the first."""
+    """
+    Return, for each place, the index of the last start at or below it; -1 before the first.
+
+    Parameters
+    ----------
+    starts : (k,) int64
+        Ascending.
+    at : (n,) int64
+        Places to look up.
+
+    Returns
+    -------
+    (n,) int64
+        Indices into `starts`.
+    """
     return np.searchsorted(starts, at, side="right").astype(np.int64) - 1
 
 
@@ -74,8 +90,10 @@ def cut(low: Int64Array, high: Int64Array, points: Int64Array) -> tuple[Int64Arr
 
     Returns
     -------
-    low, high, source : (m,) int64
-        The pieces in the order of the intervals, and the interval that each is a piece of.
+    low, high : (m,) int64
+        The pieces in the order of the intervals.
+    source : (m,) int64
+        The interval that each is a piece of.
     """
     first = np.searchsorted(points, low, side="right")
     n_inside = np.maximum(np.searchsorted(points, high, side="left") - first, 0)
@@ -128,6 +146,18 @@ class Backing:
     pfn: Int64Array
 
     def pfn_at(self, page: Int64Array) -> Int64Array:
-        """Return the PFN of each page, which must be a placed VM's."""
+        """
+        Return the PFN of each page, which must be a placed VM's.
+
+        Parameters
+        ----------
+        page : (n,) int64
+            Numbers on the line of guest pages.
+
+        Returns
+        -------
+        (n,) int64
+            Page frame numbers.
+        """
         extent = step_index(self.start, page)
         return self.pfn[extent] + (page - self.start[extent])

@@ -50,15 +50,20 @@ def launch_of(guests: Guests, vms: VmTable, memory: GuestMemory, *, horizon_ns: 
     Parameters
     ----------
     guests : Guests
+        Of the same VMs.
     vms : VmTable
+        The VM table.
     memory : GuestMemory
+        How guests use memory.
     horizon_ns : int
+        End of the trace.
     seed : int
         Draws the touched shares.
 
     Returns
     -------
     Launch
+        Of all SNP guests, admitted or not.
 
     Notes
     -----

@@ -62,9 +62,11 @@ def trace_from_vms(
     Parameters
     ----------
     vms : VmTable
+        Who arrives and departs when.
     host : Host
         Of whole 2 MiB blocks per node.
     memory : GuestMemory
+        How guests use memory.
     horizon_ns : int
         Nothing happens at or after it.
     warmup_ns : int
@@ -75,6 +77,7 @@ def trace_from_vms(
     Returns
     -------
     GeneratedTrace
+        The trace, and what became of the VMs.
 
     Raises
     ------

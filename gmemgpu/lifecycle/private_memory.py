@@ -25,7 +25,9 @@ class PrivateExtents:
     low, high : (k,) int64
         On the line of guest pages; ascending, disjoint.
     inode : (k,) int64
+        Whose.
     folio_pages : (k,) int64
+        Size of its folios, in pages.
     page_ns : (k,) int64
         Conversion time of a page at teardown.
     """
@@ -37,7 +39,19 @@ class PrivateExtents:
     page_ns: Int64Array
 
     def cut(self, points: Int64Array) -> PrivateExtents:
-        """Return the extents cut at ascending points on the line of guest pages."""
+        """
+        Return the extents cut at ascending points on the line of guest pages.
+
+        Parameters
+        ----------
+        points : (m,) int64
+            Ascending.
+
+        Returns
+        -------
+        PrivateExtents
+            The pieces, in the same order.
+        """
         low, high, source = cut(self.low, self.high, points)
         return PrivateExtents(
             low=low,
@@ -48,7 +62,19 @@ class PrivateExtents:
         )
 
     def where(self, keep: BoolArray) -> PrivateExtents:
-        """Return some of the extents."""
+        """
+        Return some of the extents.
+
+        Parameters
+        ----------
+        keep : (k,) bool
+            True for those to return.
+
+        Returns
+        -------
+        PrivateExtents
+            In the same order.
+        """
         return PrivateExtents(
             low=self.low[keep],
             high=self.high[keep],
@@ -59,7 +85,21 @@ class PrivateExtents:
 
 
 def backing_of(guests: Guests, placed: Placed) -> Backing:
-    """Return where the placed VMs' pages lie."""
+    """
+    Return where the placed VMs' pages lie.
+
+    Parameters
+    ----------
+    guests : Guests
+        Layout of the VMs' memory.
+    placed : Placed
+        Where VMs lie.
+
+    Returns
+    -------
+    Backing
+        In guest order.
+    """
     place = running_sum(placed.extent_pages, placed.extent_vm) - placed.extent_pages
     return Backing(start=guests.base[placed.extent_vm] + place, pfn=placed.extent_pfn)
 
@@ -73,10 +113,12 @@ def private_extents(
     Parameters
     ----------
     guests, inodes, schedule, placed, backing : Guests, Inodes, Schedule, Placed, Backing
+        Of the same VMs.
 
     Returns
     -------
     PrivateExtents
+        Each within one physical extent.
     """
     inode = np.flatnonzero(placed.admitted[inodes.vm])
     end = schedule.high[inode]
@@ -108,11 +150,14 @@ def contiguous(low: Int64Array, high: Int64Array, backing: Backing) -> tuple[Int
     low, high : (n,) int64
         Ascending, disjoint, of placed VMs; empty ones give nothing.
     backing : Backing
+        Where guest pages lie.
 
     Returns
     -------
-    pfn, npages, source : (k,) int64
-        And the range that each belongs to.
+    pfn, npages : (k,) int64
+        Physical extents.
+    source : (k,) int64
+        The range that each belongs to.
     """
     kept = np.flatnonzero(low < high)
     low, high, source = cut(low[kept], high[kept], backing.start)

@@ -36,6 +36,7 @@ def hits(stream: Stream, length: int, chance: float) -> Int64Array:
     Parameters
     ----------
     stream : Stream
+        Source of the draws.
     length : int
         Below 2**61.
     chance : float
@@ -65,6 +66,7 @@ def poisson_points(stream: Stream, length: int, mean_gap: float) -> Int64Array:
     Parameters
     ----------
     stream : Stream
+        Source of the draws.
     length : int
         Below 2**61.
     mean_gap : float
@@ -116,8 +118,11 @@ def binomial(stream: Stream, n: Int64Array, chance: float) -> Int64Array:
     Parameters
     ----------
     stream : Stream
+        Source of the draws.
     n : (k,) int64
+        Trials.
     chance : float
+        0 to 1.
 
     Returns
     -------

@@ -34,7 +34,9 @@ def returns_of(
     Parameters
     ----------
     guests, inodes, schedule, faults : Guests, Inodes, Schedule, Faults
+        Of the same VMs.
     vms : VmTable
+        The VM table.
     n_kernel_pages : (n,) int64
         Context and VMSA pages of each VM.
     horizon_ns : int
@@ -43,6 +45,7 @@ def returns_of(
     Returns
     -------
     GivenBack
+        In no order of time, none at or after the horizon.
     """
     n = len(guests.n_blocks)
     with_pages = np.flatnonzero(n_kernel_pages)

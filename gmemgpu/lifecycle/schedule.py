@@ -82,15 +82,20 @@ def schedule_of(
     Parameters
     ----------
     guests, inodes, launch : Guests, Inodes, Launch
+        Of the same VMs.
     vms : VmTable
+        The VM table.
     memory : GuestMemory
+        How guests use memory.
     horizon_ns : int
+        End of the trace.
     seed : int
         Draws conversion speeds and grace periods.
 
     Returns
     -------
     Schedule
+        Of all SNP guests, admitted or not.
     """
     n, vm = len(guests.n_pages), inodes.vm
     snp = np.flatnonzero(vms.snp[:n])
@@ -135,13 +140,18 @@ def faults_of(
     Parameters
     ----------
     guests, inodes, schedule : Guests, Inodes, Schedule
+        Of the same VMs.
     memory : GuestMemory
+        How guests use memory.
     horizon_ns : int
+        End of the trace.
     seed : int
+        Of the draws.
 
     Returns
     -------
     Faults
+        Of all SNP guests, admitted or not.
     """
     # Every private page has its number, torn down or not: what a longer trace adds does not move earlier faults.
     line = np.cumsum(inodes.high - inodes.low)

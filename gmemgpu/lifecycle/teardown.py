@@ -40,10 +40,13 @@ def add_teardowns(
     Parameters
     ----------
     events : EventColumns
+        Gets the events.
     private : PrivateExtents
         Assigned memory.
     guests, inodes, schedule, faults, placed, backing : Guests, Inodes, Schedule, Faults, Placed, Backing
+        Of the same VMs.
     memory : GuestMemory
+        How guests use memory.
     """
     pieces = _granules(private, guests, inodes, faults, memory)
     # Slots count pieces and two more for each inode before; inodes without pieces have theirs all the same.

@@ -101,6 +101,11 @@ class Columns:
         """
         Return a column in which a negative number says that there is no value, such as a latency of no episodes.
 
+        Parameters
+        ----------
+        name : str
+            The column.
+
         Returns
         -------
         (n_rows,) float64
@@ -114,6 +119,11 @@ class Columns:
         """
         Return what the oracle has in a column.
 
+        Parameters
+        ----------
+        name : str
+            The column.
+
         Returns
         -------
         (n_rows,) float64
@@ -126,6 +136,11 @@ class Columns:
     def behind_oracle(self, name: str) -> Floats:
         """
         Return the oracle's value less a row's own, subtracted before anything is rounded.
+
+        Parameters
+        ----------
+        name : str
+            The column.
 
         Returns
         -------

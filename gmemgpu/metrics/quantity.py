@@ -28,11 +28,13 @@ class Quantity:
     unit : {"share", "ns", "s", "count"}
         Of the number; tables write shares in % and times in a unit that suits.
     meaning : str
+        One sentence, for people.
     columns : tuple of str
         What `values` reads.
     values : callable
         From `Columns` to one float64 a row; not a number where the quantity has no meaning.
     high_is_good : bool
+        Whether the best policy has the highest value.
     """
 
     key: str

@@ -19,7 +19,7 @@ _WIDE = {metric.name: metric.wide for metric in METRICS}
 
 def metric_arrow_type(name: str) -> pa.DataType:
     """
-    Give the Arrow type of a metric's column.
+    Return the Arrow type of a metric's column.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def metric_arrow_type(name: str) -> pa.DataType:
     Returns
     -------
     pyarrow.DataType
-        int64, or decimal128(38, 0) for what can pass 2**63.
+        Either int64, or decimal128(38, 0) for what can pass 2**63.
 
     Raises
     ------
@@ -89,12 +89,12 @@ class MetricTable:
         return f"<MetricTable: {len(self)} rows × {len(self.columns)} columns>"
 
     def rows(self) -> list[dict[str, Any]]:
-        """Give one dict a row, in column order."""
+        """Return one dict a row, in column order."""
         return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
 
     def to_arrow(self) -> pa.Table:
         """
-        Turn it into an Arrow table.
+        Return an Arrow table of the rows.
 
         Returns
         -------
@@ -111,7 +111,12 @@ class MetricTable:
 
     def to_pandas(self) -> pd.DataFrame:
         """
-        Turn it into a data frame; metrics that can pass 2**63 stay Python integers in object columns.
+        Return a data frame of the rows.
+
+        Returns
+        -------
+        pd.DataFrame
+            Metrics that can pass 2**63 stay Python integers in object columns.
 
         Raises
         ------

@@ -19,6 +19,7 @@ class Metric:
     Parameters
     ----------
     name, unit, meaning : str
+        The column's name, its unit, and a sentence about it.
     wide : bool
         Whether it can pass 2**63: a decimal(38, 0) in Arrow and Parquet, else int64.
     """

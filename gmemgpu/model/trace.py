@@ -25,11 +25,12 @@ COLUMNS = ("t_ns", "kind", "pfn", "npages", "vm", "inode", "folio_pages")
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trace:
     """
-    guest_memfd life cycles on one host, sorted by time; ties keep file order (MODEL.md section 3).
+    Life cycles of guest_memfds on one host, sorted by time; ties keep file order (MODEL.md section 3).
 
     Parameters
     ----------
     host : Host
+        Where they live.
     horizon_ns : int
         End of the trace; later events do not exist.
     warmup_ns : int
@@ -65,7 +66,7 @@ class Trace:
         return len(self.t_ns)
 
     def before_horizon(self) -> Trace:
-        """Drop the events at or after the horizon: they do not exist (views, no copies)."""
+        """Return the trace without events at or after the horizon: they do not exist (views, no copies)."""
         n = int(np.searchsorted(self.t_ns, self.horizon_ns))
         if n == len(self):
             return self

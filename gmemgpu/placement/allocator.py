@@ -20,11 +20,12 @@ class Allocator(Protocol):
 
     def allocate(self, n_blocks: int, node: int, *, snp: bool) -> list[Extent] | None:
         """
-        Hand out blocks, of `node` first and of the nodes that follow it once it is full.
+        Reserve blocks, of `node` first and of the nodes that follow it once it is full.
 
         Parameters
         ----------
         n_blocks : int
+            How many.
         node : int
             -1 takes the node with the most free blocks.
         snp : bool
@@ -38,15 +39,23 @@ class Allocator(Protocol):
         """
 
     def free(self, extents: Iterable[Extent]) -> None:
-        """Take back blocks of one VM, or a part of them."""
+        """
+        Take back blocks of one VM, or a part of them.
+
+        Parameters
+        ----------
+        extents : iterable of Extent
+            What `allocate` returned, or a part of it.
+        """
 
     def allocate_at_random(self, n_blocks: int, draws: Iterator[int]) -> list[int] | None:
         """
-        Hand out free blocks, all equally likely, for single 4 KiB pages of Linux or of the firmware.
+        Reserve free blocks, all equally likely, for single 4 KiB pages of Linux or of the firmware.
 
         Parameters
         ----------
         n_blocks : int
+            How many.
         draws : iterator of int
             Endless uniform draws from [0, 2**62).
 
@@ -57,4 +66,11 @@ class Allocator(Protocol):
         """
 
     def free_cold(self, blocks: Iterable[int]) -> None:
-        """Take back blocks that held single pages; this makes no memory hot."""
+        """
+        Take back blocks that held single pages; this makes no memory hot.
+
+        Parameters
+        ----------
+        blocks : iterable of int
+            What `allocate_at_random` returned, or a part of it.
+        """

@@ -29,6 +29,7 @@ def build_allocator(host_map: HostMap, memory: GuestMemory, stream: Stream) -> A
     Returns
     -------
     Allocator
+        Over the free blocks of the map.
     """
     if memory.placement == "scatter":
         return Scatter(host_map.node_blocks, host_map.free, stream)

@@ -37,7 +37,23 @@ class ExtentAllocator:
             node.put(extents, 0)
 
     def allocate(self, n_blocks: int, node: int, *, snp: bool) -> list[Extent] | None:
-        """Hand out blocks; see `Allocator`. All guests share the same memory."""
+        """
+        Reserve blocks; see `Allocator`. All guests share the same memory.
+
+        Parameters
+        ----------
+        n_blocks : int
+            How many.
+        node : int
+            Where to begin; -1 for any.
+        snp : bool
+            Whether a confidential guest asks.
+
+        Returns
+        -------
+        list of Extent, or None
+            None if there is no room.
+        """
         nodes = self._nodes
         if n_blocks > sum([node.n_free for node in nodes]):
             return None
@@ -54,7 +70,14 @@ class ExtentAllocator:
             node = (node + 1) % len(nodes)
 
     def free(self, extents: Iterable[Extent]) -> None:
-        """Take back blocks; all of one call are equally recent."""
+        """
+        Take back blocks; all of one call are equally recent.
+
+        Parameters
+        ----------
+        extents : iterable of Extent
+            What `allocate` returned, or a part of it.
+        """
         self._stamp += self._step
         self._put(extents, self._stamp)
 
@@ -66,7 +89,21 @@ class ExtentAllocator:
             self._nodes[extent[0] // self._node_blocks].put((extent,), stamp)
 
     def allocate_at_random(self, n_blocks: int, draws: Iterator[int]) -> list[int] | None:
-        """Hand out free blocks for single pages; see `Allocator`."""
+        """
+        Reserve free blocks for single pages; see `Allocator`.
+
+        Parameters
+        ----------
+        n_blocks : int
+            How many.
+        draws : iterator of int
+            Endless uniform draws from [0, 2**62).
+
+        Returns
+        -------
+        list of int, or None
+            None if too few are free.
+        """
         nodes, node_blocks = self._nodes, self._node_blocks
         if n_blocks > sum([node.n_free for node in nodes]):
             return None
@@ -84,5 +121,12 @@ class ExtentAllocator:
         return blocks
 
     def free_cold(self, blocks: Iterable[int]) -> None:
-        """Take back blocks. They join their free neighbours' rank: a lone page is not what makes memory hot."""
+        """
+        Take back blocks. They join their free neighbours' rank: a lone page is not what makes memory hot.
+
+        Parameters
+        ----------
+        blocks : iterable of int
+            What `allocate_at_random` returned, or a part of it.
+        """
         self._put([(block, 1) for block in blocks], 0)

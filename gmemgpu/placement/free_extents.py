@@ -50,11 +50,12 @@ class FreeExtents:
 
     def put(self, freed: Iterable[Extent], stamp: int) -> None:
         """
-        Make blocks free.
+        Add blocks to the free ones.
 
         Parameters
         ----------
         freed : iterable of Extent
+            None of them free.
         stamp : int
             Extents with a higher one are used first; 0 keeps the rank of the free neighbours.
         """
@@ -82,7 +83,16 @@ class FreeExtents:
                 heappush(heap, start - (newest << _START_BITS))
 
     def take(self, n_blocks: int, into: list[Extent]) -> None:
-        """Append `n_blocks` free blocks, of which there must be enough, to `into`, as extents in order of use."""
+        """
+        Append `n_blocks` free blocks, of which there must be enough, to `into`, as extents in order of use.
+
+        Parameters
+        ----------
+        n_blocks : int
+            How many.
+        into : list of Extent
+            Gets what was taken.
+        """
         heap, extents, ends, free, first = self._heap, self._extents, self._ends, self._free, self._first
         if len(heap) > 4 * len(extents) + _STALE_KEYS:
             heap[:] = [start - (stamp << _START_BITS) for start, (_, stamp, _) in extents.items()]
@@ -117,7 +127,19 @@ class FreeExtents:
             n_blocks -= taken
 
     def take_block(self, block: int) -> bool:
-        """Cut one block out of the extent that holds it; return whether it was free. The rest keeps its rank."""
+        """
+        Cut one block out of the extent that holds it; the rest keeps its rank.
+
+        Parameters
+        ----------
+        block : int
+            Its number on the host.
+
+        Returns
+        -------
+        bool
+            Whether it was free.
+        """
         first, free, extents = self._first, self._free, self._extents
         offset = block - first
         if not free[offset]:

@@ -62,11 +62,14 @@ def map_host(host: Host, memory: GuestMemory) -> HostMap:
     Parameters
     ----------
     host : Host
+        Its memory and nodes.
     memory : GuestMemory
+        Names what is reserved.
 
     Returns
     -------
     HostMap
+        Free blocks, and what Linux holds.
 
     Raises
     ------

@@ -23,6 +23,7 @@ class KernelPages:
     Parameters
     ----------
     allocator : Allocator
+        Where blocks come from.
     placement : {"scatter", "packed"}
         A random free block for each page, or common blocks, each filled before another is begun.
     draws : iterator of int
@@ -40,7 +41,12 @@ class KernelPages:
 
     def allocate(self, n_pages: int) -> list[int] | None:
         """
-        Hand out pages.
+        Reserve pages.
+
+        Parameters
+        ----------
+        n_pages : int
+            How many.
 
         Returns
         -------
@@ -72,7 +78,14 @@ class KernelPages:
         return True
 
     def free(self, pfns: Iterable[int]) -> None:
-        """Take pages back; a block without pages returns to the allocator."""
+        """
+        Take pages back; a block without pages returns to the allocator.
+
+        Parameters
+        ----------
+        pfns : iterable of int
+            What `allocate` returned, or a part of it.
+        """
         if not self._packed:
             self._allocator.free_cold([pfn // PAGES_PER_BLOCK for pfn in pfns])
             return

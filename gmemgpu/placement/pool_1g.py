@@ -51,7 +51,23 @@ class Pool1G:
         self._others = ExtentAllocator(node_blocks, others, newest_first=False)
 
     def allocate(self, n_blocks: int, node: int, *, snp: bool) -> list[Extent] | None:
-        """Hand out blocks; see `Allocator`. What an SNP guest leaves of its last region nobody else gets."""
+        """
+        Reserve blocks; see `Allocator`. What an SNP guest leaves of its last region nobody else gets.
+
+        Parameters
+        ----------
+        n_blocks : int
+            How many.
+        node : int
+            Where to begin; -1 for any.
+        snp : bool
+            Whether a confidential guest asks.
+
+        Returns
+        -------
+        list of Extent, or None
+            None if there is no room.
+        """
         if not snp:
             return self._others.allocate(n_blocks, node, snp=False)
         pools = self._free_regions
@@ -72,7 +88,14 @@ class Pool1G:
         return extents
 
     def free(self, extents: Iterable[Extent]) -> None:
-        """Take back blocks."""
+        """
+        Take back blocks.
+
+        Parameters
+        ----------
+        extents : iterable of Extent
+            What `allocate` returned, or a part of it.
+        """
         for first, n_blocks in extents:
             if first // BLOCKS_PER_REGION not in self._handed_out:
                 self._others.free([(first, n_blocks)])
@@ -87,11 +110,32 @@ class Pool1G:
                 first = upto
 
     def allocate_at_random(self, n_blocks: int, draws: Iterator[int]) -> list[int] | None:
-        """Hand out blocks outside the pool for single pages; see `Allocator`."""
+        """
+        Reserve blocks outside the pool for single pages; see `Allocator`.
+
+        Parameters
+        ----------
+        n_blocks : int
+            How many.
+        draws : iterator of int
+            Endless uniform draws from [0, 2**62).
+
+        Returns
+        -------
+        list of int, or None
+            None if too few are free.
+        """
         return self._others.allocate_at_random(n_blocks, draws)
 
     def free_cold(self, blocks: Iterable[int]) -> None:
-        """Take back blocks that held single pages."""
+        """
+        Take back blocks that held single pages.
+
+        Parameters
+        ----------
+        blocks : iterable of int
+            What `allocate_at_random` returned, or a part of it.
+        """
         self._others.free_cold(blocks)
 
 

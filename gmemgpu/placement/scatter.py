@@ -37,7 +37,23 @@ class Scatter:
             self.free(extents)
 
     def allocate(self, n_blocks: int, node: int, *, snp: bool) -> list[Extent] | None:
-        """Hand out blocks; see `Allocator`. All guests share the same memory."""
+        """
+        Reserve blocks; see `Allocator`. All guests share the same memory.
+
+        Parameters
+        ----------
+        n_blocks : int
+            How many.
+        node : int
+            Where to begin; -1 for any.
+        snp : bool
+            Whether a confidential guest asks.
+
+        Returns
+        -------
+        list of Extent, or None
+            None if there is no room.
+        """
         counts = self._counts
         if n_blocks > sum(counts):
             return None
@@ -76,7 +92,14 @@ class Scatter:
         return taken
 
     def free(self, extents: Iterable[Extent]) -> None:
-        """Take back blocks."""
+        """
+        Take back blocks.
+
+        Parameters
+        ----------
+        extents : iterable of Extent
+            What `allocate` returned, or a part of it.
+        """
         freed: list[list[int]] = [[] for _ in self._blocks]
         for first, n_blocks in extents:
             freed[first // self._node_blocks] += range(first, first + n_blocks)
@@ -86,7 +109,21 @@ class Scatter:
             self._counts[node] = count + len(blocks)
 
     def allocate_at_random(self, n_blocks: int, draws: Iterator[int]) -> list[int] | None:
-        """Hand out free blocks for single pages; see `Allocator`."""
+        """
+        Reserve free blocks for single pages; see `Allocator`.
+
+        Parameters
+        ----------
+        n_blocks : int
+            How many.
+        draws : iterator of int
+            Endless uniform draws from [0, 2**62).
+
+        Returns
+        -------
+        list of int, or None
+            None if too few are free.
+        """
         if n_blocks > sum(self._counts):
             return None
         taken: list[int] = []
@@ -100,5 +137,12 @@ class Scatter:
         return taken
 
     def free_cold(self, blocks: Iterable[int]) -> None:
-        """Take back blocks."""
+        """
+        Take back blocks.
+
+        Parameters
+        ----------
+        blocks : iterable of int
+            What `allocate_at_random` returned, or a part of it.
+        """
         self.free((block, 1) for block in blocks)

@@ -31,7 +31,9 @@ class PolicyLine:
     Parameters
     ----------
     policy : str
+        Its name.
     n_seeds : int
+        Seeds that have rows.
     estimates : dict of str to Estimate or None
         By `gmemgpu.metrics.quantity.Quantity.key`; None where no seed has the quantity.
     """
@@ -51,7 +53,9 @@ class Group:
     keys : dict of str to value
         Grouping column to what these scenarios have there.
     n_scenarios : int
+        How many agree.
     lines : tuple of PolicyLine
+        One a policy.
     """
 
     keys: dict[str, Any]
@@ -71,6 +75,7 @@ class DecisionTable:
     n_parts, n_parts_done : int
         If they differ, the table rests on a part of the sweep.
     groups : tuple of Group
+        One for each choice of the grouping columns.
     """
 
     name: str
@@ -87,7 +92,21 @@ def decide(
     sort: str | None = None,
 ) -> DecisionTable:
     """
-    Read a results directory and make its decision table; parameters as of `decision_table`.
+    Read a results directory and build its decision table.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Of a sweep.
+    group_by, policies : sequence of str
+        As for `decision_table`.
+    sort : str, optional
+        As for `decision_table`.
+
+    Returns
+    -------
+    DecisionTable
+        Of what the directory holds now.
 
     Raises
     ------
@@ -127,7 +146,7 @@ def decision_table(
     read: Callable[[str], pa.ChunkedArray] | None = None,
 ) -> DecisionTable:
     """
-    Make the decision table of a store's rows.
+    Build the decision table of a store's rows.
 
     Parameters
     ----------
@@ -146,6 +165,7 @@ def decision_table(
     Returns
     -------
     DecisionTable
+        A group for each choice of the grouping columns.
 
     Raises
     ------

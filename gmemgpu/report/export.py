@@ -27,6 +27,11 @@ def table_json(table: DecisionTable) -> str:
     """
     Write a table as JSON, a line for each group.
 
+    Parameters
+    ----------
+    table : DecisionTable
+        What to write.
+
     Returns
     -------
     str
@@ -52,6 +57,11 @@ def _group_object(group: Group) -> dict[str, Any]:
 def table_csv(table: DecisionTable) -> str:
     """
     Write a table as CSV.
+
+    Parameters
+    ----------
+    table : DecisionTable
+        What to write.
 
     Returns
     -------

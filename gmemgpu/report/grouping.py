@@ -17,7 +17,7 @@ Codes: TypeAlias = NDArray[np.int32]
 
 def codes_of(column: pa.ChunkedArray) -> tuple[Codes, list[Any]]:
     """
-    Number the values of a column in the order in which they first come.
+    Assign numbers to the values of a column, in the order in which they first come.
 
     Parameters
     ----------
@@ -27,6 +27,7 @@ def codes_of(column: pa.ChunkedArray) -> tuple[Codes, list[Any]]:
     Returns
     -------
     codes : (n,) int32
+        Number of each row's value.
     values : list
         By code; None for a null.
     """
@@ -62,7 +63,7 @@ def _in_order(codes: Codes, n_codes: int) -> tuple[Codes, list[int]]:
 
 def numbered(values: NDArray[np.int64]) -> tuple[Codes, NDArray[np.int64]]:
     """
-    Number integers by size.
+    Assign numbers to integers by size.
 
     Parameters
     ----------
@@ -93,17 +94,19 @@ def numbered(values: NDArray[np.int64]) -> tuple[Codes, NDArray[np.int64]]:
 
 def combined(major: Codes, minor: Codes, n_minor: int) -> tuple[Codes, NDArray[np.int64]]:
     """
-    Number the pairs that two columns of numbers make.
+    Assign numbers to the pairs that two columns of numbers make.
 
     Parameters
     ----------
     major, minor : (n,) int32
+        Not negative.
     n_minor : int
         More than any of `minor`.
 
     Returns
     -------
     codes : (n,) int32
+        Below the number of distinct pairs.
     pairs : (n_pairs,) int64
         ``major * n_minor + minor``, ascending.
     """
@@ -112,7 +115,7 @@ def combined(major: Codes, minor: Codes, n_minor: int) -> tuple[Codes, NDArray[n
 
 def groups_of(columns: Sequence[tuple[Codes, list[Any]]]) -> tuple[Codes, list[tuple[Any, ...]]]:
     """
-    Number the groups of rows that agree in some columns, in the order in which they first come.
+    Assign numbers to the groups of rows that agree in some columns, in the order in which they first come.
 
     Parameters
     ----------
@@ -122,6 +125,7 @@ def groups_of(columns: Sequence[tuple[Codes, list[Any]]]) -> tuple[Codes, list[t
     Returns
     -------
     group : (n,) int32
+        Number of each row's group.
     keys : list of tuple
         What each group has in the columns, by number.
     """

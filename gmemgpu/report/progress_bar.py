@@ -49,7 +49,14 @@ class ProgressBar:
         self._progress.stop()
 
     def note(self, line: str) -> None:
-        """Print a line above the bar."""
+        """
+        Print a line above the bar.
+
+        Parameters
+        ----------
+        line : str
+            Without a newline.
+        """
         self._progress.console.print(line, style="dim", markup=False, highlight=False)
 
     def __call__(self, event: SweepEvent) -> None:

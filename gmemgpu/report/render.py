@@ -41,6 +41,12 @@ def estimate_text(found: Estimate | None, unit: str) -> str:
     found : Estimate or None
         None becomes a dash.
     unit : {"share", "ns", "s", "count"}
+        Of the number.
+
+    Returns
+    -------
+    str
+        In a unit that suits.
     """
     if found is None:
         return "–"
@@ -80,6 +86,11 @@ def _title(group: Group) -> str:
 def render(table: DecisionTable) -> Iterator[Table | Text]:
     """
     Write a decision table.
+
+    Parameters
+    ----------
+    table : DecisionTable
+        What to write.
 
     Yields
     ------

@@ -22,6 +22,7 @@ class Estimate(NamedTuple):
     Parameters
     ----------
     mean : float
+        In the unit of the quantity.
     half_width : float or None
         Of the 95 % interval around the mean; None if there is one seed only.
     n : int
@@ -45,6 +46,7 @@ def t_quantiles(degrees: NDArray[np.int64]) -> Floats:
     Returns
     -------
     (n,) float64
+        In standard errors.
 
     Examples
     --------
@@ -60,14 +62,16 @@ def t_quantiles(degrees: NDArray[np.int64]) -> Floats:
 
 def group_means(values: Floats, group: Codes, n_groups: int) -> Floats:
     """
-    Average the values of each group.
+    Compute the mean of each group.
 
     Parameters
     ----------
     values : (n,) float64
         Not a number where there is none.
     group : (n,) int32
+        Below `n_groups`.
     n_groups : int
+        How many there are.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def group_estimates(values: Floats, group: Codes, n_groups: int) -> list[Estimat
 
     Parameters
     ----------
-    values, group, n_groups
+    values, group, n_groups : (n,) float64, (n,) int32, int
         As for `group_means`. Values of a group are independent: every seed has a trace of its own.
 
     Returns

@@ -201,7 +201,7 @@ def _innermost(error: BaseException) -> str:
 @contextmanager
 def scheduler_client(address: str) -> Iterator[Client]:
     """
-    Connect to a Dask scheduler that somebody else started.
+    Open a client of a Dask scheduler that somebody else started.
 
     Parameters
     ----------
@@ -336,12 +336,14 @@ def job_script(kind: str, config_file: str | Path | None = None, *, on_device: b
     kind : str
         As in ``slurm``.
     config_file : str or Path, optional
+        YAML as of `job_client`.
     on_device : bool
         Whether each job is one worker on one GPU.
 
     Returns
     -------
     str
+        As the scheduler would get it.
 
     Raises
     ------
@@ -381,7 +383,7 @@ def job_client(
     on_device: bool = False,
 ) -> Iterator[Client]:
     """
-    Submit jobs of a batch system, and others in place of those that are lost, until the block ends.
+    Start jobs of a batch system, and others in place of those that are lost, until the block ends.
 
     Parameters
     ----------

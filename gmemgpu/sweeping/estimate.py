@@ -40,12 +40,15 @@ class Estimate:
     Parameters
     ----------
     backend : str
+        The engine's name.
     unit : {"core", "GPU"}
         What a worker has one of.
     workers, n_parts, n_rows : int
+        How many work, and what they do in all.
     n_timed : int
         Traces that were timed, which took `timed_s` in all.
     timed_s : float
+        Time that these took.
     busy_s : tuple of float
         Low and high: of one worker that does it all.
     wall_s : tuple of float
@@ -53,6 +56,7 @@ class Estimate:
     worker_bytes : int
         Memory of a worker with the longest trace, which is of the scenario `largest`.
     largest : str
+        Label of that scenario.
     disk_bytes : int
         Parts and merged rows together.
     """
@@ -78,6 +82,7 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None) -> Es
     Parameters
     ----------
     spec : SweepSpec
+        What would run.
     workers : int
         At least 1.
     backend : str, optional
@@ -86,6 +91,7 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None) -> Es
     Returns
     -------
     Estimate
+        From measurement, for this machine.
 
     Raises
     ------

@@ -27,7 +27,9 @@ def expected_trace_s(workload: Workload, n_policies: int, n_arrivals: float | No
     Parameters
     ----------
     workload : Workload
+        What is drawn.
     n_policies : int
+        Policies that are evaluated on it.
     n_arrivals : float, optional
         VMs that arrive, if that is known; else what the workload leads to expect.
 

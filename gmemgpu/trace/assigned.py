@@ -86,6 +86,7 @@ def replay_assigned(trace: Trace) -> AssignedReplay:
     Returns
     -------
     AssignedReplay
+        One value an event.
 
     Notes
     -----

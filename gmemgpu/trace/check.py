@@ -57,7 +57,7 @@ def row_problems(
 
     Parameters
     ----------
-    columns : mapping of str to (n,) integer array
+    columns : mapping of str to (n,) array of int
         Every column of a trace; kinds as codes.
     where : str
         The file, for messages.
@@ -192,6 +192,13 @@ def trace_problems(trace: Trace, where: str = "trace") -> list[Problem]:
 def check_trace(trace: Trace, where: str = "trace") -> None:
     """
     Check a trace and refuse an invalid one.
+
+    Parameters
+    ----------
+    trace : Trace
+        A trace.
+    where : str
+        The file, or another name, for messages.
 
     Raises
     ------

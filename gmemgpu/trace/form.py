@@ -25,6 +25,16 @@ def trace_form(path: Path) -> Form:
     """
     Return a trace file's form, by its name.
 
+    Parameters
+    ----------
+    path : Path
+        Need not exist.
+
+    Returns
+    -------
+    Form
+        By the suffix.
+
     Raises
     ------
     TraceError
@@ -37,5 +47,17 @@ def trace_form(path: Path) -> Form:
 
 
 def header_path(path: Path) -> Path:
-    """Return the TOML file beside a CSV trace: ``t.toml`` for ``t.csv`` and ``t.csv.gz``."""
+    """
+    Return the TOML file beside a CSV trace: ``t.toml`` for ``t.csv`` and ``t.csv.gz``.
+
+    Parameters
+    ----------
+    path : Path
+        The trace, ``.csv`` or ``.csv.gz``.
+
+    Returns
+    -------
+    Path
+        In the same folder.
+    """
     return path.with_name(path.name.removesuffix(_suffix(path)) + ".toml")

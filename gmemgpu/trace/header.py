@@ -40,12 +40,14 @@ def header_of(trace: Trace, where: str) -> Header:
     Parameters
     ----------
     trace : Trace
+        Its host, horizon and warm-up are checked.
     where : str
         The file, or another name, for messages.
 
     Returns
     -------
     Header
+        What a file carries beside the columns.
 
     Raises
     ------

@@ -118,6 +118,7 @@ def read_trace(path: str | Path) -> Trace:
     Returns
     -------
     Trace
+        A valid one.
 
     Raises
     ------

@@ -57,6 +57,7 @@ def write_trace(trace: Trace, path: str | Path) -> None:
     Parameters
     ----------
     trace : Trace
+        Checked before it is written.
     path : str or Path
         Ends in ``.parquet``, ``.csv`` or ``.csv.gz``; beside a CSV goes ``<stem>.toml`` with host and horizon.
         Files of these names are replaced, each in one step.

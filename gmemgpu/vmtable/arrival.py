@@ -30,6 +30,11 @@ def gamma_quantile(u: FloatArray, shape: float) -> FloatArray:
         In (0, 1).
     shape : float
         At least 1.
+
+    Returns
+    -------
+    array of float64
+        Shaped as `u`.
     """
     # The density of y = ln x is exp(k (y - e^y)): smooth, and so light-tailed that a grid of equal steps is exact.
     spread = 1.0 / math.sqrt(shape)
@@ -82,12 +87,15 @@ def rhythmic_times(
     Parameters
     ----------
     seed : int
+        Of the draws.
     horizon_ns : int
+        End of the draws, in ns.
     per_day : float
         Arrivals a day, averaged over a week.
     amplitude_24h, amplitude_12h : float
         Relative amplitudes of a daily and a half-daily cosine, both highest at `peak_ns` of the day.
     peak_ns : int
+        Time of the day, in ns.
     weekend_factor : float
         Rate on the last `weekend_days` of each week, over that of the others.
     weekend_days : int
@@ -135,6 +143,7 @@ def renewal_times(horizon_ns: int, gaps_s: Callable[[int], FloatArray]) -> Int64
     Parameters
     ----------
     horizon_ns : int
+        End of the draws, in ns.
     gaps_s : callable
         ``gaps_s(n)`` gives the first n gaps, in seconds, the same ones each time.
 
@@ -152,12 +161,40 @@ def renewal_times(horizon_ns: int, gaps_s: Callable[[int], FloatArray]) -> Int64
 
 
 def fixed_times(horizon_ns: int, interval_ns: int) -> Int64Array:
-    """Return arrivals at every whole multiple of an interval, after 0 and before the horizon."""
+    """
+    Return arrivals at every whole multiple of an interval, after 0 and before the horizon.
+
+    Parameters
+    ----------
+    horizon_ns : int
+        End, excluded, in ns.
+    interval_ns : int
+        Between arrivals, in ns.
+
+    Returns
+    -------
+    (n,) int64
+        Ascending, in ns.
+    """
     return np.arange(interval_ns, horizon_ns, interval_ns, dtype=np.int64)
 
 
 def zipf_weights(exponent: float, largest: int) -> FloatArray:
-    """Return the weights k**-exponent of k = 1 … largest."""
+    """
+    Return the weights k**-exponent of k = 1 … largest.
+
+    Parameters
+    ----------
+    exponent : float
+        Of the power law.
+    largest : int
+        Number of weights.
+
+    Returns
+    -------
+    (largest,) float64
+        Falling, the first 1.
+    """
     k = np.arange(1, largest + 1, dtype=np.float64)
     return exact_exp(-exponent * exact_log(k))
 
@@ -169,6 +206,7 @@ def batch_sizes_on_host(seed: int, n: int, *, zipf_exponent: float, zipf_max: in
     Parameters
     ----------
     seed : int
+        Of the draws.
     n : int
         Number of batches.
     zipf_exponent : float
@@ -176,6 +214,7 @@ def batch_sizes_on_host(seed: int, n: int, *, zipf_exponent: float, zipf_max: in
     zipf_max : int
         Largest batch.
     p_coloc : float
+        0 to 1.
 
     Returns
     -------

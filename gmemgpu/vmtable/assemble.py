@@ -40,6 +40,7 @@ def vm_table(
     Returns
     -------
     VmTable
+        Sorted by arrival.
     """
     arrival = np.asarray(arrival_ns, dtype=np.int64)
     order = np.argsort(arrival, kind="stable")
@@ -70,6 +71,11 @@ def end_after(arrival_ns: Int64Array, lifetime_ns: Int64Array) -> Int64Array:
     ----------
     arrival_ns, lifetime_ns : (n,) int64
         Both at most `NEVER_NS`.
+
+    Returns
+    -------
+    (n,) int64
+        In ns.
     """
     result: Int64Array = np.minimum(arrival_ns + np.maximum(lifetime_ns, 1000), NEVER_NS)
     return result
@@ -83,6 +89,11 @@ def concatenate(tables: Sequence[VmTable]) -> VmTable:
     ----------
     tables : sequence of VmTable
         At equal arrivals earlier tables go first.
+
+    Returns
+    -------
+    VmTable
+        All VMs, batches renumbered.
     """
     columns = {
         field.name: np.concatenate([getattr(table, field.name) for table in tables]) for field in fields(VmTable)

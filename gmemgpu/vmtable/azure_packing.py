@@ -81,6 +81,7 @@ def read_azure_packing(
     Parameters
     ----------
     path : Path
+        The trace's SQLite database.
     host : Host
         Fractions are taken of its cores and memory; memory is rounded up to whole 2 MiB.
     machine : int, optional

@@ -37,10 +37,13 @@ def snp_by_batch(seed: int, batch: Int64Array, share: float, purpose: Purpose = 
     Parameters
     ----------
     seed : int
+        Of the draws.
     batch : (n,) array of int64
         Batch of each VM; only which are equal matters, and in which order they first come.
     share : float
+        0 to 1.
     purpose : Purpose, default SNP
+        The stream to draw from.
 
     Returns
     -------

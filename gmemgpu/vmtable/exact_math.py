@@ -41,6 +41,7 @@ def exact_exp(x: FloatArray) -> FloatArray:
     Returns
     -------
     array of float64
+        Shaped as `x`.
     """
     exponent = np.rint(x * _PER_LN2)
     r = (x - exponent * _LN2_HEAD) - exponent * _LN2_TAIL
@@ -63,6 +64,7 @@ def exact_log(x: FloatArray) -> FloatArray:
     Returns
     -------
     array of float64
+        Shaped as `x`.
     """
     mantissa, exponent = np.frexp(x)
     low = mantissa < _SQRT_HALF
@@ -79,7 +81,21 @@ def exact_log(x: FloatArray) -> FloatArray:
 
 
 def exact_power(base: FloatArray, exponent: float) -> FloatArray:
-    """Return positive `base` to the `exponent`; good to about 14 digits, the same bits on every machine."""
+    """
+    Return positive `base` to the `exponent`; good to about 14 digits, the same bits on every machine.
+
+    Parameters
+    ----------
+    base : array of float64
+        Positive.
+    exponent : float
+        Of the power.
+
+    Returns
+    -------
+    array of float64
+        Shaped as `base`.
+    """
     return exact_exp(exponent * exact_log(base))
 
 
@@ -90,10 +106,12 @@ def exact_cos_turns(turns: FloatArray) -> FloatArray:
     Parameters
     ----------
     turns : array of float64
+        Any finite number.
 
     Returns
     -------
     array of float64
+        From -1 to 1, shaped as `turns`.
     """
     # cos(2 pi t) = 1 - 2 sin²(pi t), with t in [-1/2, 1/2].
     angle = (turns - np.rint(turns)) * 3.141592653589793
@@ -199,6 +217,7 @@ def normal_quantile(p: FloatArray) -> FloatArray:
     Returns
     -------
     array of float64
+        Shaped as `p`.
     """
     q = p - 0.5
     quantile = q * _ratio(_CENTRE, 0.180625 - q * q)

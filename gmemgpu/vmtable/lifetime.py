@@ -60,6 +60,7 @@ class Lifetime:
     Parameters
     ----------
     components : sequence of Component
+        Of the mixture.
     cap_s : float, optional
         No VM lives longer than offset + cap: what would, ends then.
     offset_s : float
@@ -99,6 +100,7 @@ class Lifetime:
         Parameters
         ----------
         n : int
+            Number of VMs.
         component, value : Stream
             Each gives one number a VM.
 
@@ -125,6 +127,7 @@ class Lifetime:
         Parameters
         ----------
         n : int
+            Number of VMs.
         component, value, elapsed : Stream
             Each gives one number a VM.
 
@@ -160,7 +163,21 @@ class Lifetime:
 
 def lognormal_mixture(weights: Sequence[float], medians_s: Sequence[float], sigmas: Sequence[float]) -> list[Component]:
     """
-    Mix lognormals; one of them is a plain lognormal.
+    Build a mixture of lognormals; one of them is a plain lognormal.
+
+    Parameters
+    ----------
+    weights : sequence of float
+        One a component, not negative.
+    medians_s : sequence of float
+        In seconds.
+    sigmas : sequence of float
+        Standard deviations of the logarithm.
+
+    Returns
+    -------
+    list of Component
+        One a lognormal.
 
     Notes
     -----
@@ -181,7 +198,21 @@ def lognormal_mixture(weights: Sequence[float], medians_s: Sequence[float], sigm
 
 
 def hyperexponential(weights: Sequence[float], means_s: Sequence[float]) -> list[Component]:
-    """Mix exponentials; what is left of an exponential life is exponential again."""
+    """
+    Build a mixture of exponentials; what is left of an exponential life is exponential again.
+
+    Parameters
+    ----------
+    weights : sequence of float
+        One a component, not negative.
+    means_s : sequence of float
+        In seconds.
+
+    Returns
+    -------
+    list of Component
+        One an exponential.
+    """
 
     def part(weight: float, mean_s: float) -> Component:
         return Component(
@@ -195,7 +226,21 @@ def hyperexponential(weights: Sequence[float], means_s: Sequence[float]) -> list
 
 
 def weibull(scale_s: float, shape: float) -> list[Component]:
-    """Return a Weibull distribution."""
+    """
+    Return a Weibull distribution.
+
+    Parameters
+    ----------
+    scale_s : float
+        In seconds.
+    shape : float
+        Positive; 1 is an exponential.
+
+    Returns
+    -------
+    list of Component
+        One alone.
+    """
     return [Component(weight=1.0, quantile=lambda u: scale_s * exact_power(-exact_log(u), 1.0 / shape))]
 
 
@@ -209,6 +254,11 @@ def piecewise_log_linear(knots_s: Sequence[float], cdf: Sequence[float]) -> list
         Ascending and positive.
     cdf : sequence of float
         From 0 to 1, as long as `knots_s`, never falling.
+
+    Returns
+    -------
+    list of Component
+        One an interval between knots.
     """
     # Flat stretches have no quantile inside; searchsorted must not land in one.
     cumulative = np.asarray(cdf, dtype=np.float64)
@@ -224,5 +274,17 @@ def piecewise_log_linear(knots_s: Sequence[float], cdf: Sequence[float]) -> list
 
 
 def constant(seconds: float) -> list[Component]:
-    """Return the distribution that gives every VM the same lifetime."""
+    """
+    Return the distribution in which every VM has the same lifetime.
+
+    Parameters
+    ----------
+    seconds : float
+        That lifetime.
+
+    Returns
+    -------
+    list of Component
+        One alone.
+    """
     return [Component(weight=1.0, quantile=lambda u: np.full_like(u, seconds), mean_s=seconds)]

@@ -42,6 +42,7 @@ def read_own_table(path: Path) -> VmRecords:
     Returns
     -------
     VmRecords
+        Sorted by arrival.
 
     Raises
     ------

@@ -117,33 +117,121 @@ class Stream:
         self._bits = np.random.Philox(key=key, counter=counter)
 
     def raw(self, n: int) -> NDArray[np.uint64]:
-        """Draw the next `n` numbers, uniform over 64 bits."""
+        """
+        Draw the next `n` numbers, uniform over 64 bits.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+
+        Returns
+        -------
+        (n,) array of uint64
+            The next of the stream.
+        """
         return self._bits.random_raw(n)
 
     def uniform(self, n: int) -> FloatArray:
-        """Draw `n` numbers uniform in [0, 1), multiples of 2**-53."""
+        """
+        Draw `n` numbers uniform in [0, 1), multiples of 2**-53.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+
+        Returns
+        -------
+        (n,) array of float64
+            One raw number each.
+        """
         return (self.raw(n) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def uniform_open(self, n: int) -> FloatArray:
-        """Draw `n` numbers uniform in (0, 1): neither end, so that a logarithm or a quantile exists."""
+        """
+        Draw `n` numbers uniform in (0, 1): neither end, so that a logarithm or a quantile exists.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+
+        Returns
+        -------
+        (n,) array of float64
+            One raw number each.
+        """
         return ((self.raw(n) >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
 
     def integers(self, n: int, low: int, high: int) -> Int64Array:
-        """Draw `n` integers uniform in low ≤ i < high; the range below 2**53."""
+        """
+        Draw `n` integers uniform in low ≤ i < high; the range below 2**53.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        low, high : int
+            The range, the upper end excluded.
+
+        Returns
+        -------
+        (n,) array of int64
+            One raw number each.
+        """
         result: Int64Array = low + np.floor(self.uniform(n) * (high - low)).astype(np.int64)
         return result
 
     def below(self, n: int, probability: float | FloatArray) -> NDArray[np.bool_]:
-        """Draw `n` booleans, true with the given probability."""
+        """
+        Draw `n` booleans, true with the given probability.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        probability : float or (n,) array of float
+            0 to 1.
+
+        Returns
+        -------
+        (n,) array of bool
+            One raw number each.
+        """
         result: NDArray[np.bool_] = self.uniform(n) < probability
         return result
 
     def normal(self, n: int) -> FloatArray:
-        """Draw `n` standard normal variates."""
+        """
+        Draw `n` standard normal variates.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+
+        Returns
+        -------
+        (n,) array of float64
+            One raw number each.
+        """
         return normal_quantile(self.uniform_open(n))
 
     def exponential(self, n: int) -> FloatArray:
-        """Draw `n` exponential variates of mean 1."""
+        """
+        Draw `n` exponential variates of mean 1.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+
+        Returns
+        -------
+        (n,) array of float64
+            One raw number each.
+        """
         return -exact_log(self.uniform_open(n))
 
     def lognormal(self, n: int, median: float | FloatArray, sigma: float | FloatArray) -> FloatArray:
@@ -153,14 +241,36 @@ class Stream:
         Parameters
         ----------
         n : int
+            How many.
         median, sigma : float or (n,) array of float
             Median, in the unit of the result, and standard deviation of the logarithm.
+
+        Returns
+        -------
+        (n,) array of float64
+            One raw number each.
         """
         result: FloatArray = median * exact_exp(sigma * self.normal(n))
         return result
 
     def weibull(self, n: int, scale: float, shape: float) -> FloatArray:
-        """Draw `n` Weibull variates: scale × exponential to the 1/shape."""
+        """
+        Draw `n` Weibull variates: scale × exponential to the 1/shape.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        scale : float
+            In the unit of the result.
+        shape : float
+            Positive.
+
+        Returns
+        -------
+        (n,) array of float64
+            One raw number each.
+        """
         return scale * exact_power(self.exponential(n), 1.0 / shape)
 
     def choice(self, n: int, weights: ArrayLike) -> Int64Array:
@@ -170,8 +280,14 @@ class Stream:
         Parameters
         ----------
         n : int
+            How many.
         weights : (k,) array_like of float
             Not negative, not all 0.
+
+        Returns
+        -------
+        (n,) array of int64
+            From 0 to k - 1; one raw number each.
         """
         cumulative = np.cumsum(np.asarray(weights, dtype=np.float64))
         index = np.searchsorted(cumulative, self.uniform(n) * cumulative[-1], side="right")

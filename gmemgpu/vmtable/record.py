@@ -26,7 +26,9 @@ class VmRecords:
     endless : (n,) bool
         Still running when the file ends: replayed to the horizon.
     memory_bytes : (n,) int64
+        Guest memory.
     vcpus : (n,) int32
+        Virtual CPUs.
     snp : (n,) int8
         1 confidential, 0 not, -1 not said.
     running : (n,) bool
@@ -34,6 +36,7 @@ class VmRecords:
     node, gmems, folio_pages : (n,) int32
         As in `VmTable`; -1, 0 and 0 if not said.
     batch : (n,) int64
+        Tenant batch; only which are equal matters.
     skipped : tuple of str
         Rows left out and why, for people.
     """
@@ -56,7 +59,19 @@ class VmRecords:
         return len(self.arrival_ns)
 
     def select(self, rows: BoolArray | Int64Array) -> VmRecords:
-        """Return some rows, by mask or by ascending index."""
+        """
+        Return some rows, by mask or by ascending index.
+
+        Parameters
+        ----------
+        rows : (n,) array of bool, or (k,) array of int64
+            True for those to keep, or their indices.
+
+        Returns
+        -------
+        VmRecords
+            In the same order.
+        """
         columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "skipped"}
         return VmRecords(**columns, skipped=self.skipped)
 
@@ -82,12 +97,17 @@ def vm_records(
 
     Parameters
     ----------
-    arrival_ns, least_ns, most_ns, memory_bytes, vcpus, batch, endless, snp, running, node, gmems, folio_pages, skipped
+    arrival_ns, least_ns, most_ns, memory_bytes, vcpus, batch : array_like
+        As in `VmRecords`.
+    endless, snp, running, node, gmems, folio_pages : array_like
+        As in `VmRecords`.
+    skipped : tuple of str
         As in `VmRecords`.
 
     Returns
     -------
     VmRecords
+        Sorted by arrival.
     """
     arrival = np.asarray(arrival_ns, dtype=np.int64)
     order = np.argsort(arrival, kind="stable")

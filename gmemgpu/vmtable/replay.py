@@ -20,12 +20,13 @@ def replay(records: VmRecords, seed: int, *, snp_share: float, gmems: int) -> Vm
     Parameters
     ----------
     records : VmRecords
+        What the file holds.
     seed : int
         Places each lifetime uniformly in its bin, to the microsecond, and chooses confidential batches.
     snp_share : float
         Share of confidential batches, where the file does not say.
     gmems : int
-        guest_memfds of a confidential guest, where the file does not say.
+        Number of guest_memfds of a confidential guest, where the file does not say.
 
     Returns
     -------

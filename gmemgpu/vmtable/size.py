@@ -19,7 +19,9 @@ class SizeMix:
     Parameters
     ----------
     vcpus : sequence of int
+        Of each size.
     memory_bytes : sequence of int
+        Of each size.
     weights : sequence of float
         Not negative, not all 0; need not add up to 1.
     """
@@ -37,7 +39,19 @@ class SizeMix:
         self._cumulative = np.cumsum(np.array(weights, dtype=np.float64))
 
     def pick(self, u: FloatArray) -> Int64Array:
-        """Return the indices of sizes that numbers in [0, 1) stand for."""
+        """
+        Return the indices of sizes that numbers in [0, 1) stand for.
+
+        Parameters
+        ----------
+        u : array of float64
+            In [0, 1).
+
+        Returns
+        -------
+        array of int64
+            Shaped as `u`.
+        """
         index = np.searchsorted(self._cumulative, u * self._cumulative[-1], side="right")
         result: Int64Array = np.minimum(index, len(self.vcpus) - 1).astype(np.int64)
         return result

@@ -23,6 +23,7 @@ class VmTable:
     memory_bytes : (n,) int64
         Guest memory; placement rounds it up to whole 2 MiB blocks.
     vcpus : (n,) int32
+        Virtual CPUs.
     snp : (n,) bool
         Whether the VM is a confidential guest.
     stock : (n,) bool

@@ -27,9 +27,11 @@ class Tenants:
     Parameters
     ----------
     lifetime : Lifetime
+        What lifetimes are drawn from.
     copy_probability : float
         Chance that a VM lives as long as its batch, but for a lognormal factor of median 1 and `copy_sigma`.
     copy_sigma : float
+        Standard deviation of the factor's logarithm.
     plain_sizes, snp_sizes : SizeMix
         Of ordinary and of confidential guests.
     size_copy_probability : float
@@ -37,7 +39,7 @@ class Tenants:
     snp_share : float
         Share of batches that are confidential.
     gmems : int
-        guest_memfds of each confidential guest.
+        Number of guest_memfds of each confidential guest.
     """
 
     lifetime: Lifetime
@@ -67,7 +69,9 @@ def vms_of_batches(tenants: Tenants, seed: int, at_ns: Int64Array, n_vms: Int64A
     Parameters
     ----------
     tenants : Tenants
+        Whose batches these are.
     seed : int
+        Of the draws.
     at_ns : (n_batches,) array of int64
         When each batch arrives, ascending.
     n_vms : (n_batches,) array of int64
@@ -116,8 +120,11 @@ def running_vms(
     Parameters
     ----------
     tenants : Tenants
+        Whose VMs these are.
     seed : int
+        Of the draws.
     n : int
+        How many.
     ends : {"length_biased", "never"}
         What is left of their lives: as at a random instant of a stationary host, or they outlast any horizon.
 

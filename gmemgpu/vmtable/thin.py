@@ -19,6 +19,7 @@ def keep_for_rate(records: VmRecords, arrivals_per_day: float) -> float:
     Parameters
     ----------
     records : VmRecords
+        VMs of the whole file.
     arrivals_per_day : float
         About 0.4 for each VM that the host shall have running: 0.43 in Azure 2017, 0.365 in 2019.
 
@@ -45,10 +46,13 @@ def thin_to_host(records: VmRecords, seed: int, *, keep: float, p_coloc: float, 
     Parameters
     ----------
     records : VmRecords
+        VMs of the whole file.
     seed : int
+        Of the draws.
     keep : float
         0 to 1.
     p_coloc : float
+        0 to 1.
     batch_max : int
         Of a batch that comes as a whole, the first so many VMs.
 

@@ -44,6 +44,7 @@ class Fallback:
     Parameters
     ----------
     n_shards : int
+        How many it computed.
     reason : str
         What the first device to fail said.
     """
@@ -62,7 +63,9 @@ class Run:
     n_rows : int
         Computed.
     failures : list of Failure
+        Of shards that have no part.
     fallback : Fallback or None
+        None if no device failed.
     """
 
     n_rows: int = 0
@@ -82,17 +85,20 @@ def run_on_client(
     retries: int,
 ) -> Run:
     """
-    Have shards computed by a Dask cluster.
+    Run shards on a Dask cluster.
 
     Parameters
     ----------
     client : distributed.Client
+        Of that cluster.
     store : Store
+        Where parts go.
     todo : sequence of Shard
         At least one.
     lock : Lock
         That this process holds the directory.
     listen : callable
+        Called with each `SweepEvent`.
     on_device : bool
         Whether workers compute on GPUs.
     on_error : {"stop", "continue"}
@@ -102,6 +108,7 @@ def run_on_client(
     Returns
     -------
     Run
+        What is done, and what failed.
 
     Raises
     ------

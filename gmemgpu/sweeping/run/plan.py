@@ -56,11 +56,35 @@ class Plan:
         return self.rows_of(self.shards)
 
     def rows_of(self, shards: Sequence[Shard]) -> int:
-        """Return the number of rows of some shards."""
+        """
+        Return the number of rows of some shards.
+
+        Parameters
+        ----------
+        shards : sequence of Shard
+            Of this plan.
+
+        Returns
+        -------
+        int
+            One a seed and policy.
+        """
         return sum(len(shard.seeds) for shard in shards) * len(self.setting.policies)
 
     def name_of(self, shards: Sequence[Shard]) -> str:
-        """Return the scenarios and seeds of some shards, for messages."""
+        """
+        Return the scenarios and seeds of some shards, for messages.
+
+        Parameters
+        ----------
+        shards : sequence of Shard
+            Of this plan.
+
+        Returns
+        -------
+        str
+            In one line.
+        """
         return self.setting.name_of(shards)
 
 
@@ -71,6 +95,7 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
     Parameters
     ----------
     spec : SweepSpec
+        What to run.
     backend : str
         Name of the engine that will run, resolved; parts are the same whatever it is.
     auto : bool
@@ -131,6 +156,7 @@ def shard_length_s(spec: SweepSpec) -> float:
     Parameters
     ----------
     spec : SweepSpec
+        What to run.
 
     Returns
     -------
@@ -149,8 +175,11 @@ def seeds_per_shard(workload: Workload, n_policies: int, at_most_s: float) -> in
     Parameters
     ----------
     workload : Workload
+        What a seed draws.
     n_policies : int
+        Policies evaluated on each seed.
     at_most_s : float
+        Length of a shard, in seconds of one core.
 
     Returns
     -------
@@ -162,14 +191,16 @@ def seeds_per_shard(workload: Workload, n_policies: int, at_most_s: float) -> in
 
 def batches(shards: Sequence[Shard], n_policies: int, *, workers: int, on_device: bool) -> list[tuple[Shard, ...]]:
     """
-    Gather shards into what one Dask task computes: a shard on a core, many in one batch on a device.
+    Collect shards into what one Dask task computes: a shard on a core, many in one batch on a device.
 
     Parameters
     ----------
     shards : sequence of Shard
         Those still to do.
     n_policies : int
+        Policies evaluated on each seed.
     workers : int
+        How many take tasks.
     on_device : bool
         Whether workers compute on a device, which needs thousands of pairs at once.
 
@@ -194,5 +225,17 @@ def batches(shards: Sequence[Shard], n_policies: int, *, workers: int, on_device
 
 
 def pairs_at_once(n_rows: int) -> int:
-    """Return how many pairs of a whole sweep, a row each, one device would get at once."""
+    """
+    Return how many pairs of a whole sweep, a row each, one device would get at once.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the whole sweep.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
     return max(1, min(_DEVICE_PAIRS, n_rows // _BATCHES_PER_WORKER))

@@ -42,6 +42,7 @@ class WorkersReady:
     Parameters
     ----------
     n_workers : int
+        How many.
     dashboard : str or None
         Address of Dask's web page, if it has one.
     """
@@ -52,7 +53,16 @@ class WorkersReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardsDone:
-    """The parts of some shards are there; `label` is of the first one's scenario."""
+    """
+    The parts of some shards are there.
+
+    Parameters
+    ----------
+    label : str
+        Of the first one's scenario.
+    n_rows : int
+        Of all of them.
+    """
 
     label: str
     n_rows: int
@@ -60,7 +70,16 @@ class ShardsDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardFailed:
-    """A shard failed for good and the others go on; `message` names its scenario and seeds."""
+    """
+    A shard failed for good and the others go on.
+
+    Parameters
+    ----------
+    label : str
+        Of its scenario.
+    message : str
+        Names its scenario and seeds.
+    """
 
     label: str
     message: str
@@ -68,7 +87,14 @@ class ShardFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepMerged:
-    """All parts are there and the merged rows are written."""
+    """
+    All parts are there and the merged rows are written.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the sweep.
+    """
 
     n_rows: int
 

@@ -45,6 +45,7 @@ class Shard:
     scenario : int
         Index of its scenario in the setting.
     seeds : tuple of int
+        One trace each.
     """
 
     part_id: str
@@ -61,11 +62,15 @@ class Setting:
     Parameters
     ----------
     sweep_id : str
+        Hash of all part ids in their order.
     scenarios : tuple of Scenario
+        What shards name by index.
     axes : tuple of str
         Columns that tell scenarios apart.
     policies : tuple of Policy
+        Evaluated on each trace.
     costs : Costs
+        What a pass costs.
     backend : str
         An engine's name, never ``auto``: all workers shall take the same.
     auto : bool
@@ -84,11 +89,35 @@ class Setting:
     schema: pa.Schema
 
     def label_of(self, shard: Shard) -> str:
-        """Return the label of a shard's scenario."""
+        """
+        Return the label of a shard's scenario.
+
+        Parameters
+        ----------
+        shard : Shard
+            One of this sweep.
+
+        Returns
+        -------
+        str
+            As in the rows.
+        """
         return self.scenarios[shard.scenario].label
 
     def name_of(self, shards: Sequence[Shard]) -> str:
-        """Return the scenarios and seeds of shards that are computed together, for messages."""
+        """
+        Return the scenarios and seeds of shards that are computed together, for messages.
+
+        Parameters
+        ----------
+        shards : sequence of Shard
+            Some of this sweep.
+
+        Returns
+        -------
+        str
+            In one line.
+        """
         first, last = shards[0], shards[-1]
         if len(shards) == 1:
             return f'scenario "{self.label_of(first)}", seeds {first.seeds[0]} to {first.seeds[-1]}'
@@ -135,6 +164,7 @@ def shard_rows(shards: Sequence[Shard], setting: Setting) -> tuple[list[list[dic
     shards : sequence of Shard
         At least one.
     setting : Setting
+        Of their sweep.
 
     Returns
     -------
@@ -187,6 +217,7 @@ def compute_shards(shards: Sequence[Shard], setting: Setting, parts: Path) -> st
     shards : sequence of Shard
         Evaluated together; if that fails, one by one, so that one that cannot be done takes no other along.
     setting : Setting
+        Of their sweep.
     parts : Path
         Folder of the parts.
 

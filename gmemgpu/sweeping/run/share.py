@@ -32,11 +32,13 @@ class ShareResult:
     Parameters
     ----------
     directory : Path
+        The results directory.
     n_shards, n_rows : int
         Of the share.
     n_shards_computed : int
         By this call; the others were there or failed.
     failures : tuple of Failure
+        Of the share.
     is_merged : bool
         Whether all parts of the sweep are there, and merged.
     """
@@ -82,6 +84,7 @@ def compute_share(
     Returns
     -------
     ShareResult
+        What this call did.
 
     Raises
     ------

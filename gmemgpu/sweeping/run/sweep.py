@@ -43,6 +43,7 @@ class ShardsFailed(ShardError):
     Parameters
     ----------
     directory : Path
+        The results directory.
     failures : sequence of Failure
         At least one.
     n_shards : int
@@ -90,13 +91,13 @@ class SweepResult:
     fallback: Fallback | None = None
 
     def to_arrow(self) -> pa.Table:
-        """Read all rows: scenario columns, seed, policy, facts of the trace, every metric."""
+        """Return all rows: scenario columns, seed, policy, facts of the trace, every metric."""
         import pyarrow.parquet as pq
 
         return pq.ParquetFile(self.directory / RESULTS).read()
 
     def to_pandas(self) -> pd.DataFrame:
-        """Read the same as a data frame; metrics that can pass 2**63 are exact `decimal.Decimal`."""
+        """Return the same as a data frame; metrics that can pass 2**63 are exact `decimal.Decimal`."""
         return self.to_arrow().to_pandas()
 
 
@@ -142,6 +143,7 @@ def sweep(
     Returns
     -------
     SweepResult
+        Its rows are read when asked for.
 
     Raises
     ------

@@ -43,7 +43,7 @@ def _nothing() -> None:
 
 
 def script_is_unguarded() -> bool:
-    """Say whether a process spawned here would call `sweep` while it starts: start one and look how it ends."""
+    """Check whether a process spawned here would call `sweep` while it starts: start one and look how it ends."""
     probe = multiprocessing.get_context("spawn").Process(target=_nothing, name=_WORKER_NAME, daemon=True)
     probe.start()
     probe.join(_PATIENCE_S)

@@ -33,11 +33,12 @@ class UnfitWorker(GmemgpuError):
 @contextmanager
 def mark(parts: Path) -> Iterator[tuple[str, str]]:
     """
-    Leave a file with a random number beside the parts, by which workers know that they see the same folder.
+    Write a file with a random number beside the parts, by which workers know that they see the same folder.
 
     Parameters
     ----------
     parts : Path
+        Folder of the parts.
 
     Yields
     ------
@@ -67,6 +68,7 @@ class SweepWorker(WorkerPlugin):
     Parameters
     ----------
     setting : Setting
+        Of the sweep.
     parts : Path
         Folder of the parts, as the client names it.
     marked : tuple of (str, str)
@@ -143,6 +145,7 @@ class SweepWorker(WorkerPlugin):
         Parameters
         ----------
         shards : sequence of Shard
+            At least one.
 
         Returns
         -------
@@ -167,6 +170,7 @@ def compute_on_worker(shards: tuple[Shard, ...], plugin: str) -> None:
     Parameters
     ----------
     shards : tuple of Shard
+        At least one.
     plugin : str
         Name of the `SweepWorker`.
 

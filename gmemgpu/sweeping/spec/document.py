@@ -45,7 +45,19 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def file(self, path: str) -> str:
-        """Return the file that said a key; parameters as of `where`."""
+        """
+        Return the file that said a key; parameters as of `where`.
+
+        Parameters
+        ----------
+        path : str
+            The key.
+
+        Returns
+        -------
+        str
+            A path, or what stands for a mapping.
+        """
         keys = tuple(part.partition("[")[0] for part in path.split("."))
         said = (self.origins[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in self.origins)
         return next(said, self.source)
@@ -58,18 +70,44 @@ class Document:
         ----------
         path : str
             Dotted keys, as in ``workload.memory.placement`` or ``policy[2].timer``; empty for the whole.
+
+        Returns
+        -------
+        str
+            For messages.
         """
         return f"{self.file(path)}: {path}" if path else self.source
 
     def report(self, path: str, message: str) -> None:
-        """Note a problem of a key; every point of an axis finds the same ones, which are noted once."""
+        """
+        Record a problem of a key; every point of an axis finds the same ones, which are recorded once.
+
+        Parameters
+        ----------
+        path : str
+            The key.
+        message : str
+            What is wrong with it.
+        """
         problem = Problem(self.where(path), message)
         if problem not in self.problems:
             self.problems.append(problem)
 
 
 def shown(value: object) -> str:
-    """Return a wrong value as a message shows it, cut short if it is long."""
+    """
+    Return a wrong value as a message shows it, cut short if it is long.
+
+    Parameters
+    ----------
+    value : object
+        From a TOML document.
+
+    Returns
+    -------
+    str
+        In one line.
+    """
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
@@ -86,6 +124,7 @@ def read_document(spec: str | Path | Mapping[str, Any]) -> Document:
     Returns
     -------
     Document
+        With everything included in its place.
 
     Raises
     ------

@@ -218,6 +218,7 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
     Returns
     -------
     SweepSpec
+        A valid one.
 
     Raises
     ------
@@ -243,7 +244,19 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
 
 
 def policy_table(policy: Policy) -> dict[str, Any]:
-    """Return a policy's choices as a policies file would write them, without name and origin."""
+    """
+    Return a policy's choices as a policies file would write them, without name and origin.
+
+    Parameters
+    ----------
+    policy : Policy
+        A valid one.
+
+    Returns
+    -------
+    dict[str, Any]
+        JSON-ready.
+    """
     table: dict[str, Any] = {key: getattr(policy, key) for key in ("hook", "busy", "scope", "gate", "executor", "boot")}
     return {**table, "timer": str(policy.timer)}
 

@@ -24,12 +24,14 @@ class Fault:
     Parameters
     ----------
     path : Path
+        Of the file.
     what : str
         In what way.
     is_ours : bool
         Whether a sweep wrote it, by its name, so that `--repair` may remove it. What the operating system will not
         read may be right, and stays.
     removed : bool
+        Whether it has been removed.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class CheckReport:
     is_merged : bool
         Whether results.parquet is there and whole, and so are all parts.
     faults : tuple of Fault
+        One a file.
     """
 
     n_parts: int
@@ -67,12 +70,14 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
     Parameters
     ----------
     directory : str or Path
+        Of a sweep.
     repair : bool
         Remove what is damaged, so that a sweep makes it anew.
 
     Returns
     -------
     CheckReport
+        What was found.
 
     Raises
     ------

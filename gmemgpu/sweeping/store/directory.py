@@ -34,7 +34,9 @@ class Store:
     Parameters
     ----------
     directory : Path
+        Of the sweep.
     plan : Plan
+        Its shards.
     """
 
     directory: Path
@@ -49,6 +51,11 @@ class Store:
         """
         List the shards that have no part, by one look at the names.
 
+        Returns
+        -------
+        list of Shard
+            In the order of the plan.
+
         Raises
         ------
         StoreError
@@ -60,6 +67,11 @@ class Store:
     def is_merged(self) -> bool:
         """
         Check whether the merged rows are there, byte for byte as they were written.
+
+        Returns
+        -------
+        bool
+            True if they are.
 
         Raises
         ------
@@ -141,13 +153,16 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan) -> Store:
     Parameters
     ----------
     directory : str or Path
+        Of the sweep.
     spec : SweepSpec
+        What is swept.
     plan : Plan
         Of that spec.
 
     Returns
     -------
     Store
+        With a manifest.
 
     Raises
     ------
@@ -177,8 +192,11 @@ def count_parts(directory: str | Path, spec: SweepSpec, plan: Plan) -> int:
     Parameters
     ----------
     directory : str or Path
+        Of the sweep, or none.
     spec : SweepSpec
+        What is swept.
     plan : Plan
+        Of that spec.
 
     Returns
     -------

@@ -29,6 +29,7 @@ class Failure:
     part_id, label : str
         Of the shard.
     seeds : tuple of int
+        Of the shard.
     kind : {"error", "killed", "input"}
         The engine raised, the worker's process died, or a file that the shard reads is wrong.
     message : str
@@ -51,6 +52,7 @@ def record_failure(directory: Path, failure: Failure) -> None:
     directory : Path
         The results directory.
     failure : Failure
+        What happened.
 
     Raises
     ------
@@ -78,6 +80,7 @@ def read_failures(directory: Path, done: Container[str] = ()) -> list[Failure]:
     Parameters
     ----------
     directory : Path
+        Of a sweep.
     done : container of str
         Part ids that are there by now: what failed there before counts no more.
 
@@ -97,7 +100,14 @@ def read_failures(directory: Path, done: Container[str] = ()) -> list[Failure]:
 
 
 def remove_failures(directory: Path) -> None:
-    """Remove all failures, once every part is there."""
+    """
+    Remove all failures, once every part is there.
+
+    Parameters
+    ----------
+    directory : Path
+        Of a sweep.
+    """
     for path in _files(directory):
         with suppress(OSError):
             path.unlink()

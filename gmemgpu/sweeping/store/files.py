@@ -37,10 +37,12 @@ def read_regular(path: Path) -> bytes:
     Parameters
     ----------
     path : Path
+        The file.
 
     Returns
     -------
     bytes
+        All of it.
 
     Raises
     ------
@@ -65,19 +67,36 @@ def read_regular(path: Path) -> bytes:
 
 
 def is_link(path: Path) -> bool:
-    """Check whether a path is a symbolic link: what lies behind it is not ours to write or remove."""
+    """
+    Check whether a path is a symbolic link: what lies behind it is not ours to write or remove.
+
+    Parameters
+    ----------
+    path : Path
+        Need not exist.
+
+    Returns
+    -------
+    bool
+        False if there is nothing.
+    """
     return path.is_symlink()
 
 
 @contextmanager
 def writing(directory: Path) -> Iterator[None]:
     """
-    Turn what the operating system says against a results directory into a `StoreError` with a remedy.
+    Raise a `StoreError` with a remedy for what the operating system says against a results directory.
 
     Parameters
     ----------
     directory : Path
         Named in the message.
+
+    Yields
+    ------
+    None
+        To the block.
 
     Raises
     ------
@@ -97,12 +116,38 @@ def writing(directory: Path) -> Iterator[None]:
 
 
 def is_full(error: BaseException) -> bool:
-    """Check whether a disk is full, or a quota used up: then it is so for everybody who writes there."""
+    """
+    Check whether a disk is full, or a quota used up: then it is so for everybody who writes there.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any.
+
+    Returns
+    -------
+    bool
+        False for any other error.
+    """
     return isinstance(error, OSError) and error.errno in _FULL
 
 
 def unreadable(path: Path, error: OSError) -> StoreError:
-    """Return the error for a file that is there and that the operating system will not read."""
+    """
+    Return the error for a file that is there and that the operating system will not read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    error : OSError
+        What reading it raised.
+
+    Returns
+    -------
+    StoreError
+        Names a remedy.
+    """
     reason = os.strerror(error.errno) if error.errno else error
     return StoreError(
         f"{path}: cannot be read: {reason}; check its permissions and its file system, or delete it, "

@@ -27,6 +27,11 @@ def canonical_json(value: Any, default: Callable[[Any], Any] | None = None) -> s
         JSON-ready, but for what `default` converts.
     default : callable, optional
         From anything that JSON has no form for to something that it has one for.
+
+    Returns
+    -------
+    str
+        Keys sorted, no blanks.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=default
@@ -34,7 +39,19 @@ def canonical_json(value: Any, default: Callable[[Any], Any] | None = None) -> s
 
 
 def digest(value: Any) -> str:
-    """Return the SHA-256 of a value's canonical JSON, in hexadecimal."""
+    """
+    Return the SHA-256 of a value's canonical JSON, in hexadecimal.
+
+    Parameters
+    ----------
+    value : Any
+        As of `canonical_json`.
+
+    Returns
+    -------
+    str
+        Of 64 digits.
+    """
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
@@ -76,6 +93,7 @@ def file_hash(path: Path) -> str:
     Parameters
     ----------
     path : Path
+        The file.
 
     Returns
     -------
@@ -100,6 +118,11 @@ def versions() -> dict[str, str]:
 
     Rows depend on the model's version alone. The others are compared between the workers of one sweep: whoever
     installed another gmemgpu, NumPy or Arrow there did not mean to.
+
+    Returns
+    -------
+    dict of str to str
+        Name to version.
     """
     return {
         "model": str(MODEL_VERSION),

@@ -32,6 +32,7 @@ class Holder:
     Parameters
     ----------
     host : str
+        Its host's name.
     pid : int
         Its process there.
     started : int
@@ -87,6 +88,7 @@ def read_holder(directory: Path) -> Holder | None:
     Parameters
     ----------
     directory : Path
+        Of a sweep.
 
     Returns
     -------
@@ -125,6 +127,7 @@ class Lock:
     Parameters
     ----------
     directory : Path
+        Of a sweep.
     holder : Holder
         This process.
     """
@@ -137,7 +140,7 @@ class Lock:
         self._thread = threading.Thread(target=self._beat, name="gmemgpu-lock", daemon=True)
 
     def start(self) -> None:
-        """Touch the lock every few seconds from now on."""
+        """Keep the lock from now on, by a touch every few seconds."""
         self._thread.start()
 
     def check(self) -> None:
@@ -186,7 +189,7 @@ class Lock:
 @contextmanager
 def held(directory: Path, *, take_over: bool = False) -> Iterator[Lock]:
     """
-    Hold a results directory for the time of a block.
+    Reserve a results directory for the time of a block.
 
     Parameters
     ----------

@@ -72,10 +72,12 @@ def read_manifest(directory: str | Path) -> Manifest:
     Parameters
     ----------
     directory : str or Path
+        Of a sweep.
 
     Returns
     -------
     Manifest
+        A valid one.
 
     Raises
     ------
@@ -126,7 +128,9 @@ def write_manifest(directory: Path, manifest: Manifest, *, replacing: bool = Tru
     Parameters
     ----------
     directory : Path
+        Of a sweep.
     manifest : Manifest
+        What to write.
     replacing : bool
         False leaves one that another process put there meanwhile.
 
@@ -148,7 +152,9 @@ def refuse_other_sweep(directory: Path, theirs: Manifest, ours: Manifest) -> Non
     Parameters
     ----------
     directory : Path
+        Of a sweep, for messages.
     theirs, ours : Manifest
+        Read there, and made of the spec.
 
     Raises
     ------

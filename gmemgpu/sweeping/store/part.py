@@ -88,10 +88,12 @@ def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Ta
     rows : sequence of mapping
         A value for each column; on an axis that mixes kinds, numbers are written as text.
     schema : pyarrow.Schema
+        Columns of the sweep.
 
     Returns
     -------
     pyarrow.Table
+        In the order of `rows`.
     """
     columns = []
     for field in schema:
@@ -129,7 +131,19 @@ class DamagedPart(StoreError):
 
 
 def part_file(name: str) -> PartFile | None:
-    """Return what a file name says, or None if no part has such a name."""
+    """
+    Return what a file name says, or None if no part has such a name.
+
+    Parameters
+    ----------
+    name : str
+        Without a folder.
+
+    Returns
+    -------
+    PartFile or None
+        Part id and digest.
+    """
     found = _NAME.fullmatch(name)
     return None if found is None else PartFile(*found.groups())
 
@@ -141,6 +155,7 @@ def part_files(folder: Path) -> dict[str, PartFile]:
     Parameters
     ----------
     folder : Path
+        Of the parts.
 
     Returns
     -------
@@ -173,12 +188,14 @@ def part_bytes(table: pa.Table, about: Mapping[str, Any]) -> bytes:
     Parameters
     ----------
     table : pyarrow.Table
+        The rows.
     about : mapping
         JSON-ready: whose rows these are.
 
     Returns
     -------
     bytes
+        An Arrow IPC file.
     """
     sink = pa.BufferOutputStream()
     schema = table.schema.with_metadata({_METADATA_KEY: json.dumps(about, sort_keys=True).encode()})
@@ -196,13 +213,16 @@ def write_part(folder: Path, part_id: str, table: pa.Table, about: Mapping[str, 
     folder : Path
         Exists.
     part_id : str
+        Of the shard.
     table : pyarrow.Table
+        Its rows.
     about : mapping
         JSON-ready; goes into the file's metadata beside the part's id.
 
     Returns
     -------
     PartFile
+        Its name.
 
     Raises
     ------
@@ -223,7 +243,9 @@ def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> 
     Parameters
     ----------
     folder : Path
+        Of the parts.
     file : PartFile
+        The part's name.
     schema : pyarrow.Schema, optional
         Its columns; not compared if left out.
 

@@ -52,12 +52,14 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
     Parameters
     ----------
     directory : str or Path
+        Of a sweep.
     columns : sequence of str
         What to read; everything if empty.
 
     Returns
     -------
     StoredRows
+        Of merged rows, or of the parts that are there.
 
     Raises
     ------

@@ -67,6 +67,7 @@ def read_ahead(read: Callable[[Item], Read], items: Iterable[Item]) -> Iterator[
     read : callable
         Of one item; safe to call from several threads.
     items : iterable
+        What to read.
 
     Yields
     ------
@@ -93,7 +94,7 @@ def read_ahead(read: Callable[[Item], Read], items: Iterable[Item]) -> Iterator[
 
 def gathered(tables: Iterable[pa.Table], n_rows: int) -> Iterator[pa.Table]:
     """
-    Gather small tables into large ones.
+    Merge small tables into large ones.
 
     Parameters
     ----------
@@ -135,9 +136,11 @@ def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema,
     Parameters
     ----------
     directory : Path
+        Of a sweep.
     files : sequence of PartFile
         In the order of the rows.
     schema : pyarrow.Schema
+        Columns of the sweep.
     sweep_id : str
         Of the sweep that the parts belong to.
 
@@ -199,7 +202,9 @@ def results_are_whole(directory: Path, manifest: Manifest) -> bool:
     Parameters
     ----------
     directory : Path
+        Of a sweep.
     manifest : Manifest
+        Of that sweep.
 
     Returns
     -------

@@ -62,10 +62,12 @@ def read_status(directory: str | Path) -> SweepStatus:
     Parameters
     ----------
     directory : str or Path
+        Of a sweep.
 
     Returns
     -------
     SweepStatus
+        As of now.
 
     Raises
     ------
