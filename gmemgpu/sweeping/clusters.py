@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dask
 from dask.system import CPU_COUNT
@@ -59,6 +60,7 @@ _DEVICE_PERCENT = 90
 _FIRST_WORKER_S = 60.0
 _CONNECT_S = 15
 _ADAPT_EVERY = "2s"
+_LOOK_EVERY_S = 2.0
 
 
 def default_workers() -> int:
@@ -255,28 +257,15 @@ def _cluster_class(kind: str) -> Any:
     return classes[kind]
 
 
-def _read_config(path: str | Path | None) -> Mapping[str, Any]:
-    if path is None:
-        return {}
-    import yaml  # Dask's own reader of such files
-
+def _laid_over(path: str | Path) -> Mapping[str, Any]:
+    # Dask's configuration with a file of its kind over it, which leaves alone what it does not name.
+    if not os.access(path, os.R_OK):
+        raise SpecError(Problem(str(path), "cannot be read; check the path"))
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError(Problem(str(path), f"cannot be read: {error.strerror}; check the path")) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecError(Problem(str(path), f"is no valid YAML: {' '.join(str(error).split())}")) from None
-    if not isinstance(found, dict):
-        raise SpecError(Problem(str(path), "holds no table; write it as dask-jobqueue's jobqueue.yaml"))
-    return found
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    # Set key by key, a file leaves alone what it does not name.
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return found
+        found = list(dask.config.collect_yaml([str(path)]))
+    except ValueError as error:
+        raise SpecError(Problem(str(path), f"is no valid YAML table: {' '.join(_innermost(error).split())}")) from None
+    return dask.config.merge(dask.config.config, *found)
 
 
 def _job_arguments(kind: str, logs: Path | None, *, on_device: bool) -> dict[str, Any]:
@@ -314,15 +303,11 @@ def _job_arguments(kind: str, logs: Path | None, *, on_device: bool) -> dict[str
 @contextmanager
 def _configured(kind: str, config_file: str | Path | None) -> Iterator[Any]:
     made = _cluster_class(kind)
+    # Jobs may wait for hours in their queue, the first ones and those that replace others.
+    patient = {"distributed.scheduler.no-workers-timeout": None}
     with (
-        dask.config.set(
-            {
-                **_CONFIG,
-                # Jobs may wait for hours in their queue, the first ones and those that replace others.
-                "distributed.scheduler.no-workers-timeout": None,
-            }
-        ),
-        dask.config.set(_flat(_read_config(config_file))),
+        dask.config.set({**_CONFIG, **patient}),
+        dask.config.set({} if config_file is None else _laid_over(config_file)),
     ):
         yield made
 
@@ -357,14 +342,10 @@ def job_script(kind: str, config_file: str | Path | None = None, *, on_device: b
         for key in ("security", "protocol", "scheduler_options", "silence_logs"):
             arguments.pop(key)
         try:
-            job = made.job_cls("tls://SCHEDULER:PORT", name="NAME", **_of_job(kind, arguments))
+            job = made.job_cls("tls://SCHEDULER:PORT", name="NAME", config_name=kind, **arguments)
         except (ValueError, TypeError) as error:
             raise _wrong_config(kind, error) from None
         return str(job.job_script())
-
-
-def _of_job(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    return {"config_name": kind, **arguments}
 
 
 def _wrong_config(kind: str, error: Exception) -> SpecError:
@@ -410,7 +391,7 @@ def job_client(
     SpecError
         If it does not know that system, its configuration lacks something, or a path cannot be part of a job script.
     GmemgpuError
-        If no scheduler can be started here.
+        If no scheduler can be started here, or the batch system takes no job.
     """
     if shlex.quote(str(logs.resolve())) != str(logs.resolve()):
         raise SpecError(
@@ -421,9 +402,10 @@ def job_client(
         try:
             with _sigint_blocked():
                 cluster = stack.enter_context(made(**_job_arguments(kind, logs, on_device=on_device)))
-                least, most = jobs
-                cluster.adapt(minimum_jobs=least, maximum_jobs=most, interval=_ADAPT_EVERY)
-                cluster.replaces_lost_workers = True
+            least, most = jobs
+            _submit(cluster, kind, max(1, least))
+            cluster.adapt(minimum_jobs=least, maximum_jobs=most, interval=_ADAPT_EVERY)
+            cluster.replaces_lost_workers = True
         except (ValueError, TypeError) as error:
             raise _wrong_config(kind, error) from error
         except (RuntimeError, OSError) as error:
@@ -432,27 +414,56 @@ def job_client(
         yield stack.enter_context(Client(cluster, set_as_default=False))
 
 
+def _submit(cluster: Any, kind: str, n_jobs: int) -> None:
+    # As `cluster.scale` does, which would not tell that the batch system refused them.
+    async def submit() -> None:
+        while len(cluster.worker_spec) < n_jobs:
+            cluster.worker_spec.update(cluster.new_worker_spec())
+        await cluster
+
+    told = None
+    try:
+        cluster.sync(submit)
+    except (RuntimeError, OSError, ValueError) as error:
+        told = str(error).partition("stderr:\n")[2].strip() or str(error)
+    taken = [_is_taken(job) for job in cluster.workers.values()]
+    # Of a user who may have no more at a time the others are tried again.
+    if told is not None and not any(taken):
+        raise GmemgpuError(f"{kind} takes no job: {told}; --print-job shows the script")
+
+
+def _is_taken(job: Any) -> bool:
+    # Dask leaves one that was refused as if it were yet to be submitted, and fails when it closes.
+    if job.job_id is None:
+        job.status = Status.failed
+    return job.job_id is not None
+
+
 @contextmanager
 def _replacing_lost_jobs(cluster: Any) -> Iterator[None]:
-    # Dask replaces a lost job that was one worker; of a job that was several it waits for the rest for ever.
+    # Dask replaces a lost job that was one worker; of a job that was several it waits for the rest for ever, and one
+    # that the batch system refused it does not submit again.
     lost_after_s = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
     ended = threading.Event()
-    seen: set[Any] = set()
-    gone_since_s: dict[Any, float] = {}
+    up_s: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
     def look() -> None:
+        now_s = time.monotonic()
         up = {str(worker["name"]) for worker in cluster.scheduler_info["workers"].values()}
-        for name, spec in list(cluster.worker_spec.items()):
-            names = {f"{name}{suffix}" for suffix in spec.get("group", [""])}
-            if names & up:
-                seen.add(name)
-                gone_since_s.pop(name, None)
-            elif name in seen and time.monotonic() - gone_since_s.setdefault(name, time.monotonic()) > lost_after_s:
-                gone_since_s.pop(name)
-                cluster.sync(cluster.scale_down, [name])
+        lost = []
+        for name, job in list(cluster.workers.items()):
+            group = cluster.worker_spec.get(name, {}).get("group", ())
+            if not _is_taken(job):
+                up_s.setdefault(job, now_s)
+            elif any(f"{name}{suffix}" in up for suffix in group):
+                up_s[job] = now_s
+            if now_s - up_s.get(job, now_s) > lost_after_s:
+                lost.append(name)
+        if lost:
+            cluster.sync(cluster.scale_down, lost)
 
     def watch() -> None:
-        while not ended.wait(2.0):
+        while not ended.wait(_LOOK_EVERY_S):
             with suppress(Exception):
                 look()
 

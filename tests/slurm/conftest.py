@@ -49,9 +49,7 @@ def slurm(slurm_session: SlurmNode, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """The same with nothing running on it, and this process told of it."""
     monkeypatch.setenv("SLURM_CONF", str(slurm_session.conf))
     yield slurm_session
-    for job in {job.partition("_")[0] for job in slurm_session.active_jobs()}:
-        slurm_session.call("scancel", job)
-    slurm_session.wait_until_idle(30)
+    slurm_session.cancel_all()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,5 @@
 """
-A real Slurm of one node, all of it in one folder: for tests, and to try things by hand.
-
-By hand::
-
-    python tests/slurm/slurm_node.py     # prints the SLURM_CONF to export; Ctrl-C ends it
+A real Slurm of one node, all of it in one folder.
 
 Slurm's own daemons run, as whoever starts them, with no systemd and no control groups. The node claims more cores than
 the machine may have, and two GPUs that are links to ``/dev/null``: Slurm hands them out and sets
@@ -15,37 +11,24 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-__all__ = ["PACKAGES", "SlurmNode", "missing_programs", "running_node", "wait_until"]
+__all__ = ["PACKAGES", "SlurmNode", "missing_programs", "running_node", "same_files", "wait_until"]
 
 PACKAGES = "slurmctld slurmd slurm-client munge slurm-wlm-torque"
 """Of Debian and Ubuntu. The last has the commands of PBS for it."""
 
-_PROGRAMS = (
-    "slurmctld",
-    "slurmd",
-    "munged",
-    "sbatch",
-    "squeue",
-    "scancel",
-    "scontrol",
-    "sinfo",
-    "srun",
-    "qsub",
-    "qdel",
-)
+_PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "scontrol", "sinfo", "qsub", "qdel")
 _SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _PATIENCE_S = 30.0
 _N_CORES = 4
@@ -53,26 +36,13 @@ _N_GPUS = 2
 
 
 def missing_programs() -> list[str]:
-    """List the programs of Slurm that are not installed."""
+    """Return the programs of Slurm that are not installed."""
     return [name for name in _PROGRAMS if shutil.which(name, path=_SEARCH) is None]
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name, path=_SEARCH)
-    assert found is not None, f"{name} is not installed"
-    return found
 
 
 @dataclass(frozen=True)
 class SlurmNode:
-    """
-    A running Slurm.
-
-    Parameters
-    ----------
-    folder : Path
-        Configuration, state and logs.
-    """
+    """A running Slurm; its folder holds configuration, state and logs."""
 
     folder: Path
 
@@ -83,36 +53,30 @@ class SlurmNode:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give this process's environment with this Slurm in it; nothing of an outer job's."""
+        """Return this process's environment with this Slurm in it; nothing of an outer job's."""
         outer = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))}
         # Jobs call the gmemgpu that is tested.
         path = os.pathsep.join((str(Path(sys.executable).parent), _SEARCH))
         return {**outer, "PATH": path, "SLURM_CONF": str(self.conf)}
 
-    def call(self, *command: str | Path, timeout_s: float = _PATIENCE_S, folder: Path | None = None) -> str:
-        """Run one of Slurm's programs, in a folder if it matters, and give what it prints."""
+    def call(self, *command: str | Path, folder: Path | None = None) -> str:
+        """Run one of Slurm's programs, in a folder if it matters, and return what it prints."""
         ran = subprocess.run(
-            [str(word) for word in command],
-            env=self.environment,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
+            command, env=self.environment, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
         )
         assert ran.returncode == 0, f"{command}: {ran.stderr}"
         return ran.stdout
 
     def submit(self, *arguments: str | Path) -> str:
-        """Call sbatch and give the job's number."""
+        """Call sbatch and return the job's number."""
         return self.call("sbatch", "--parsable", *arguments).strip()
 
     def active_jobs(self) -> list[str]:
-        """List jobs that wait or run, an array's tasks one by one."""
+        """Return the jobs that wait or run, an array's tasks one by one."""
         return self.call("squeue", "--noheader", "--array", "--format=%i").split()
 
     def state_of(self, job: str) -> str:
-        """Give a job's state, as ``RUNNING`` or ``TIMEOUT``; an array's task is ``123_4``."""
+        """Return a job's state, as ``RUNNING`` or ``TIMEOUT``; an array's task is ``123_4``."""
         told = self.call("scontrol", "--oneliner", "show", "job", job)
         return told.partition("JobState=")[2].split()[0]
 
@@ -120,11 +84,15 @@ class SlurmNode:
         """Wait until no job waits or runs. `sbatch --wait` would ask every ten seconds only."""
         wait_until(lambda: not self.active_jobs(), patience_s, "the last job's end")
 
-    def expire(self, job: str) -> None:
-        """Let a running job's walltime end now. The controller looks every 30 s; a limit would be a minute at least.
+    def cancel_all(self) -> None:
+        """End all jobs, and wait for that."""
+        for job in {job.partition("_")[0] for job in self.active_jobs()}:
+            self.call("scancel", job)
+        self.wait_until_idle(_PATIENCE_S)
 
-        Not at once, which would be in the past when the controller reads it.
-        """
+    def expire(self, job: str) -> None:
+        """Let a running job's walltime end now; the controller looks every 30 s."""
+        # Not at once, which would be in the past when the controller reads it.
         self.call("scontrol", "update", f"JobId={job}", "EndTime=now+2seconds")
 
 
@@ -134,6 +102,16 @@ def wait_until(condition: Callable[[], bool], patience_s: float, what: str) -> N
     while not condition():
         assert time.monotonic() < give_up, f"waited {patience_s} s for {what}"
         time.sleep(0.05)
+
+
+def same_files(directory: Path, local: Path) -> bool:
+    """Check whether two results directories hold the same files, but for what jobs print."""
+
+    def contents(of: Path) -> dict[str, bytes]:
+        files = (path.relative_to(of) for path in of.rglob("*") if path.is_file())
+        return {str(path): (of / path).read_bytes() for path in files if path.parts[0] != "logs"}
+
+    return contents(directory) == contents(local)
 
 
 def _free_ports(n: int) -> list[int]:
@@ -210,22 +188,12 @@ def _daemons(folder: Path) -> list[Sequence[str]]:
     munge = [f"--{option}={folder}/munge.{option.removesuffix('-file')}" for option in ("key-file", "pid-file")]
     munge += [f"--socket={folder}/munge.socket", f"--seed-file={folder}/munge.seed", f"--log-file={folder}/munge.log"]
     # --force: folders above ours may be writable to others, as /tmp is.
-    return [
-        (_program("munged"), "--foreground", "--force", *munge),
-        (_program("slurmctld"), "-D"),
-        (_program("slurmd"), "-D"),
-    ]
+    return [("munged", "--foreground", "--force", *munge), ("slurmctld", "-D"), ("slurmd", "-D")]
 
 
 @contextmanager
 def running_node() -> Iterator[SlurmNode]:
-    """
-    Start Slurm, wait until its node takes jobs, and at the end leave no process of it and no file.
-
-    Yields
-    ------
-    SlurmNode
-    """
+    """Start Slurm, wait until its node takes jobs, and at the end leave no process of it and no file."""
     with ExitStack() as stack:
         # Short, for a socket's path has 108 characters at most.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slurm-"))).resolve()
@@ -235,20 +203,15 @@ def running_node() -> Iterator[SlurmNode]:
         for command in _daemons(folder):
             stack.enter_context(_daemon(command, node))
         _wait_for_node(node)
-        stack.callback(_cancel_all, node)
+        stack.callback(node.cancel_all)
         yield node
 
 
 @contextmanager
 def _daemon(command: Sequence[str], node: SlurmNode) -> Iterator[None]:
-    with (node.folder / f"{Path(command[0]).name}.log").open("ab") as log:
+    with (node.folder / f"{command[0]}.log").open("ab") as log:
         process = subprocess.Popen(
-            command,
-            env=node.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+            command, env=node.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     try:
         yield
@@ -262,29 +225,17 @@ def _daemon(command: Sequence[str], node: SlurmNode) -> Iterator[None]:
 
 
 def _wait_for_node(node: SlurmNode) -> None:
-    give_up = time.monotonic() + _PATIENCE_S
-    state = ""
-    while time.monotonic() < give_up:
-        asked = subprocess.run(
-            [_program("sinfo"), "--noheader", "--Node", "--format=%T"],
-            env=node.environment,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_S,
-            check=False,
-        )
-        state = asked.stdout.strip()
-        if state == "idle":
-            return
-        time.sleep(0.1)
-    logs = "".join(f"\n--- {path.name}\n{path.read_text()[-1500:]}" for path in sorted(node.folder.glob("*.log")))
-    raise RuntimeError(f"the node is {state or 'unknown'}, not idle, after {_PATIENCE_S} s{logs}")
+    command = ["sinfo", "--noheader", "--Node", "--format=%T"]
 
+    def is_idle() -> bool:
+        asked = subprocess.run(command, env=node.environment, capture_output=True, text=True, check=False)
+        return asked.stdout.strip() == "idle"
 
-def _cancel_all(node: SlurmNode) -> None:
-    for job in {job.partition("_")[0] for job in node.active_jobs()}:
-        node.call("scancel", job)
-    node.wait_until_idle(_PATIENCE_S)
+    try:
+        wait_until(is_idle, _PATIENCE_S, "the node to be idle")
+    except AssertionError as error:
+        logs = "".join(f"\n--- {path.name}\n{path.read_text()[-1500:]}" for path in sorted(node.folder.glob("*.log")))
+        raise RuntimeError(f"{error}{logs}") from None
 
 
 def _stop_survivors(node: SlurmNode) -> None:
@@ -301,17 +252,3 @@ def _belongs_to(process: psutil.Process, node: SlurmNode) -> bool:
         return process.environ().get("SLURM_CONF") == str(node.conf)
     except psutil.Error:
         return False
-
-
-if __name__ == "__main__":
-    lacking = missing_programs()
-    if lacking:
-        raise SystemExit(f"{', '.join(lacking)} not found; apt-get install {PACKAGES}")
-    # A script that starts this in the background has it ignore Ctrl-C; and daemons are not to be left behind.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    with running_node() as started:
-        print(f"export SLURM_CONF={started.conf}", flush=True)  # noqa: T201
-        with suppress(KeyboardInterrupt):
-            while True:
-                time.sleep(3600)

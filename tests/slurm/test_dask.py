@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from slurm_node import SlurmNode, wait_until
-from slurm_results import same_rows
+from slurm_node import SlurmNode, same_files, wait_until
 
 from gmemgpu.sweeping.store.directory import Store
 
@@ -32,12 +33,30 @@ distributed:
 """
 
 
+# On the node that the first job comes to, NumPy has another version.
+OTHER_NUMPY = """\
+from importlib import metadata
+
+there = metadata.version
+metadata.version = lambda package: "0.9" if package == "numpy" else there(package)
+"""
+
+
 @pytest.fixture
-def command(spec_file: Path, tmp_path: Path) -> list[str]:
-    config = tmp_path / "jobqueue.yaml"
-    config.write_text(CONFIG)
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "jobqueue.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def command(spec_file: Path, tmp_path: Path, config: Path) -> list[str]:
     sweep = [sys.executable, "-m", "gmemgpu", "sweep", spec_file, "-o", tmp_path / "out", "--quiet"]
     return [str(word) for word in (*sweep, "--cluster", "slurm", "--cluster-config", config, "--jobs", "2")]
+
+
+def add_key(config: Path, line: str) -> None:
+    config.write_text(config.read_text().replace("    cores: 1\n", f"    cores: 1\n    {line}\n"))
 
 
 def hearing_ctrl_c() -> None:
@@ -46,10 +65,11 @@ def hearing_ctrl_c() -> None:
 
 
 @contextmanager
-def running(command: list[str], slurm: SlurmNode) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        command, env=slurm.environment, stderr=subprocess.PIPE, text=True, preexec_fn=hearing_ctrl_c
-    )
+def running(command: list[str], slurm: SlurmNode, path: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    environ = dict(slurm.environment)
+    if path is not None:
+        environ["PATH"] = f"{path}:{environ['PATH']}"
+    process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True, preexec_fn=hearing_ctrl_c)
     try:
         yield process
     finally:
@@ -67,32 +87,85 @@ def n_parts(store: Store) -> int:
     return len(list(store.parts.glob("*.arrow")))
 
 
-def test_two_workers_with_a_gpu_each(slurm: SlurmNode, command: list[str], local: Path, store: Store) -> None:
+def test_two_workers_with_a_gpu_each(
+    slurm: SlurmNode, config: Path, command: list[str], local: Path, store: Store, tmp_path: Path
+) -> None:
+    add_key(config, f"job-script-prologue: ['echo $CUDA_VISIBLE_DEVICES >> {tmp_path}/devices']")
     with running(command, slurm) as client:
-        wait_until(lambda: len(slurm.active_jobs()) == 2, 60, "two jobs")
-        told = [slurm.call("scontrol", "--oneliner", "show", "job", job) for job in slurm.active_jobs()]
-        assert all("gres:gpu:1" in line for line in told)
         assert ends_well(client)
     slurm.wait_until_idle(60)
-    assert same_rows(store.directory, local)
+    assert sorted((tmp_path / "devices").read_text().split()) == ["0", "1"]
+    assert same_files(store.directory, local)
 
 
-@pytest.mark.parametrize("how", ["cancelled", "past its walltime"])
-def test_a_lost_job_is_replaced(slurm: SlurmNode, command: list[str], local: Path, store: Store, how: str) -> None:
+@pytest.mark.parametrize("how", ["cancelled", "past its walltime", "of two processes"])
+def test_a_lost_job_is_replaced(
+    slurm: SlurmNode, config: Path, command: list[str], local: Path, store: Store, how: str
+) -> None:
+    if how == "of two processes":
+        config.write_text(config.read_text().replace("cores: 1", "cores: 2"))
+        command[-1] = "1"
     with running(command, slurm) as client:
         wait_until(lambda: n_parts(store) > 0, 90, "the first part")
         first = slurm.active_jobs()
-        assert len(first) == 2
-        if how == "cancelled":
-            slurm.call("scancel", first[0])
-        else:
+        assert len(first) == int(command[-1])
+        if how == "past its walltime":
             slurm.expire(first[0])
+        else:
+            slurm.call("scancel", first[0])
         wait_until(lambda: first[0] not in slurm.active_jobs(), 60, "the job's end")
-        assert slurm.state_of(first[0]) == {"cancelled": "CANCELLED", "past its walltime": "TIMEOUT"}[how]
+        assert slurm.state_of(first[0]) == ("TIMEOUT" if how == "past its walltime" else "CANCELLED")
         wait_until(lambda: len(set(slurm.active_jobs()) - set(first)) == 1, 60, "a job in its place")
         assert ends_well(client)
     slurm.wait_until_idle(60)
-    assert same_rows(store.directory, local)
+    assert same_files(store.directory, local)
+
+
+def test_a_queue_that_is_not_there_is_named(slurm: SlurmNode, config: Path, command: list[str], store: Store) -> None:
+    add_key(config, "queue: nowhere")
+    with running(command, slurm) as client:
+        told = client.communicate(timeout=60)[1]
+    assert client.returncode == 1
+    assert re.fullmatch(
+        r"gmemgpu: slurm takes no job: .*[Ii]nvalid partition.*; --print-job shows the script\n", told, re.DOTALL
+    )
+    assert not (store.directory / "lock").exists()
+
+
+def test_a_job_that_was_refused_once_is_submitted_again(
+    slurm: SlurmNode, command: list[str], local: Path, store: Store, tmp_path: Path
+) -> None:
+    refusing = tmp_path / "sbatch"
+    real = shutil.which("sbatch")
+    refusing.write_text(f'#!/bin/sh\nmkdir {tmp_path}/once 2>/dev/null && exit 1\nexec {real} "$@"\n')
+    refusing.chmod(0o755)
+    with running(command, slurm, path=tmp_path) as client:
+        wait_until(lambda: len(slurm.active_jobs()) == 2, 60, "both jobs")
+        assert ends_well(client)
+    slurm.wait_until_idle(60)
+    assert same_files(store.directory, local)
+
+
+@pytest.mark.parametrize("nodes", ["one", "all"])
+def test_nodes_with_other_code(
+    slurm: SlurmNode, config: Path, command: list[str], local: Path, store: Store, tmp_path: Path, nodes: str
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "sitecustomize.py").write_text(OTHER_NUMPY)
+    condition = {"one": f"mkdir {tmp_path}/first &&", "all": ""}[nodes]
+    add_key(config, f"job-script-prologue: ['{condition} export PYTHONPATH={other}:$PYTHONPATH']")
+    with running(command, slurm) as client:
+        if nodes == "one":
+            assert ends_well(client)
+            assert same_files(store.directory, local)
+        else:
+            told = client.communicate(timeout=120)[1]
+            assert client.returncode == 1
+            assert re.fullmatch(
+                r'gmemgpu: worker tls://\S+ on \S+: does not run the same code \(numpy: "0.9" .*\n', told
+            )
+    slurm.wait_until_idle(60)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +188,7 @@ def test_a_client_that_is_ended_takes_its_jobs_along(
     assert not (store.directory / "results.parquet").exists()
     with running(command, slurm) as client:
         assert ends_well(client)
-    assert same_rows(store.directory, local)
+    assert same_files(store.directory, local)
 
 
 def test_what_jobs_see_is_encrypted_and_gone_afterwards(
@@ -132,7 +205,7 @@ def test_what_jobs_see_is_encrypted_and_gone_afterwards(
         assert ends_well(client)
     slurm.wait_until_idle(60)
     assert not list(logs.glob(".dask-jobqueue*"))
-    assert same_rows(store.directory, local)
+    assert same_files(store.directory, local)
 
 
 @pytest.mark.parametrize("script", ["dask.sbatch", "gpu.sbatch"])
@@ -144,11 +217,5 @@ def test_scheduler_and_workers_in_one_allocation(
     job = slurm.submit(*options, ROOT / "jobs" / "slurm" / script, spec_file, store.directory, "--quiet")
     slurm.wait_until_idle(120)
     assert slurm.state_of(job) == "COMPLETED", log.read_text()
-    assert same_rows(store.directory, local)
+    assert same_files(store.directory, local)
     assert not list(ROOT.glob("scheduler-*"))
-
-
-@pytest.mark.parametrize("script", sorted((ROOT / "jobs" / "slurm").glob("*.sbatch")), ids=lambda script: script.name)
-def test_slurm_takes_the_script(slurm: SlurmNode, script: Path, spec_file: Path, tmp_path: Path) -> None:
-    slurm.call("sbatch", "--test-only", script, spec_file, tmp_path / "out")
-    assert not slurm.active_jobs()

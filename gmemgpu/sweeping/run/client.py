@@ -307,6 +307,14 @@ class _Loop:
             if (n_workers > 0) != (self._n_workers > 0) or self._n_workers < 0:
                 self._listen(WorkersReady(n_workers=n_workers))
             self._n_workers = n_workers
+            if not n_workers and not self._run.n_rows:
+                self._raise_if_all_unfit()
+
+    def _raise_if_all_unfit(self) -> None:
+        # A node that runs other code leaves the work to others; where all do, no row would ever come.
+        told = [message for _, message in self._client.get_events(self._plugin)]
+        if told and len(told) >= len(getattr(self._client.cluster, "plan", ())):
+            raise UnfitWorker(told[-1])
 
     def _cancel(self) -> None:
         with suppress(Exception):

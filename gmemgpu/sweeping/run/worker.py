@@ -105,7 +105,7 @@ class SweepWorker(WorkerPlugin):
         if reason is None:
             return
         self._unfit = f"worker {worker.address} on {socket.gethostname()}: {reason}"
-        worker.log_event(UnfitWorker.__name__, self._unfit)
+        worker.log_event(self.name, self._unfit)
         if self._retire:
             # The scheduler hands what it was given to others, and blames no task for it.
             await worker.scheduler.retire_workers(workers=[worker.address], close_workers=True)
