@@ -79,9 +79,7 @@ def test_ctrl_c_while_workers_start_is_as_quiet(spec_file: Path, tmp_path: Path)
     assert parts_of(directory) == []
 
 
-def test_sigterm_leaves_nothing_running(
-    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
-) -> None:
+def test_sigterm_leaves_nothing_running(spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path) -> None:
     directory = tmp_path / "out"
     with running("sweep", spec_file, "-o", directory, "--workers", 2, "--quiet") as process:
         wait_for_parts(process, directory, 2)

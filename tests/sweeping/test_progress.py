@@ -19,9 +19,9 @@ def test_events_come_in_order_and_add_up(tiny_file: Path, tiny: Path, threads: C
     events: list[SweepEvent] = []
     sweep(tiny_file, tiny, threads, backend="numpy", progress=events.append)
     first, *rest, last = events
-    assert first == SweepStarted(
-        n_shards=5, n_shards_done=4, n_rows=10, n_rows_done=8, backend="numpy", reason=None
-    ), first
+    assert first == SweepStarted(n_shards=5, n_shards_done=4, n_rows=10, n_rows_done=8, backend="numpy", reason=None), (
+        first
+    )
     assert last == SweepMerged(n_rows=10)
     assert first.n_rows_done + sum(event.n_rows for event in rest if isinstance(event, ShardsDone)) == 10
     assert all(isinstance(event, ShardsDone | WorkersReady) for event in rest)

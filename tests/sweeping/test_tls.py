@@ -99,7 +99,9 @@ def test_no_scheduler_is_told_in_one_line(tiny_file: Path, tmp_path: Path) -> No
     command = ("sweep", tiny_file, "-o", tmp_path / "out", "--quiet", "--scheduler")
     code, _, errors = run_gmemgpu(*command, "tcp://127.0.0.1:1")
     assert code == 1
-    assert re.fullmatch(r"gmemgpu: tcp://127.0.0.1:1: no Dask scheduler answers \(.*\); check the address, .*\n", errors)
+    assert re.fullmatch(
+        r"gmemgpu: tcp://127.0.0.1:1: no Dask scheduler answers \(.*\); check the address, .*\n", errors
+    )
     code, _, errors = run_gmemgpu(*command, tmp_path / "gone.json")
     assert code == 2
     assert f'scheduler: "{tmp_path}/gone.json" is neither an address (tcp://…) nor a file' in errors
