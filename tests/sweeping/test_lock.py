@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import pytest
 from distributed import Client
 from sweep_processes import PATIENCE_S, parts_of, run_gmemgpu, running, wait_for_parts, wait_until
 
-from gmemgpu.errors import DirectoryError, StoreError
+import gmemgpu
+from gmemgpu.errors import DirectoryError
 from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.sweep import sweep
 
@@ -78,8 +81,6 @@ def test_take_over_takes_it_from_the_living(
 
 
 def holder_text(**changes: Any) -> str:
-    import json
-
     return json.dumps({"host": "elsewhere", "pid": 1, "started": 1, "token": "0", **changes})
 
 
@@ -141,36 +142,32 @@ def test_a_directory_of_other_things_is_left_alone(tiny_file: Path, threads: Cli
         sweep(tiny_file, tmp_path, threads)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     for path in (tmp_path / "thesis.tex", tmp_path / "thesis.tex" / "x"):
-        with pytest.raises(DirectoryError, match="cannot be written: .*; choose another directory"):
+        with pytest.raises(DirectoryError, match=r"cannot be written: .*; choose another directory"):
             sweep(tiny_file, path, threads)
 
 
 def test_of_two_sweeps_that_begin_at_once_in_one_directory_one_is_refused(
     tiny_file: Path, tiny_whole: Path, tmp_path: Path
 ) -> None:
-    other = changed(tiny_file, tmp_path, "0.2", "0.3")
-    for i in range(8):
-        directory = tmp_path / f"out-{i}"
-        ready = threading.Barrier(2)
-        refused: list[Path] = []
+    specs = [tiny_file, changed(tiny_file, tmp_path, "0.2", "0.3")]
+    whole = (tiny_whole / "results.parquet").read_bytes()
 
-        def begin(spec: Path, directory: Path = directory, ready: threading.Barrier = ready) -> None:
-            ready.wait()
-            try:
-                compute_share(spec, directory, index=0, of=1, backend="numpy")
-            except StoreError as error:
-                assert "holds another sweep" in str(error)
-                refused.append(spec)
+    def begin(spec: Path, directory: Path, ready: threading.Barrier) -> str:
+        ready.wait(PATIENCE_S)
+        try:
+            compute_share(spec, directory, index=0, of=1, backend="numpy")
+        except DirectoryError as error:
+            return str(error)
+        return ""
 
-        both = [threading.Thread(target=begin, args=(spec,)) for spec in (tiny_file, other)]
-        for thread in both:
-            thread.start()
-        for thread in both:
-            thread.join(PATIENCE_S)
-        assert len(refused) == 1
-        assert len(parts_of(directory)) == 5
-        whole = (directory / "results.parquet").read_bytes() == (tiny_whole / "results.parquet").read_bytes()
-        assert whole is (refused == [other])
+    with ThreadPoolExecutor(2) as pool:
+        for i in range(8):
+            directory = tmp_path / f"out-{i}"
+            told = list(pool.map(begin, specs, [directory] * 2, [threading.Barrier(2)] * 2))
+            (refusal,) = filter(None, told)
+            assert "holds another sweep" in refusal
+            assert len(parts_of(directory)) == 5
+            assert ((directory / "results.parquet").read_bytes() == whole) is (told[0] == "")
 
 
 def test_of_two_clients_that_begin_at_once_one_is_refused(tiny_file: Path, tmp_path: Path) -> None:
@@ -198,8 +195,6 @@ def test_another_engine_goes_on(
 
 
 def test_changed_sources_refuse_no_resume(tiny_file: Path, tiny: Path, tmp_path: Path) -> None:
-    import gmemgpu
-
     package = Path(gmemgpu.__file__).parent
     copy = tmp_path / "elsewhere" / "gmemgpu"
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
