@@ -109,11 +109,14 @@ def test_a_lost_job_is_replaced(
         wait_until(lambda: n_parts(store) > 0, 90, "the first part")
         first = slurm.active_jobs()
         assert len(first) == int(command[-1])
+        # Nothing goes on until it is gone: Slurm takes up to half a minute to see that a walltime is over.
+        client.send_signal(signal.SIGSTOP)
         if how == "past its walltime":
             slurm.expire(first[0])
         else:
             slurm.call("scancel", first[0])
         wait_until(lambda: first[0] not in slurm.active_jobs(), 60, "the job's end")
+        client.send_signal(signal.SIGCONT)
         assert slurm.state_of(first[0]) == ("TIMEOUT" if how == "past its walltime" else "CANCELLED")
         wait_until(lambda: len(set(slurm.active_jobs()) - set(first)) == 1, 60, "a job in its place")
         assert ends_well(client)
