@@ -99,7 +99,7 @@ def read_header_line(path: Path) -> list[str]:
     Parameters
     ----------
     path : Path
-        Text, plain or gzipped.
+        Text, plain or compressed.
 
     Returns
     -------

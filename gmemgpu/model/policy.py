@@ -42,8 +42,8 @@ class Timer:
 
     kind: TimerKind = Field(
         default="fixed",
-        description='queue_delayed_work (fixed), mod_delayed_work (debounce) or a clock (periodic). "immediate" is '
-        "fixed with delay 0.",
+        description='Either fixed (queue_delayed_work), debounce (mod_delayed_work) or periodic (a clock). "immediate" '
+        "is fixed with delay 0.",
     )
     delay_ns: DurationNs = Field(
         default=0, le=_MAX_DELAY_NS, validate_default=True, description="The delay, or the period; integer ns."
@@ -51,7 +51,7 @@ class Timer:
     max_wait_ns: DurationNs | None = Field(
         default=None,
         le=_MAX_DELAY_NS,
-        description="debounce only: never later than this after the first request of the batch; integer ns.",
+        description="For debounce only: never later than this after the first request of the batch; integer ns.",
     )
 
     @model_validator(mode="before")

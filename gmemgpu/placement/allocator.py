@@ -72,5 +72,5 @@ class Allocator(Protocol):
         Parameters
         ----------
         blocks : iterable of int
-            What `allocate_at_random` returned, or a part of it.
+            Their numbers on the host.
         """

@@ -59,7 +59,7 @@ class Pool1G:
         n_blocks : int
             How many.
         node : int
-            Where to begin; -1 for any.
+            As for `Allocator`.
         snp : bool
             Whether a confidential guest asks.
 
@@ -134,7 +134,7 @@ class Pool1G:
         Parameters
         ----------
         blocks : iterable of int
-            What `allocate_at_random` returned, or a part of it.
+            Their numbers on the host.
         """
         self._others.free_cold(blocks)
 

@@ -45,7 +45,7 @@ class Scatter:
         n_blocks : int
             How many.
         node : int
-            Where to begin; -1 for any.
+            As for `Allocator`.
         snp : bool
             Whether a confidential guest asks.
 
@@ -143,6 +143,6 @@ class Scatter:
         Parameters
         ----------
         blocks : iterable of int
-            What `allocate_at_random` returned, or a part of it.
+            Their numbers on the host.
         """
         self.free((block, 1) for block in blocks)

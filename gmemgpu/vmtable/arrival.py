@@ -193,7 +193,7 @@ def zipf_weights(exponent: float, largest: int) -> FloatArray:
     Returns
     -------
     (largest,) float64
-        Falling, the first 1.
+        From k = 1 on.
     """
     k = np.arange(1, largest + 1, dtype=np.float64)
     return exact_exp(-exponent * exact_log(k))

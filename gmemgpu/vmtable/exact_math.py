@@ -106,7 +106,7 @@ def exact_cos_turns(turns: FloatArray) -> FloatArray:
     Parameters
     ----------
     turns : array of float64
-        Any finite number.
+        Angles.
 
     Returns
     -------

@@ -168,7 +168,7 @@ def lognormal_mixture(weights: Sequence[float], medians_s: Sequence[float], sigm
     Parameters
     ----------
     weights : sequence of float
-        One a component, not negative.
+        One a component.
     medians_s : sequence of float
         In seconds.
     sigmas : sequence of float
@@ -204,7 +204,7 @@ def hyperexponential(weights: Sequence[float], means_s: Sequence[float]) -> list
     Parameters
     ----------
     weights : sequence of float
-        One a component, not negative.
+        One a component.
     means_s : sequence of float
         In seconds.
 

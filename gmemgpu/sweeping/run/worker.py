@@ -93,6 +93,7 @@ class SweepWorker(WorkerPlugin):
         Parameters
         ----------
         worker : distributed.Worker
+            The one that this is set up on.
 
         Raises
         ------

@@ -205,7 +205,7 @@ def held(directory: Path, *, take_over: bool = False) -> Iterator[Lock]:
     Raises
     ------
     DirectoryError
-        If another client holds it that may be alive; says who, and how to take over.
+        If another client holds it that may be alive; names it, and how to take over.
     StoreError
         If the lock cannot be written.
     """

@@ -254,7 +254,7 @@ def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> 
     pyarrow.Table
         Without metadata.
     dict
-        What `write_part` was told about it.
+        What `write_part` stored beside the rows.
 
     Raises
     ------

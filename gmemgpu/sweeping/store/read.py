@@ -59,7 +59,7 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
     Returns
     -------
     StoredRows
-        Of merged rows, or of the parts that are there.
+        The merged rows, or those of the parts that are there.
 
     Raises
     ------

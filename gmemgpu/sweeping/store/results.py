@@ -197,7 +197,7 @@ def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema,
 
 def results_are_whole(directory: Path, manifest: Manifest) -> bool:
     """
-    Check whether results.parquet is byte for byte what its manifest tells of.
+    Check whether results.parquet has the digest that its manifest holds.
 
     Parameters
     ----------
