@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -173,9 +172,9 @@ def workload_keys() -> str:
 
 
 def _costs() -> str:
-    packaged = packaged_toml("costs")
-    rows = ((f"`{f.name}`", f"{packaged[f.name]['ns']:,}", packaged[f.name]["source"]) for f in fields(Costs))
-    return _table(("key", "ns", "source"), rows)
+    described = Costs.__pydantic_fields__.items()  # type: ignore[attr-defined]  # of pydantic's dataclasses
+    rows = ((f"`{name}`", f"{found.default:,}", found.description) for name, found in described)
+    return _table(("key", "ns", "meaning and source"), rows)
 
 
 def _presets() -> str:
