@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.reference.history import TraceHistory
 from gmemgpu.engine.reference.simulate import Simulation
 from gmemgpu.generator import generate
+from gmemgpu.model.cost import Costs
 from gmemgpu.units import NS_PER_S
 from gmemgpu.workload.preset import preset, small_variant
 
@@ -48,7 +49,7 @@ def drawn() -> str:
     """Return the picture as SVG text."""
     history = TraceHistory(generate(small_variant(preset(PRESET)), SEED).trace)
     policy = next(one for one in named_policies() if one.name == POLICY)
-    run = Simulation(history, policy, default_costs())
+    run = Simulation(history, policy, Costs())
     n = len(history.regions)
     bottom = TOP + n * ROW
 

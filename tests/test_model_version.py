@@ -7,10 +7,11 @@ import json
 
 import pytest
 
-from gmemgpu.catalogue import default_costs, named_policies
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.registry import engine
 from gmemgpu.generator import generate
 from gmemgpu.model import MODEL_VERSION
+from gmemgpu.model.cost import Costs
 from gmemgpu.workload.preset import preset, preset_names, small_variant
 
 SEED = 1
@@ -42,7 +43,7 @@ def fingerprint(name: str) -> str:
     """Return the SHA-256 of all that a row of each policy says, for one seed of a preset's small variant."""
     made = generate(small_variant(preset(name)), SEED)
     policies = named_policies()
-    (rows,) = engine("numpy").evaluate([made.trace], policies, default_costs())
+    (rows,) = engine("numpy").evaluate([made.trace], policies, Costs())
     numbers = {policy.name: {key: int(row[key]) for key in row} for policy, row in zip(policies, rows, strict=True)}
     facts = [len(made.trace), made.admitted, made.rejected, made.trace.horizon_ns, made.trace.warmup_ns]
     return hashlib.sha256(json.dumps([facts, numbers], sort_keys=True).encode()).hexdigest()

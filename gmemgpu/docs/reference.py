@@ -183,7 +183,7 @@ def _presets() -> str:
 
 def _hosts() -> str:
     rows = (
-        (f"`{name}`", host["memory"], str(host["nodes"]), str(host["cores"]), str(host["threads_per_core"]))
+        (f"`{name}`", host["memory_bytes"], str(host["nodes"]), str(host["cores"]), str(host["threads_per_core"]))
         for name, host in packaged_toml("hosts").items()
     )
     return _table(("host", "memory", "nodes", "cores", "threads a core"), rows)
