@@ -91,7 +91,8 @@ def _security() -> Security:
 @contextmanager
 def _quiet() -> Iterator[None]:
     # Dask's own log lines would bury in tracebacks what reaches the user as one line.
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in ("distributed", "tornado")]
+    packages = ("distributed", "tornado", "asyncio")
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in packages]
     levels = {logger: logger.level for logger in map(logging.getLogger, names)}
     try:
         for logger in levels:
