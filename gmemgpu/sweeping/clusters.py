@@ -90,8 +90,10 @@ def _security() -> Security:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # Dask's own log lines would bury in tracebacks what reaches the user as one line.
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in ("distributed", "tornado")]
+    # Dask's own log lines would bury in tracebacks what reaches the user as one line; asyncio's tell of workers whose
+    # end while they started nobody asked about.
+    rooms = ("distributed", "tornado", "asyncio")
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in rooms]
     levels = {logger: logger.level for logger in map(logging.getLogger, names)}
     try:
         for logger in levels:
@@ -159,7 +161,8 @@ def local_client(
                 )
                 stack.enter_context(cluster)
                 cluster.scale(n_workers)  # type: ignore[no-untyped-call]
-            client = stack.enter_context(Client(cluster, set_as_default=False))
+                # Interrupted while it connects, Dask would wait a minute for itself.
+                client = stack.enter_context(Client(cluster, set_as_default=False))
             _wait_for_first(cluster, client)
         except (RuntimeError, OSError, ValueError) as error:
             raise GmemgpuError(f"no worker can be started: {_innermost(error)}") from error
@@ -168,7 +171,7 @@ def local_client(
 
 def _wait_for_first(cluster: Any, client: Client) -> None:
     until_s = time.monotonic() + _FIRST_WORKER_S
-    while not client.nthreads():
+    while not cluster.scheduler_info["workers"]:
         started = list(cluster.workers.values())
         if started and all(worker.status == Status.failed for worker in started):
             if script_is_unguarded():
