@@ -227,6 +227,7 @@ def scheduler_client(address: str) -> Iterator[Client]:
             where = {"address": address} if "://" in address else {"scheduler_file": address}
             if "scheduler_file" in where and not Path(address).is_file():
                 raise SpecError(Problem("scheduler", f'"{address}" is neither an address (tcp://…) nor a file'))
+            _refuse_without_certificates(address)
             client = Client(**where, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             tls = "TLS" in (told := _innermost(error)) or "certificate" in told.lower() or address.startswith("tls://")
@@ -238,6 +239,13 @@ def scheduler_client(address: str) -> Iterator[Client]:
             raise GmemgpuError(f"{address}: no Dask scheduler answers ({told}); {remedy}") from error
         with client:
             yield client
+
+
+def _refuse_without_certificates(address: str) -> None:
+    # A client of Dask that finds it out by itself waits half a minute, and ends with a traceback.
+    told = address if "://" in address else Path(address).read_text(encoding="utf-8")
+    if "tls://" in told and Security().get_connection_args("client").get("ssl_context") is None:
+        raise ValueError("it wants TLS, and the configuration here names no certificate")
 
 
 def _cluster_class(kind: str) -> Any:
