@@ -160,7 +160,8 @@ def local_client(
                 )
                 stack.enter_context(cluster)
                 cluster.scale(n_workers)  # type: ignore[no-untyped-call]
-            client = stack.enter_context(Client(cluster, set_as_default=False))
+                # Interrupted while it connects, Dask would wait a minute for itself.
+                client = stack.enter_context(Client(cluster, set_as_default=False))
             _wait_for_first(cluster, client)
         except (RuntimeError, OSError, ValueError) as error:
             raise GmemgpuError(f"no worker can be started: {_innermost(error)}") from error
@@ -169,7 +170,7 @@ def local_client(
 
 def _wait_for_first(cluster: Any, client: Client) -> None:
     until_s = time.monotonic() + _FIRST_WORKER_S
-    while not client.nthreads():
+    while not cluster.scheduler_info["workers"]:
         started = list(cluster.workers.values())
         if started and all(worker.status == Status.failed for worker in started):
             if script_is_unguarded():
@@ -225,6 +226,7 @@ def scheduler_client(address: str) -> Iterator[Client]:
             where = {"address": address} if "://" in address else {"scheduler_file": address}
             if "scheduler_file" in where and not Path(address).is_file():
                 raise SpecError(Problem("scheduler", f'"{address}" is neither an address (tcp://…) nor a file'))
+            _refuse_without_certificates(address)
             client = Client(**where, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             tls = "TLS" in (told := _innermost(error)) or "certificate" in told.lower() or address.startswith("tls://")
@@ -236,6 +238,13 @@ def scheduler_client(address: str) -> Iterator[Client]:
             raise GmemgpuError(f"{address}: no Dask scheduler answers ({told}); {remedy}") from error
         with client:
             yield client
+
+
+def _refuse_without_certificates(address: str) -> None:
+    # A client of Dask that finds it out by itself waits half a minute, and ends with a traceback.
+    told = address if "://" in address else Path(address).read_text(encoding="utf-8")
+    if "tls://" in told and Security().get_connection_args("client").get("ssl_context") is None:
+        raise ValueError("it wants TLS, and the configuration here names no certificate")
 
 
 def _cluster_class(kind: str) -> Any:

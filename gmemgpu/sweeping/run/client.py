@@ -209,7 +209,8 @@ class _Loop:
                     self._check()
                     time.sleep(_POLL_S)
         except BaseException as error:
-            self._cancel()
+            with suppress(Exception):
+                self._client.cancel(list(ended.futures), force=True)
             if isinstance(error, KeyboardInterrupt):
                 self._drain()
             raise
@@ -315,10 +316,6 @@ class _Loop:
         told = [message for _, message in self._client.get_events(self._plugin)]
         if told and len(told) >= len(getattr(self._client.cluster, "plan", ())):
             raise UnfitWorker(told[-1])
-
-    def _cancel(self) -> None:
-        with suppress(Exception):
-            self._client.cancel(list(self._running), force=True)
 
     def _drain(self) -> None:
         # What runs cannot be cancelled, and writes its part if it gets so far.
