@@ -156,7 +156,7 @@ def named(found: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("run", RUNS)
-@pytest.mark.parametrize("n", [1, 2, 3, 7, HOPELESS, 17, 29, 41])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, HOPELESS, 23, 29, 41])
 def test_a_disk_that_fails_at_every_nth_write(
     whole: Path, contents: Contents, threads: Client, tmp_path: Path, run: str, n: int
 ) -> None:
@@ -208,7 +208,7 @@ def test_a_machine_that_dies_at_the_nth_write(
     ended, told = run_apart(run, tmp_path / "counted", -1)
     assert ended == 0, told
     total = int(told)
-    assert total > 50
+    assert total > 40
     for n in sorted({1, 3, 8, 11, total // 3, total - 5, total - 2}):
         directory = tmp_path / f"dies-at-{n}"
         ended, told = run_apart(run, directory, n)
