@@ -135,5 +135,6 @@ def test_a_dataclass_as_any_other() -> None:
 def test_the_docstring_lists_the_parameters() -> None:
     assert Layer.__doc__ == (
         "One of several.\n\nParameters\n----------\n"
-        "colour : Literal["red", "green", "blue"]\n    What it is painted with.\nwait_ns : DurationNs\n    How long it dries.\n"
+        "colour : Literal['red', 'green', 'blue']\n    What it is painted with.\n"
+        "wait_ns : DurationNs\n    How long it dries.\n"
     )
