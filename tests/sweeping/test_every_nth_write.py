@@ -188,16 +188,10 @@ def test_a_disk_that_fails_at_every_nth_write(
     assert not named({name: digest for name, digest in found.items() if name not in expected})
 
 
-def run_apart(run: str, directory: Path, n: int) -> tuple[int, str]:
-    """Return how another process ended that dies at the `n`-th operation, and what it said."""
-    ran = subprocess.run(
-        [sys.executable, __file__, run, str(directory), str(n)],
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return ran.returncode, ran.stdout
+def run_apart(run: str, directory: Path, n: int) -> subprocess.CompletedProcess[str]:
+    """Run in another process, which dies at the `n`-th operation; what Dask logs there is apart from the count."""
+    command = [sys.executable, __file__, run, str(directory), str(n)]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -205,14 +199,14 @@ def test_a_machine_that_dies_at_the_nth_write(
     whole: Path, contents: Contents, threads: Client, tmp_path: Path, run: str
 ) -> None:
     expected = contents(whole)
-    ended, told = run_apart(run, tmp_path / "counted", -1)
-    assert ended == 0, told
-    total = int(told)
+    counted = run_apart(run, tmp_path / "counted", -1)
+    assert counted.returncode == 0, counted.stderr
+    total = int(counted.stdout)
     assert total > 40
     for n in sorted({1, 3, 8, 11, total // 3, total - 5, total - 2}):
         directory = tmp_path / f"dies-at-{n}"
-        ended, told = run_apart(run, directory, n)
-        assert ended == KILLED, told
+        died = run_apart(run, directory, n)
+        assert died.returncode == KILLED, died.stderr
         found = contents(directory) if directory.exists() else {}
         assert named(found).items() <= expected.items()
         RUNS[run](directory, threads)
