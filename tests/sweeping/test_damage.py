@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -225,6 +226,15 @@ def test_without_its_manifest_a_sweep_keeps_its_parts(
     assert not (tiny / "manifest.json").exists()
     assert sweep(tiny_file, tiny, threads).n_computed == 0
     assert contents(tiny) == contents(tiny_whole)
+
+
+def test_a_part_with_other_numbers_and_their_digest_is_held_against_the_merged_rows(tiny: Path) -> None:
+    part = parts_of(tiny)[0]
+    write_other_numbers(part, part)
+    sha = hashlib.sha256(part.read_bytes()).hexdigest()[:16]
+    part.rename(part.with_name(f"{part.name.split('-')[0]}-{sha}.arrow"))
+    (fault,) = check_directory(tiny).faults
+    assert (fault.path, fault.what) == (tiny / "results.parquet", "holds other rows than the parts")
 
 
 def test_a_directory_without_a_sweep_is_told(tmp_path: Path) -> None:

@@ -7,13 +7,18 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, is_link, unreadable, writing
 from gmemgpu.sweeping.store.manifest import DamagedManifest, Manifest, read_manifest
 from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_file, part_files, read_part
-from gmemgpu.sweeping.store.results import read_ahead, results_are_whole
+from gmemgpu.sweeping.store.results import gathered, read_ahead, results_are_whole
 
 __all__ = ["Fault", "CheckReport", "check_directory"]
+
+_BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +97,13 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
     except DamagedManifest:
         # What parts and rows should be is not known then; the sweep looks at them when it has written it anew.
         return _without_manifest(directory, repair=repair)
-    n_whole, faults = _parts(directory, manifest)
+    whole, faults = _parts(directory, manifest)
     faults += _strangers(directory / PARTS)
     is_merged = False
     if (directory / RESULTS).exists() or is_link(directory / RESULTS):
-        reason = _results_fault(directory, manifest)
-        is_merged = reason is None and n_whole == manifest.n_parts
+        is_whole = len(whole) == manifest.n_parts
+        reason = _results_fault(directory, manifest, whole if is_whole else None)
+        is_merged = reason is None and is_whole
         if reason is not None:
             faults.append(Fault(path=directory / RESULTS, what=reason, is_ours=not is_link(directory / RESULTS)))
     if repair:
@@ -105,8 +111,8 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
             faults = [_removed(fault) for fault in faults]
     return CheckReport(
         n_parts=manifest.n_parts,
-        n_whole=n_whole,
-        n_missing=manifest.n_parts - n_whole,
+        n_whole=len(whole),
+        n_missing=manifest.n_parts - len(whole),
         is_merged=is_merged,
         faults=tuple(faults),
     )
@@ -129,15 +135,15 @@ def _removed(fault: Fault) -> Fault:
     return replace(fault, removed=True)
 
 
-def _parts(directory: Path, manifest: Manifest) -> tuple[int, list[Fault]]:
-    # How many are whole, and what is wrong with others.
+def _parts(directory: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fault]]:
+    # Whole ones in the plan's order, and what is wrong with others.
     folder = directory / PARTS
     if is_link(folder):
-        return 0, [Fault(path=folder, what="is a symbolic link, which is not followed", is_ours=False)]
+        return [], [Fault(path=folder, what="is a symbolic link, which is not followed", is_ours=False)]
     faults: list[Fault] = []
-    whole: set[int] = set()
+    whole: dict[int, PartFile] = {}
 
-    def read(file: PartFile) -> int | Fault:
+    def read(file: PartFile) -> tuple[int, PartFile] | Fault:
         path = folder / file.name
         try:
             table, about = read_part(folder, file)
@@ -149,14 +155,14 @@ def _parts(directory: Path, manifest: Manifest) -> tuple[int, list[Fault]]:
             return Fault(path=path, what="belongs to another sweep")
         if [[field.name, str(field.type)] for field in table.schema] != manifest.columns:
             return Fault(path=path, what="has other columns than its sweep")
-        return int(about["index"])
+        return int(about["index"]), file
 
     for found in read_ahead(read, part_files(folder).values()):
         if isinstance(found, Fault):
             faults.append(found)
         else:
-            whole.add(found)
-    return len(whole), faults
+            whole[found[0]] = found[1]
+    return [whole[index] for index in sorted(whole)], faults
 
 
 def _strangers(folder: Path) -> list[Fault]:
@@ -181,10 +187,26 @@ def _strangers(folder: Path) -> list[Fault]:
     return faults
 
 
-def _results_fault(directory: Path, manifest: Manifest) -> str | None:
-    # The digest is of what was merged from these very parts: equal bytes are equal rows.
+def _results_fault(directory: Path, manifest: Manifest, parts: list[PartFile] | None) -> str | None:
     if manifest.results_sha256 is None:
         return "is of no finished sweep: the manifest tells no digest of it"
     if not results_are_whole(directory, manifest):
         return "is damaged: its bytes are not those that were written"
+    if parts is not None and not _same_rows(directory, parts):
+        return "holds other rows than the parts"
     return None
+
+
+def _same_rows(directory: Path, parts: list[PartFile]) -> bool:
+    # Both as streams: a sweep may be larger than memory.
+    with pq.ParquetFile(directory / RESULTS) as file:
+        merged = (pa.Table.from_batches([batch]) for batch in file.iter_batches(_BATCH_ROWS))
+        tables = read_ahead(lambda part: read_part(directory / PARTS, part)[0], parts)
+        held = next(merged)
+        for rows in gathered(tables, _BATCH_ROWS):
+            while held.num_rows < rows.num_rows and (following := next(merged, None)) is not None:
+                held = pa.concat_tables([held, following])
+            if not held.slice(0, rows.num_rows).equals(rows):
+                return False
+            held = held.slice(rows.num_rows)
+        return held.num_rows == 0 and next(merged, None) is None
