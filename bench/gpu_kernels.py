@@ -28,6 +28,11 @@ class WrongAnswer(AssertionError):
     """A figure would have been about something else than what the model asks for."""
 
 
+def rounded(rate: float) -> float:
+    # To digits, not places: what a slow machine does is small, and not 0.
+    return float(f"{rate:.3g}")
+
+
 def _median_s(work: Callable[[Any], None], repeats: int) -> float:
     import cupy
 
@@ -64,8 +69,8 @@ def copy_bandwidth(n_bytes: int, repeats: int) -> dict[str, Any]:
         raise WrongAnswer("the copy differs from its source")
     return {
         "bytes": n_bytes,
-        "GB_per_s": round(max(found.values()), 1),
-        "ways": {k: round(v, 1) for k, v in found.items()},
+        "GB_per_s": rounded(max(found.values())),
+        "ways": {k: rounded(v) for k, v in found.items()},
     }
 
 
@@ -112,7 +117,7 @@ def rmp_scan_rates(n_bytes: int, repeats: int, copy_rate: float) -> dict[str, An
         if not (np.array_equal(assigned.get(), right.assigned[of]) and np.array_equal(first.get(), right.first[of])):
             raise WrongAnswer(f"rmp_scan, {name}: not what the CPU finds")
         rate = words.nbytes / seconds / 1e9
-        figures[name] = {"GB_per_s": round(rate, 1), "share_of_copy": round(rate / copy_rate, 3)}
+        figures[name] = {"GB_per_s": rounded(rate), "share_of_copy": rounded(rate / copy_rate)}
     return figures
 
 
@@ -132,7 +137,7 @@ def transfer_and_scan(n_bytes: int, repeats: int) -> dict[str, Any]:
     if not (np.array_equal(found.assigned, right.assigned) and np.array_equal(found.first, right.first)):
         raise WrongAnswer("rmp_scan through the device: not what the CPU finds")
     rates = {f"{name}_GB_per_s": words.nbytes / statistics.median(of[1:]) / 1e9 for name, of in seconds.items()}
-    return {"bytes": words.nbytes, **{name: round(rate, 2) for name, rate in rates.items()}}
+    return {"bytes": words.nbytes, **{name: rounded(rate) for name, rate in rates.items()}}
 
 
 class Launches:

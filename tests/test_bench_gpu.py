@@ -76,11 +76,11 @@ def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str
     assert found["kernels"] == {name: source_hash(name) for name in KERNELS}
     figures = found["figures"]
     assert list(figures) == list(bench.PARTS)
-    assert figures["copy"]["GB_per_s"] >= 0  # rounded: the copy is the emulator's
+    assert figures["copy"]["GB_per_s"] > 0
     assert figures["rmp_scan"]["regions"] == 5
     for name in ("aligned", "shifted by 8 bytes"):
-        assert figures["rmp_scan"][name]["GB_per_s"] >= 0
-        assert figures["rmp_scan"][name]["share_of_copy"] >= 0  # rounded
+        assert figures["rmp_scan"][name]["GB_per_s"] > 0
+        assert figures["rmp_scan"][name]["share_of_copy"] > 0
     assert figures["rmp_scan"]["host_memory"]["bytes"] == 5 << 15
     (batch,) = figures["batches"].values()
     assert (batch["traces"], batch["policies"], batch["pairs"]) == (3, 30, 90)
