@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,13 +87,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     with (
         leaving_on_sigterm(),
-        _client(arguments, jobs) as client,
         shown_progress(quiet=arguments.quiet, say_why=not arguments.json) as listen,
     ):
         result = sweep(
             arguments.spec,
             arguments.output,
-            client,
+            _opening(arguments, jobs),
             backend=arguments.backend,
             workers=arguments.workers,
             progress=listen,
@@ -145,24 +144,31 @@ def _wants_device(arguments: argparse.Namespace) -> bool:
     return backend != "auto" and runs_on_devices(backend)
 
 
-@contextmanager
-def _client(arguments: argparse.Namespace, jobs: tuple[int, int]) -> Iterator[Client | None]:
+def _opening(
+    arguments: argparse.Namespace, jobs: tuple[int, int]
+) -> Callable[[], AbstractContextManager[Client]] | None:
+    # Called when the directory is held and something is to be computed: nobody submits jobs to be refused then.
     if arguments.scheduler:
-        from gmemgpu.sweeping.clusters import scheduler_client
 
-        with scheduler_client(arguments.scheduler) as client:
-            yield client
-    elif arguments.cluster:
-        from gmemgpu.sweeping.clusters import job_client
-        from gmemgpu.sweeping.store.files import LOGS
+        def connect() -> AbstractContextManager[Client]:
+            from gmemgpu.sweeping.clusters import scheduler_client
 
-        with job_client(
-            arguments.cluster,
-            jobs=jobs,
-            logs=Path(arguments.output) / LOGS,
-            config_file=arguments.cluster_config,
-            on_device=_wants_device(arguments),
-        ) as client:
-            yield client
-    else:
-        yield None
+            return scheduler_client(arguments.scheduler)
+
+        return connect
+    if arguments.cluster:
+
+        def submit() -> AbstractContextManager[Client]:
+            from gmemgpu.sweeping.clusters import job_client
+            from gmemgpu.sweeping.store.files import LOGS
+
+            return job_client(
+                arguments.cluster,
+                jobs=jobs,
+                logs=Path(arguments.output) / LOGS,
+                config_file=arguments.cluster_config,
+                on_device=_wants_device(arguments),
+            )
+
+        return submit
+    return None

@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from distributed import Client
 from sweep_processes import PATIENCE_S, parts_of, run_gmemgpu, running, wait_for_parts, wait_until
 
 import gmemgpu
+from gmemgpu.cli.main import main
 from gmemgpu.errors import DirectoryError
 from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.sweep import sweep
@@ -207,3 +208,18 @@ def test_changed_sources_refuse_no_resume(tiny_file: Path, tiny: Path, tmp_path:
     assert code == 0, errors
     assert "share 0 of 1: 1 shards computed, 0 failed" in errors
     wait_until(lambda: (tiny / "results.parquet").exists(), "the merged rows")
+
+
+def test_no_cluster_is_opened_for_nothing(tiny_whole: Path, tiny_file: Path, tmp_path: Path) -> None:
+    # Neither for a sweep that is done, nor for a directory that is refused: jobs would wait in a queue to be cancelled.
+    def opened() -> NoReturn:
+        raise AssertionError("a cluster was opened")
+
+    assert sweep(tiny_file, tiny_whole, opened, backend="numpy").n_computed == 0
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(DirectoryError, match="holds other files"):
+        sweep(tiny_file, tmp_path, opened, backend="numpy")
+    command = ["sweep", str(tiny_file), "--backend", "numpy", "--quiet", "--cluster", "slurm", "-o"]
+    assert main([*command, str(tiny_whole)]) == 0
+    assert main([*command, str(tmp_path)]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.registry import device_count, runs_on_devices
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from gmemgpu.sweeping.run.client import Fallback, OnError, Run
+
+    Opening: TypeAlias = Callable[[], AbstractContextManager[Client]]
 
 __all__ = ["SweepResult", "ShardsFailed", "sweep"]
 
@@ -104,7 +106,7 @@ class SweepResult:
 def sweep(
     spec: str | Path | Mapping[str, Any],
     directory: str | Path,
-    client: Client | None = None,
+    client: Client | Opening | None = None,
     *,
     backend: str | None = None,
     workers: int | None = None,
@@ -124,9 +126,10 @@ def sweep(
         A TOML file, or the same as a mapping.
     directory : str or Path
         Where results go. Parts of the same sweep that it holds are kept; a finished sweep costs nothing.
-    client : distributed.Client, optional
-        Of any Dask cluster whose workers see `directory` and have the same gmemgpu. If left out: a cluster of
-        processes on this machine, encrypted, for the time of the call.
+    client : distributed.Client or callable, optional
+        Of any Dask cluster whose workers see `directory` and have the same gmemgpu; or a function that opens one, as a
+        context manager, which is called only if there is something to compute. If left out: a cluster of processes on
+        this machine, encrypted, for the time of the call.
     backend : str, optional
         Engine, in place of the spec's. With a client ``auto`` means numpy: what its workers have is not seen from here.
     workers : int, optional
@@ -229,7 +232,7 @@ def _refuse_wrong(client: object, workers: int | None, on_error: str, retries: i
         raise SpecError(problems)
 
 
-def _engine(client: Client | None, name: str, spec: SweepSpec) -> tuple[str, str | None]:
+def _engine(client: Client | Opening | None, name: str, spec: SweepSpec) -> tuple[str, str | None]:
     # The engine's name, and why auto took it.
     if client is not None:
         if name == "auto":
@@ -244,7 +247,7 @@ def _engine(client: Client | None, name: str, spec: SweepSpec) -> tuple[str, str
 class _Work:
     store: Store
     lock: Lock
-    client: Client | None
+    client: Client | Opening | None
     workers: int | None
     listen: Listener
     on_error: OnError
@@ -257,13 +260,15 @@ class _Work:
 
         setting = self.store.plan.setting
         with ExitStack() as stack:
-            client = self.client
-            if client is None:
+            found = self.client
+            if found is None:
                 n_devices = device_count(setting.backend)
                 local = local_client(self.workers, n_devices=n_devices, n_tasks=len(todo), retries=self.retries)
-                client = stack.enter_context(local)
+                found = stack.enter_context(local)
+            elif callable(found):
+                found = stack.enter_context(found())
             return run_on_client(
-                client,
+                found,
                 self.store,
                 todo,
                 self.lock,
