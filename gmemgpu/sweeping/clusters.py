@@ -411,7 +411,8 @@ def job_client(
         logs.mkdir(parents=True, exist_ok=True)
         try:
             with _sigint_blocked():
-                cluster = stack.enter_context(made(**_job_arguments(kind, logs, on_device=on_device)))
+                cluster = made(**_job_arguments(kind, logs, on_device=on_device))
+                stack.callback(_close, cluster)
             least, most = jobs
             _submit(cluster, kind, max(1, least))
             cluster.adapt(minimum_jobs=least, maximum_jobs=most, interval=_ADAPT_EVERY)
@@ -422,6 +423,14 @@ def job_client(
             raise GmemgpuError(f"{kind}: no scheduler for jobs can be started here: {_innermost(error)}") from error
         stack.enter_context(_replacing_lost_jobs(cluster))
         yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+def _close(cluster: Any) -> None:
+    # dask-jobqueue never marks a job as closed, and Dask asserts at the very end that each one is which Python has not
+    # forgotten yet. All are cancelled by then, and the scheduler has ended.
+    with suppress(AssertionError):
+        cluster.close()
+    cluster.status = Status.closed
 
 
 def _submit(cluster: Any, kind: str, n_jobs: int) -> None:
