@@ -18,7 +18,7 @@ from bench.hardware import record
 from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.numpy import class_sums
 from gmemgpu.engine.numpy.policy_run import run_policy
-from gmemgpu.engine.numpy.prepared import Prepared
+from gmemgpu.engine.prepared import Prepared
 from gmemgpu.generator import generate
 from gmemgpu.model.cost import Costs
 from gmemgpu.workload.preset import workload_from_mapping

@@ -25,7 +25,7 @@ from bench.hardware import record
 from bench.pods import DAY_NS, HOST, day_of_pods
 from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.numpy.policy_run import run_policy
-from gmemgpu.engine.numpy.prepared import Prepared
+from gmemgpu.engine.prepared import Prepared
 from gmemgpu.engine.verify import verify
 from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import trace_from_vms

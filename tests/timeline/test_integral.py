@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmemgpu.engine.numpy.prepared import Prepared
+from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Trace

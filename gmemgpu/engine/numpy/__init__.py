@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from gmemgpu.engine.class_code import check_63_bits
 from gmemgpu.engine.numpy.policy_run import run_policy
-from gmemgpu.engine.numpy.prepared import Prepared
+from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy

@@ -15,8 +15,8 @@ import numpy as np
 
 from gmemgpu.engine.class_code import CLEAN, CodeCosts
 from gmemgpu.engine.numpy.calm import calm_starts
-from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.engine.numpy.visit import Visits
+from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array
 from gmemgpu.timeline.integral import exact_sum

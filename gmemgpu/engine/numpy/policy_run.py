@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from gmemgpu.engine.class_code import code_costs
 from gmemgpu.engine.numpy.foreseen import foresee
-from gmemgpu.engine.numpy.outcome import add_attempts, add_bits, empty_row, oracle_row
-from gmemgpu.engine.numpy.prepared import Prepared
 from gmemgpu.engine.numpy.retry import RetryPasses
 from gmemgpu.engine.numpy.schedule import PassStart, Quiet, Schedule, schedule
 from gmemgpu.engine.numpy.target import Dirty, request_targets
 from gmemgpu.engine.numpy.visit import Visits
 from gmemgpu.engine.numpy.window import WindowPasses
+from gmemgpu.engine.outcome import add_attempts, add_bits, empty_row, oracle_row
+from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
@@ -121,8 +123,8 @@ def run_policy(prepared: Prepared, policy: Policy, costs: Costs) -> MetricRow:
     row["requests_lost"] = sum(requests.t_ns[i] >= warmup_ns for i in lost)
     row["passes"], row["passes_empty"], row["passes_skipped"] = passes, empty, skipped
     row["passes_hazard"], row["scan_wall_ns"], row["pass_wall_max_ns"] = hazard, wall, longest
-    add_attempts(row, visits, priced)
-    add_bits(row, prepared, visits.bits)
+    add_attempts(row, visits.counts(), priced)
+    add_bits(row, prepared, np.array(visits.bits, np.int64).reshape(-1, 4))
     return row
 
 

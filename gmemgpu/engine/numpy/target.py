@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gmemgpu.engine.class_code import ABSENT
-from gmemgpu.engine.numpy.prepared import Prepared, RequestLists
 from gmemgpu.engine.numpy.search import after
+from gmemgpu.engine.prepared import Prepared, RequestLists
 from gmemgpu.model.policy import Gate, Policy
 
 __all__ = ["Dirty", "Targets", "request_targets"]

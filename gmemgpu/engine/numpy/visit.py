@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, N_CODES, CodeCosts
-from gmemgpu.engine.numpy.prepared import Prepared
+from gmemgpu.engine.outcome import AttemptCounts
+from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.policy import Policy
 from gmemgpu.timeline.snp import FOREVER
 
@@ -52,6 +55,11 @@ class Visits:
         self.counted = False
         self.codes = [0] * len(self.length_ns)
         self.new = self.cached = self.failed = self.wasted = self.early = 0
+
+    def counts(self) -> AttemptCounts:
+        """Return what has been counted so far."""
+        codes = np.array(self.codes, np.int64)
+        return AttemptCounts(self.new, self.cached, self.failed, self.wasted, self.early, codes)
 
     def epoch_at(self, t_ns: int) -> tuple[int, int]:
         """Return begin and end of the SNP-on time that holds an instant; (0, 0) if SNP is off."""

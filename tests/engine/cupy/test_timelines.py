@@ -14,7 +14,7 @@ from gmemgpu.engine.cupy.resident import Resident
 from gmemgpu.engine.cupy.slices import slice_bytes
 from gmemgpu.engine.cupy.timelines import build_timelines
 from gmemgpu.engine.cupy.trace_input import TraceInput
-from gmemgpu.engine.numpy.prepared import Prepared
+from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.trace import Trace
 from gmemgpu.testing.strategies import traces
 from gmemgpu.timeline.piece import state_pieces

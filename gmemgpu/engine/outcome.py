@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from gmemgpu.engine.class_code import CodeCosts
-from gmemgpu.engine.numpy.prepared import Prepared
-from gmemgpu.engine.numpy.visit import Visits
+from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.metric import METRIC_NAMES, MetricRow
 from gmemgpu.model.trace import Int32Array, Int64Array
 from gmemgpu.timeline.integral import exact_sum
 
-__all__ = ["empty_row", "add_bits", "add_latencies", "add_attempts", "oracle_row"]
+__all__ = ["AttemptCounts", "empty_row", "add_bits", "add_latencies", "add_attempts", "oracle_row"]
 
 _PERCENTILES = (("latency_p50_ns", 50), ("latency_p90_ns", 90), ("latency_p99_ns", 99), ("latency_max_ns", 100))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AttemptCounts:
+    """
+    Attempts of counted passes.
+
+    Parameters
+    ----------
+    new, cached, failed, wasted : int
+        By outcome (MODEL.md section 4).
+    early : int
+        Those among the failed that met pages in conversion.
+    codes : (n_groups * N_CODES,) int64
+        By class code, as `CodeCosts` numbers them.
+    """
+
+    new: int
+    cached: int
+    failed: int
+    wasted: int
+    early: int
+    codes: Int64Array
+
+
 def empty_row(prepared: Prepared) -> MetricRow:
-    """Return a row with what no policy alters, and zeros."""
+    """
+    Return a row with what no policy alters, and zeros.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The trace.
+
+    Returns
+    -------
+    MetricRow
+        Every metric, in column order.
+    """
     row = dict.fromkeys(METRIC_NAMES, 0)
     row |= prepared.constant_metrics
     for name, _ in _PERCENTILES:
@@ -49,6 +85,7 @@ def add_latencies(row: MetricRow, latency_ns: Int64Array) -> None:
     Parameters
     ----------
     row : MetricRow
+        Receives them.
     latency_ns : (n,) int64
         From the beginning of an episode to its bit.
     """
@@ -60,18 +97,20 @@ def add_latencies(row: MetricRow, latency_ns: Int64Array) -> None:
             row[name] = int(ordered[-(-n * percent // 100) - 1])  # nearest rank
 
 
-def add_bits(row: MetricRow, prepared: Prepared, bits: list[int]) -> None:
+def add_bits(row: MetricRow, prepared: Prepared, bits: Int64Array) -> None:
     """
     Add what the set bits are worth.
 
     Parameters
     ----------
     row : MetricRow
+        Receives it.
     prepared : Prepared
-    bits : list of int
-        As `Visits` collects them.
+        The trace.
+    bits : (n, 4) int64
+        Of each: region, begin and end of the free episode, time of the bit.
     """
-    region, begin, end, done = np.array(bits, np.int64).reshape(-1, 4).T
+    region, begin, end, done = bits.T
     _add_set_time(row, prepared, region.astype(np.int32), done, end)
     # An episode that begins with an epoch is fresh, whatever else happened at that instant.
     fresh = np.isin(begin, [epoch[0] for epoch in prepared.snp.epochs])
@@ -82,31 +121,45 @@ def add_bits(row: MetricRow, prepared: Prepared, bits: list[int]) -> None:
     row["overtaken"] = row["episodes"] - row["reoptimized"] - row["never"]
 
 
-def add_attempts(row: MetricRow, visits: Visits, code_costs: CodeCosts) -> None:
+def add_attempts(row: MetricRow, counts: AttemptCounts, code_costs: CodeCosts) -> None:
     """
     Add the attempts by outcome and what they cost.
 
     Parameters
     ----------
     row : MetricRow
-    visits : Visits
+        Receives them.
+    counts : AttemptCounts
+        What was attempted.
     code_costs : CodeCosts
+        What each attempt costs.
     """
-    row["attempts_new"] = visits.new
-    row["attempts_cached"] = visits.cached
-    row["attempts_failed"] = visits.failed
-    row["attempts_wasted"] = visits.wasted
-    row["attempts_early"] = visits.early
-    counts = np.array(visits.codes, np.int64)
-    seen = np.flatnonzero(counts)
+    row["attempts_new"] = counts.new
+    row["attempts_cached"] = counts.cached
+    row["attempts_failed"] = counts.failed
+    row["attempts_wasted"] = counts.wasted
+    row["attempts_early"] = counts.early
+    seen = np.flatnonzero(counts.codes)
     for name, table in code_costs.totals.items():
         # Python integers: counts times costs can pass 63 bits on their way.
-        pairs = zip(counts[seen].tolist(), table[seen].tolist(), strict=True)
+        pairs = zip(counts.codes[seen].tolist(), table[seen].tolist(), strict=True)
         row[name] = sum(count * each for count, each in pairs)
 
 
 def oracle_row(prepared: Prepared) -> MetricRow:
-    """Return the bound: every free episode of a covered region optimized from its first instant, for nothing."""
+    """
+    Return the bound: every free episode of a covered region optimized from its first instant, for nothing.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The trace.
+
+    Returns
+    -------
+    MetricRow
+        Of the oracle.
+    """
     row = empty_row(prepared)
     episodes = prepared.episodes
     covered = prepared.cores[episodes.region] > 0
