@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, is_link, unreadable, writing
 from gmemgpu.sweeping.store.manifest import DamagedManifest, Manifest, read_manifest
-from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_file, part_files, read_part
-from gmemgpu.sweeping.store.results import gathered, read_ahead, results_are_whole
+from gmemgpu.sweeping.store.part import DamagedPart, PartFile, open_part, part_file, part_files
+from gmemgpu.sweeping.store.results import gathered, read_parts, results_are_whole
 
 __all__ = ["Fault", "CheckReport", "check_directory"]
 
@@ -143,25 +143,21 @@ def _parts(directory: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fa
     faults: list[Fault] = []
     whole: dict[int, PartFile] = {}
 
-    def read(file: PartFile) -> tuple[int, PartFile] | Fault:
+    files = list(part_files(folder).values())
+    for file, content in zip(files, read_parts(folder, files), strict=True):
         path = folder / file.name
         try:
-            table, about = read_part(folder, file)
+            batch, about = open_part(folder, file, content)
+            if about.get("sweep") != manifest.sweep_id:
+                raise DamagedPart("belongs to another sweep")
+            if [[field.name, str(field.type)] for field in batch.schema] != manifest.columns:
+                raise DamagedPart("has other columns than its sweep")
         except DamagedPart as error:
-            return Fault(path=path, what=str(error).removeprefix(f"{path}: "))
+            faults.append(Fault(path=path, what=str(error).removeprefix(f"{path}: ")))
         except StoreError as error:
-            return Fault(path=path, what=str(error).removeprefix(f"{path}: "), is_ours=False)
-        if about.get("sweep") != manifest.sweep_id:
-            return Fault(path=path, what="belongs to another sweep")
-        if [[field.name, str(field.type)] for field in table.schema] != manifest.columns:
-            return Fault(path=path, what="has other columns than its sweep")
-        return int(about["index"]), file
-
-    for found in read_ahead(read, part_files(folder).values()):
-        if isinstance(found, Fault):
-            faults.append(found)
+            faults.append(Fault(path=path, what=str(error).removeprefix(f"{path}: "), is_ours=False))
         else:
-            whole[found[0]] = found[1]
+            whole[int(about["index"])] = file
     return [whole[index] for index in sorted(whole)], faults
 
 
@@ -201,9 +197,12 @@ def _same_rows(directory: Path, parts: list[PartFile]) -> bool:
     # Both as streams: a sweep may be larger than memory.
     with pq.ParquetFile(directory / RESULTS) as file:
         merged = (pa.Table.from_batches([batch]) for batch in file.iter_batches(_BATCH_ROWS))
-        tables = read_ahead(lambda part: read_part(directory / PARTS, part)[0], parts)
+        folder = directory / PARTS
+        batches = (
+            open_part(folder, part, content)[0] for part, content in zip(parts, read_parts(folder, parts), strict=True)
+        )
         held = next(merged)
-        for rows in gathered(tables, _BATCH_ROWS):
+        for rows in gathered(batches, _BATCH_ROWS):
             while held.num_rows < rows.num_rows and (following := next(merged, None)) is not None:
                 held = pa.concat_tables([held, following])
             if not held.slice(0, rows.num_rows).equals(rows):

@@ -30,7 +30,8 @@ __all__ = [
     "part_files",
     "part_bytes",
     "write_part",
-    "read_part",
+    "read_part_bytes",
+    "open_part",
 ]
 
 TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "rejected")
@@ -236,9 +237,9 @@ def write_part(folder: Path, part_id: str, table: pa.Table, about: Mapping[str, 
     return file
 
 
-def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> tuple[pa.Table, dict[str, Any]]:
+def read_part_bytes(folder: Path, file: PartFile) -> bytes:
     """
-    Read a part in full, and hold its bytes and its columns against what they should be.
+    Read a part in full, and hold its bytes against its name.
 
     Parameters
     ----------
@@ -246,15 +247,11 @@ def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> 
         Of the parts.
     file : PartFile
         The part's name.
-    schema : pyarrow.Schema, optional
-        Its columns; not compared if left out.
 
     Returns
     -------
-    pyarrow.Table
-        Without metadata.
-    dict
-        What `write_part` stored beside the rows.
+    bytes
+        For `open_part`.
 
     Raises
     ------
@@ -270,15 +267,50 @@ def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> 
         raise DamagedPart(f"{path}: is gone") from None
     if hashlib.sha256(content).hexdigest()[:_SHA_DIGITS] != file.sha:
         raise DamagedPart(f"{path}: is damaged: its bytes are not those that its name tells of")
+    return content
+
+
+def open_part(
+    folder: Path, file: PartFile, content: bytes | StoreError, schema: pa.Schema | None = None
+) -> tuple[pa.RecordBatch, dict[str, Any]]:
+    """
+    Open the bytes of a part, and hold its columns against what they should be.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the parts, for messages.
+    file : PartFile
+        The part's name.
+    content : bytes or StoreError
+        What `read_part_bytes` returned, which the columns point into, or raised.
+    schema : pyarrow.Schema, optional
+        Its columns; not compared if left out.
+
+    Returns
+    -------
+    pyarrow.RecordBatch
+        The rows; the schema's metadata are those of the file.
+    dict
+        What `write_part` stored beside the rows.
+
+    Raises
+    ------
+    DamagedPart
+        If it is not what its name says.
+    StoreError
+        That was given.
+    """
+    if isinstance(content, StoreError):
+        raise content
+    path = folder / file.name
     try:
-        # One batch, as it was written; its columns point into `content`.
-        batch = pa.ipc.open_file(content).get_batch(0)
+        batch = pa.ipc.open_file(content).get_batch(0)  # one, as it was written
         about = dict(json.loads(batch.schema.metadata[_METADATA_KEY]))
     except (pa.ArrowException, TypeError, KeyError, ValueError) as error:
         raise DamagedPart(f"{path}: is no part of a sweep ({error})") from None
-    batch = batch.replace_schema_metadata(None)
     if about.get("part") != file.part_id:
         raise DamagedPart(f"{path}: holds the rows of another shard")
     if schema is not None and not batch.schema.equals(schema):
         raise DamagedPart(f"{path}: has other columns than its sweep")
-    return pa.Table.from_batches([batch]), about
+    return batch, about

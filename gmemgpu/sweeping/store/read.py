@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +12,8 @@ import pyarrow.parquet as pq
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
-from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_files, read_part
-from gmemgpu.sweeping.store.results import gathered, read_ahead, results_are_whole
+from gmemgpu.sweeping.store.part import DamagedPart, open_part, part_files
+from gmemgpu.sweeping.store.results import gathered, read_parts, results_are_whole
 
 __all__ = ["StoredRows", "read_rows"]
 
@@ -93,21 +92,20 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
 
 def _of_parts(directory: Path, manifest: Manifest, columns: Sequence[str], text: Sequence[str]) -> tuple[pa.Table, int]:
     places: list[tuple[int, int]] = []
+    folder = directory / PARTS
+    files = list(part_files(folder).values())
 
-    def read(file: PartFile) -> tuple[pa.Table, dict[str, Any]]:
-        try:
-            table, about = read_part(directory / PARTS, file)
-        except DamagedPart as error:
-            raise StoreError(f"{error}; run the sweep again, or `gmemgpu check {directory} --repair`") from None
-        if [[field.name, str(field.type)] for field in table.schema] != manifest.columns:
-            raise StoreError(f"{directory / PARTS / file.name}: has other columns than its sweep")
-        return table.select(columns), about
-
-    def ours() -> Iterator[pa.Table]:
-        for table, about in read_ahead(read, part_files(directory / PARTS).values()):
+    def ours() -> Iterator[pa.RecordBatch]:
+        for file, content in zip(files, read_parts(folder, files), strict=True):
+            try:
+                batch, about = open_part(folder, file, content)
+            except DamagedPart as error:
+                raise StoreError(f"{error}; run the sweep again, or `gmemgpu check {directory} --repair`") from None
+            if [[field.name, str(field.type)] for field in batch.schema] != manifest.columns:
+                raise StoreError(f"{folder / file.name}: has other columns than its sweep")
             if about.get("sweep") == manifest.sweep_id:
-                places.append((about["index"], table.num_rows))
-                yield table
+                places.append((about["index"], batch.num_rows))
+                yield batch.select(columns)
 
     tables = list(gathered(ours(), _ROWS_AT_ONCE))
     if not tables:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,21 +17,19 @@ from gmemgpu.atomic import written_whole
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS, unreadable
 from gmemgpu.sweeping.store.manifest import Manifest
-from gmemgpu.sweeping.store.part import DamagedPart, PartFile, read_part
+from gmemgpu.sweeping.store.part import DamagedPart, PartFile, open_part, read_part_bytes
 
-__all__ = ["DamagedParts", "write_results", "results_are_whole", "read_ahead", "gathered"]
+__all__ = ["DamagedParts", "write_results", "results_are_whole", "read_parts", "gathered"]
 
 _ROWS_PER_GROUP = 65_536
 """Of the merged file: some tens of megabytes in memory while it is written."""
 _THREADS = 4
-_AHEAD = 64
+_AT_ONCE = 16
+_AHEAD = 5
 _MOST_SMALL = 256
 
 _digests: dict[tuple[str | int, ...], str] = {}
 """The last file whose digest was computed here, by what the file system says of it."""
-
-Item = TypeVar("Item")
-Read = TypeVar("Read")
 
 
 class DamagedParts(StoreError):
@@ -58,71 +55,85 @@ class DamagedParts(StoreError):
         return type(self), self._made_of
 
 
-def read_ahead(read: Callable[[Item], Read], items: Iterable[Item]) -> Iterator[Read]:
+def read_parts(folder: Path, files: Sequence[PartFile]) -> Iterator[bytes | StoreError]:
     """
-    Read items in threads, some ahead of whoever takes them: a network file system answers each after a while.
+    Read parts in threads, some ahead of whoever takes them: a network file system answers each after a while.
 
     Parameters
     ----------
-    read : callable
-        Of one item; safe to call from several threads.
-    items : iterable
+    folder : Path
+        Of the parts.
+    files : sequence of PartFile
         What to read.
 
     Yields
     ------
-    object
-        What `read` returned, in the order of `items`.
-
-    Raises
-    ------
-    Exception
-        What `read` raised, in the item's turn.
+    bytes or StoreError
+        For each file what `open_part` takes: its bytes, or why it cannot be read.
     """
-    rest = iter(items)
+
+    def read(some: Sequence[PartFile]) -> list[bytes | StoreError]:
+        return [_read_or_error(folder, file) for file in some]
+
+    # Several a task: to hand over one costs more than to read a small part.
+    rest = (files[i : i + _AT_ONCE] for i in range(0, len(files), _AT_ONCE))
+    # Threads only read: to open a part is Python's work, at which they would wait for each other.
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="gmemgpu-read") as pool:
-        held: deque[Future[Read]] = deque(pool.submit(read, item) for item in islice(rest, _AHEAD))
+        held = deque(pool.submit(read, some) for some in islice(rest, _AHEAD))
         try:
             while held:
                 found = held.popleft().result()
-                held.extend(pool.submit(read, item) for item in islice(rest, 1))
-                yield found
+                held.extend(pool.submit(read, some) for some in islice(rest, 1))
+                yield from found
         finally:
             for future in held:
                 future.cancel()
 
 
-def gathered(tables: Iterable[pa.Table], n_rows: int) -> Iterator[pa.Table]:
+def _read_or_error(folder: Path, file: PartFile) -> bytes | StoreError:
+    try:
+        return read_part_bytes(folder, file)
+    except StoreError as error:
+        return error
+
+
+def gathered(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:
     """
-    Merge small tables into large ones.
+    Merge small batches into large tables.
 
     Parameters
     ----------
-    tables : iterable of pyarrow.Table
+    batches : iterable of pyarrow.RecordBatch
         Of the same columns.
     n_rows : int
-        At least so many rows go into each, but for the last.
+        At least so many rows go into each table, but for the last.
 
     Yields
     ------
     pyarrow.Table
-        Together the rows of `tables`, in order; none without rows.
+        Without metadata; together the rows of `batches`, in order; none without rows.
     """
-    # A table of ten rows costs far more than its numbers: of such, few are held at a time.
+    # A batch of ten rows costs far more than its numbers: of such, few are held at a time.
     large: list[pa.Table] = []
-    small: list[pa.Table] = []
+    small: list[pa.RecordBatch] = []
     n_held = 0
-    for table in tables:
-        small.append(table)
-        n_held += table.num_rows
-        if n_held >= n_rows or len(small) >= _MOST_SMALL:
-            large.append(pa.concat_tables(small).combine_chunks())
-            small = []
+
+    def merge_small() -> None:
+        if small:
+            large.append(pa.Table.from_batches(small).replace_schema_metadata(None).combine_chunks())
+            small.clear()
+
+    for batch in batches:
+        small.append(batch)
+        n_held += batch.num_rows
+        if len(small) >= _MOST_SMALL or n_held >= n_rows:
+            merge_small()
         if n_held >= n_rows:
             yield pa.concat_tables(large)
             large, n_held = [], 0
+    merge_small()
     if n_held:
-        yield pa.concat_tables([*large, *small])
+        yield pa.concat_tables(large)
 
 
 def _is_text(field: pa.Field) -> bool:
@@ -157,23 +168,20 @@ def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema,
         If the file cannot be written.
     """
     damaged: list[tuple[str, PartFile]] = []
+    folder = directory / PARTS
 
-    def read(file: PartFile) -> pa.Table | DamagedPart:
-        try:
-            table, about = read_part(directory / PARTS, file, schema)
-        except DamagedPart as error:
-            return error
-        # A sweep of more scenarios may have computed the same shard, and says another place of it.
-        if about.get("sweep") != sweep_id:
-            return DamagedPart(f"{directory / PARTS / file.name}: belongs to another sweep")
-        return table
-
-    def tables() -> Iterator[pa.Table]:
-        for file, found in zip(files, read_ahead(read, files), strict=True):
-            if isinstance(found, DamagedPart):
-                damaged.append((str(found), file))
-            elif not damaged:
-                yield found
+    def batches() -> Iterator[pa.RecordBatch]:
+        for file, content in zip(files, read_parts(folder, files), strict=True):
+            try:
+                batch, about = open_part(folder, file, content, schema)
+                # A sweep of more scenarios may have computed the same shard, and says another place of it.
+                if about.get("sweep") != sweep_id:
+                    raise DamagedPart(f"{folder / file.name}: belongs to another sweep")
+            except DamagedPart as error:
+                damaged.append((str(error), file))
+            else:
+                if not damaged:
+                    yield batch
 
     path = directory / RESULTS
     with written_whole(path) as target:
@@ -187,7 +195,7 @@ def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema,
             write_statistics=False,
             store_schema=False,
         ) as writer:
-            for rows in gathered(tables(), _ROWS_PER_GROUP):
+            for rows in gathered(batches(), _ROWS_PER_GROUP):
                 writer.write_table(rows)
         if damaged:
             raise DamagedParts(*zip(*damaged, strict=True))
