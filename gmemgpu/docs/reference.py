@@ -1,5 +1,5 @@
 """
-Tables of the pages that the code writes itself: keys of a workload, costs, presets, policies, metrics.
+Tables of the pages that the code writes itself: keys of specs and workloads, costs, presets, policies, metrics.
 
 Run ``python -m gmemgpu.docs.reference`` after a change of any of them; a test compares pages and code.
 """
@@ -19,9 +19,11 @@ from pydantic_core import PydanticUndefined
 
 from gmemgpu.catalogue import named_policies
 from gmemgpu.cli.policies import policies_markdown
+from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.model import policy as choices
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import METRICS
+from gmemgpu.sweeping.spec import SweepSpec
 from gmemgpu.toml_file import packaged_toml
 from gmemgpu.units import format_bytes, format_duration_ns
 from gmemgpu.workload.preset import preset_names, preset_summary
@@ -203,14 +205,43 @@ def _policy_choices() -> str:
     return _table(("key", "values"), ((f"`{k}`", ", ".join(f"`{v}`" for v in known)) for k, known in values.items()))
 
 
+_IN_TOML = {
+    "include": "file name",
+    "seeds": "integer, or list of integers",
+    "policies_file": "file name",
+    "policy": "tables",
+    "policies": "list of text",
+    "costs": "table, or file name",
+    "workload": "table",
+    "scenario": "tables",
+}
+"""How a file writes the keys of a spec that a model holds as something else."""
+_DEFAULTS = {"name": "the file's name", "seeds": "`1`", "policies": "all named", "costs": "`{}`", "workload": "`{}`"}
+
+
+def _spec_keys() -> str:
+    rows = []
+    for field, found in SweepSpec.model_fields.items():
+        key = found.alias or field
+        kind = _IN_TOML.get(key) or _type(key, found.annotation)
+        default = _DEFAULTS.get(key) or ("–" if not found.default else f"`{found.default}`")
+        rows.append((f"`{key}`", kind, default, found.description or ""))
+    return _table(("key", "type", "default", "meaning"), rows)
+
+
+def _figures() -> str:
+    rows = ((q.header, f"`{q.key}`", q.meaning, "more" if q.high_is_good else "less") for q in QUANTITIES)
+    return _table(("heading", "key", "meaning", "better"), rows)
+
+
 def _metrics() -> str:
     return _table(("metric", "unit", "meaning"), ((f"`{m.name}`", m.unit, m.meaning) for m in METRICS))
 
 
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
-    "specs.md": {"workload": workload_keys, "costs": _costs, "presets": _presets, "hosts": _hosts},
+    "specs.md": {"spec": _spec_keys, "workload": workload_keys, "costs": _costs, "presets": _presets, "hosts": _hosts},
     "policies.md": {"policies": lambda: policies_markdown(named_policies()), "choices": _policy_choices},
-    "metrics.md": {"metrics": _metrics},
+    "metrics.md": {"figures": _figures, "metrics": _metrics},
 }
 """Page to the name of each generated part, to what writes it."""
 

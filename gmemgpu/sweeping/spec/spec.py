@@ -56,14 +56,14 @@ class SweepSpec(Section):
         description="Names of policies, all of the package if left out. The oracle comes along, as the last.",
     )
     costs: Costs = Field(
-        default_factory=Costs, description="A table of costs in ns, or the name of a TOML file with one."
+        default_factory=Costs,
+        description="Costs in ns that differ from the package's: a table, or the name of a TOML file with one.",
     )
     backend: Literal["auto", "numpy", "reference", "cupy"] = Field(
-        default="auto", description="The engine; auto takes the fastest for so many evaluations."
+        default="auto",
+        description="The engine; auto takes the fastest for so many evaluations. All give the same integers.",
     )
-    workload: Any = Field(
-        default={}, description="A table: keys of a workload. A list in place of a single value is an axis."
-    )
+    workload: Any = Field(default={}, description="Keys of a workload; a list in place of a single value is an axis.")
     scenarios: tuple[Scenario, ...] = Field(
         default=(),
         alias="scenario",
