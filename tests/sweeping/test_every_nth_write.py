@@ -194,6 +194,7 @@ def run_apart(run: str, directory: Path, n: int) -> subprocess.CompletedProcess[
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_a_machine_that_dies_at_the_nth_write(
     whole: Path, contents: Contents, threads: Client, tmp_path: Path, run: str

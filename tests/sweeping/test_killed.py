@@ -24,6 +24,8 @@ from sweep_processes import (
     workers_of,
 )
 
+pytestmark = pytest.mark.slow
+
 Contents = Callable[[Path], dict[str, str]]
 MOST_S = 15.0
 """From Ctrl-C to the end: five seconds for parts that are being computed, and the rest for a busy machine."""

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -14,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psutil
 import pytest
 from distributed import Client
-from sweep_processes import PATIENCE_S, parts_of, run_gmemgpu, running, wait_for_parts, wait_until
+from sweep_processes import PATIENCE_S, parts_of, run_gmemgpu, running, wait_for_parts, wait_until, workers_of
 
 import gmemgpu
 from gmemgpu.cli.main import main
@@ -41,6 +41,7 @@ def changed(spec: Path, folder: Path, old: str, new: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_second_client_is_refused_until_the_first_is_silent_and_the_first_then_stops(
     spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
 ) -> None:
@@ -56,16 +57,20 @@ def test_a_second_client_is_refused_until_the_first_is_silent_and_the_first_then
         )
         assert first.poll() is None
         # Suspended, as by a laptop's lid: alive, and silent for longer than a lease.
-        first.send_signal(signal.SIGSTOP)
+        asleep = [psutil.Process(first.pid), *workers_of(first.pid)]
+        for process in asleep:
+            process.suspend()
         age(directory / "lock", 61)
         assert run_gmemgpu(*command) == (0, "", "")
-        first.send_signal(signal.SIGCONT)
+        for process in asleep:
+            process.resume()
         output, errors = first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 1
     assert errors.startswith(f"gmemgpu: {directory}: was taken over by another sweep")
     assert contents(directory) == contents(undisturbed)
 
 
+@pytest.mark.slow
 def test_take_over_takes_it_from_the_living(
     spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
 ) -> None:
@@ -147,6 +152,7 @@ def test_a_directory_of_other_things_is_left_alone(tiny_file: Path, threads: Cli
             sweep(tiny_file, path, threads)
 
 
+@pytest.mark.slow
 def test_of_two_sweeps_that_begin_at_once_in_one_directory_one_is_refused(
     tiny_file: Path, tiny_whole: Path, tmp_path: Path
 ) -> None:
@@ -171,6 +177,7 @@ def test_of_two_sweeps_that_begin_at_once_in_one_directory_one_is_refused(
             assert ((directory / "results.parquet").read_bytes() == whole) is (told[0] == "")
 
 
+@pytest.mark.slow
 def test_of_two_clients_that_begin_at_once_one_is_refused(tiny_file: Path, tmp_path: Path) -> None:
     command = ("sweep", tiny_file, "-o", tmp_path / "out", "--workers", 1, "--quiet")
     with running(*command) as one, running(*command) as other:
@@ -185,6 +192,7 @@ def test_a_changed_name_is_the_same_sweep(tiny_file: Path, tiny: Path, threads: 
     assert sweep(changed(tiny_file, tmp_path, '"tiny"', '"renamed"'), tiny, threads).n_computed == 0
 
 
+@pytest.mark.slow
 def test_another_engine_goes_on(
     tiny_file: Path, tiny_whole: Path, tiny: Path, contents: Contents, threads: Client
 ) -> None:

@@ -22,6 +22,8 @@ from sweep_processes import (
     wait_for_parts,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def listening(process: psutil.Process) -> list[Any]:
     found = []

@@ -38,6 +38,7 @@ DIES_ALWAYS = "import os\nos._exit(1)\n"
 UNSHARE = ("unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-root-user",)))
 
 
+@pytest.mark.slow
 def test_any_client_computes_what_the_judge_says(tiny_file: Path, threads: Client, tmp_path: Path) -> None:
     result = gmemgpu.sweep(tiny_file, tmp_path / "out", client=threads)
     assert (result.n_rows, result.n_computed, result.fallback) == (10, 10, None)
@@ -111,6 +112,7 @@ def test_a_worker_on_another_disk_is_refused(dask_processes: Start, tiny_file: P
     assert f"does not see {tmp_path}/shared/out/parts; DIR must lie on a file system that this machine and all" in told
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_it_starts_does_not_end_a_sweep_that_has_others(
     tiny_file: Path, tiny_whole: Path, tmp_path: Path
 ) -> None:
