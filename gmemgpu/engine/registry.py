@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 
+from gmemgpu.compiled import NOT_INSTALLED
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.errors import BackendError, Problem, SpecError
 
@@ -25,11 +26,15 @@ __all__ = [
 _ENGINES = {
     "reference": ("gmemgpu.engine.reference", "ReferenceEngine"),
     "numpy": ("gmemgpu.engine.numpy", "NumpyEngine"),
+    "numba": ("gmemgpu.engine.compiled", "NumbaEngine"),
     "cupy": ("gmemgpu.engine.cupy", "CupyEngine"),
 }
 """Name to module and class; a module is imported when its engine is asked for, never before."""
 
-_REQUIRES = {"cupy": ("cupy", "CuPy is not installed; pip install 'gmemgpu[cuda13]' (or cuda12, as the driver allows)")}
+_REQUIRES = {
+    "numba": ("numba", NOT_INSTALLED),
+    "cupy": ("cupy", "CuPy is not installed; pip install 'gmemgpu[cuda13]' (or cuda12, as the driver allows)"),
+}
 """Name to the package that it stands on, and what to do without: looked for, not imported."""
 
 _DEVICES = {"cupy": ("gmemgpu.engine.cupy.device", "devices")}
