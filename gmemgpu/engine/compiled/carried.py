@@ -11,7 +11,7 @@ from gmemgpu.engine.class_code import ABSENT, CACHED, CLEAN, FAIL_EARLY, N_CODES
 from gmemgpu.engine.compiled.columns import Changes, Snp, States
 from gmemgpu.engine.compiled.ledger import CACHED_FOUND, EARLY, FAILED, Ledger
 from gmemgpu.engine.compiled.rules import DIRTY_RETRY, Rules
-from gmemgpu.engine.compiled.target import Dirty, sort_ascending
+from gmemgpu.engine.compiled.target import Dirty, put_in_order
 from gmemgpu.engine.compiled.visit import FAILS, SETS, attempt
 from gmemgpu.model.trace import BoolArray, Int64Array
 
@@ -256,9 +256,9 @@ def _special(
             found[n] = region
             n += 1
         change += 1
+    put_in_order(found[:n], carried.marked)
     for i in range(n):
         carried.marked[found[i]] = False
-    sort_ascending(found[:n])
     return n
 
 

@@ -18,7 +18,7 @@ from gmemgpu.engine.compiled.target import (
     add_clearings,
     keep_dirty,
     named_targets,
-    sort_ascending,
+    put_in_order,
 )
 from gmemgpu.engine.compiled.visit import DROPPED, FAILS, epoch_at, visit_all
 from gmemgpu.model.trace import Int8Array, Int64Array
@@ -137,7 +137,7 @@ def run_passes(
                 carried, start_ns, epoch, states, changes, snp, dirty, rules, counted, ledger, targets
             )
         else:
-            if scope == DIRTY or scope == DIRTY_RETRY:
+            if scope in (DIRTY, DIRTY_RETRY):
                 if scope == DIRTY_RETRY:
                     dirty.counts[LISTED] = 0
                 add_clearings(dirty, clearings, start_ns)
@@ -145,7 +145,7 @@ def run_passes(
                 now = states.covered
             elif scope == DIRTY:
                 now = dirty.listed[: dirty.counts[LISTED]]
-                sort_ascending(now)
+                put_in_order(now, dirty.flags)
             else:
                 n = named_targets(
                     start_ns,
@@ -160,7 +160,7 @@ def run_passes(
                 )
                 now = targets[:n]
             end_ns = visit_all(start_ns, now, seen, states, snp, rules, counted, ledger, outcome)
-            if scope == DIRTY or scope == DIRTY_RETRY:
+            if scope in (DIRTY, DIRTY_RETRY):
                 _clean_targets(now, outcome, scope, dirty)
             if scope == DIRTY:
                 keep_dirty(dirty)

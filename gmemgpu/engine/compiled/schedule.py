@@ -12,12 +12,10 @@ from gmemgpu.timeline.snp import FOREVER
 
 __all__ = ["IS_BOOT", "BATCH_BEGIN", "BATCH_END", "new_clock", "next_start", "pass_ended"]
 
-# Places in a clock, an array of int64 that says where the schedule stands: whether the pass that starts is a boot pass,
-# and its requests; the first request and boot not yet handled; whether the timer is armed, for when, by which request,
-# and until when a debounced one can be put off; start and end of the last pass.
-IS_BOOT, BATCH_BEGIN, BATCH_END, REQUEST, BOOT, ARMED, DUE_NS, FIRST, LAST_DUE_NS, STARTED_NS, FREE_NS, N_CLOCK = range(
-    12
-)
+# Places in a clock, an array of int64 that says where the schedule stands: whether the pass that starts is a boot
+# pass, and its requests; the first request and boot not yet handled; whether the timer is armed, for when, by which
+# request, and until when a debounced one can be put off; start and end of the last pass.
+IS_BOOT, BATCH_BEGIN, BATCH_END, REQUEST, BOOT, ARMED, DUE_NS, FIRST, LAST_DUE_NS, STARTED_NS, FREE_NS = range(11)
 
 
 def new_clock(rules: Rules) -> Int64Array:
@@ -31,10 +29,10 @@ def new_clock(rules: Rules) -> Int64Array:
 
     Returns
     -------
-    (N_CLOCK,) int64
+    (11,) int64
         For `next_start`.
     """
-    clock = np.zeros(N_CLOCK, np.int64)
+    clock = np.zeros(FREE_NS + 1, np.int64)
     if rules.timer == PERIODIC:
         clock[DUE_NS] = rules.delay_ns
     return clock
@@ -48,13 +46,15 @@ def _after(t_ns: int, delay_ns: int) -> int:
 
 @compiled_function
 def _timer_start(clock: Int64Array, rules: Rules) -> int:
+    due_ns: int = clock[DUE_NS]
+    free_ns: int = clock[FREE_NS]
     if clock[ARMED]:
-        return max(clock[DUE_NS], clock[FREE_NS])
+        return max(due_ns, free_ns)
     if rules.timer == PERIODIC:
-        if clock[DUE_NS] < clock[FREE_NS]:
+        if due_ns < free_ns:
             # Ticks before the end of the last pass are skipped.
-            clock[DUE_NS] = _after(clock[FREE_NS], -clock[FREE_NS] % rules.delay_ns)
-        return clock[DUE_NS]
+            due_ns = clock[DUE_NS] = _after(free_ns, -free_ns % rules.delay_ns)
+        return due_ns
     return FOREVER
 
 
@@ -101,7 +101,7 @@ def next_start(clock: Int64Array, request_ns: Int64Array, rules: Rules, lost: Bo
 
     Parameters
     ----------
-    clock : (N_CLOCK,) int64
+    clock : (11,) int64
         Moved on.
     request_ns : (n,) int64
         Times of the hook's requests.
@@ -152,7 +152,7 @@ def pass_ended(clock: Int64Array, end_ns: int) -> None:
 
     Parameters
     ----------
-    clock : (N_CLOCK,) int64
+    clock : (11,) int64
         As `next_start` left it.
     end_ns : int
         Its start, if it did not run.

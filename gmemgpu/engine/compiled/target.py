@@ -17,7 +17,7 @@ __all__ = [
     "new_dirty",
     "add_clearings",
     "keep_dirty",
-    "sort_ascending",
+    "put_in_order",
     "HookRequests",
     "named_targets",
 ]
@@ -25,8 +25,8 @@ __all__ = [
 # Places in `Dirty.counts`: regions listed, and the first clearing that no pass has seen.
 LISTED, CLEARING = range(2)
 
-_FEW = 48
-"""So many are sorted by insertion; NumPy's sort takes memory at each call."""
+_FEW = 32
+"""So many are sorted by insertion; more are read off their flags."""
 
 
 class Dirty(NamedTuple):
@@ -38,7 +38,7 @@ class Dirty(NamedTuple):
     flags : (n_regions,) bool
         Which.
     listed : (n_regions,) int64
-        The first ``counts[LISTED]`` are the same, in any order; with scope ``dirty_retry`` only what the last pass added.
+        The first ``counts[LISTED]`` are the same, in any order; with scope ``dirty_retry`` only the latest.
     counts : (2,) int64
         At the places named above.
     """
@@ -111,25 +111,31 @@ def keep_dirty(dirty: Dirty) -> None:
 
 
 @compiled_function
-def sort_ascending(values: Int64Array) -> None:
+def put_in_order(regions: Int64Array, flags: BoolArray) -> None:
     """
-    Sort in place.
+    Sort regions in place.
 
     Parameters
     ----------
-    values : (n,) int64
+    regions : (n,) int64
         Often a few, and nearly sorted.
+    flags : (n_regions,) bool
+        True for these regions, and no others.
     """
-    if values.size > _FEW:
-        values[:] = np.sort(values)
+    n = 0
+    if regions.size > _FEW:
+        for region in range(flags.size):
+            if flags[region]:
+                regions[n] = region
+                n += 1
         return
-    for i in range(1, values.size):
-        value = values[i]
+    for i in range(1, regions.size):
+        region = regions[i]
         j = i - 1
-        while j >= 0 and values[j] > value:
-            values[j + 1] = values[j]
+        while j >= 0 and regions[j] > region:
+            regions[j + 1] = regions[j]
             j -= 1
-        values[j + 1] = value
+        regions[j + 1] = region
 
 
 class HookRequests(NamedTuple):
@@ -212,7 +218,7 @@ def named_targets(
                     marked[region] = True
                     targets[n] = region
                     n += 1
+    put_in_order(targets[:n], marked)
     for i in range(n):
         marked[targets[i]] = False
-    sort_ascending(targets[:n])
     return n
