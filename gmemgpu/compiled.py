@@ -15,7 +15,15 @@ from typing import Any, TypeVar
 
 import gmemgpu
 
-__all__ = ["NOT_INSTALLED", "is_installed", "why_unusable", "compiled_function", "cache_folder", "cache_problem"]
+__all__ = [
+    "NOT_INSTALLED",
+    "is_installed",
+    "why_unusable",
+    "compiled_function",
+    "compiled_in_place",
+    "cache_folder",
+    "cache_problem",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,9 +85,34 @@ def compiled_function(function: F) -> F:
     callable
         The same, compiled; the function as it is where ``NUMBA_DISABLE_JIT`` is set.
     """
+    return _compiled(function)
+
+
+def compiled_in_place(function: F) -> F:
+    """
+    Compile a function that makes no array, as `compiled_function` does.
+
+    References are not counted in it: the caller keeps the arrays alive. So arrays may come as fields of named tuples,
+    which elsewhere costs as much as the work itself.
+
+    Parameters
+    ----------
+    function : callable
+        Calls functions of its kind only, and returns a number or nothing.
+
+    Returns
+    -------
+    callable
+        The same, compiled.
+    """
+    # Numba's own sort functions are made so; the option is not in its manual.
+    return _compiled(function, _nrt=False)
+
+
+def _compiled(function: F, **options: bool) -> F:
     import numba
 
-    compiled: Any = numba.njit(nogil=True)(function)
+    compiled: Any = numba.njit(nogil=True, **options)(function)
     folder = cache_folder()
     if folder is not None and compiled is not function:
         _keep(compiled, function, folder)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gmemgpu.compiled import compiled_function
+from gmemgpu.compiled import compiled_in_place
 from gmemgpu.engine.class_code import ABSENT, CACHED, CLEAN, FAIL_EARLY, N_CODES
 from gmemgpu.engine.compiled.columns import Changes, Snp, States
 from gmemgpu.engine.compiled.ledger import CACHED_FOUND, EARLY, FAILED, Ledger
@@ -97,7 +97,7 @@ def new_carried(states: States, rules: Rules) -> Carried:
     )
 
 
-@compiled_function
+@compiled_in_place
 def set_code(carried: Carried, region: int, code: int, rules: Rules) -> None:
     """
     Change a region's class.
@@ -140,7 +140,7 @@ def set_code(carried: Carried, region: int, code: int, rules: Rules) -> None:
         carried.place[region] = -1
 
 
-@compiled_function
+@compiled_in_place
 def refresh(carried: Carried, region: int, start_ns: int, states: States, rules: Rules, ledger: Ledger) -> None:
     """
     Look up a region's class.
@@ -166,7 +166,7 @@ def refresh(carried: Carried, region: int, start_ns: int, states: States, rules:
     set_code(carried, region, code, rules)
 
 
-@compiled_function
+@compiled_in_place
 def advance(
     carried: Carried,
     start_ns: int,
@@ -204,7 +204,8 @@ def advance(
     many = sums[CHANGE] + covered.size // 2
     if epoch != sums[EPOCH] or (many < changes.t_ns.size and changes.t_ns[many] <= start_ns):
         # Every bit may be gone, or most regions have changed: all are looked at.
-        sums[CHANGE] = np.searchsorted(changes.t_ns, start_ns, side="right")
+        while sums[CHANGE] < changes.t_ns.size and changes.t_ns[sums[CHANGE]] <= start_ns:
+            sums[CHANGE] += 1
         for i in range(covered.size):
             region = covered[i]
             row = carried.row[region]
@@ -230,7 +231,7 @@ def advance(
     sums[N_JUST_SET] = 0
 
 
-@compiled_function
+@compiled_in_place
 def _special(
     carried: Carried, end_ns: int, is_on: bool, covered: Int64Array, changes: Changes, found: Int64Array
 ) -> int:
@@ -262,7 +263,7 @@ def _special(
     return n
 
 
-@compiled_function
+@compiled_in_place
 def _uncount(code: int, ledger: Ledger) -> None:
     # What `finish` will count for an attempt of this class.
     if code == CACHED:
@@ -273,7 +274,7 @@ def _uncount(code: int, ledger: Ledger) -> None:
             ledger.counts[EARLY] -= 1
 
 
-@compiled_function
+@compiled_in_place
 def attempt_carried(
     carried: Carried,
     start_ns: int,
@@ -355,7 +356,7 @@ def attempt_carried(
     return end_ns
 
 
-@compiled_function
+@compiled_in_place
 def forget(carried: Carried) -> None:
     """
     Have the next pass look up every class anew.
@@ -368,7 +369,7 @@ def forget(carried: Carried) -> None:
     carried.sums[EPOCH] = _STALE
 
 
-@compiled_function
+@compiled_in_place
 def finish(carried: Carried, rules: Rules, covered: Int64Array, ledger: Ledger) -> None:
     """
     Count the attempts of all passes by class, and by the outcome that goes with it.

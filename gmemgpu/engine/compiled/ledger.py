@@ -40,8 +40,8 @@ class Ledger(NamedTuple):
         Attempts by outcome, passes, requests lost and bits set, at the places named above.
     codes : (n_groups * N_CODES,) int64
         Attempts by class code, as `CodeCosts` numbers them.
-    bits : (n, 4) int64
-        The first ``counts[N_BITS]`` rows: region, begin and end of the free episode, time of the bit.
+    bits : (4, n) int64
+        The first ``counts[N_BITS]`` columns: region, begin and end of the free episode, time of the bit.
     bit_end_ns : (n_regions,) int64
         Until when the region's bit is set, the end of the free episode; 0 if it never was.
     """
@@ -73,6 +73,6 @@ def new_ledger(n_regions: int, n_codes: int, n_episodes: int) -> Ledger:
     return Ledger(
         counts=np.zeros(N_BITS + 1, np.int64),
         codes=np.zeros(n_codes, np.int64),
-        bits=np.empty((n_episodes, 4), np.int64),
+        bits=np.empty((4, n_episodes), np.int64),
         bit_end_ns=np.zeros(n_regions, np.int64),
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from gmemgpu.compiled import compiled_function
+from gmemgpu.compiled import compiled_in_place
 from gmemgpu.engine.class_code import ABSENT
 from gmemgpu.engine.compiled.carried import Carried, advance, attempt_carried, finish, forget, refresh, set_code
 from gmemgpu.engine.compiled.columns import Changes, Clearings, Snp, States
@@ -21,13 +23,13 @@ from gmemgpu.engine.compiled.target import (
     put_in_order,
 )
 from gmemgpu.engine.compiled.visit import DROPPED, FAILS, epoch_at, visit_all
-from gmemgpu.model.trace import Int8Array, Int64Array
+from gmemgpu.model.trace import BoolArray, Int8Array, Int64Array
 from gmemgpu.timeline.snp import FOREVER
 
-__all__ = ["run_passes"]
+__all__ = ["Scratch", "new_scratch", "run_passes"]
 
 
-@compiled_function
+@compiled_in_place
 def _count_pass(start_ns: int, end_ns: int, snp: Snp, ledger: Ledger) -> None:
     counts = ledger.counts
     counts[PASSES] += 1
@@ -39,7 +41,7 @@ def _count_pass(start_ns: int, end_ns: int, snp: Snp, ledger: Ledger) -> None:
             break
 
 
-@compiled_function
+@compiled_in_place
 def _clean_targets(targets: Int64Array, outcome: Int8Array, scope: int, dirty: Dirty) -> None:
     # What was attempted is clean from now on; with retry, unless it failed.
     for i in range(targets.size):
@@ -47,7 +49,7 @@ def _clean_targets(targets: Int64Array, outcome: Int8Array, scope: int, dirty: D
             dirty.flags[targets[i]] = False
 
 
-@compiled_function
+@compiled_in_place
 def _retry_anew(carried: Carried, covered: Int64Array, dirty: Dirty, rules: Rules) -> None:
     # After a boot pass, which looked at regions and set bits that the carried classes do not know of.
     for i in range(covered.size):
@@ -56,7 +58,7 @@ def _retry_anew(carried: Carried, covered: Int64Array, dirty: Dirty, rules: Rule
     forget(carried)
 
 
-@compiled_function
+@compiled_in_place
 def _add_dirty(
     carried: Carried,
     start_ns: int,
@@ -72,7 +74,60 @@ def _add_dirty(
         refresh(carried, dirty.listed[i], start_ns, states, rules, ledger)
 
 
-@compiled_function
+class Scratch(NamedTuple):
+    """
+    Memory for passes that visit their targets one by one.
+
+    Parameters
+    ----------
+    seen : (n_regions,) int64
+        Row of each region's state that the last visit found.
+    targets : (n_regions,) int64
+        Of the running pass.
+    outcome : (n_regions,) int8
+        What became of them.
+    marked : (n_regions,) bool
+        False everywhere between passes.
+    lost : (n_requests,) bool
+        Requests that were dropped; empty if the policy drops none.
+    """
+
+    seen: Int64Array
+    targets: Int64Array
+    outcome: Int8Array
+    marked: BoolArray
+    lost: BoolArray
+
+
+def new_scratch(states: States, n_requests: int, rules: Rules) -> Scratch:
+    """
+    Take memory for the passes of a policy.
+
+    Parameters
+    ----------
+    states : States
+        The classes of all regions.
+    n_requests : int
+        Requests of the hook.
+    rules : Rules
+        The policy.
+
+    Returns
+    -------
+    Scratch
+        For `run_passes`, which takes none itself.
+    """
+    n_regions = len(states.first_row)
+    return Scratch(
+        seen=states.first_row.copy(),
+        targets=np.zeros(n_regions, np.int64),
+        outcome=np.zeros(n_regions, np.int8),
+        marked=np.zeros(n_regions, np.bool_),
+        lost=np.zeros(n_requests if rules.drops else 0, np.bool_),
+    )
+
+
+@compiled_in_place
 def run_passes(
     clock: Int64Array,
     states: States,
@@ -84,6 +139,7 @@ def run_passes(
     carried: Carried,
     dirty: Dirty,
     ledger: Ledger,
+    scratch: Scratch,
 ) -> None:
     """
     Run every pass of a policy.
@@ -110,16 +166,12 @@ def run_passes(
         No region at first; all of them with scope ``window``.
     ledger : Ledger
         Receives all that the metrics are made of.
+    scratch : Scratch
+        As `new_scratch` makes it.
     """
-    n_regions = states.first_row.size
-    seen = states.first_row.copy()
-    targets = np.empty(n_regions, np.int64)
-    outcome = np.zeros(n_regions, np.int8)
-    marked = np.zeros(n_regions, np.bool_)
-    lost = np.zeros(requests.t_ns.size if rules.drops else 0, np.bool_)
     scope = rules.scope
     while True:
-        start_ns = next_start(clock, requests.t_ns, rules, lost, ledger)
+        start_ns = next_start(clock, requests.t_ns, rules, scratch.lost, ledger)
         if start_ns == FOREVER:
             break
         counted = start_ns >= rules.warmup_ns
@@ -134,7 +186,7 @@ def run_passes(
             if scope == DIRTY_RETRY:
                 _add_dirty(carried, start_ns, states, clearings, dirty, rules, ledger)
             end_ns = attempt_carried(
-                carried, start_ns, epoch, states, changes, snp, dirty, rules, counted, ledger, targets
+                carried, start_ns, epoch, states, changes, snp, dirty, rules, counted, ledger, scratch.targets
             )
         else:
             if scope in (DIRTY, DIRTY_RETRY):
@@ -153,15 +205,15 @@ def run_passes(
                     clock[BATCH_END],
                     scope,
                     requests,
-                    lost,
+                    scratch.lost,
                     states.is_covered,
-                    marked,
-                    targets,
+                    scratch.marked,
+                    scratch.targets,
                 )
-                now = targets[:n]
-            end_ns = visit_all(start_ns, now, seen, states, snp, rules, counted, ledger, outcome)
+                now = scratch.targets[:n]
+            end_ns = visit_all(start_ns, now, scratch.seen, states, snp, rules, counted, ledger, scratch.outcome)
             if scope in (DIRTY, DIRTY_RETRY):
-                _clean_targets(now, outcome, scope, dirty)
+                _clean_targets(now, scratch.outcome, scope, dirty)
             if scope == DIRTY:
                 keep_dirty(dirty)
             elif scope == DIRTY_RETRY:

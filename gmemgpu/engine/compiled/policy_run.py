@@ -23,11 +23,12 @@ from gmemgpu.engine.compiled.ledger import (
     WASTED,
     new_ledger,
 )
-from gmemgpu.engine.compiled.loop import run_passes
+from gmemgpu.engine.compiled.loop import new_scratch, run_passes
 from gmemgpu.engine.compiled.rules import rules_of
 from gmemgpu.engine.compiled.schedule import new_clock
+from gmemgpu.engine.compiled.set_time import add_set_time
 from gmemgpu.engine.compiled.target import HookRequests, new_dirty
-from gmemgpu.engine.outcome import AttemptCounts, add_attempts, add_bits, empty_row, oracle_row
+from gmemgpu.engine.outcome import AttemptCounts, add_attempts, add_episodes, empty_row, oracle_row
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
@@ -80,17 +81,19 @@ def run_policy(columns: Columns, policy: Policy, costs: Costs) -> MetricRow:
     dirty = new_dirty(len(prepared.cores))
     dirty.flags[:] = policy.scope == "window"
     ledger = new_ledger(len(prepared.cores), len(priced.length_ns), len(prepared.episodes.region))
+    requests = HookRequests(found.t_ns, found.first_region, found.last_region, named, regions)
     run_passes(
         new_clock(rules),
         states,
         columns.changes,
         columns.clearings if policy.scope in ("dirty", "dirty_retry") else _NOWHERE,
         columns.snp,
-        HookRequests(found.t_ns, found.first_region, found.last_region, named, regions),
+        requests,
         rules,
         new_carried(states, rules),
         dirty,
         ledger,
+        new_scratch(states, len(found.t_ns), rules),
     )
     counts: list[int] = ledger.counts.tolist()
     row = empty_row(prepared)
@@ -100,7 +103,9 @@ def run_policy(columns: Columns, policy: Policy, costs: Costs) -> MetricRow:
         counts[NEW], counts[CACHED_FOUND], counts[FAILED], counts[WASTED], counts[EARLY], ledger.codes
     )
     add_attempts(row, attempts, priced)
-    add_bits(row, prepared, ledger.bits[: counts[N_BITS]])
+    region, begin, end, done = ledger.bits[:, : counts[N_BITS]]
+    add_set_time(row, prepared, region, done, end)
+    add_episodes(row, prepared, begin, end, done)
     return row
 
 

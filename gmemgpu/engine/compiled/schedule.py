@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gmemgpu.compiled import compiled_function
+from gmemgpu.compiled import compiled_in_place
 from gmemgpu.engine.compiled.ledger import LOST, Ledger
 from gmemgpu.engine.compiled.rules import DEBOUNCE, PERIODIC, Rules
 from gmemgpu.model.trace import BoolArray, Int64Array
@@ -38,13 +38,13 @@ def new_clock(rules: Rules) -> Int64Array:
     return clock
 
 
-@compiled_function
+@compiled_in_place
 def _after(t_ns: int, delay_ns: int) -> int:
     # A sum past 63 bits is past any horizon.
     return t_ns + delay_ns if delay_ns < FOREVER - t_ns else FOREVER
 
 
-@compiled_function
+@compiled_in_place
 def _timer_start(clock: Int64Array, rules: Rules) -> int:
     due_ns: int = clock[DUE_NS]
     free_ns: int = clock[FREE_NS]
@@ -58,7 +58,7 @@ def _timer_start(clock: Int64Array, rules: Rules) -> int:
     return FOREVER
 
 
-@compiled_function
+@compiled_in_place
 def _handle_requests(
     clock: Int64Array, request_ns: Int64Array, start_ns: int, rules: Rules, lost: BoolArray, ledger: Ledger
 ) -> None:
@@ -94,7 +94,7 @@ def _handle_requests(
     clock[REQUEST] = i
 
 
-@compiled_function
+@compiled_in_place
 def next_start(clock: Int64Array, request_ns: Int64Array, rules: Rules, lost: BoolArray, ledger: Ledger) -> int:
     """
     Find when the next pass starts, and which requests it has.
@@ -145,7 +145,7 @@ def next_start(clock: Int64Array, request_ns: Int64Array, rules: Rules, lost: Bo
     return start_ns
 
 
-@compiled_function
+@compiled_in_place
 def pass_ended(clock: Int64Array, end_ns: int) -> None:
     """
     Move the clock to the end of the pass that started last.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gmemgpu.compiled import compiled_function
+from gmemgpu.compiled import compiled_in_place
 from gmemgpu.engine.compiled.columns import Clearings, NamedRegions
 from gmemgpu.engine.compiled.rules import BY_EXTENT
 from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array
@@ -65,7 +65,7 @@ def new_dirty(n_regions: int) -> Dirty:
     return Dirty(np.zeros(n_regions, bool), np.zeros(n_regions, np.int64), np.zeros(2, np.int64))
 
 
-@compiled_function
+@compiled_in_place
 def add_clearings(dirty: Dirty, clearings: Clearings, start_ns: int) -> None:
     """
     Mark as dirty what was released or shared up to a pass's start.
@@ -92,7 +92,7 @@ def add_clearings(dirty: Dirty, clearings: Clearings, start_ns: int) -> None:
     dirty.counts[LISTED] = listed
 
 
-@compiled_function
+@compiled_in_place
 def keep_dirty(dirty: Dirty) -> None:
     """
     Take regions off the list whose flag has been cleared.
@@ -110,7 +110,7 @@ def keep_dirty(dirty: Dirty) -> None:
     dirty.counts[LISTED] = kept
 
 
-@compiled_function
+@compiled_in_place
 def put_in_order(regions: Int64Array, flags: BoolArray) -> None:
     """
     Sort regions in place.
@@ -161,7 +161,7 @@ class HookRequests(NamedTuple):
     regions: NamedRegions
 
 
-@compiled_function
+@compiled_in_place
 def named_targets(
     start_ns: int,
     begin: int,

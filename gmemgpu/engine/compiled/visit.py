@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gmemgpu.compiled import compiled_function
+from gmemgpu.compiled import compiled_in_place
 from gmemgpu.engine.class_code import ABSENT, CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.engine.compiled.columns import Snp, States
 from gmemgpu.engine.compiled.ledger import CACHED_FOUND, EARLY, FAILED, N_BITS, NEW, WASTED, Ledger
@@ -15,7 +15,7 @@ __all__ = ["FAILS", "STANDS", "SETS", "WASTES", "DROPPED", "epoch_at", "attempt"
 FAILS, STANDS, SETS, WASTES, DROPPED = range(5)
 
 
-@compiled_function
+@compiled_in_place
 def epoch_at(snp: Snp, t_ns: int) -> int:
     """
     Find the time with SNP on that holds an instant.
@@ -39,7 +39,7 @@ def epoch_at(snp: Snp, t_ns: int) -> int:
     return -1
 
 
-@compiled_function
+@compiled_in_place
 def attempt(
     region: int,
     code: int,
@@ -99,10 +99,10 @@ def attempt(
     if done_ns < end_ns and done_ns < rules.horizon_ns:
         ledger.bit_end_ns[region] = end_ns
         bit = ledger.counts[N_BITS]
-        ledger.bits[bit, 0] = region
-        ledger.bits[bit, 1] = max(states.t_ns[row], snp.on_ns[epoch])
-        ledger.bits[bit, 2] = end_ns
-        ledger.bits[bit, 3] = done_ns
+        ledger.bits[0, bit] = region
+        ledger.bits[1, bit] = max(states.t_ns[row], snp.on_ns[epoch])
+        ledger.bits[2, bit] = end_ns
+        ledger.bits[3, bit] = done_ns
         ledger.counts[N_BITS] = bit + 1
         if counted:
             ledger.counts[NEW] += 1
@@ -112,7 +112,7 @@ def attempt(
     return WASTES
 
 
-@compiled_function
+@compiled_in_place
 def visit_all(
     start_ns: int,
     targets: Int64Array,
