@@ -16,6 +16,7 @@ __all__ = [
     "engine",
     "is_installed",
     "why_missing",
+    "cpu_engine_name",
     "available_engines",
     "missing_engines",
     "runs_on_devices",
@@ -129,6 +130,11 @@ def why_missing(name: str) -> str | None:
     _refuse_unknown(name)
     found = _found(name)
     return found if isinstance(found, str) else None
+
+
+def cpu_engine_name() -> str:
+    """Return the name of the fastest engine on CPU cores that can run here: numba, else numpy."""
+    return "numba" if why_missing("numba") is None else "numpy"
 
 
 def _refuse_unknown(name: str) -> None:

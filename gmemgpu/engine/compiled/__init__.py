@@ -28,6 +28,20 @@ class NumbaEngine:
         """
         Evaluate every policy on every trace, one trace in memory at a time.
 
+        Parameters
+        ----------
+        traces : iterable of Trace
+            Valid ones.
+        policies : sequence of Policy
+            May hold the oracle.
+        costs : Costs
+            Times of RMPOPT, in ns.
+
+        Returns
+        -------
+        list (traces) of list (policies) of MetricRow
+            One row of integers for each pair.
+
         Raises
         ------
         BackendError

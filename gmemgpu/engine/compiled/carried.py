@@ -17,9 +17,15 @@ from gmemgpu.model.trace import BoolArray, Int64Array
 
 __all__ = ["Carried", "new_carried", "advance", "attempt_carried", "refresh", "set_code", "forget", "finish"]
 
-# Places in `Carried.sums`: how long a pass takes, its targets, those that it must look at, bits just set, counted
-# passes, the first change that no pass has seen, and the time with SNP on of the last pass.
-TOTAL_NS, N_TARGETS, N_WATCHED, N_JUST_SET, N_COUNTED, CHANGE, EPOCH, N_SUMS = range(8)
+# Places in `Carried.sums`.
+TOTAL_NS = 0  # how long a pass takes
+N_TARGETS = 1
+N_WATCHED = 2  # targets whose attempt must be looked at
+N_JUST_SET = 3  # bits that the last pass set
+N_COUNTED = 4  # passes so far, those after the warm-up
+CHANGE = 5  # the first change that no pass has seen
+EPOCH = 6  # the time with SNP on that held the last pass
+N_SUMS = 7
 
 _STALE = -2
 """No time with SNP on: classes are looked up anew."""

@@ -27,7 +27,19 @@ __all__ = [
 ]
 
 # Places in `Ledger.counts`. All but the last count only what begins after the warm-up.
-NEW, CACHED_FOUND, FAILED, WASTED, EARLY, PASSES, EMPTY, SKIPPED, HAZARD, WALL_NS, LONGEST_NS, LOST, N_BITS = range(13)
+NEW = 0
+CACHED_FOUND = 1
+FAILED = 2
+WASTED = 3
+EARLY = 4
+PASSES = 5
+EMPTY = 6
+SKIPPED = 7
+HAZARD = 8
+WALL_NS = 9
+LONGEST_NS = 10
+LOST = 11
+N_BITS = 12
 
 
 class Ledger(NamedTuple):
@@ -54,7 +66,7 @@ class Ledger(NamedTuple):
 
 def new_ledger(n_regions: int, n_codes: int, n_episodes: int) -> Ledger:
     """
-    Make a ledger with nothing in it.
+    Return a ledger with nothing in it.
 
     Parameters
     ----------

@@ -24,9 +24,17 @@ __all__ = [
     "rules_of",
 ]
 
-FIXED, DEBOUNCE, PERIODIC = range(3)
+# Kinds of a timer.
+FIXED = 0
+DEBOUNCE = 1
+PERIODIC = 2
 _TIMERS = {"fixed": FIXED, "debounce": DEBOUNCE, "periodic": PERIODIC}
-WINDOW, DIRTY, DIRTY_RETRY, BY_EXTENT, BY_NAME = range(5)
+# Scopes; the last stands for two, by VM and by inode.
+WINDOW = 0
+DIRTY = 1
+DIRTY_RETRY = 2
+BY_EXTENT = 3
+BY_NAME = 4
 _SCOPES = {
     "window": WINDOW,
     "dirty": DIRTY,
@@ -80,7 +88,7 @@ class Rules(NamedTuple):
 
 def rules_of(policy: Policy, prepared: Prepared, code_costs: CodeCosts) -> Rules:
     """
-    Put a policy into numbers.
+    Return a policy as numbers.
 
     Parameters
     ----------

@@ -12,10 +12,18 @@ from gmemgpu.timeline.snp import FOREVER
 
 __all__ = ["IS_BOOT", "BATCH_BEGIN", "BATCH_END", "new_clock", "next_start", "pass_ended"]
 
-# Places in a clock, an array of int64 that says where the schedule stands: whether the pass that starts is a boot
-# pass, and its requests; the first request and boot not yet handled; whether the timer is armed, for when, by which
-# request, and until when a debounced one can be put off; start and end of the last pass.
-IS_BOOT, BATCH_BEGIN, BATCH_END, REQUEST, BOOT, ARMED, DUE_NS, FIRST, LAST_DUE_NS, STARTED_NS, FREE_NS = range(11)
+# Places in a clock, an array of int64 that says where the schedule stands.
+IS_BOOT = 0  # whether the pass that starts is a boot pass
+BATCH_BEGIN = 1  # its requests, half open
+BATCH_END = 2
+REQUEST = 3  # the first one not yet handled
+BOOT = 4  # the next boot pass
+ARMED = 5  # whether the timer is pending
+DUE_NS = 6  # for when; of a periodic one the next tick
+FIRST = 7  # the request that armed it
+LAST_DUE_NS = 8  # until when a debounced one can be put off
+STARTED_NS = 9  # the last pass
+FREE_NS = 10  # its end
 
 
 def new_clock(rules: Rules) -> Int64Array:

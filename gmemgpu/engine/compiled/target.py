@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 # Places in `Dirty.counts`: regions listed, and the first clearing that no pass has seen.
-LISTED, CLEARING = range(2)
+LISTED = 0
+CLEARING = 1
 
 _FEW = 32
 """So many are sorted by insertion; more are read off their flags."""

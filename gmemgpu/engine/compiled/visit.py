@@ -12,7 +12,11 @@ from gmemgpu.model.trace import Int8Array, Int64Array
 __all__ = ["FAILS", "STANDS", "SETS", "WASTES", "DROPPED", "epoch_at", "attempt", "visit_all"]
 
 # What becomes of an attempt; the last is none, since the gate dropped the region.
-FAILS, STANDS, SETS, WASTES, DROPPED = range(5)
+FAILS = 0
+STANDS = 1
+SETS = 2
+WASTES = 3
+DROPPED = 4
 
 
 @compiled_in_place

@@ -58,7 +58,7 @@ class SweepSpec(Section):
     costs: Costs = Field(
         default_factory=Costs, description="A table of costs in ns, or the name of a TOML file with one."
     )
-    backend: Literal["auto", "numpy", "reference", "cupy"] = Field(
+    backend: Literal["auto", "numpy", "numba", "reference", "cupy"] = Field(
         default="auto", description="The engine; auto takes the fastest for so many evaluations."
     )
     workload: Any = Field(
