@@ -130,7 +130,10 @@ def set_code(carried: Carried, region: int, code: int, rules: Rules) -> None:
     carried.codes[now] -= sums[N_COUNTED]
     sums[TOTAL_NS] += rules.length_ns[now] - rules.length_ns[before]
     carried.length_ns[region] = rules.length_ns[now]
-    sums[N_TARGETS] += (old == ABSENT) - (code == ABSENT)
+    if old == ABSENT:
+        sums[N_TARGETS] += 1
+    elif code == ABSENT:
+        sums[N_TARGETS] -= 1
     # A set bit makes no difference to the next pass, unless its region is no target from then on.
     watch = code == CLEAN or (code == CACHED and rules.scope == DIRTY_RETRY)
     place = carried.place[region]
