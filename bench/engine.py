@@ -1,9 +1,11 @@
 """
-The numpy engine on one core: timelines, every named policy, and memory; the reference checks a small case first.
+The CPU engines on one core, side by side: every named policy on the same timeline, and two policies in SimPy.
 
-Each case runs in a process of its own, so that peak memory is its own: a day of pods placed whole (12 events a pod,
-1.5 million in all), the same with VMSA pages scattered over every region, a million such events on a host of 2 TiB, and
-eight days of `iaas-mixed`, with and without run-time conversions.
+Each case runs in a process of its own, so that peak memory is its own. Held fixed: the trace (a whole preset, seed 7;
+of `azure-2017` the first scenario of its job), its timeline, made once, and the order: each policy on one engine, then
+on the next. What Numba compiles, it has compiled before. Rows are compared before a figure is printed; the SimPy model
+must count the same passes and attempts. For that comparison v3 and v10 pay for a timeline of their own, which a SimPy
+model has no use for. It needs ``pip install simpy``; without it, that part is left out. Seconds are CPU time.
 
     taskset -c 0 python -m bench.engine [--save] [CASE ...]
 """
@@ -11,76 +13,111 @@ eight days of `iaas-mixed`, with and without run-time conversions.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from bench.hardware import record
-from bench.pods import DAY_NS, HOST, day_of_pods
 from gmemgpu.catalogue import named_policies
-from gmemgpu.engine.numpy.policy_run import run_policy
+from gmemgpu.engine.compiled.columns import Columns
+from gmemgpu.engine.compiled.policy_run import run_policy as run_compiled
+from gmemgpu.engine.numpy.policy_run import run_policy as run_numpy
 from gmemgpu.engine.prepared import Prepared
+from gmemgpu.engine.registry import engine
 from gmemgpu.engine.verify import verify
 from gmemgpu.generator import generate
-from gmemgpu.lifecycle.life_cycle import trace_from_vms
 from gmemgpu.model.cost import Costs
+from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
-from gmemgpu.units import TIB
-from gmemgpu.workload.guest_memory import GuestMemory
-from gmemgpu.workload.preset import preset, small_variant, workload_from_mapping
+from gmemgpu.sweeping.spec.spec import read_spec
+from gmemgpu.workload.preset import preset, small_variant
+from gmemgpu.workload.spec import Workload
 
-CASES = ("pods", "pods-scattered-vmsa", "pods-2-tib", "iaas-mixed", "iaas-mixed-no-conversions")
-REPEATS = 5
+CASES = ("mixed-pods", "coco-pods", "iaas-mixed", "rolling-autoscale", "azure-2017", "last-big-VM")
+SIMPY_CASES = ("mixed-pods", "coco-pods")
+SIMPY_POLICIES = ("v3", "v10")
 
 
-def trace_of(case: str) -> Trace:
-    if case.startswith("pods"):
-        memory = GuestMemory(
-            placement="first_fit",
-            vmsa="scatter" if case.endswith("vmsa") else "packed",
-            conversions_per_s=0,
-            context_pages=0,
-            granule_pages=1 << 19,
-        )
-        large = case == "pods-2-tib"
-        host = dataclasses.replace(HOST, memory_bytes=2 * TIB, cores=256) if large else HOST
-        pods = day_of_pods(83_000 if large else 127_000)
-        return trace_from_vms(pods, host, memory, horizon_ns=DAY_NS, warmup_ns=0, seed=7).trace
-    overrides: dict[str, Any] = {"preset": "iaas-mixed"}
-    if case.endswith("no-conversions"):
-        overrides["memory"] = {"conversions_per_s": 0}
-    return generate(workload_from_mapping(overrides, case, Path()), 7).trace
+def peak_mib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def compare_engines(prepared: Prepared) -> dict[str, Any]:
+    before = time.process_time()
+    columns = Columns(prepared)
+    columns_s = time.process_time() - before
+    runs: dict[str, Callable[[Policy], MetricRow]] = {
+        "numba": lambda policy: run_compiled(columns, policy, Costs()),
+        "numpy": lambda policy: run_numpy(prepared, policy, Costs()),
+    }
+    taken_s: dict[str, dict[str, float]] = {name: {} for name in runs}
+    for policy in named_policies():
+        rows = []
+        for name, run in runs.items():
+            before = time.process_time()
+            rows.append(run(policy))
+            taken_s[name][policy.name] = time.process_time() - before
+        assert rows[0] == rows[1], f"{policy.name}: the engines disagree"
+    total_s = {name: sum(of.values()) for name, of in taken_s.items()}
+    total_s["numba"] += columns_s
+    ratios = {policy.name: taken_s["numpy"][policy.name] / taken_s["numba"][policy.name] for policy in named_policies()}
+    return {
+        "all_named_policies_s": {name: round(s, 3) for name, s in total_s.items()},
+        "numpy_over_numba": round(total_s["numpy"] / total_s["numba"], 1),
+        "least_gain": {name: round(ratios[name], 2) for name in sorted(ratios, key=ratios.__getitem__)[:3]},
+        "slowest_s": {
+            name: {policy: round(of[policy], 3) for policy in sorted(of, key=of.__getitem__)[-3:]}
+            for name, of in taken_s.items()
+        },
+    }
+
+
+def compare_with_simpy(trace: Trace) -> dict[str, Any]:
+    from bench.simpy_model import METRICS, simulate
+
+    figures: dict[str, Any] = {}
+    for policy in named_policies():
+        if policy.name not in SIMPY_POLICIES:
+            continue
+        before = time.process_time()
+        counted = simulate(trace, policy, Costs())
+        taken_s = {"simpy": time.process_time() - before}
+        for name in ("numpy", "numba"):
+            before = time.process_time()
+            row = engine(name).evaluate([trace], [policy], Costs())[0][0]
+            taken_s[name] = time.process_time() - before
+            assert {metric: row[metric] for metric in METRICS} == counted, f"{policy.name}: SimPy and {name} disagree"
+        figures[policy.name] = {name: round(s, 2) for name, s in taken_s.items()}
+    return figures
+
+
+def workload(case: str) -> Workload:
+    if case == "azure-2017":
+        return read_spec("jobs/azure-2017.toml").scenarios[0].workload
+    return preset(case)
 
 
 def measure(case: str) -> dict[str, Any]:
     small = generate(small_variant(preset("mixed-pods")), 1).trace
+    # Compiles, too.
     assert not verify(small, named_policies(), Costs()).differences, "the engines disagree"
-    trace = trace_of(case)
-    before = time.perf_counter()
+    trace = generate(workload(case), 7).trace
+    before = time.process_time()
     prepared = Prepared(trace)
-    timelines_s = time.perf_counter() - before
-    by_policy: dict[str, list[float]] = {policy.name: [] for policy in named_policies()}
-    for _ in range(1 if case.startswith("pods") else REPEATS):
-        for policy in named_policies():
-            before = time.perf_counter()
-            run_policy(prepared, policy, Costs())
-            by_policy[policy.name].append(time.perf_counter() - before)
-    medians = {name: sorted(times)[len(times) // 2] for name, times in by_policy.items()}
-    total_s = sum(medians.values())
-    return {
-        "events": len(trace),
-        "timelines_s": round(timelines_s, 2),
-        "all_named_policies_s": round(total_s, 3),
-        "policy_evaluations_per_s": round(len(medians) / total_s, 1),
-        "slowest_policies_s": {name: round(medians[name], 3) for name in sorted(medians, key=medians.get)[-5:]},  # type: ignore[arg-type]
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
+    figures: dict[str, Any] = {"events": len(trace), "timeline_s": round(time.process_time() - before, 2)}
+    figures |= compare_engines(prepared)
+    figures["peak_memory_mib"] = peak_mib()
+    if case in SIMPY_CASES and find_spec("simpy"):
+        del prepared
+        figures["own_timeline_s"] = compare_with_simpy(trace)
+    return figures
 
 
 def main() -> None:

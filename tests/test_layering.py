@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import gmemgpu
+from gmemgpu import compiled
 
 ROOT = Path(gmemgpu.__file__).parent
 
@@ -28,27 +29,40 @@ ALLOWED: dict[str, set[str]] = {
     "atomic": set(),
     "toml_file": {"errors"},
     "fields": {"units"},
+    "compiled": set(),
     "validation": {"errors", "toml_file"},
     "model": {*_WORDS, "fields", "validation"},
     "catalogue": {*_MODEL, "toml_file", "validation"},
     "columns": {*_MODEL, "toml_file"},
     "vmtable": {*_MODEL, "columns"},
     "workload": _WORKLOAD,
-    "placement": {*_MODEL, "vmtable", "workload"},
+    "placement": {*_MODEL, "compiled", "vmtable", "workload"},
     "lifecycle": {*_MODEL, "vmtable", "workload", "placement"},
     "trace": {*_MODEL, *_FILES, "columns", "fields", "validation"},
     "generator": {*_MODEL, "workload", "lifecycle"},
-    "timeline": _MODEL,
+    "timeline": {*_MODEL, "compiled"},
     "rmp": {*_MODEL, "timeline"},
-    "engine": {*_MODEL, "toml_file", "timeline", "rmp"},
+    "engine": {*_MODEL, "compiled", "toml_file", "timeline", "rmp"},
     "metrics": _MODEL,
     "measuring": {*_MODEL, *_FILES, "catalogue", "workload", "generator", "engine"},
-    "sweeping": {*_MODEL, *_FILES, "fields", "validation", "catalogue", "workload", "generator", "engine", "metrics"},
+    "sweeping": {
+        *_MODEL,
+        *_FILES,
+        "compiled",
+        "fields",
+        "validation",
+        "catalogue",
+        "workload",
+        "generator",
+        "engine",
+        "metrics",
+    },
     "report": {*_MODEL, "toml_file", "metrics", "sweeping"},
     "api": {*_MODEL, "toml_file", "validation", "catalogue", "workload", "generator", "trace", "engine", "metrics"},
     "cli": {
         *_MODEL,
         *_FILES,
+        "compiled",
         "catalogue",
         "vmtable",
         "workload",
@@ -136,6 +150,29 @@ def test_cupy_is_imported_by_its_engine_alone_and_only_when_asked(path: Path) ->
         assert node in allowed or not any(name.split(".")[0] == "cupy" for name in names)
 
 
+def test_what_is_compiled_is_made_of_the_sources_that_its_cache_knows() -> None:
+    # A constant of any other module would stay what it was when the function was compiled.
+    for path in MODULES:
+        if path.name != "compiled.py" and "gmemgpu.compiled" in _imports(path):
+            made_of = {path.relative_to(ROOT).parts[0], *_parts(path)}
+            if "compiled_function" in path.read_text(encoding="utf-8"):
+                known = {name.removesuffix(".py") for name in compiled.SOURCES}
+                assert made_of <= {*known, "errors", "rmp"}, path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_numba_is_imported_where_functions_are_compiled_and_only_when_asked(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    allowed: set[ast.AST] = set()
+    if path == ROOT / "compiled.py":
+        functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+        allowed = {inner for function in functions for inner in ast.walk(function)}
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert node in allowed or not any(name.split(".")[0] == "numba" for name in names)
+
+
 def _is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
@@ -182,14 +219,14 @@ def _loaded_after(statement: str) -> set[str]:
 def test_a_bare_import_loads_nothing_heavy(statement: str) -> None:
     loaded = _loaded_after(statement)
     assert "gmemgpu" in loaded
-    assert not loaded & {"numpy", "pyarrow", "dask", "distributed", "pydantic", "rich", "pandas"}
+    assert not loaded & {"numpy", "pyarrow", "dask", "distributed", "pydantic", "rich", "pandas", "numba"}
 
 
 def test_help_and_version_load_nothing_heavy() -> None:
     for option in ("--help", "--version"):
         call = f"try: main(['{option}'])\nexcept SystemExit as end: assert end.code == 0"
         loaded = _loaded_after(f"from gmemgpu.cli.main import main\n{call}")
-        assert not loaded & {"numpy", "pyarrow", "dask", "distributed", "pydantic", "rich", "pandas"}
+        assert not loaded & {"numpy", "pyarrow", "dask", "distributed", "pydantic", "rich", "pandas", "numba"}
 
 
 def test_reading_a_trace_loads_no_data_frames() -> None:

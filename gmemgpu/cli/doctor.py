@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["add_arguments", "run"]
 
-_PACKAGES = ("gmemgpu", "numpy", "dask", "distributed", "pyarrow", "pydantic", "rich", "pandas")
+_PACKAGES = ("gmemgpu", "numpy", "dask", "distributed", "pyarrow", "pydantic", "rich", "pandas", "numba")
 _CUPY_PACKAGES = ("cupy", "cupy-cuda12x", "cupy-cuda13x")
 """One module by three names: only those that are installed are listed, and two of them would be a mistake."""
 
@@ -68,6 +68,7 @@ def _examine() -> dict[str, Any]:
         "packages": {package: _version(package) for package in _PACKAGES} | cupy,
         "engines": [engine.name for engine in available_engines()],
         "engines_missing": missing,
+        "compiled": _compiled() if "numba" not in missing else None,
         "gpus": _gpus() if "cupy" not in missing else None,
         "kernels": {
             name: None if run is None else {**asdict(run), "has_changed": has_changed(name, run)}
@@ -77,6 +78,30 @@ def _examine() -> dict[str, Any]:
         "memory_bytes": memory_bytes(),
         "scratch": _scratch(),
     }
+
+
+def _compiled() -> dict[str, Any]:
+    from gmemgpu.compiled import cache_folder, cache_problem
+    from gmemgpu.sweeping.compile_once import compile_once
+
+    took_s = compile_once("numba")
+    folder = cache_folder()
+    return {
+        "folder": None if folder is None else str(folder),
+        "reason": cache_problem(),
+        "compiled_s": None if took_s is None else round(took_s, 1),
+    }
+
+
+def _compiled_lines(compiled: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if compiled is None:
+        return []
+    if compiled["folder"] is None:
+        cure = "set NUMBA_CACHE_DIR to a folder that you may write to"
+        return [("compiled", f"by each process anew, in memory ({compiled['reason']}); {cure}")]
+    took_s = compiled["compiled_s"]
+    when = "before" if took_s is None else f"just now, in {took_s:.1f} s"
+    return [("compiled", f"{when}, for all processes: {compiled['folder']}")]
 
 
 def _gpus() -> dict[str, Any]:
@@ -128,6 +153,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         *((package, version or "not installed") for package, version in found["packages"].items()),
         *((f"engine {name}", "runs") for name in found["engines"]),
         *((f"engine {name}", f"missing: {reason}") for name, reason in found["engines_missing"].items()),
+        *_compiled_lines(found["compiled"]),
         *_gpu_lines(found["gpus"]),
         *((f"kernel {name}", describe_run(name, run)) for name, run in kernel_runs().items()),
         ("cores", f"{found['cores']} for this process"),

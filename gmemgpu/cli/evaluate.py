@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gmemgpu evaluate``."""
     parser.add_argument("trace", metavar="TRACE", help="trace file: .parquet, .csv or .csv.gz")
     add_policy_arguments(parser)
-    parser.add_argument("--backend", default="auto", metavar="B", help="auto, numpy, reference or cupy (default: auto)")
+    parser.add_argument(
+        "--backend", default="auto", metavar="B", help="auto, numpy, numba, reference or cupy (default: auto)"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="write JSON: one object a policy, every metric an integer")
     form.add_argument("--csv", action="store_true", help="write CSV: one line a policy, every metric an integer")

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="results directory, the same for all")
     parser.add_argument("--index", type=int, required=True, metavar="I", help="this share, from 0")
     parser.add_argument("--of", type=int, required=True, metavar="N", help="number of shares")
-    parser.add_argument("--backend", metavar="B", help="auto, numpy, reference or cupy (default: what SPEC says)")
+    parser.add_argument(
+        "--backend", metavar="B", help="auto, numpy, numba, reference or cupy (default: what SPEC says)"
+    )
     parser.add_argument("--json", action="store_true", help="write what became of the share as JSON")
     parser.add_argument("--quiet", action="store_true", help="say nothing but failures")
 

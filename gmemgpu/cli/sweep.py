@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="results directory; what it already holds of the same sweep is kept",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes here (default: one a core, or one a GPU)")
-    parser.add_argument("--backend", metavar="B", help="auto, numpy, reference or cupy (default: what SPEC says)")
+    parser.add_argument(
+        "--backend", metavar="B", help="auto, numpy, numba, reference or cupy (default: what SPEC says)"
+    )
     parser.add_argument(
         "--on-error",
         choices=("stop", "continue"),
@@ -103,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     if result.fallback is not None:
         n, reason = result.fallback.n_shards, result.fallback.reason
         shards = f"{n:,} {'shard' if n == 1 else 'shards'}"
-        print(f"gmemgpu: warning: {shards} ran on numpy, since the device failed: {reason}", file=sys.stderr)
+        print(f"gmemgpu: warning: {shards} ran on CPU cores, since the device failed: {reason}", file=sys.stderr)
     if arguments.json or not arguments.quiet:
         from gmemgpu.cli.show import print_table
         from gmemgpu.report.decision import decide

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 
 from gmemgpu.engine.crossover import gpu_key, read_crossovers
 from gmemgpu.engine.protocol import Engine
-from gmemgpu.engine.registry import engine, is_installed, why_missing
+from gmemgpu.engine.registry import cpu_engine_name, engine, is_installed, why_missing
 
-__all__ = ["UNMEASURED_PAIRS", "Choice", "choose_engine"]
+__all__ = ["UNMEASURED_PAIRS", "NUMBA_PAIRS", "Choice", "choose_engine"]
 
 UNMEASURED_PAIRS = 1000
 """From so many evaluations in a batch on `auto` takes a GPU where nothing was measured. An estimate, not measured: the
 passes of an evaluation are a serial chain, so a GPU needs some evaluations for each of its hundred multiprocessors."""
+
+NUMBA_PAIRS = 10
+"""From so many evaluations at once on `auto` takes Numba. To load it and what it compiled before takes a second; the
+numpy engine does one of a day of pods in 1.6 s, of a small trace in hundredths (measured on a core of an AMD EPYC)."""
 
 _MEASURE = "`gmemgpu bench` measures it"
 
@@ -60,36 +64,39 @@ def choose_engine(name: str = "auto", *, n_pairs: int = 1) -> Choice:
     """
     if name != "auto":
         return Choice(engine(name), None)
-    name, reason = _auto(n_pairs)
-    return Choice(engine(name), reason)
+    pays, reason = _gpu(n_pairs)
+    if pays:
+        return Choice(engine("cupy"), reason)
+    if is_installed("numba") and n_pairs < NUMBA_PAIRS:
+        return Choice(engine("numpy"), f"{_batch(n_pairs)}; Numba, a second to load, pays from {NUMBA_PAIRS}; {reason}")
+    return Choice(engine(cpu_engine_name()), reason)
 
 
-def _auto(n_pairs: int) -> tuple[str, str]:
+def _gpu(n_pairs: int) -> tuple[bool, str]:
+    # Whether a GPU pays, and why.
     if not is_installed("cupy"):
-        return "numpy", why_missing("cupy") or ""
+        return False, why_missing("cupy") or ""
     stored = read_crossovers()
     known = f"{stored.problem}; {_MEASURE} anew" if stored.problem else f"not measured here; {_MEASURE}"
     # To start a device takes a second; no small evaluation shall wait for it.
     measured = [found.n_pairs for found in stored.by_gpu.values()]
     least = min((n for n in measured if n is not None), default=None) if measured else UNMEASURED_PAIRS
     if least is None:
-        return "numpy", "no GPU measured here was faster than all cores"
+        return False, "no GPU measured here was faster than all cores"
     if n_pairs < least:
         basis = "as measured here" if measured else f"an estimate: {known}"
-        return "numpy", f"{_batch(n_pairs)}; a GPU pays from {least:,} ({basis})"
+        return False, f"{_batch(n_pairs)}; a GPU pays from {least:,} ({basis})"
     missing = why_missing("cupy")
     if missing is not None:
-        return "numpy", missing
+        return False, missing
     gpu = gpu_key()
     found = stored.by_gpu.get(gpu)
     if found is None:
-        return ("cupy" if n_pairs >= UNMEASURED_PAIRS else "numpy"), f"{_batch(n_pairs)}; {gpu}: {known}"
+        return n_pairs >= UNMEASURED_PAIRS, f"{_batch(n_pairs)}; {gpu}: {known}"
     if found.n_pairs is None:
-        return "numpy", f"{gpu} was slower than all cores in every batch (measured {found.date})"
-    fits = n_pairs >= found.n_pairs
-    return (
-        "cupy" if fits else "numpy"
-    ), f"{_batch(n_pairs)}; {gpu} pays from {found.n_pairs:,} (measured {found.date})"
+        return False, f"{gpu} was slower than all cores in every batch (measured {found.date})"
+    why = f"{_batch(n_pairs)}; {gpu} pays from {found.n_pairs:,} (measured {found.date})"
+    return n_pairs >= found.n_pairs, why
 
 
 def _batch(n_pairs: int) -> str:

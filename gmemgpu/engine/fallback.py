@@ -1,11 +1,11 @@
-"""What a device fails at, numpy does from its start; once a device is lost, also all later work of this process."""
+"""What a device fails at, CPU cores do from its start; once a device is lost, also all later work of this process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gmemgpu.engine.registry import engine
+from gmemgpu.engine.registry import cpu_engine_name, engine
 from gmemgpu.errors import BackendError, DeviceLost
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
@@ -13,8 +13,6 @@ from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 
 __all__ = ["Evaluated", "evaluate_with_fallback", "first_line"]
-
-_FALLBACK = "numpy"
 
 _lost: dict[str, str] = {}
 """Engine to reason. A CUDA context that failed stays failed for as long as its process lives."""
@@ -30,7 +28,7 @@ class Evaluated:
     rows : list (traces) of list (policies) of MetricRow
         One row of integers for each pair.
     failure : str or None
-        Why numpy computed the rows; None if the engine that was asked for did.
+        Why CPU cores computed the rows; None if the engine that was asked for did.
     """
 
     rows: list[list[MetricRow]]
@@ -41,31 +39,31 @@ def evaluate_with_fallback(
     name: str, traces: Callable[[], Iterable[Trace]], policies: Sequence[Policy], costs: Costs, *, auto: bool
 ) -> Evaluated:
     """
-    Evaluate traces with an engine, and with numpy if its device fails.
+    Evaluate traces with an engine, and on CPU cores if its device fails.
 
     Parameters
     ----------
     name : str
         Name of an engine.
     traces : callable
-        Makes the traces anew at each call. Called a second time if numpy takes over, so that every row comes out once.
+        Makes the traces anew at each call. Called a second time if another engine takes over: every row comes out once.
     policies : sequence of Policy
         May hold the oracle.
     costs : Costs
         Times of RMPOPT, in ns.
     auto : bool
-        Whether nobody asked for this engine by name. Numpy then also does what the engine refuses (a trace too large
-        for the device), and all of it where the engine cannot run.
+        Whether nobody asked for this engine by name. The fastest CPU engine then also does what this one refuses (a
+        trace too large for the device), and all of it where it cannot run.
 
     Returns
     -------
     Evaluated
-        All rows, and why they are numpy's if they are.
+        All rows, and why another engine computed them if one did.
 
     Raises
     ------
     BackendError
-        If a trace or a cost is beyond what the engine can hold, or it cannot run here, and numpy may not take over.
+        If a trace or a cost is beyond what the engine can hold, or it cannot run here, and no other may take over.
     """
     failure = _lost.get(name)
     if failure is None:
@@ -74,10 +72,11 @@ def evaluate_with_fallback(
         except DeviceLost as error:
             failure = _lost[name] = first_line(error)
         except BackendError as error:
-            if not auto or name == _FALLBACK:
+            if not auto or name in ("numpy", cpu_engine_name()):
+                # What a CPU engine refuses the others would, too.
                 raise
             failure = first_line(error)
-    return Evaluated(engine(_FALLBACK).evaluate(traces(), policies, costs), failure)
+    return Evaluated(engine(cpu_engine_name()).evaluate(traces(), policies, costs), failure)
 
 
 def first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from gmemgpu.model.metric import METRIC_NAMES, MetricRow
 from gmemgpu.model.trace import Int32Array, Int64Array
 from gmemgpu.timeline.integral import exact_sum
 
-__all__ = ["AttemptCounts", "empty_row", "add_bits", "add_latencies", "add_attempts", "oracle_row"]
+__all__ = ["AttemptCounts", "empty_row", "add_bits", "add_episodes", "add_latencies", "add_attempts", "oracle_row"]
 
 _PERCENTILES = (("latency_p50_ns", 50), ("latency_p90_ns", 90), ("latency_p99_ns", 99), ("latency_max_ns", 100))
 
@@ -112,6 +112,24 @@ def add_bits(row: MetricRow, prepared: Prepared, bits: Int64Array) -> None:
     """
     region, begin, end, done = bits.T
     _add_set_time(row, prepared, region.astype(np.int32), done, end)
+    add_episodes(row, prepared, begin, end, done)
+
+
+def add_episodes(row: MetricRow, prepared: Prepared, begin: Int64Array, end: Int64Array, done: Int64Array) -> None:
+    """
+    Add what became of the free episodes.
+
+    Parameters
+    ----------
+    row : MetricRow
+        Receives it.
+    prepared : Prepared
+        The trace.
+    begin, end : (n,) int64
+        Those in which a bit was set.
+    done : (n,) int64
+        When it was set.
+    """
     # An episode that begins with an epoch is fresh, whatever else happened at that instant.
     fresh = np.isin(begin, [epoch[0] for epoch in prepared.snp.epochs])
     counted = ~fresh & (begin >= prepared.warmup_ns)

@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 
+from gmemgpu.compiled import NOT_INSTALLED
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.errors import BackendError, Problem, SpecError
 
@@ -15,6 +16,7 @@ __all__ = [
     "engine",
     "is_installed",
     "why_missing",
+    "cpu_engine_name",
     "available_engines",
     "missing_engines",
     "runs_on_devices",
@@ -25,11 +27,15 @@ __all__ = [
 _ENGINES = {
     "reference": ("gmemgpu.engine.reference", "ReferenceEngine"),
     "numpy": ("gmemgpu.engine.numpy", "NumpyEngine"),
+    "numba": ("gmemgpu.engine.compiled", "NumbaEngine"),
     "cupy": ("gmemgpu.engine.cupy", "CupyEngine"),
 }
 """Name to module and class; a module is imported when its engine is asked for, never before."""
 
-_REQUIRES = {"cupy": ("cupy", "CuPy is not installed; pip install 'gmemgpu[cuda13]' (or cuda12, as the driver allows)")}
+_REQUIRES = {
+    "numba": ("numba", NOT_INSTALLED),
+    "cupy": ("cupy", "CuPy is not installed; pip install 'gmemgpu[cuda13]' (or cuda12, as the driver allows)"),
+}
 """Name to the package that it stands on, and what to do without: looked for, not imported."""
 
 _DEVICES = {"cupy": ("gmemgpu.engine.cupy.device", "devices")}
@@ -124,6 +130,11 @@ def why_missing(name: str) -> str | None:
     _refuse_unknown(name)
     found = _found(name)
     return found if isinstance(found, str) else None
+
+
+def cpu_engine_name() -> str:
+    """Return the name of the fastest engine on CPU cores that can run here: numba, else numpy."""
+    return "numba" if why_missing("numba") is None else "numpy"
 
 
 def _refuse_unknown(name: str) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 from gmemgpu.model.trace import Int32Array, Int64Array
 from gmemgpu.timeline.build import Timeline, last_row_at
 
-__all__ = ["exact_sum", "UsedIntegral", "used_integral"]
+__all__ = ["LIMB_BITS", "exact_sum", "UsedIntegral", "used_integral"]
 
-_LIMB_BITS = 20
-_LIMB = (1 << _LIMB_BITS) - 1
+LIMB_BITS = 20
+"""Integrals are kept in two parts: units of 2**20 page·ns, and page·ns."""
+_LIMB = (1 << LIMB_BITS) - 1
 
 
 def exact_sum(values: Int64Array) -> int:
@@ -84,7 +85,7 @@ class UsedIntegral:
         row = last_row_at(self.offset, self.t_ns, region, t_ns)
         since = t_ns - self.t_ns[row]
         used = self.used[row]
-        return self.high[row] + used * (since >> _LIMB_BITS), self.low[row] + used * (since & _LIMB)
+        return self.high[row] + used * (since >> LIMB_BITS), self.low[row] + used * (since & _LIMB)
 
     def exact(self, high: Int64Array, low: Int64Array) -> int:
         """
@@ -100,7 +101,7 @@ class UsedIntegral:
         int
             In page·ns.
         """
-        return (exact_sum(high) << _LIMB_BITS) + exact_sum(low)
+        return (exact_sum(high) << LIMB_BITS) + exact_sum(low)
 
 
 def used_integral(timeline: Timeline) -> UsedIntegral | None:
@@ -132,6 +133,6 @@ def used_integral(timeline: Timeline) -> UsedIntegral | None:
         offset=np.searchsorted(rows, timeline.offset),
         t_ns=t_ns,
         used=used,
-        high=np.cumsum(before * (step >> _LIMB_BITS)),
+        high=np.cumsum(before * (step >> LIMB_BITS)),
         low=np.cumsum(before * (step & _LIMB)),
     )

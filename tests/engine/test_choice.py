@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gmemgpu.engine import choice, crossover, registry
-from gmemgpu.engine.choice import UNMEASURED_PAIRS, choose_engine
+from gmemgpu.engine.choice import NUMBA_PAIRS, UNMEASURED_PAIRS, choose_engine
 from gmemgpu.engine.crossover import Crossover, document, read_crossovers, store_file
 from gmemgpu.engine.numpy import NumpyEngine
 from gmemgpu.errors import BackendError, SpecError
@@ -25,6 +25,7 @@ class Machine:
     """What is installed, and what a probe finds."""
 
     installed = True
+    has_numba = False
     missing: str | None = None
     n_probes = 0
 
@@ -46,7 +47,18 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
     monkeypatch.setitem(sys.modules, "furnished_cupy_engine", module)
     monkeypatch.setitem(registry._ENGINES, "cupy", ("furnished_cupy_engine", "CupyEngine"))
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
-    monkeypatch.setattr(registry, "find_spec", lambda package: "found" if found.installed else None)
+
+    class NumbaEngine(NumpyEngine):
+        name = "numba"
+
+    module.NumbaEngine = NumbaEngine
+    monkeypatch.setitem(registry._ENGINES, "numba", ("furnished_cupy_engine", "NumbaEngine"))
+
+    def is_installed(name: str) -> bool:
+        return {"cupy": found.installed, "numba": found.has_numba}.get(name, True)
+
+    for where in (registry, choice):
+        monkeypatch.setattr(where, "is_installed", is_installed)
     monkeypatch.setattr(choice, "gpu_key", lambda: GPU)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     registry.probe_again()
@@ -182,6 +194,27 @@ def test_other_machines_other_versions_and_other_sources_are_not_asked(
     assert read_crossovers().by_gpu == {GPU: Crossover(n_pairs=432, date="2026-11-22")}
 
 
+def test_numba_is_taken_where_no_gpu_pays_unless_it_takes_longer_to_load(machine: Machine) -> None:
+    machine.installed, machine.has_numba = False, True
+    assert auto(MANY) == (
+        "numba",
+        "CuPy is not installed; pip install 'gmemgpu[cuda13]' (or cuda12, as the driver allows)",
+    )
+    assert auto(NUMBA_PAIRS)[0] == "numba"
+    name, reason = auto(NUMBA_PAIRS - 1)
+    assert name == "numpy"
+    assert reason.startswith("9 evaluations at once; Numba, a second to load, pays from 10; CuPy is not installed; ")
+    machine.installed = True
+    registry.probe_again()
+    assert auto(UNMEASURED_PAIRS - 1)[0] == "numba"
+    assert auto(UNMEASURED_PAIRS)[0] == "cupy"
+
+
+def test_without_numba_a_message_says_what_to_install(machine: Machine) -> None:
+    with pytest.raises(BackendError, match=r"backend \"numba\" cannot run here: Numba is not installed; pip install"):
+        choose_engine("numba")
+
+
 def test_the_cache_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for value in ("", "relative/path"):
@@ -195,5 +228,5 @@ def test_a_name_is_taken_at_its_word(machine: Machine) -> None:
     for name in ("reference", "numpy", "cupy"):
         found = choose_engine(name, n_pairs=1)
         assert (found.engine.name, found.reason) == (name, None)
-    with pytest.raises(SpecError, match='backend: "quantum" is unknown; use auto, reference, numpy, cupy'):
+    with pytest.raises(SpecError, match='backend: "quantum" is unknown; use auto, reference, numpy, numba, cupy'):
         choose_engine("quantum")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gmemgpu
 from gmemgpu.catalogue import named_policies
+from gmemgpu.compiled import why_unusable
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import available_engines, engine
 from gmemgpu.model.cost import Costs
@@ -48,6 +54,29 @@ def test_numpy_dense_and_scalar_passes_alike(dense: int, trace: Trace, chosen: l
         patch.setattr("gmemgpu.engine.numpy.class_sums.DENSE_CLEAN", dense)
         patch.setattr("gmemgpu.engine.numpy.foreseen.LEAST_RUN", 1 if dense else NEVER)
         assert disagreements(engine("numpy"), trace, chosen, cost) == {}
+
+
+UNCOMPILED = """
+from hypothesis import settings
+settings.register_profile("few", max_examples=40, deadline=None)
+settings.load_profile("few")
+import importlib.util, sys
+from gmemgpu.engine.registry import engine
+spec = importlib.util.spec_from_file_location("parity", sys.argv[1])
+parity = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(parity)
+for test in (parity.test_any_policy_on_any_trace, parity.test_conversion_policies):
+    test(fast=engine("numba"))
+"""
+
+
+@pytest.mark.skipif(why_unusable() is not None, reason=why_unusable() or "")
+def test_the_text_of_compiled_passes_as_plain_python() -> None:
+    # Machine code checks no bounds: an index that is wrong, or a sum past 63 bits, is an error here alone.
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(gmemgpu.__file__).parents[1])}
+    command = [sys.executable, "-W", "error", "-c", UNCOMPILED, __file__]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @st.composite

@@ -39,7 +39,7 @@ _DRAIN_S = 5.0
 @dataclass(frozen=True, slots=True)
 class Fallback:
     """
-    What numpy did in a device's place.
+    What CPU cores did in a device's place.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ class Setting:
     backend : str
         An engine's name, never ``auto``: all workers shall take the same.
     auto : bool
-        Whether ``auto`` chose the engine: then numpy does what that engine cannot.
+        Whether ``auto`` chose the engine: then another does what that engine cannot.
     schema : pyarrow.Schema
         Columns of the sweep.
     """
@@ -171,7 +171,7 @@ def shard_rows(shards: Sequence[Shard], setting: Setting) -> tuple[list[list[dic
     list (shards) of list of dict
         A value for each column of the sweep; seed by seed, policy by policy.
     str or None
-        Why numpy was the fallback for the setting's engine, if it was.
+        Why another engine was the fallback for the setting's, if one was.
 
     Raises
     ------

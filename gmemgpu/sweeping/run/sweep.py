@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gmemgpu.engine.choice import choose_engine
-from gmemgpu.engine.registry import device_count, runs_on_devices
+from gmemgpu.engine.registry import cpu_engine_name, device_count, runs_on_devices
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.sweeping.run.plan import make_plan, pairs_at_once
 from gmemgpu.sweeping.run.progress import Listener, SweepMerged, SweepStarted
@@ -84,7 +84,7 @@ class SweepResult:
     n_computed : int
         Rows that this call computed; 0 if all were there.
     fallback : Fallback or None
-        How many shards ran on numpy since a device failed, and why; the integers are the same.
+        How many shards ran on CPU cores since a device failed, and why; the integers are the same.
     """
 
     directory: Path
@@ -131,7 +131,7 @@ def sweep(
         context manager, which is called only if there is something to compute. If left out: a cluster of processes on
         this machine, encrypted, for the time of the call.
     backend : str, optional
-        Engine, in place of the spec's. With a client ``auto`` means numpy: what its workers have is not seen from here.
+        Engine, in place of the spec's. With a client ``auto`` takes no GPU: what workers have is not seen from here.
     workers : int, optional
         Processes on this machine. If left out: one a core, or one a GPU if the engine runs on GPUs.
     progress : callable, optional
@@ -236,7 +236,10 @@ def _engine(client: Client | Opening | None, name: str, spec: SweepSpec) -> tupl
     # The engine's name, and why auto took it.
     if client is not None:
         if name == "auto":
-            return "numpy", "what workers elsewhere have is not seen from here; --backend cupy if each has a GPU"
+            return (
+                cpu_engine_name(),
+                "what workers elsewhere have is not seen from here; --backend cupy if each has a GPU",
+            )
         return name, None
     n_rows = len(spec.scenarios) * len(spec.seeds) * len(spec.policies)
     choice = choose_engine(name, n_pairs=pairs_at_once(n_rows))
@@ -256,9 +259,11 @@ class _Work:
     def run(self, todo: Sequence[Any]) -> Run:
         # Only now: Dask takes half a second to import, and a finished sweep needs none of it.
         from gmemgpu.sweeping.clusters import local_client
+        from gmemgpu.sweeping.compile_once import compile_once
         from gmemgpu.sweeping.run.client import run_on_client
 
         setting = self.store.plan.setting
+        compile_once(setting.backend)
         with ExitStack() as stack:
             found = self.client
             if found is None:

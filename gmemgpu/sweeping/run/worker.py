@@ -13,7 +13,7 @@ from typing import Any
 from distributed import WorkerPlugin, get_worker
 
 from gmemgpu.atomic import written_whole
-from gmemgpu.engine.registry import runs_on_devices, why_missing
+from gmemgpu.engine.registry import why_missing
 from gmemgpu.errors import GmemgpuError
 from gmemgpu.sweeping.run.shard import Setting, Shard, compute_shards
 from gmemgpu.sweeping.store.files import writing
@@ -130,9 +130,7 @@ class SweepWorker(WorkerPlugin):
             own.unlink()
         except OSError as error:
             return f"cannot write {self._parts}: {error.strerror}; {_SHARED}, and all must be allowed to write there"
-        if runs_on_devices(self._setting.backend) and not self._setting.auto:
-            return why_missing(self._setting.backend)
-        return None
+        return None if self._setting.auto else why_missing(self._setting.backend)
 
     @property
     def is_busy(self) -> bool:
@@ -151,7 +149,7 @@ class SweepWorker(WorkerPlugin):
         Returns
         -------
         str or None
-            Why numpy was the fallback, if it was.
+            Why another engine was the fallback, if one was.
 
         Raises
         ------

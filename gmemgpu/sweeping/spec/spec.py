@@ -59,7 +59,7 @@ class SweepSpec(Section):
         default_factory=Costs,
         description="Costs in ns that differ from the package's: a table, or the name of a TOML file with one.",
     )
-    backend: Literal["auto", "numpy", "reference", "cupy"] = Field(
+    backend: Literal["auto", "numpy", "numba", "reference", "cupy"] = Field(
         default="auto",
         description="The engine; auto takes the fastest for so many evaluations. All give the same integers.",
     )

@@ -1,0 +1,60 @@
+"""The compiled CPU engine: timelines once per trace, then one loop over the passes of a policy, in machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gmemgpu.compiled import why_unusable
+from gmemgpu.engine.class_code import check_63_bits
+from gmemgpu.engine.prepared import Prepared
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Trace
+
+__all__ = ["NumbaEngine"]
+
+
+class NumbaEngine:
+    """The fastest engine without a GPU; `gmemgpu.engine.protocol.Engine` describes the methods."""
+
+    name = "numba"
+
+    def missing(self) -> str | None:
+        """Return why Numba cannot be used; None if it can."""
+        return why_unusable()
+
+    def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
+        """
+        Evaluate every policy on every trace, one trace in memory at a time.
+
+        Parameters
+        ----------
+        traces : iterable of Trace
+            Valid ones.
+        policies : sequence of Policy
+            May hold the oracle.
+        costs : Costs
+            Times of RMPOPT, in ns.
+
+        Returns
+        -------
+        list (traces) of list (policies) of MetricRow
+            One row of integers for each pair.
+
+        Raises
+        ------
+        BackendError
+            If a pass might last so long that its times do not fit 63 bits.
+        """
+        # Not at the top: whoever asks whether Numba is there must not need it.
+        from gmemgpu.engine.compiled.columns import Columns
+        from gmemgpu.engine.compiled.policy_run import run_policy
+
+        def rows_of(trace: Trace) -> list[MetricRow]:
+            check_63_bits(trace, costs, self.name)
+            columns = Columns(Prepared(trace))
+            return [run_policy(columns, policy, costs) for policy in policies]
+
+        # Not a loop: its variable would keep a trace alive while the next one is made.
+        return list(map(rows_of, traces))

@@ -1,0 +1,50 @@
+"""Compilation before work is shared out: else every worker would do it for itself, all at once."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from contextlib import suppress
+from importlib import metadata
+
+from gmemgpu.catalogue import named_policies
+from gmemgpu.compiled import cache_folder, is_installed
+from gmemgpu.engine.crossover import cpu_model
+from gmemgpu.engine.registry import engine, why_missing
+from gmemgpu.generator import generate
+from gmemgpu.model.cost import Costs
+from gmemgpu.workload.preset import preset, small_variant
+
+__all__ = ["compile_once"]
+
+
+def compile_once(backend: str) -> float | None:
+    """
+    Compile what an engine runs, unless it was done on such a machine before.
+
+    Parameters
+    ----------
+    backend : str
+        Name of the engine that workers will use.
+
+    Returns
+    -------
+    float or None
+        How many seconds it took; None if there was nothing to do, or nowhere to keep it.
+    """
+    folder = cache_folder() if backend == "numba" and is_installed() else None
+    if folder is None:
+        return None
+    # Machine code is of one Numba, Python and kind of CPU; Numba tells them apart by itself, and this saves loading it.
+    what = f"{metadata.version('numba')} {platform.python_version()} {cpu_model()}"
+    mark = folder / f"{backend}-{hashlib.sha256(what.encode()).hexdigest()[:16]}.complete"
+    if mark.exists() or why_missing(backend) is not None:
+        return None
+    before = time.perf_counter()
+    trace = generate(small_variant(preset("mixed-pods")), 1).trace
+    engine(backend).evaluate([trace], named_policies(), Costs())
+    with suppress(OSError):
+        # A full disk: the next one finds out for himself.
+        mark.touch()
+    return time.perf_counter() - before
