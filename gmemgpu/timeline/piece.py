@@ -16,6 +16,9 @@ __all__ = ["RegionPieces", "IdRegions", "cut_at_regions", "id_regions", "state_p
 EVICT_BEGIN = int(Kind.EVICT_BEGIN)
 EVICT_END = int(Kind.EVICT_END)
 
+_CHANGES_PAGES = np.zeros(max(Kind) + 1, bool)
+_CHANGES_PAGES[[Kind.ASSIGN, Kind.RELEASE, Kind.SHARE, Kind.USE, Kind.UNUSE]] = True
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionPieces:
@@ -151,13 +154,7 @@ def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
         Grouped by region, each group in event order.
     """
     kind = trace.kind
-    changing = np.flatnonzero(
-        (kind == Kind.ASSIGN)
-        | (kind == Kind.RELEASE)
-        | (kind == Kind.SHARE)
-        | (kind == Kind.USE)
-        | (kind == Kind.UNUSE)
-    )
+    changing = np.flatnonzero(_CHANGES_PAGES[kind])
     extents = cut_at_regions(trace, changing)
     evictions = np.flatnonzero(((kind == EVICT_BEGIN) | (kind == EVICT_END)) & (trace.inode >= 0))
     lo = np.searchsorted(by_inode.ids, trace.inode[evictions], "left")
@@ -171,4 +168,9 @@ def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
         np.concatenate([extents.lo, none]),
         np.concatenate([extents.hi, none]),
     )
-    return pieces.take(np.lexsort((pieces.event, pieces.region)))
+    # Two runs in event order: a stable sort merges them, and a second one, of small integers, is a radix sort.
+    order = np.argsort(pieces.event, kind="stable")
+    region = pieces.region[order]
+    if trace.host.n_regions <= 1 << 16:
+        region = region.astype(np.uint16)
+    return pieces.take(order[np.argsort(region, kind="stable")])
