@@ -77,7 +77,7 @@ def _states(trace: Trace, pieces: RegionPieces) -> list[Int32Array]:
 
 def _rows(
     t_ns: Int64Array, region: Int32Array, columns: list[Int32Array], n_regions: int
-) -> tuple[Int64Array, Int64Array, list[Int32Array]]:
+) -> tuple[Int64Array, Int64Array, list[Int32Array], Int16Array]:
     # Offsets, times and columns of all regions at once, from the states after each piece. The state at t is the one
     # after every event at t: of each instant the last piece counts, and only if it changed anything.
     last = np.ones(len(t_ns), bool)
@@ -108,10 +108,11 @@ def _rows(
         values = np.full(len(times), untouched, np.int32)
         values[row] = column[kept]
         whole.append(values)
-    return offset, times, whole
+    *states, first = whole
+    return offset, times, states, first.astype(np.int16)
 
 
-def build_timeline(trace: Trace) -> Timeline:
+def build_timeline(trace: Trace, *, compiled: bool = False) -> Timeline:
     """
     Build the step functions of every region, once per trace.
 
@@ -119,6 +120,9 @@ def build_timeline(trace: Trace) -> Timeline:
     ----------
     trace : Trace
         A valid one; events at or past the horizon are ignored.
+    compiled : bool, default False
+        Whether compiled code does it, for which Numba must be installed; the same arrays either way. It pays where
+        many traces follow, as in an engine; a single one is done before compiled code is loaded.
 
     Returns
     -------
@@ -126,12 +130,18 @@ def build_timeline(trace: Trace) -> Timeline:
         Memory follows the number of state changes, never events × pages or events × runs.
     """
     trace = trace.before_horizon()
-    n_regions = trace.host.n_regions
     assigns = cut_at_regions(trace, np.flatnonzero(trace.kind == Kind.ASSIGN))
     by_inode = id_regions(trace, assigns, trace.inode)
-    pieces = state_pieces(trace, by_inode)
-    offset, t_ns, columns = _rows(trace.t_ns[pieces.event], pieces.region, _states(trace, pieces), n_regions)
-    assigned, gmem, evicting, used, first = columns
+    if compiled:
+        from gmemgpu.timeline.compiled_rows import timeline_rows
+
+        offset, t_ns, columns, first = timeline_rows(trace, by_inode)
+    else:
+        pieces = state_pieces(trace, by_inode)
+        offset, t_ns, columns, first = _rows(
+            trace.t_ns[pieces.event], pieces.region, _states(trace, pieces), trace.host.n_regions
+        )
+    assigned, gmem, evicting, used = columns
     return Timeline(
         trace=trace,
         offset=offset,
@@ -140,7 +150,7 @@ def build_timeline(trace: Trace) -> Timeline:
         gmem=gmem,
         evicting=evicting,
         used=used,
-        first=first.astype(np.int16),
+        first=first,
         by_inode=by_inode,
         assigns=assigns,
     )

@@ -11,7 +11,16 @@ from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int32Array, Int64Array, Trace
 from gmemgpu.units import PAGES_PER_REGION
 
-__all__ = ["RegionPieces", "IdRegions", "cut_at_regions", "id_regions", "state_pieces", "EVICT_BEGIN", "EVICT_END"]
+__all__ = [
+    "RegionPieces",
+    "IdRegions",
+    "cut_at_regions",
+    "id_regions",
+    "changing_pieces",
+    "state_pieces",
+    "EVICT_BEGIN",
+    "EVICT_END",
+]
 
 EVICT_BEGIN = int(Kind.EVICT_BEGIN)
 EVICT_END = int(Kind.EVICT_END)
@@ -137,7 +146,7 @@ def id_regions(trace: Trace, assigns: RegionPieces, ids: Int32Array) -> IdRegion
     return IdRegions(key // n_regions, (key % n_regions).astype(np.int32), since)
 
 
-def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
+def changing_pieces(trace: Trace, by_inode: IdRegions) -> tuple[RegionPieces, RegionPieces]:
     """
     Collect everything that changes the state of a region.
 
@@ -150,27 +159,43 @@ def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
 
     Returns
     -------
-    RegionPieces
-        Grouped by region, each group in event order.
+    extents : RegionPieces
+        Parts of assign, release, share, use and unuse events, in event order.
+    evictions : RegionPieces
+        A piece for each region of each evict_begin and evict_end, in event order.
     """
     kind = trace.kind
-    changing = np.flatnonzero(_CHANGES_PAGES[kind])
-    extents = cut_at_regions(trace, changing)
-    evictions = np.flatnonzero(((kind == EVICT_BEGIN) | (kind == EVICT_END)) & (trace.inode >= 0))
-    lo = np.searchsorted(by_inode.ids, trace.inode[evictions], "left")
-    n_pieces = np.searchsorted(by_inode.ids, trace.inode[evictions], "right") - lo
-    owner = np.repeat(np.arange(len(evictions)), n_pieces)
+    extents = cut_at_regions(trace, np.flatnonzero(_CHANGES_PAGES[kind]))
+    events = np.flatnonzero(((kind == EVICT_BEGIN) | (kind == EVICT_END)) & (trace.inode >= 0))
+    lo = np.searchsorted(by_inode.ids, trace.inode[events], "left")
+    n_pieces = np.searchsorted(by_inode.ids, trace.inode[events], "right") - lo
+    owner = np.repeat(np.arange(len(events)), n_pieces)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
     none = np.zeros(len(owner), np.int32)
-    pieces = RegionPieces(
-        np.concatenate([extents.event, evictions[owner]]),
-        np.concatenate([extents.region, by_inode.region[lo[owner] + within]]),
-        np.concatenate([extents.lo, none]),
-        np.concatenate([extents.hi, none]),
+    return extents, RegionPieces(events[owner], by_inode.region[lo[owner] + within], none, none)
+
+
+def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
+    """
+    Collect everything that changes the state of a region, region after region.
+
+    Parameters
+    ----------
+    trace : Trace
+        Cut at its horizon.
+    by_inode : IdRegions
+        Regions of inodes.
+
+    Returns
+    -------
+    RegionPieces
+        Both results of `changing_pieces`, grouped by region, each group in event order.
+    """
+    parts = changing_pieces(trace, by_inode)
+    event, region, lo, hi = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("event", "region", "lo", "hi")
     )
-    # Two runs in event order: a stable sort merges them, and a second one, of small integers, is a radix sort.
-    order = np.argsort(pieces.event, kind="stable")
-    region = pieces.region[order]
-    if trace.host.n_regions <= 1 << 16:
-        region = region.astype(np.uint16)
-    return pieces.take(order[np.argsort(region, kind="stable")])
+    # Two ascending runs: a stable sort merges them, and a second one, of small integers, is a radix sort.
+    order = np.argsort(event, kind="stable")
+    small = region[order].astype(np.uint16 if trace.host.n_regions <= 1 << 16 else np.int32)
+    return RegionPieces(event, region, lo, hi).take(order[np.argsort(small, kind="stable")])

@@ -1,0 +1,289 @@
+"""The rows of a timeline by compiled code: what `region_states` and the arrays in `build` give, region after region."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gmemgpu.compiled import compiled_function
+from gmemgpu.model.event import Kind
+from gmemgpu.model.trace import Int16Array, Int32Array, Int64Array, Trace
+from gmemgpu.timeline.piece import IdRegions, changing_pieces
+from gmemgpu.units import PAGES_PER_BLOCK
+
+__all__ = ["timeline_rows"]
+
+_ASSIGN, _SHARE, _RELEASE = int(Kind.ASSIGN), int(Kind.SHARE), int(Kind.RELEASE)
+_USE, _UNUSE, _EVICT_BEGIN = int(Kind.USE), int(Kind.UNUSE), int(Kind.EVICT_BEGIN)
+
+# Runs of pages are rows of an array with room to spare: start, end, owner. They are disjoint and sorted.
+_START, _END, _OWNER = 0, 1, 2
+# What a region holds: A, G, E, U, and how many runs of assigned and of used pages.
+_A, _G, _E, _U, _N_RUNS, _N_USED = range(6)
+
+
+@compiled_function
+def _first_past(runs: Int32Array, n: int, page: int) -> int:
+    # The first run that ends past a page.
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) >> 1
+        if runs[middle, _END] <= page:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled_function
+def _overlap(runs: Int32Array, n: int, lo: int, hi: int) -> int:
+    # Pages of [lo, hi) that lie in the runs.
+    i = _first_past(runs, n, lo)
+    pages = 0
+    while i < n and runs[i, _START] < hi:
+        pages += min(runs[i, _END], hi) - max(runs[i, _START], lo)
+        i += 1
+    return pages
+
+
+@compiled_function
+def _make_room(runs: Int32Array, n: int, i: int, j: int, n_new: int) -> int:
+    # Rows i to j become `n_new` rows, to be filled by the caller; returns how many there are then.
+    more = n_new - (j - i)
+    if more > 0:
+        for row in range(n - 1, j - 1, -1):
+            for column in range(3):
+                runs[row + more, column] = runs[row, column]
+    elif more < 0:
+        for row in range(j, n):
+            for column in range(3):
+                runs[row + more, column] = runs[row, column]
+    return n + more
+
+
+@compiled_function
+def _set_run(runs: Int32Array, i: int, start: int, end: int, owner: int) -> int:
+    runs[i, _START], runs[i, _END], runs[i, _OWNER] = start, end, owner
+    return i + 1
+
+
+@compiled_function
+def _with_room(runs: Int32Array, n: int) -> Int32Array:
+    # One piece adds two runs at most.
+    if n + 2 <= len(runs):
+        return runs
+    larger = np.empty((2 * len(runs), 3), np.int32)
+    larger[:n] = runs[:n]
+    return larger
+
+
+@compiled_function
+def _set_owner(
+    state: Int64Array,
+    runs: Int32Array,
+    used: Int32Array,
+    pages_of: Int32Array,
+    evicted: Int32Array,
+    lo: int,
+    hi: int,
+    assigns: bool,
+    inode: int,
+) -> None:
+    n, n_used = state[_N_RUNS], state[_N_USED]
+    i = _first_past(runs, n, lo)
+    j = i
+    left_start, left_owner, right_end, right_owner = -1, -1, -1, -1
+    while j < n and runs[j, _START] < hi:
+        start, end, owner = runs[j, _START], runs[j, _END], runs[j, _OWNER]
+        if start < lo:
+            left_start, left_owner = start, owner
+        if end > hi:
+            right_end, right_owner = end, owner
+        start, end = max(start, lo), min(end, hi)
+        state[_A] -= end - start
+        if owner >= 0:
+            state[_G] -= end - start
+            pages_of[owner] -= end - start
+            if evicted[owner]:
+                state[_E] -= end - start
+        if n_used:
+            state[_U] += _overlap(used, n_used, start, end)
+        j += 1
+    if assigns:
+        state[_A] += hi - lo
+        if inode >= 0:
+            state[_G] += hi - lo
+            pages_of[inode] += hi - lo
+            if evicted[inode]:
+                state[_E] += hi - lo
+        if n_used:
+            state[_U] -= _overlap(used, n_used, lo, hi)
+    elif i == j:
+        return
+    state[_N_RUNS] = _make_room(runs, n, i, j, (left_start >= 0) + (right_end >= 0) + assigns)
+    if left_start >= 0:
+        i = _set_run(runs, i, left_start, lo, left_owner)
+    if assigns:
+        i = _set_run(runs, i, lo, hi, inode)
+    if right_end >= 0:
+        _set_run(runs, i, hi, right_end, right_owner)
+
+
+@compiled_function
+def _set_use(state: Int64Array, runs: Int32Array, used: Int32Array, lo: int, hi: int, uses: bool) -> None:
+    n, n_used = state[_N_RUNS], state[_N_USED]
+    i = _first_past(used, n_used, lo)
+    j = i
+    # Before: the pages of [lo, hi) that are in use and HV-owned go; after: all that are HV-owned come.
+    low, high = lo, hi
+    while j < n_used and used[j, _START] < hi:
+        start, end = max(used[j, _START], lo), min(used[j, _END], hi)
+        state[_U] -= end - start - _overlap(runs, n, start, end)
+        low, high = min(low, used[j, _START]), max(high, used[j, _END])
+        j += 1
+    if uses:
+        state[_U] += hi - lo - _overlap(runs, n, lo, hi)
+        state[_N_USED] = _make_room(used, n_used, i, j, 1)
+        _set_run(used, i, low, high, -1)
+        return
+    state[_N_USED] = _make_room(used, n_used, i, j, (low < lo) + (high > hi))
+    if low < lo:
+        i = _set_run(used, i, low, lo, -1)
+    if high > hi:
+        _set_run(used, i, hi, high, -1)
+
+
+@compiled_function
+def _rows(
+    begin: Int64Array,
+    event: Int64Array,
+    piece_lo: Int32Array,
+    piece_hi: Int32Array,
+    kinds: np.ndarray[tuple[int], np.dtype[np.int8]],
+    inodes: Int32Array,
+    times_ns: Int64Array,
+    n_inodes: int,
+) -> tuple[Int64Array, Int64Array, Int32Array, Int16Array]:
+    n_regions = len(begin) - 1
+    offset = np.zeros(n_regions + 1, np.int64)
+    t_ns = np.zeros(len(event) + n_regions, np.int64)
+    states = np.zeros((4, len(t_ns)), np.int32)
+    first = np.full(len(t_ns), -1, np.int16)
+    runs, used = np.empty((64, 3), np.int32), np.empty((64, 3), np.int32)
+    # Of each inode: its pages in the region, whether it is being evicted, and the region of which this is true.
+    pages_of, evicted = np.zeros(n_inodes, np.int32), np.zeros(n_inodes, np.int32)
+    region_of = np.full(n_inodes, -1, np.int32)
+    state = np.zeros(6, np.int64)
+    n_rows = 0
+    for region in range(n_regions):
+        state[:] = 0
+        offset[region] = n_rows
+        n_rows += 1  # the region untouched, unless its first event is at 0
+        for piece in range(begin[region], begin[region + 1]):
+            row = event[piece]
+            kind, inode = kinds[row], inodes[row]
+            if kind in (_ASSIGN, _RELEASE, _SHARE):
+                assigns = kind == _ASSIGN
+                if assigns and inode >= 0 and region_of[inode] != region:
+                    pages_of[inode], evicted[inode], region_of[inode] = 0, 0, region
+                runs = _with_room(runs, state[_N_RUNS])
+                _set_owner(state, runs, used, pages_of, evicted, piece_lo[piece], piece_hi[piece], assigns, inode)
+            elif kind in (_USE, _UNUSE):
+                used = _with_room(used, state[_N_USED])
+                _set_use(state, runs, used, piece_lo[piece], piece_hi[piece], kind == _USE)
+            else:
+                if region_of[inode] != region:
+                    pages_of[inode], evicted[inode], region_of[inode] = 0, 0, region
+                evicts = kind == _EVICT_BEGIN
+                if evicts != evicted[inode]:
+                    evicted[inode] = evicts
+                    state[_E] += pages_of[inode] if evicts else -pages_of[inode]
+            now_ns = times_ns[row]
+            if piece + 1 < begin[region + 1] and times_ns[event[piece + 1]] == now_ns:
+                continue  # the state at t is the one after every event at t
+            block = runs[0, _START] // PAGES_PER_BLOCK if state[_N_RUNS] else -1
+            last = n_rows - 1
+            changed = block != first[last]
+            for column in range(4):
+                changed |= state[column] != states[column, last]
+            if changed:
+                if now_ns:
+                    last = n_rows
+                    n_rows += 1
+                t_ns[last], first[last] = now_ns, block
+                for column in range(4):
+                    states[column, last] = state[column]
+    offset[n_regions] = n_rows
+    return offset, t_ns[:n_rows].copy(), states[:, :n_rows].copy(), first[:n_rows].copy()
+
+
+@compiled_function
+def _grouped(
+    extent_region: Int32Array,
+    extent_event: Int64Array,
+    extent_lo: Int32Array,
+    extent_hi: Int32Array,
+    other_region: Int32Array,
+    other_event: Int64Array,
+    n_regions: int,
+) -> tuple[Int64Array, Int64Array, Int32Array, Int32Array]:
+    # A counting sort by region of two inputs that ascend by event; none has an event of the other's.
+    begin = np.zeros(n_regions + 1, np.int64)
+    for region in extent_region:
+        begin[region + 1] += 1
+    for region in other_region:
+        begin[region + 1] += 1
+    for region in range(n_regions):
+        begin[region + 1] += begin[region]
+    free = begin.copy()
+    n = len(extent_event) + len(other_event)
+    event, lo, hi = np.empty(n, np.int64), np.zeros(n, np.int32), np.zeros(n, np.int32)
+    i = j = 0
+    while i < len(extent_event) or j < len(other_event):
+        if j == len(other_event) or (i < len(extent_event) and extent_event[i] < other_event[j]):
+            place = free[extent_region[i]]
+            free[extent_region[i]] += 1
+            event[place], lo[place], hi[place] = extent_event[i], extent_lo[i], extent_hi[i]
+            i += 1
+        else:
+            place = free[other_region[j]]
+            free[other_region[j]] += 1
+            event[place] = other_event[j]
+            j += 1
+    return begin, event, lo, hi
+
+
+def timeline_rows(trace: Trace, by_inode: IdRegions) -> tuple[Int64Array, Int64Array, list[Int32Array], Int16Array]:
+    """
+    Compute the rows of all regions.
+
+    Parameters
+    ----------
+    trace : Trace
+        Cut at its horizon.
+    by_inode : IdRegions
+        Regions of inodes.
+
+    Returns
+    -------
+    offset : (n_regions + 1,) int64
+        First row of each region.
+    t_ns : (n,) int64
+        When each row begins.
+    states : list of (n,) int32
+        A, G, E and U.
+    first : (n,) int16
+        Lowest block with an assigned page, or -1.
+    """
+    extents, evictions = changing_pieces(trace, by_inode)
+    begin, event, lo, hi = _grouped(
+        extents.region, extents.event, extents.lo, extents.hi, evictions.region, evictions.event, trace.host.n_regions
+    )
+    inode = trace.inode
+    n_inodes = int(by_inode.ids[-1]) + 1 if len(by_inode.ids) else 0
+    if n_inodes > 4 * len(inode) + 1024:
+        # Ids far apart are numbered anew. Only those that ever had pages are looked up.
+        ids = np.unique(by_inode.ids)
+        inode = np.where(inode < 0, -1, np.searchsorted(ids, inode)).astype(np.int32)
+        n_inodes = len(ids)
+    offset, t_ns, states, first = _rows(begin, event, lo, hi, trace.kind, inode, trace.t_ns, n_inodes)
+    return offset, t_ns, list(states), first
