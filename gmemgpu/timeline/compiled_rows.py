@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
 
 from gmemgpu.compiled import compiled_function
 from gmemgpu.model.event import Kind
@@ -11,6 +14,8 @@ from gmemgpu.timeline.piece import IdRegions, changing_pieces
 from gmemgpu.units import PAGES_PER_BLOCK
 
 __all__ = ["timeline_rows"]
+
+KindArray: TypeAlias = NDArray[np.int8]
 
 _ASSIGN, _SHARE, _RELEASE = int(Kind.ASSIGN), int(Kind.SHARE), int(Kind.RELEASE)
 _USE, _UNUSE, _EVICT_BEGIN = int(Kind.USE), int(Kind.UNUSE), int(Kind.EVICT_BEGIN)
@@ -119,7 +124,7 @@ def _set_owner(
             state[_U] -= _overlap(used, n_used, lo, hi)
     elif i == j:
         return
-    state[_N_RUNS] = _make_room(runs, n, i, j, (left_start >= 0) + (right_end >= 0) + assigns)
+    state[_N_RUNS] = _make_room(runs, n, i, j, int(left_start >= 0) + int(right_end >= 0) + int(assigns))
     if left_start >= 0:
         i = _set_run(runs, i, left_start, lo, left_owner)
     if assigns:
@@ -145,7 +150,7 @@ def _set_use(state: Int64Array, runs: Int32Array, used: Int32Array, lo: int, hi:
         state[_N_USED] = _make_room(used, n_used, i, j, 1)
         _set_run(used, i, low, high, -1)
         return
-    state[_N_USED] = _make_room(used, n_used, i, j, (low < lo) + (high > hi))
+    state[_N_USED] = _make_room(used, n_used, i, j, int(low < lo) + int(high > hi))
     if low < lo:
         i = _set_run(used, i, low, lo, -1)
     if high > hi:
@@ -155,17 +160,16 @@ def _set_use(state: Int64Array, runs: Int32Array, used: Int32Array, lo: int, hi:
 @compiled_function
 def _rows(
     begin: Int64Array,
-    event: Int64Array,
-    piece_lo: Int32Array,
-    piece_hi: Int32Array,
-    kinds: np.ndarray[tuple[int], np.dtype[np.int8]],
-    inodes: Int32Array,
     times_ns: Int64Array,
+    kinds: KindArray,
+    inodes: Int32Array,
+    lows: Int32Array,
+    highs: Int32Array,
     n_inodes: int,
 ) -> tuple[Int64Array, Int64Array, Int32Array, Int16Array]:
     n_regions = len(begin) - 1
     offset = np.zeros(n_regions + 1, np.int64)
-    t_ns = np.zeros(len(event) + n_regions, np.int64)
+    t_ns = np.zeros(len(kinds) + n_regions, np.int64)
     states = np.zeros((4, len(t_ns)), np.int32)
     first = np.full(len(t_ns), -1, np.int16)
     runs, used = np.empty((64, 3), np.int32), np.empty((64, 3), np.int32)
@@ -179,17 +183,16 @@ def _rows(
         offset[region] = n_rows
         n_rows += 1  # the region untouched, unless its first event is at 0
         for piece in range(begin[region], begin[region + 1]):
-            row = event[piece]
-            kind, inode = kinds[row], inodes[row]
+            kind, inode, now_ns = kinds[piece], inodes[piece], times_ns[piece]
             if kind in (_ASSIGN, _RELEASE, _SHARE):
                 assigns = kind == _ASSIGN
                 if assigns and inode >= 0 and region_of[inode] != region:
                     pages_of[inode], evicted[inode], region_of[inode] = 0, 0, region
                 runs = _with_room(runs, state[_N_RUNS])
-                _set_owner(state, runs, used, pages_of, evicted, piece_lo[piece], piece_hi[piece], assigns, inode)
+                _set_owner(state, runs, used, pages_of, evicted, lows[piece], highs[piece], assigns, inode)
             elif kind in (_USE, _UNUSE):
                 used = _with_room(used, state[_N_USED])
-                _set_use(state, runs, used, piece_lo[piece], piece_hi[piece], kind == _USE)
+                _set_use(state, runs, used, lows[piece], highs[piece], kind == _USE)
             else:
                 if region_of[inode] != region:
                     pages_of[inode], evicted[inode], region_of[inode] = 0, 0, region
@@ -197,8 +200,7 @@ def _rows(
                 if evicts != evicted[inode]:
                     evicted[inode] = evicts
                     state[_E] += pages_of[inode] if evicts else -pages_of[inode]
-            now_ns = times_ns[row]
-            if piece + 1 < begin[region + 1] and times_ns[event[piece + 1]] == now_ns:
+            if piece + 1 < begin[region + 1] and times_ns[piece + 1] == now_ns:
                 continue  # the state at t is the one after every event at t
             block = runs[0, _START] // PAGES_PER_BLOCK if state[_N_RUNS] else -1
             last = n_rows - 1
@@ -225,8 +227,12 @@ def _grouped(
     other_region: Int32Array,
     other_event: Int64Array,
     n_regions: int,
-) -> tuple[Int64Array, Int64Array, Int32Array, Int32Array]:
-    # A counting sort by region of two inputs that ascend by event; none has an event of the other's.
+    t_ns: Int64Array,
+    kind: KindArray,
+    inode: Int32Array,
+) -> tuple[Int64Array, Int64Array, KindArray, Int32Array, Int32Array, Int32Array]:
+    # A counting sort by region of two inputs that ascend by event; none has an event of the other's. It takes what is
+    # read of the events along: region after region, each of them would be a cache miss.
     begin = np.zeros(n_regions + 1, np.int64)
     for region in extent_region:
         begin[region + 1] += 1
@@ -236,20 +242,21 @@ def _grouped(
         begin[region + 1] += begin[region]
     free = begin.copy()
     n = len(extent_event) + len(other_event)
-    event, lo, hi = np.empty(n, np.int64), np.zeros(n, np.int32), np.zeros(n, np.int32)
+    times_ns, kinds, inodes = np.empty(n, np.int64), np.empty(n, np.int8), np.empty(n, np.int32)
+    lows, highs = np.zeros(n, np.int32), np.zeros(n, np.int32)
     i = j = 0
-    while i < len(extent_event) or j < len(other_event):
+    for _ in range(n):
         if j == len(other_event) or (i < len(extent_event) and extent_event[i] < other_event[j]):
-            place = free[extent_region[i]]
-            free[extent_region[i]] += 1
-            event[place], lo[place], hi[place] = extent_event[i], extent_lo[i], extent_hi[i]
+            event, region = extent_event[i], extent_region[i]
+            lows[free[region]], highs[free[region]] = extent_lo[i], extent_hi[i]
             i += 1
         else:
-            place = free[other_region[j]]
-            free[other_region[j]] += 1
-            event[place] = other_event[j]
+            event, region = other_event[j], other_region[j]
             j += 1
-    return begin, event, lo, hi
+        place = free[region]
+        free[region] += 1
+        times_ns[place], kinds[place], inodes[place] = t_ns[event], kind[event], inode[event]
+    return begin, times_ns, kinds, inodes, lows, highs
 
 
 def timeline_rows(trace: Trace, by_inode: IdRegions) -> tuple[Int64Array, Int64Array, list[Int32Array], Int16Array]:
@@ -275,9 +282,6 @@ def timeline_rows(trace: Trace, by_inode: IdRegions) -> tuple[Int64Array, Int64A
         Lowest block with an assigned page, or -1.
     """
     extents, evictions = changing_pieces(trace, by_inode)
-    begin, event, lo, hi = _grouped(
-        extents.region, extents.event, extents.lo, extents.hi, evictions.region, evictions.event, trace.host.n_regions
-    )
     inode = trace.inode
     n_inodes = int(by_inode.ids[-1]) + 1 if len(by_inode.ids) else 0
     if n_inodes > 4 * len(inode) + 1024:
@@ -285,5 +289,17 @@ def timeline_rows(trace: Trace, by_inode: IdRegions) -> tuple[Int64Array, Int64A
         ids = np.unique(by_inode.ids)
         inode = np.where(inode < 0, -1, np.searchsorted(ids, inode)).astype(np.int32)
         n_inodes = len(ids)
-    offset, t_ns, states, first = _rows(begin, event, lo, hi, trace.kind, inode, trace.t_ns, n_inodes)
+    grouped = _grouped(
+        extents.region,
+        extents.event,
+        extents.lo,
+        extents.hi,
+        evictions.region,
+        evictions.event,
+        trace.host.n_regions,
+        trace.t_ns,
+        trace.kind,
+        inode,
+    )
+    offset, t_ns, states, first = _rows(*grouped, n_inodes)
     return offset, t_ns, list(states), first
