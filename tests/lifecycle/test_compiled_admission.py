@@ -52,12 +52,11 @@ def _cases(draw: st.DrawFn) -> tuple[HostMap, list[np.ndarray], GivenBack]:
     return host_map, [arrival, n_blocks, n_pages, node], returns
 
 
-@settings(max_examples=60 if NOT_COMPILED else 150)
-@given(_cases(), st.sampled_from(["lifo", "first_fit"]), st.sampled_from(["packed", "scatter"]))
-def test_drawn_hosts(case: tuple[HostMap, list[np.ndarray], GivenBack], placement: str, vmsa: str) -> None:
+def assert_equal_placements(
+    host_map: HostMap, columns: list[np.ndarray], returns: GivenBack, placement: str, vmsa: str
+) -> None:
     from gmemgpu.lifecycle.compiled_admission import place_vms_compiled
 
-    host_map, columns, returns = case
     memory = SOME.model_copy(update={"placement": placement, "vmsa": vmsa})
     allocator = build_allocator(host_map, memory, Stream(7, Purpose.PLACEMENT))
     draws = endless_draws(Stream(7, Purpose.VMSA))
@@ -71,6 +70,33 @@ def test_drawn_hosts(case: tuple[HostMap, list[np.ndarray], GivenBack], placemen
         one, other = getattr(compiled, name), getattr(plain, name)
         assert one.dtype == other.dtype, name
         np.testing.assert_array_equal(one, other, name)
+
+
+@settings(max_examples=60 if NOT_COMPILED else 150)
+@given(_cases(), st.sampled_from(["lifo", "first_fit"]), st.sampled_from(["packed", "scatter"]))
+def test_drawn_hosts(case: tuple[HostMap, list[np.ndarray], GivenBack], placement: str, vmsa: str) -> None:
+    assert_equal_placements(*case, placement, vmsa)
+
+
+@pytest.mark.parametrize("vmsa", ["packed", "scatter"])
+@pytest.mark.parametrize("placement", ["lifo", "first_fit"])
+def test_a_long_day_on_a_small_host(placement: str, vmsa: str) -> None:
+    # So long that the keys of free extents, most of them stale by then, are collected anew many times.
+    rng = np.random.default_rng(7)
+    n, node_blocks = 2000, 60
+    arrival = np.sort(rng.integers(0, 4 * n, n))
+    n_blocks = rng.integers(1, 12, n)
+    vm = np.concatenate([np.arange(n), np.arange(n)])
+    pages = np.repeat([True, False], n)
+    returns = GivenBack(
+        t_ns=arrival[vm] + rng.integers(1, 60, 2 * n),
+        vm=vm,
+        first_block=np.where(pages, -1, 0),
+        end_block=np.where(pages, -1, n_blocks[vm]),
+    )
+    host_map = HostMap(node_blocks=node_blocks, free=(((0, 50),), ((60, 60),)), assigned=(), in_use=())
+    columns = [arrival, n_blocks, rng.integers(1, 5, n), rng.integers(-1, 2, n)]
+    assert_equal_placements(host_map, columns, returns, placement, vmsa)
 
 
 def test_it_pays_for_many_vms_of_a_placement_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
