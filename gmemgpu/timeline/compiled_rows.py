@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from gmemgpu.compiled import compiled_function
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int16Array, Int32Array, Int64Array, Trace
-from gmemgpu.timeline.piece import IdRegions, changing_pieces
-from gmemgpu.units import PAGES_PER_BLOCK
+from gmemgpu.timeline.piece import IdRegions
+from gmemgpu.units import PAGES_PER_BLOCK, PAGES_PER_REGION
 
 __all__ = ["timeline_rows"]
 
 KindArray: TypeAlias = NDArray[np.int8]
 
 _ASSIGN, _SHARE, _RELEASE = int(Kind.ASSIGN), int(Kind.SHARE), int(Kind.RELEASE)
-_USE, _UNUSE, _EVICT_BEGIN = int(Kind.USE), int(Kind.UNUSE), int(Kind.EVICT_BEGIN)
+_USE, _UNUSE = int(Kind.USE), int(Kind.UNUSE)
+_EVICT_BEGIN, _EVICT_END = int(Kind.EVICT_BEGIN), int(Kind.EVICT_END)
 
 # Runs of pages are rows of an array with room to spare: start, end, owner. They are disjoint and sorted.
 _START, _END, _OWNER = 0, 1, 2
@@ -219,43 +220,60 @@ def _rows(
 
 
 @compiled_function
+def _changes_pages(kind: int) -> bool:
+    return kind in (_ASSIGN, _RELEASE, _SHARE, _USE, _UNUSE)
+
+
+@compiled_function
+def _evicts_known(kind: int, inode: int, n_inodes: int) -> bool:
+    # An eviction concerns the regions in which its inode ever had pages.
+    return kind in (_EVICT_BEGIN, _EVICT_END) and 0 <= inode < n_inodes
+
+
+@compiled_function
 def _grouped(
-    extent_region: Int32Array,
-    extent_event: Int64Array,
-    extent_lo: Int32Array,
-    extent_hi: Int32Array,
-    other_region: Int32Array,
-    other_event: Int64Array,
-    n_regions: int,
     t_ns: Int64Array,
     kind: KindArray,
+    pfn: Int64Array,
+    npages: Int64Array,
     inode: Int32Array,
+    inode_begin: Int64Array,
+    inode_region: Int32Array,
+    n_regions: int,
 ) -> tuple[Int64Array, Int64Array, KindArray, Int32Array, Int32Array, Int32Array]:
-    # A counting sort by region of two inputs that ascend by event; none has an event of the other's. It takes what is
-    # read of the events along: region after region, each of them would be a cache miss.
+    # Pieces of all regions by a counting sort: counted first, then written. They take along what is read of the events:
+    # region after region, each of those would be a cache miss.
     begin = np.zeros(n_regions + 1, np.int64)
-    for region in extent_region:
-        begin[region + 1] += 1
-    for region in other_region:
-        begin[region + 1] += 1
+    for row in range(len(kind)):
+        if _changes_pages(kind[row]):
+            if npages[row]:
+                for region in range(pfn[row] // PAGES_PER_REGION, (pfn[row] + npages[row] - 1) // PAGES_PER_REGION + 1):
+                    begin[region + 1] += 1
+        elif _evicts_known(kind[row], inode[row], len(inode_begin) - 1):
+            for i in range(inode_begin[inode[row]], inode_begin[inode[row] + 1]):
+                begin[inode_region[i] + 1] += 1
     for region in range(n_regions):
         begin[region + 1] += begin[region]
+    n = begin[n_regions]
     free = begin.copy()
-    n = len(extent_event) + len(other_event)
     times_ns, kinds, inodes = np.empty(n, np.int64), np.empty(n, np.int8), np.empty(n, np.int32)
     lows, highs = np.zeros(n, np.int32), np.zeros(n, np.int32)
-    i = j = 0
-    for _ in range(n):
-        if j == len(other_event) or (i < len(extent_event) and extent_event[i] < other_event[j]):
-            event, region = extent_event[i], extent_region[i]
-            lows[free[region]], highs[free[region]] = extent_lo[i], extent_hi[i]
-            i += 1
-        else:
-            event, region = other_event[j], other_region[j]
-            j += 1
-        place = free[region]
-        free[region] += 1
-        times_ns[place], kinds[place], inodes[place] = t_ns[event], kind[event], inode[event]
+    for row in range(len(kind)):
+        if _changes_pages(kind[row]):
+            start, end = pfn[row], pfn[row] + npages[row]
+            while start < end:
+                region = start // PAGES_PER_REGION
+                base = region * PAGES_PER_REGION
+                place = free[region]
+                free[region] += 1
+                times_ns[place], kinds[place], inodes[place] = t_ns[row], kind[row], inode[row]
+                lows[place], highs[place] = start - base, min(end - base, PAGES_PER_REGION)
+                start = base + PAGES_PER_REGION
+        elif _evicts_known(kind[row], inode[row], len(inode_begin) - 1):
+            for i in range(inode_begin[inode[row]], inode_begin[inode[row] + 1]):
+                place = free[inode_region[i]]
+                free[inode_region[i]] += 1
+                times_ns[place], kinds[place], inodes[place] = t_ns[row], kind[row], inode[row]
     return begin, times_ns, kinds, inodes, lows, highs
 
 
@@ -281,25 +299,18 @@ def timeline_rows(trace: Trace, by_inode: IdRegions) -> tuple[Int64Array, Int64A
     first : (n,) int16
         Lowest block with an assigned page, or -1.
     """
-    extents, evictions = changing_pieces(trace, by_inode)
     inode = trace.inode
     n_inodes = int(by_inode.ids[-1]) + 1 if len(by_inode.ids) else 0
     if n_inodes > 4 * len(inode) + 1024:
-        # Ids far apart are numbered anew. Only those that ever had pages are looked up.
-        ids = np.unique(by_inode.ids)
-        inode = np.where(inode < 0, -1, np.searchsorted(ids, inode)).astype(np.int32)
-        n_inodes = len(ids)
+        # Ids far apart are numbered anew; one that never had pages is none.
+        ids, first_of = np.unique(by_inode.ids, return_index=True)
+        number = np.minimum(np.searchsorted(ids, inode), len(ids) - 1)
+        inode = np.where(ids[number] == inode, number, -1).astype(np.int32)
+        begin = np.append(first_of, len(by_inode.ids))
+    else:
+        begin = np.searchsorted(by_inode.ids, np.arange(n_inodes + 1))
     grouped = _grouped(
-        extents.region,
-        extents.event,
-        extents.lo,
-        extents.hi,
-        evictions.region,
-        evictions.event,
-        trace.host.n_regions,
-        trace.t_ns,
-        trace.kind,
-        inode,
+        trace.t_ns, trace.kind, trace.pfn, trace.npages, inode, begin, by_inode.region, trace.host.n_regions
     )
-    offset, t_ns, states, first = _rows(*grouped, n_inodes)
+    offset, t_ns, states, first = _rows(*grouped, len(begin) - 1)
     return offset, t_ns, list(states), first

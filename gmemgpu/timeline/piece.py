@@ -16,7 +16,6 @@ __all__ = [
     "IdRegions",
     "cut_at_regions",
     "id_regions",
-    "changing_pieces",
     "state_pieces",
     "EVICT_BEGIN",
     "EVICT_END",
@@ -152,7 +151,7 @@ def id_regions(trace: Trace, assigns: RegionPieces, ids: Int32Array) -> IdRegion
     return IdRegions(key // n_regions, (key % n_regions).astype(np.int32), since)
 
 
-def changing_pieces(trace: Trace, by_inode: IdRegions) -> tuple[RegionPieces, RegionPieces]:
+def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
     """
     Collect everything that changes the state of a region.
 
@@ -165,10 +164,8 @@ def changing_pieces(trace: Trace, by_inode: IdRegions) -> tuple[RegionPieces, Re
 
     Returns
     -------
-    extents : RegionPieces
-        Parts of assign, release, share, use and unuse events, in event order.
-    evictions : RegionPieces
-        A piece for each region of each evict_begin and evict_end, in event order.
+    RegionPieces
+        Grouped by region, each group in event order.
     """
     kind = trace.kind
     extents = cut_at_regions(trace, np.flatnonzero(_CHANGES_PAGES[kind]))
@@ -178,30 +175,10 @@ def changing_pieces(trace: Trace, by_inode: IdRegions) -> tuple[RegionPieces, Re
     owner = np.repeat(np.arange(len(events)), n_pieces)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
     none = np.zeros(len(owner), np.int32)
-    return extents, RegionPieces(events[owner], by_inode.region[lo[owner] + within], none, none)
-
-
-def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
-    """
-    Collect everything that changes the state of a region, region after region.
-
-    Parameters
-    ----------
-    trace : Trace
-        Cut at its horizon.
-    by_inode : IdRegions
-        Regions of inodes.
-
-    Returns
-    -------
-    RegionPieces
-        Both results of `changing_pieces`, grouped by region, each group in event order.
-    """
-    parts = changing_pieces(trace, by_inode)
-    event, region, lo, hi = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("event", "region", "lo", "hi")
-    )
+    event = np.concatenate([extents.event, events[owner]])
+    region = np.concatenate([extents.region, by_inode.region[lo[owner] + within]])
     # Two ascending runs: a stable sort merges them, and a second one, of small integers, is a radix sort.
     order = np.argsort(event, kind="stable")
     small = region[order].astype(np.uint16 if trace.host.n_regions <= 1 << 16 else np.int32)
-    return RegionPieces(event, region, lo, hi).take(order[np.argsort(small, kind="stable")])
+    pieces = RegionPieces(event, region, np.concatenate([extents.lo, none]), np.concatenate([extents.hi, none]))
+    return pieces.take(order[np.argsort(small, kind="stable")])
