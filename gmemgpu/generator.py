@@ -20,7 +20,7 @@ def generate(workload: Workload, seed: int, *, compiled: bool | None = None) -> 
     seed : int
         0 to 2**64 - 1.
     compiled : bool or None, default None
-        Whether compiled code places VMs, which needs Numba; None where it is installed and there are enough of them.
+        Whether compiled code places VMs, which needs Numba; None where that is loaded and there are enough VMs.
         The trace is the same.
 
     Returns

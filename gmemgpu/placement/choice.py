@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from gmemgpu.compiled import is_installed
 from gmemgpu.placement.allocator import Allocator
 from gmemgpu.placement.extent_allocator import ExtentAllocator
 from gmemgpu.placement.host_map import HostMap
@@ -15,9 +14,8 @@ from gmemgpu.workload.guest_memory import GuestMemory
 
 __all__ = ["build_allocator", "has_compiled", "compiled_pays"]
 
-_VMS_WHEN_LOADED = 1_000
-_VMS_FROM_COLD = 40_000
-"""VMs from which on compiled code pays: one takes 18 µs without it; loading it takes 0.5 s, most of it Numba itself."""
+_COMPILED_PAYS_FROM_VMS = 1_000
+"""One VM takes 18 µs without compiled code; what is compiled already is loaded in 0.1 s, once a process."""
 
 
 def build_allocator(host_map: HostMap, memory: GuestMemory, stream: Stream) -> Allocator:
@@ -77,7 +75,7 @@ def compiled_pays(memory: GuestMemory, n_vms: int) -> bool:
     Returns
     -------
     bool
-        Whether there is such code, Numba is installed, and there are enough VMs: fewer where Numba is loaded already.
+        Whether there is such code, there are enough VMs, and Numba is loaded, as a compiled engine does. To load it
+        for a trace alone would save little, and to compile, once a user, costs more than the largest preset takes.
     """
-    least = _VMS_WHEN_LOADED if "numba" in sys.modules else _VMS_FROM_COLD
-    return has_compiled(memory) and n_vms >= least and is_installed()
+    return has_compiled(memory) and n_vms >= _COMPILED_PAYS_FROM_VMS and "numba" in sys.modules

@@ -100,10 +100,11 @@ def test_a_long_day_on_a_small_host(placement: str, vmsa: str) -> None:
 
 
 def test_it_pays_for_many_vms_of_a_placement_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", object())
     assert compiled_pays(SOME, 10**6)
     assert not compiled_pays(SOME, 10)
     assert not compiled_pays(SOME.model_copy(update={"placement": "scatter"}), 10**6)
-    monkeypatch.setattr("gmemgpu.placement.choice.is_installed", lambda: False)
+    monkeypatch.delitem(sys.modules, "numba")
     assert not compiled_pays(SOME, 10**6)
 
 
