@@ -9,7 +9,7 @@ from gmemgpu.workload.spec import Workload
 __all__ = ["generate"]
 
 
-def generate(workload: Workload, seed: int) -> GeneratedTrace:
+def generate(workload: Workload, seed: int, *, compiled: bool | None = None) -> GeneratedTrace:
     """
     Generate the trace of a workload.
 
@@ -19,6 +19,9 @@ def generate(workload: Workload, seed: int) -> GeneratedTrace:
         Host, arrivals, lifetimes, sizes and memory behaviour.
     seed : int
         0 to 2**64 - 1.
+    compiled : bool or None, default None
+        Whether compiled code places VMs, which needs Numba; None where that is loaded and there are enough VMs.
+        The trace is the same.
 
     Returns
     -------
@@ -39,4 +42,5 @@ def generate(workload: Workload, seed: int) -> GeneratedTrace:
         horizon_ns=workload.horizon_ns,
         warmup_ns=workload.warmup_ns,
         seed=seed,
+        compiled=compiled,
     )

@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "vmtable": {*_MODEL, "columns"},
     "workload": _WORKLOAD,
     "placement": {*_MODEL, "compiled", "vmtable", "workload"},
-    "lifecycle": {*_MODEL, "vmtable", "workload", "placement"},
+    "lifecycle": {*_MODEL, "compiled", "vmtable", "workload", "placement"},
     "trace": {*_MODEL, *_FILES, "columns", "fields", "validation"},
     "generator": {*_MODEL, "workload", "lifecycle"},
     "timeline": {*_MODEL, "compiled"},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gmemgpu.lifecycle.admission import Placed, endless_draws, place_vms
+from gmemgpu.lifecycle.admission import GivenBack, Placed, endless_draws, place_vms
 from gmemgpu.lifecycle.conversion import add_conversions, conversions_of
 from gmemgpu.lifecycle.event_columns import ARRIVAL, END_OF_LIFE, EventColumns
 from gmemgpu.lifecycle.guest import Guests, Inodes, guests_of, inodes_of
@@ -19,7 +19,7 @@ from gmemgpu.lifecycle.teardown import add_teardowns
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Int64Array, Trace
-from gmemgpu.placement.choice import build_allocator
+from gmemgpu.placement.choice import build_allocator, compiled_pays, has_compiled
 from gmemgpu.placement.host_map import HostMap, map_host
 from gmemgpu.placement.kernel_pages import KernelPages
 from gmemgpu.vmtable.random_stream import Purpose, Stream
@@ -54,7 +54,14 @@ class GeneratedTrace:
 
 
 def trace_from_vms(
-    vms: VmTable, host: Host, memory: GuestMemory, *, horizon_ns: int, warmup_ns: int, seed: int
+    vms: VmTable,
+    host: Host,
+    memory: GuestMemory,
+    *,
+    horizon_ns: int,
+    warmup_ns: int,
+    seed: int,
+    compiled: bool | None = None,
 ) -> GeneratedTrace:
     """
     Build the trace of the memory of VMs.
@@ -73,6 +80,9 @@ def trace_from_vms(
         Goes into the trace unchanged.
     seed : int
         What is drawn for a VM depends on the seed and the VM table, not on placement.
+    compiled : bool or None, default None
+        Whether compiled code places the VMs, where there is any for the placement; None leaves it to `compiled_pays`.
+        The trace is the same.
 
     Returns
     -------
@@ -99,16 +109,15 @@ def trace_from_vms(
     faults = faults_of(guests, inodes, schedule, memory, horizon_ns=horizon_ns, seed=seed)
 
     n_kernel_pages = np.where(vms.snp[:n], memory.context_pages + vms.vcpus[:n].astype(np.int64), 0)
-    allocator = build_allocator(host_map, memory, Stream(seed, Purpose.PLACEMENT))
-    placed = place_vms(
-        vms.arrival_ns[:n],
-        guests.n_blocks,
+    placed = _place(
+        vms,
+        guests,
         n_kernel_pages,
-        vms.node[:n].astype(np.int64),
-        vms.snp[:n],
         returns_of(guests, inodes, schedule, faults, vms, n_kernel_pages, horizon_ns=horizon_ns),
-        allocator=allocator,
-        kernel_pages=KernelPages(allocator, memory.vmsa, endless_draws(Stream(seed, Purpose.VMSA))),
+        host_map,
+        memory,
+        seed=seed,
+        compiled=compiled_pays(memory, n) if compiled is None else compiled and has_compiled(memory),
     )
 
     backing = backing_of(guests, placed)
@@ -126,6 +135,46 @@ def trace_from_vms(
         admitted=admitted,
         rejected=n - admitted,
         extents=len(placed.extent_vm),
+    )
+
+
+def _place(
+    vms: VmTable,
+    guests: Guests,
+    n_kernel_pages: Int64Array,
+    returns: GivenBack,
+    host_map: HostMap,
+    memory: GuestMemory,
+    *,
+    seed: int,
+    compiled: bool,
+) -> Placed:
+    n = len(n_kernel_pages)
+    arrival_ns, node = vms.arrival_ns[:n], vms.node[:n].astype(np.int64)
+    page_stream = Stream(seed, Purpose.VMSA)
+    if compiled:
+        from gmemgpu.lifecycle.compiled_admission import place_vms_compiled
+
+        return place_vms_compiled(
+            arrival_ns,
+            guests.n_blocks,
+            n_kernel_pages,
+            node,
+            returns,
+            host_map=host_map,
+            memory=memory,
+            stream=page_stream,
+        )
+    allocator = build_allocator(host_map, memory, Stream(seed, Purpose.PLACEMENT))
+    return place_vms(
+        arrival_ns,
+        guests.n_blocks,
+        n_kernel_pages,
+        node,
+        vms.snp[:n],
+        returns,
+        allocator=allocator,
+        kernel_pages=KernelPages(allocator, memory.vmsa, endless_draws(page_stream)),
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from gmemgpu.placement.allocator import Extent
 from gmemgpu.placement.free_extents import FreeExtents
 
-__all__ = ["ExtentAllocator"]
+__all__ = ["ExtentAllocator", "ATTEMPTS"]
 
-_ATTEMPTS = 64
+ATTEMPTS = 64
 """Blocks tried at random before any free one will do: on a host 90 % full one in 850 requests gets that far."""
 
 
@@ -110,7 +110,7 @@ class ExtentAllocator:
         n_all = node_blocks * len(nodes)
         blocks: list[int] = []
         for _ in range(n_blocks):
-            for _ in range(_ATTEMPTS):
+            for _ in range(ATTEMPTS):
                 block = next(draws) % n_all
                 if nodes[block // node_blocks].take_block(block):
                     blocks.append(block)

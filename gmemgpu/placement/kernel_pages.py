@@ -8,12 +8,12 @@ from typing import Literal, TypeAlias
 from gmemgpu.placement.allocator import Allocator
 from gmemgpu.units import PAGES_PER_BLOCK
 
-__all__ = ["KernelPages", "PagePlacement"]
+__all__ = ["KernelPages", "PagePlacement", "FIRST_SLOT"]
 
 PagePlacement: TypeAlias = Literal["scatter", "packed"]
 
 # Linux never lets a VMSA begin at a 2 MiB boundary, because of an erratum (snp_safe_alloc_page).
-_FIRST_SLOT = 1
+FIRST_SLOT = 1
 
 
 class KernelPages:
@@ -55,7 +55,7 @@ class KernelPages:
         """
         if not self._packed:
             blocks = self._allocator.allocate_at_random(n_pages, self._draws)
-            return None if blocks is None else [block * PAGES_PER_BLOCK + _FIRST_SLOT for block in blocks]
+            return None if blocks is None else [block * PAGES_PER_BLOCK + FIRST_SLOT for block in blocks]
         pfns: list[int] = []
         for _ in range(n_pages):
             if not self._open and not self._begin_block():
@@ -73,7 +73,7 @@ class KernelPages:
         if extents is None:
             return False
         block = extents[0][0]
-        self._open[block] = list(range(PAGES_PER_BLOCK - 1, _FIRST_SLOT - 1, -1))
+        self._open[block] = list(range(PAGES_PER_BLOCK - 1, FIRST_SLOT - 1, -1))
         self._n_used[block] = 0
         return True
 

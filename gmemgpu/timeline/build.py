@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int16Array, Int32Array, Int64Array, Trace
 from gmemgpu.timeline.piece import IdRegions, RegionPieces, cut_at_regions, id_regions, state_pieces
-from gmemgpu.timeline.region_states import RegionStates, region_states
+from gmemgpu.timeline.region_states import region_states
 
 __all__ = ["Timeline", "build_timeline", "last_row_at"]
+
+UNTOUCHED = (0, 0, 0, 0, -1)
+"""A, G, E, U and first block of a region before its first event."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,26 +59,60 @@ class Timeline:
         return np.repeat(np.arange(len(self.offset) - 1, dtype=np.int32), np.diff(self.offset))
 
 
-def _rows(t_ns: Int64Array, states: RegionStates) -> tuple[Int64Array, list[Int32Array]]:
-    # The state at t is the one after every event at t: keep the last piece of each instant, and of those only
-    # the ones that changed anything.
-    columns = [np.array(column, np.int32) for column in states]
-    last = np.flatnonzero(np.append(t_ns[1:] != t_ns[:-1], True))
-    columns = [column[last] for column in columns]
-    changed = np.zeros(len(last), bool)
-    for column, initial in zip(columns, (0, 0, 0, 0, -1), strict=True):
-        changed |= np.diff(column, prepend=np.int32(initial)) != 0
-    t_ns = t_ns[last]
-    if t_ns[0] > 0:
-        initial_row = [np.array([initial], np.int32) for initial in (0, 0, 0, 0, -1)]
-        return np.append(0, t_ns[changed]), [
-            np.concatenate([start, column[changed]]) for start, column in zip(initial_row, columns, strict=True)
-        ]
-    changed[0] = True
-    return t_ns[changed], [column[changed] for column in columns]
+def _states(trace: Trace, pieces: RegionPieces) -> list[Int32Array]:
+    # A, G, E, U and first block after each piece. Lists of one region at a time: as lists, all of them would take
+    # several times the memory of the trace.
+    n = len(pieces.event)
+    kind, inode = trace.kind[pieces.event], trace.inode[pieces.event]
+    columns = [np.empty(n, np.int32) for _ in UNTOUCHED]
+    begins = np.flatnonzero(np.diff(pieces.region, prepend=-1)).tolist()
+    for lo, hi in pairwise([*begins, n]):
+        states = region_states(
+            kind[lo:hi].tolist(), pieces.lo[lo:hi].tolist(), pieces.hi[lo:hi].tolist(), inode[lo:hi].tolist()
+        )
+        for column, values in zip(columns, states, strict=True):
+            column[lo:hi] = values
+    return columns
 
 
-def build_timeline(trace: Trace) -> Timeline:
+def _rows(
+    t_ns: Int64Array, region: Int32Array, columns: list[Int32Array], n_regions: int
+) -> tuple[Int64Array, Int64Array, list[Int32Array], Int16Array]:
+    # Offsets, times and columns of all regions at once, from the states after each piece. The state at t is the one
+    # after every event at t: of each instant the last piece counts, and only if it changed anything.
+    last = np.ones(len(t_ns), bool)
+    last[:-1] = (t_ns[1:] != t_ns[:-1]) | (region[1:] != region[:-1])
+    kept = np.flatnonzero(last)
+    t_ns, region = t_ns[kept], region[kept]
+    columns = [column[kept] for column in columns]
+    is_first = np.ones(len(kept), bool)
+    is_first[1:] = region[1:] != region[:-1]
+    # What happens at 0 makes the region's first row, even if it changes nothing.
+    changed = is_first & (t_ns == 0)
+    for column, untouched in zip(columns, UNTOUCHED, strict=True):
+        before = np.empty_like(column)
+        before[1:] = column[:-1]
+        before[is_first] = untouched
+        changed |= column != before
+    kept = np.flatnonzero(changed)
+    t_ns, region = t_ns[kept], region[kept]
+    # All other regions begin with a row of their own: untouched.
+    begins = np.ones(n_regions, bool)
+    begins[region[t_ns == 0]] = False
+    offset = np.concatenate([[0], np.cumsum(np.bincount(region, minlength=n_regions) + begins)])
+    row = np.arange(len(kept)) + np.cumsum(begins)[region]
+    times = np.zeros(offset[-1], np.int64)
+    times[row] = t_ns
+    whole = []
+    for column, untouched in zip(columns, UNTOUCHED, strict=True):
+        values = np.full(len(times), untouched, np.int32)
+        values[row] = column[kept]
+        whole.append(values)
+    *states, first = whole
+    return offset, times, states, first.astype(np.int16)
+
+
+def build_timeline(trace: Trace, *, compiled: bool = False) -> Timeline:
     """
     Build the step functions of every region, once per trace.
 
@@ -82,6 +120,9 @@ def build_timeline(trace: Trace) -> Timeline:
     ----------
     trace : Trace
         A valid one; events at or past the horizon are ignored.
+    compiled : bool, default False
+        Whether compiled code does it, for which Numba must be installed; the same arrays either way. It pays where
+        many traces follow, as in an engine; a single one is done before compiled code is loaded.
 
     Returns
     -------
@@ -89,41 +130,27 @@ def build_timeline(trace: Trace) -> Timeline:
         Memory follows the number of state changes, never events × pages or events × runs.
     """
     trace = trace.before_horizon()
-    n_regions = trace.host.n_regions
     assigns = cut_at_regions(trace, np.flatnonzero(trace.kind == Kind.ASSIGN))
     by_inode = id_regions(trace, assigns, trace.inode)
-    pieces = state_pieces(trace, by_inode)
-    begin = np.searchsorted(pieces.region, np.arange(n_regions + 1))
-    times: list[Int64Array] = []
-    columns: list[list[Int32Array]] = []
-    sizes = np.ones(n_regions, np.int64)
-    untouched = (np.zeros(1, np.int64), [np.array([v], np.int32) for v in (0, 0, 0, 0, -1)])
-    for region in range(n_regions):
-        part = slice(begin[region], begin[region + 1])
-        event = pieces.event[part]
-        if len(event):
-            states = region_states(
-                trace.kind[event].tolist(),
-                pieces.lo[part].tolist(),
-                pieces.hi[part].tolist(),
-                trace.inode[event].tolist(),
-            )
-            t_ns, values = _rows(trace.t_ns[event], states)
-        else:
-            t_ns, values = untouched
-        sizes[region] = len(t_ns)
-        times.append(t_ns)
-        columns.append(values)
-    assigned, gmem, evicting, used, first = (np.concatenate([c[i] for c in columns]) for i in range(5))
+    if compiled:
+        from gmemgpu.timeline.compiled_rows import timeline_rows
+
+        offset, t_ns, columns, first = timeline_rows(trace, by_inode)
+    else:
+        pieces = state_pieces(trace, by_inode)
+        offset, t_ns, columns, first = _rows(
+            trace.t_ns[pieces.event], pieces.region, _states(trace, pieces), trace.host.n_regions
+        )
+    assigned, gmem, evicting, used = columns
     return Timeline(
         trace=trace,
-        offset=np.concatenate([[0], np.cumsum(sizes)]),
-        t_ns=np.concatenate(times),
+        offset=offset,
+        t_ns=t_ns,
         assigned=assigned,
         gmem=gmem,
         evicting=evicting,
         used=used,
-        first=first.astype(np.int16),
+        first=first,
         by_inode=by_inode,
         assigns=assigns,
     )

@@ -11,10 +11,22 @@ from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int32Array, Int64Array, Trace
 from gmemgpu.units import PAGES_PER_REGION
 
-__all__ = ["RegionPieces", "IdRegions", "cut_at_regions", "id_regions", "state_pieces", "EVICT_BEGIN", "EVICT_END"]
+__all__ = [
+    "RegionPieces",
+    "IdRegions",
+    "cut_at_regions",
+    "id_regions",
+    "state_pieces",
+    "EVICT_BEGIN",
+    "EVICT_END",
+]
 
 EVICT_BEGIN = int(Kind.EVICT_BEGIN)
 EVICT_END = int(Kind.EVICT_END)
+
+_REGION_SHIFT = PAGES_PER_REGION.bit_length() - 1  # NumPy divides integers some ten times slower than it shifts them
+_CHANGES_PAGES = np.zeros(max(Kind) + 1, bool)
+_CHANGES_PAGES[[Kind.ASSIGN, Kind.RELEASE, Kind.SHARE, Kind.USE, Kind.UNUSE]] = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +85,13 @@ def cut_at_regions(trace: Trace, events: Int64Array) -> RegionPieces:
     events = events[trace.npages[events] > 0]
     begin = trace.pfn[events]
     end = begin + trace.npages[events]
-    first = begin // PAGES_PER_REGION
-    n_pieces = (end - 1) // PAGES_PER_REGION - first + 1
+    first = begin >> _REGION_SHIFT
+    n_pieces = ((end - 1) >> _REGION_SHIFT) - first + 1
+    if (n_pieces == 1).all():
+        # The common case on hosts with free memory in pieces: nothing to cut.
+        base = first << _REGION_SHIFT
+        lo, hi = (begin - base).astype(np.int32), (end - base).astype(np.int32)
+        return RegionPieces(events, first.astype(np.int32), lo, hi)
     owner = np.repeat(np.arange(len(events)), n_pieces)
     # Position within its own extent: a running index less the index at which the extent's pieces start.
     within = np.arange(len(owner)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
@@ -151,24 +168,17 @@ def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:
         Grouped by region, each group in event order.
     """
     kind = trace.kind
-    changing = np.flatnonzero(
-        (kind == Kind.ASSIGN)
-        | (kind == Kind.RELEASE)
-        | (kind == Kind.SHARE)
-        | (kind == Kind.USE)
-        | (kind == Kind.UNUSE)
-    )
-    extents = cut_at_regions(trace, changing)
-    evictions = np.flatnonzero(((kind == EVICT_BEGIN) | (kind == EVICT_END)) & (trace.inode >= 0))
-    lo = np.searchsorted(by_inode.ids, trace.inode[evictions], "left")
-    n_pieces = np.searchsorted(by_inode.ids, trace.inode[evictions], "right") - lo
-    owner = np.repeat(np.arange(len(evictions)), n_pieces)
+    extents = cut_at_regions(trace, np.flatnonzero(_CHANGES_PAGES[kind]))
+    events = np.flatnonzero(((kind == EVICT_BEGIN) | (kind == EVICT_END)) & (trace.inode >= 0))
+    lo = np.searchsorted(by_inode.ids, trace.inode[events], "left")
+    n_pieces = np.searchsorted(by_inode.ids, trace.inode[events], "right") - lo
+    owner = np.repeat(np.arange(len(events)), n_pieces)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
     none = np.zeros(len(owner), np.int32)
-    pieces = RegionPieces(
-        np.concatenate([extents.event, evictions[owner]]),
-        np.concatenate([extents.region, by_inode.region[lo[owner] + within]]),
-        np.concatenate([extents.lo, none]),
-        np.concatenate([extents.hi, none]),
-    )
-    return pieces.take(np.lexsort((pieces.event, pieces.region)))
+    event = np.concatenate([extents.event, events[owner]])
+    region = np.concatenate([extents.region, by_inode.region[lo[owner] + within]])
+    # Two ascending runs: a stable sort merges them, and a second one, of small integers, is a radix sort.
+    order = np.argsort(event, kind="stable")
+    small = region[order].astype(np.uint16 if trace.host.n_regions <= 1 << 16 else np.int32)
+    pieces = RegionPieces(event, region, np.concatenate([extents.lo, none]), np.concatenate([extents.hi, none]))
+    return pieces.take(order[np.argsort(small, kind="stable")])

@@ -38,5 +38,8 @@ def fingerprint(trace: Trace) -> str:
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_a_preset_gives_the_same_trace_for_ever(name: str) -> None:
-    assert fingerprint(generate(small_variant(preset(name)), 7).trace) == FINGERPRINTS[name]
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+def test_a_preset_gives_the_same_trace_for_ever(name: str, compiled: bool) -> None:
+    if compiled:
+        pytest.importorskip("numba")
+    assert fingerprint(generate(small_variant(preset(name)), 7, compiled=compiled).trace) == FINGERPRINTS[name]
