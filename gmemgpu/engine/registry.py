@@ -24,7 +24,7 @@ __all__ = [
 
 _ENGINES = {
     "reference": ("gmemgpu.engine.reference", "ReferenceEngine"),
-    "numpy": ("gmemgpu.engine.numpy", "NumpyEngine"),
+    "numpy": ("gmemgpu.engine.array", "NumpyEngine"),
     "cupy": ("gmemgpu.engine.cupy", "CupyEngine"),
 }
 """Name to module and class; a module is imported when its engine is asked for, never before."""
