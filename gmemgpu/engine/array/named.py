@@ -7,7 +7,7 @@ import numpy as np
 from gmemgpu.engine.array.batch import Batch, Passes
 from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.schedule import Schedule
-from gmemgpu.engine.array.xp import Array, begins, expand, min_scan, search, sum_at
+from gmemgpu.engine.array.xp import Array, begins, expand, min_scan, search
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.model.trace import Int64Array
 
@@ -55,7 +55,8 @@ class Named:
             owner, region = expand(first, np.maximum(requests.last_region - first + 1, 0))
             kept = prepared.cores[region] > 0
             owner, region = owner[kept], region[kept]
-            return owner + base, np.searchsorted(prepared.covered, region), np.zeros(len(owner), np.int64)
+            named: Int64Array = np.searchsorted(prepared.covered, region)
+            return owner + base, named, np.zeros(len(owner), np.int64)
         ids, position, since_ns = pair.table.owners(scope)
         name = (requests.vm if scope == "vm" else requests.inode).astype(np.int64)
         begin = np.searchsorted(ids, name, "left")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def _order_by_pair(batch: Batch, passes: Passes, outcome: Outcome) -> list[Array
     pair = passes.pair[outcome.first_pass]
     order = np.argsort(pair, kind="stable")
     edges = np.searchsorted(pair[order], np.arange(len(batch) + 1))
-    return [order[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [order[a:b] for a, b in pairwise(edges)]
 
 
 def _pair_outcome(

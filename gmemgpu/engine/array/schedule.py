@@ -343,7 +343,7 @@ class Schedule:
 def _differing(old: Passes, new: Passes) -> BoolArray:
     # Which pairs have other passes than before.
     count = np.diff(new.at)
-    differs = np.diff(old.at) != count
+    differs: BoolArray = np.diff(old.at) != count
     same = np.flatnonzero(~differs[new.pair])
     if not len(same):
         return differs

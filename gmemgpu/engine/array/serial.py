@@ -49,7 +49,7 @@ def serial_starts(
     delay_ns = 0 if periodic else timer.delay_ns
     drop = policy.busy == "drop" or periodic
     times = t_ns.tolist()
-    lengths = memoryview(np.ascontiguousarray(length_ns))
+    lengths = np.ascontiguousarray(length_ns).data
     n, n_boots = len(times), len(boots_ns)
     starts: list[int] = []
     firsts: list[int] = []

@@ -7,6 +7,7 @@ axis: of n pairs, pair q owns ``at[q]:at[q + 1]``.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -86,7 +87,7 @@ def max_scan_within(values: Array, at: Array) -> Array:
         return np.maximum.accumulate(values)
     out = values.copy()
     edges = at.tolist()
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in pairwise(edges):
         if b > a + 1:
             np.maximum.accumulate(values[a:b], out=out[a:b])
     return out
@@ -108,10 +109,10 @@ def chain(following: Array, at: Array) -> Array:
         All elements met, ascending.
     """
     # A walk that touches only what it meets. On a device this is pointer doubling instead.
-    follower = memoryview(np.ascontiguousarray(following))
+    follower = np.ascontiguousarray(following).data
     met: list[int] = []
     edges = at.tolist()
-    for i, stop in zip(edges, edges[1:], strict=False):
+    for i, stop in pairwise(edges):
         while i < stop:
             met.append(i)
             i = follower[i]
