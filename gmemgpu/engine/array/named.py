@@ -14,6 +14,14 @@ from gmemgpu.model.trace import Int64Array
 __all__ = ["Named"]
 
 
+def _once(keys: Array) -> Array:
+    # Ascending, each once.
+    keys = np.sort(keys)
+    kept = np.ones(len(keys), bool)
+    kept[1:] = keys[1:] != keys[:-1]
+    return keys[kept]
+
+
 class Named:
     """
     Scopes ``region``, ``vm``, ``inode`` and ``dirty``, attempt by attempt.
@@ -55,7 +63,7 @@ class Named:
             owner, region = expand(first, np.maximum(requests.last_region - first + 1, 0))
             kept = prepared.cores[region] > 0
             owner, region = owner[kept], region[kept]
-            named: Int64Array = np.searchsorted(prepared.covered, region)
+            named = np.searchsorted(prepared.covered, np.asarray(region))
             return owner + base, named, np.zeros(len(owner), np.int64)
         ids, position, since_ns = pair.table.owners(scope)
         name = (requests.vm if scope == "vm" else requests.inode).astype(np.int64)
@@ -130,10 +138,7 @@ class Named:
             for columns in zip(self._requested(passes), self._cleared(passes), self._booted(passes), strict=True)
         )
         base = batch.most_positions
-        key = np.sort(scan_pass * base + position)
-        once = np.ones(len(key), bool)
-        once[1:] = key[1:] != key[:-1]
-        key = key[once]
+        key = _once(scan_pass * base + position)
         scan_pass, position = key // base, key % base
         pair = passes.pair[scan_pass]
         row = batch.row(position, self.instant[scan_pass], pair)
@@ -182,7 +187,10 @@ class Named:
         joins = search(passes.start_ns[ran], at[:-1], at[1:], self.cleared_ns, self.cleared_at, "left")
         joins += at[:-1][self.cleared_pair]
         kept = np.flatnonzero(joins < at[1:][self.cleared_pair])
-        scan_pass, position, pair = ran[joins[kept]], self.cleared_position[kept], self.cleared_pair[kept]
+        base = batch.most_positions
+        key = _once(ran[joins[kept]] * base + self.cleared_position[kept])
+        scan_pass, position = key // base, key % base
+        pair = passes.pair[scan_pass]
         gated = np.flatnonzero(batch.gate[pair] > 0)
         if not len(gated):
             return scan_pass, position

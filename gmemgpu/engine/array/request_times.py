@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmemgpu.engine.array.xp import chain
 from gmemgpu.model.policy import Timer
 from gmemgpu.model.trace import BoolArray, Int64Array
 from gmemgpu.timeline.snp import FOREVER
@@ -33,6 +34,10 @@ class RequestTimes:
         The first request later than that.
     latest_ns, past_latest : (n,) int64
         When a batch that begins with this request is due at the latest, and the first request later than that.
+    alone_ns, following : (n,) int64
+        When a batch that begins with this request is due if no pass holds it up, and the first request after that.
+    met : (m,) int64
+        The requests that batches begin with if no pass holds up any; empty if that is not known.
     """
 
     at: Int64Array
@@ -42,6 +47,9 @@ class RequestTimes:
     past: Int64Array
     latest_ns: Int64Array
     past_latest: Int64Array
+    alone_ns: Int64Array
+    following: Int64Array
+    met: Int64Array
 
 
 def _next_true(flag: BoolArray) -> Int64Array:
@@ -74,12 +82,18 @@ def request_times(t_ns: Int64Array, timer: Timer, horizon_ns: int) -> RequestTim
         pause[:-1] = np.diff(t_ns) >= delay_ns
         quiet = _next_true(pause)
     due_ns = np.minimum(t_ns, horizon_ns - delay_ns) + delay_ns
-    latest_ns, past_latest = np.full(n, FOREVER), np.full(n, n)
+    # Without a longest wait these cost no memory.
+    latest_ns, past_latest = np.broadcast_to(np.int64(FOREVER), n), np.broadcast_to(np.int64(n), n)
     if timer.max_wait_ns is not None:
         latest_ns = np.minimum(t_ns, horizon_ns - timer.max_wait_ns) + timer.max_wait_ns
         past_latest = np.searchsorted(t_ns, latest_ns, "right")
     past = np.searchsorted(t_ns, due_ns, "right")
-    return RequestTimes(np.array([0, n]), t_ns, quiet, due_ns, past, latest_ns, past_latest)
+    at = np.array([0, n])
+    alone_ns, following = due_ns, past
+    if timer.kind == "debounce":
+        alone_ns, following = np.minimum(due_ns[quiet], latest_ns), np.minimum(past[quiet], past_latest)
+    met = chain(following, at)
+    return RequestTimes(at, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, met)
 
 
 def joined(parts: list[RequestTimes]) -> RequestTimes:
@@ -102,6 +116,9 @@ def joined(parts: list[RequestTimes]) -> RequestTimes:
         each("past", index=True),
         each("latest_ns", index=False),
         each("past_latest", index=True),
+        each("alone_ns", index=False),
+        each("following", index=True),
+        each("met", index=True),
     )
 
 
@@ -132,15 +149,10 @@ def without(requests: RequestTimes, lost: BoolArray, debounce_ns: Int64Array) ->
     delay_ns = np.repeat(debounce_ns, np.diff(at))
     pause[:-1] = np.diff(t_ns) >= delay_ns[:-1]
     pause[at[1:][np.diff(at) > 0] - 1] = True
-    return (
-        RequestTimes(
-            at,
-            t_ns,
-            _next_true(pause | (delay_ns < 0)),
-            requests.due_ns[kept],
-            index[requests.past[kept]],
-            requests.latest_ns[kept],
-            index[requests.past_latest[kept]],
-        ),
-        kept,
-    )
+    quiet = _next_true(pause | (delay_ns < 0))
+    due_ns, past = requests.due_ns[kept], index[requests.past[kept]]
+    latest_ns, past_latest = requests.latest_ns[kept], index[requests.past_latest[kept]]
+    alone_ns, following = np.minimum(due_ns[quiet], latest_ns), np.minimum(past[quiet], past_latest)
+    none = np.zeros(0, np.int64)
+    left = RequestTimes(at, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, none)
+    return left, kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gmemgpu.engine.array.batch import Batch, Passes
-from gmemgpu.engine.array.window import Spans, Window
+from gmemgpu.engine.array.window import NO_VISITS, Spans, Window
 from gmemgpu.engine.array.xp import Array, begins, expand, max_scan, search
 from gmemgpu.engine.class_code import CACHED, CLEAN
 
@@ -139,7 +139,7 @@ class Retry(Window):
         return self.single_of[self.single_is_first], self.single_pass[self.single_is_first]
 
     def _settle(self, passes: Passes) -> Array:
-        landed = self._landed(passes, only_what_matters=True)
+        landed, _ = self._landed(passes, *NO_VISITS, only_what_matters=True)
         caught = np.zeros(len(self.caught), bool)
         # Of several rows that begin before one visit, the visit finds the last.
         last = np.ones(len(landed.row), bool)

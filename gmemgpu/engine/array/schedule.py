@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from gmemgpu.engine.array.batch import Batch, Passes
 from gmemgpu.engine.array.request_times import RequestTimes, joined, without
 from gmemgpu.engine.array.serial import serial_starts
-from gmemgpu.engine.array.xp import Array, begins, chain, expand, max_scan_within, search, sum_at
+from gmemgpu.engine.array.xp import Array, begins, chain, expand, max_scan_within, search, spread, sum_at
 from gmemgpu.model.trace import BoolArray, Int64Array
+from gmemgpu.timeline.snp import FOREVER
 
 __all__ = ["Schedule", "no_passes"]
 
@@ -65,9 +68,9 @@ class Schedule:
         shift = (self.requests.at[:-1] - other.requests.at[:-1][chosen])[self.boot_pair]
         self._set_lost(*(edge[boot] + shift for edge in other._lost_ranges))
 
-    def _among_requests(self, requests: RequestTimes, t_ns: Array, at: Array, side: str) -> Array:
-        found = search(requests.t_ns, requests.at[:-1], requests.at[1:], t_ns, at, side)  # type: ignore[arg-type]
-        return found + np.repeat(requests.at[:-1], np.diff(at))
+    def _among_requests(self, requests: RequestTimes, t_ns: Array, at: Array, side: Literal["left", "right"]) -> Array:
+        found = search(requests.t_ns, requests.at[:-1], requests.at[1:], t_ns, at, side)
+        return found + spread(requests.at[:-1], at)
 
     def advance(self, passes: Passes) -> tuple[Passes, BoolArray]:
         """
@@ -89,10 +92,10 @@ class Schedule:
         timer_at = np.searchsorted(timer, passes.at)
         boot_start, boot_end, boot_length = self._boots(passes, timer, timer_at)
         requests, origin, lost_moved = self._without_lost(boot_start, boot_end)
-        due, following = self._due(requests, passes, boot_end)
+        due, following = self._due(requests, passes, boot_end, kept=origin is None)
         if self.drop.any():
             following = self._skip_lost(requests, origin, passes, timer, due, following)
-        met = chain(following, requests.at)
+        met = chain(following, requests.at, (requests.following, requests.met) if origin is None else None)
         met_at = np.searchsorted(met, requests.at)
         first = met if origin is None else origin[met]
 
@@ -113,11 +116,10 @@ class Schedule:
         length = np.empty(n, np.int64)
         length[place], length[others] = boot_length, self._lengths(passes, timer, first)
         start_ns = self._pushed(due_ns, length, at, start_ns)
-        kept = np.flatnonzero(start_ns < batch.horizon_ns[pair])
-        start_ns, pair = start_ns[kept], pair[kept]
-        found = Passes(
-            np.searchsorted(kept, at), pair, start_ns, start_ns + length[kept], is_boot[kept], all_first[kept]
-        )
+        late = start_ns >= batch.horizon_ns[pair]
+        found = Passes(at, pair, start_ns, start_ns + length, is_boot, all_first)
+        if late.any():
+            found = _some(found, np.flatnonzero(~late))
         return found, _differing(passes, found) | lost_moved
 
     def play(self, passes: Passes) -> tuple[Passes, BoolArray]:
@@ -189,7 +191,7 @@ class Schedule:
         # through all passes that push each other. It saves rounds and decides nothing, so where its sums might pass
         # 63 bits (lengths of a round that are far off) `otherwise` stands in.
         before = np.cumsum(length) - length
-        before -= np.repeat(np.append(before, 0)[at[:-1]], np.diff(at))
+        before -= spread(np.append(before, 0)[at[:-1]], at)
         pushed = max_scan_within(due - before, at) + before
         total = np.zeros(len(at) - 1)
         some = np.diff(at) > 0
@@ -198,7 +200,7 @@ class Schedule:
         unsafe = total > _SAFE_NS
         if not unsafe.any():
             return pushed
-        return np.where(np.repeat(unsafe, np.diff(at)), max_scan_within(otherwise, at), pushed)
+        return np.where(spread(unsafe, at), max_scan_within(otherwise, at), pushed)
 
     def _without_lost(self, boot_start: Array, boot_end: Array) -> tuple[RequestTimes, Array | None, BoolArray]:
         # Requests that ``drop`` loses in boot passes, and ticks that those skip, neither begin a pass nor move a timer.
@@ -231,25 +233,25 @@ class Schedule:
             self.lost = lost
             self._kept = without(self.requests, lost, self.debounce_ns)
 
-    def _due(self, requests: RequestTimes, passes: Passes, boot_end: Array) -> tuple[tuple[Array, Array], Array]:
+    def _due(
+        self, requests: RequestTimes, passes: Passes, boot_end: Array, *, kept: bool
+    ) -> tuple[tuple[Array, Array], Array]:
         # For each request as the first of a batch: start and due time of its pass, and the first request after that.
-        due = requests.due_ns[requests.quiet]
-        following = requests.past[requests.quiet]
-        sooner = requests.latest_ns < due
-        if sooner.any():
-            due = np.where(sooner, requests.latest_ns, due)
-            following = np.where(sooner, requests.past_latest, following)
+        due, following = requests.alone_ns.copy(), requests.following.copy()
         start = due.copy()
         waiting = passes.start_ns if len(passes.start_ns) and not self.drop.all() else None
         if waiting is not None:
             # Those that come while a pass runs wait for its end, and a debounced batch is then still open.
-            begin = self._among_requests(requests, passes.start_ns, passes.at, "right")
-            end = self._among_requests(requests, passes.end_ns, passes.at, "left")
-            some = np.flatnonzero((end > begin) & ~self.drop[passes.pair])
-            owner, index = expand(begin[some], (end - begin)[some])
-            k = some[owner]
-            after = self._among_requests(requests, passes.end_ns, passes.at, "right")
-            self._hold(requests, index, passes.pair[k], passes.end_ns[k], end[k], after[k], (start, due, following))
+            begin = self._after_starts(requests, passes, kept=kept)
+            own = ~self.drop[passes.pair] & (begin < requests.at[1:][passes.pair])
+            k = np.flatnonzero(own)
+            k = k[requests.t_ns[begin[k]] < passes.end_ns[k]]
+            at, end_ns = np.searchsorted(k, passes.at), passes.end_ns[k]
+            before = self._among_requests(requests, end_ns, at, "left")
+            after = self._among_requests(requests, end_ns, at, "right")
+            owner, index = expand(begin[k], before - begin[k])
+            wait = passes.pair[k[owner]], end_ns[owner], before[owner], after[owner]
+            self._hold(requests, index, *wait, (start, due, following))
         n_boots = np.diff(self.boot_at)
         if len(start) and len(boot_end):
             before = self._among_requests(requests, boot_end, self.boot_at, "left")
@@ -267,6 +269,21 @@ class Schedule:
                 b = boot[pair]
                 self._hold(requests, index, pair, boot_end[b], before[b], after[b], (start, due, following))
         return (start, due), following
+
+    def _after_starts(self, requests: RequestTimes, passes: Passes, *, kept: bool) -> Array:
+        # The first request later than each pass's start: mostly the one that the next pass begins with.
+        if not kept:
+            return self._among_requests(requests, passes.start_ns, passes.at, "right")
+        stop = requests.at[1:][passes.pair]
+        found = stop.copy()
+        found[:-1] = np.where(passes.boot[1:] | (passes.pair[1:] != passes.pair[:-1]), stop[:-1], passes.first[1:])
+        t_ns = np.append(requests.t_ns, FOREVER)
+        wrong = (found < stop) & (t_ns[found] <= passes.start_ns)
+        wrong |= t_ns[found - 1] > passes.start_ns
+        wrong |= (found == stop) | (found == requests.at[:-1][passes.pair])
+        k = np.flatnonzero(wrong)
+        found[k] = self._among_requests(requests, passes.start_ns[k], np.searchsorted(k, passes.at), "right")
+        return found
 
     def _hold(
         self,
@@ -309,8 +326,8 @@ class Schedule:
             length = length[origin]
         start = due[0]
         stop = requests.at[1:]
-        own = np.repeat(self.drop, np.diff(requests.at))
-        inside = following < np.repeat(stop, np.diff(requests.at))
+        own = spread(self.drop, requests.at)
+        inside = following < spread(stop, requests.at)
         k = np.flatnonzero(own & inside)
         k = k[start[k] + length[k] > requests.t_ns[following[k]]]
         if not len(k):
@@ -326,7 +343,7 @@ class Schedule:
         known = passes.first[timer]
         count = np.cumsum(sum_at(n + 1, known, 1))[:n]
         length = np.append((passes.end_ns - passes.start_ns)[timer], 0)
-        own = count > np.repeat(np.searchsorted(known, at[:-1]), np.diff(at))
+        own = count > spread(np.searchsorted(known, at[:-1]), at)
         return np.where(own, length[count - 1], 0)
 
     def _lengths(self, passes: Passes, timer: Array, first: Array) -> Array:
@@ -334,16 +351,28 @@ class Schedule:
         if not len(timer):
             return np.zeros(len(first), np.int64)
         known = passes.first[timer]
+        if np.array_equal(known, first):
+            same: Array = (passes.end_ns - passes.start_ns)[timer]
+            return same
         k = np.searchsorted(known, first, "right") - 1
         pair = np.searchsorted(self.requests.at, first, "right") - 1
         own = (k >= 0) & (known[k] >= self.requests.at[pair])
         return np.where(own, (passes.end_ns - passes.start_ns)[timer][k], 0)
 
 
+def _some(passes: Passes, kept: Array) -> Passes:
+    columns = (passes.pair, passes.start_ns, passes.end_ns, passes.boot, passes.first)
+    return Passes(np.searchsorted(kept, passes.at), *(column[kept] for column in columns))
+
+
 def _differing(old: Passes, new: Passes) -> BoolArray:
     # Which pairs have other passes than before.
     count = np.diff(new.at)
     differs: BoolArray = np.diff(old.at) != count
+    if not differs.any():
+        moved = (old.start_ns != new.start_ns) | (old.first != new.first)
+        differs[new.pair[moved]] = True
+        return differs
     same = np.flatnonzero(~differs[new.pair])
     if not len(same):
         return differs

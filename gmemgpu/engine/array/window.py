@@ -13,7 +13,10 @@ from gmemgpu.engine.array.xp import Array, search, sum_at
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.timeline.snp import FOREVER
 
-__all__ = ["Window", "Spans", "Starts"]
+__all__ = ["Window", "Spans", "Starts", "NO_VISITS"]
+
+NO_VISITS = np.zeros(0, np.int64), np.zeros(0, np.int64)
+"""No pass and no position."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,7 +229,10 @@ class Window:
             self.n_bits,
         )
 
-    def _landed(self, passes: Passes, *, only_what_matters: bool) -> Landed:
+    def _landed(
+        self, passes: Passes, also_pass: Array, also_position: Array, *, only_what_matters: bool
+    ) -> tuple[Landed, Array]:
+        # And when other visits are, in one go.
         batch, starts = self.batch, self.starts
         runs = starts.count > np.repeat(passes.at[:-1], np.diff(batch.instant_at))
         if len(passes.end_ns):
@@ -242,9 +248,13 @@ class Window:
         kept = self._visits(of, scan_pass)
         if kept is not None:
             row, of, table_row, scan_pass = row[kept], of[kept], table_row[kept], scan_pass[kept]
-        visit_ns = passes.start_ns[scan_pass] + self._since_start(scan_pass, batch.position[table_row])
-        kept = visit_ns >= batch.t_ns[table_row]
-        return Landed(row[kept], table_row[kept], of[kept], scan_pass[kept], visit_ns[kept])
+        n = len(row)
+        asked = np.concatenate([scan_pass, also_pass])
+        visit_ns = passes.start_ns[asked] + self._since_start(
+            asked, np.concatenate([batch.position[table_row], also_position])
+        )
+        kept = np.flatnonzero(visit_ns[:n] >= batch.t_ns[table_row])
+        return Landed(row[kept], table_row[kept], of[kept], scan_pass[kept], visit_ns[kept]), visit_ns[n:]
 
     def _fails_anyway(self, of: Array) -> Array:
         starts, batch = self.starts, self.batch
@@ -269,7 +279,7 @@ class Window:
         return of, starts.low[of]
 
     def _settle(self, passes: Passes) -> Array:
-        landed = self._landed(passes, only_what_matters=True)
+        landed, _ = self._landed(passes, *NO_VISITS, only_what_matters=True)
         caught = np.zeros(len(self.caught), bool)
         caught[landed.row] = True
         return self._replace("caught", caught)
@@ -292,7 +302,9 @@ class Window:
         n = np.maximum(spans.high, least) - np.maximum(spans.low, least)
         codes = sum_at(int(batch.cost_at[-1]), spans.cost, n)
 
-        landed = self._landed(passes, only_what_matters=False)
+        first, first_pass = self._first_attempts()
+        first_row = starts.table_row[first]
+        landed, visit = self._landed(passes, first_pass, batch.position[first_row], only_what_matters=False)
         # Of several rows that begin before one visit, the visit finds the last.
         last = np.ones(len(landed.row), bool)
         last[:-1] = (landed.of[1:] != landed.of[:-1]) | (landed.scan_pass[1:] != landed.scan_pass[:-1])
@@ -315,11 +327,8 @@ class Window:
         length = batch.length_ns[code[met] + batch.group_of_row[began[met]] + batch.cost_at[starts.pair[of[met]]]]
         leaves = np.zeros(len(starts.row), bool)
         leaves[of] = True
-        first, first_pass = self._first_attempts()
-        stays = ~(leaves[first] & (starts.high[first] == first_pass + 1))
-        first, first_pass = first[stays], first_pass[stays]
-        first_row = starts.table_row[first]
-        visit = passes.start_ns[first_pass] + self._since_start(first_pass, batch.position[first_row])
+        stays = np.flatnonzero(~(leaves[first] & (starts.high[first] == first_pass + 1)))
+        first, first_pass, first_row, visit = first[stays], first_pass[stays], first_row[stays], visit[stays]
         clean = batch.length_ns[CLEAN + batch.group_of_row[first_row] + batch.cost_at[starts.pair[first]]]
         return Outcome(
             codes=codes,

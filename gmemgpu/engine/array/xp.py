@@ -7,6 +7,7 @@ axis: of n pairs, pair q owns ``at[q]:at[q + 1]``.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
@@ -23,6 +24,7 @@ __all__ = [
     "max_scan_within",
     "min_scan",
     "search",
+    "spread",
     "stable_order",
     "sum_at",
 ]
@@ -31,6 +33,8 @@ Array: TypeAlias = Any
 """An array of the library at work. Any, since one of the two has no stubs."""
 
 _DIGIT_BITS = 16
+_WORTH_A_JUMP = 16
+"""Steps of a walk that cost about as much as one jump."""
 
 
 def begins(counts: Array) -> Int64Array:
@@ -93,7 +97,7 @@ def max_scan_within(values: Array, at: Array) -> Array:
     return out
 
 
-def chain(following: Array, at: Array) -> Array:
+def chain(following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
     """
     Follow one chain in every segment, from its first element.
 
@@ -102,6 +106,8 @@ def chain(following: Array, at: Array) -> Array:
     following : (n,) int64
         The element after each, a later one; the end of its segment or more if there is none.
     at : (n_pairs + 1,) int64
+    like : (Array, Array), optional
+        Another such array, and the elements that its chains meet. It saves time if the two differ little.
 
     Returns
     -------
@@ -110,13 +116,47 @@ def chain(following: Array, at: Array) -> Array:
     """
     # A walk that touches only what it meets. On a device this is pointer doubling instead.
     follower = np.ascontiguousarray(following).data
-    met: list[int] = []
     edges = at.tolist()
+    if like is not None:
+        known = np.zeros(len(following), bool)
+        known[like[1]] = True
+        other = np.flatnonzero(known & (following != like[0]))
+        if len(other) * _WORTH_A_JUMP < len(like[1]):
+            return _spliced(follower, edges, known, like[1], other.tolist())
+    met: list[int] = []
     for i, stop in pairwise(edges):
         while i < stop:
             met.append(i)
             i = follower[i]
     return np.array(met, np.int64)
+
+
+def _spliced(follower: Any, edges: list[int], known: Array, usual: Array, other: list[int]) -> Array:
+    # The same walk, which jumps along the usual chain to the next element at which it parts from that.
+    on_usual = known.data
+    begin: list[int] = []
+    end: list[int] = []
+    aside: list[int] = []
+    for i, stop in pairwise(edges):
+        while i < stop:
+            if not on_usual[i]:
+                aside.append(i)
+                i = follower[i]
+                continue
+            k = bisect_left(other, i)
+            parting = other[k] if k < len(other) and other[k] < stop else stop
+            begin.append(i)
+            if parting == stop:
+                end.append(stop)
+                break
+            end.append(parting + 1)
+            i = follower[parting]
+    kept = np.cumsum(
+        sum_at(len(usual) + 1, np.searchsorted(usual, begin), 1)
+        - sum_at(len(usual) + 1, np.searchsorted(usual, end), 1)
+    )
+    met = np.concatenate([usual[np.flatnonzero(kept[:-1])], np.array(aside, np.int64)])
+    return np.sort(met) if aside else met
 
 
 def expand(first: Array, count: Array) -> tuple[Array, Array]:
@@ -128,8 +168,15 @@ def expand(first: Array, count: Array) -> tuple[Array, Array]:
     owner, value : (m,) int64
         The i that each comes from, and the number itself.
     """
+    if len(first) and bool((count == 1).all()):
+        return np.arange(len(first)), first
     owner = np.repeat(np.arange(len(first)), count)
     return owner, (first - (np.cumsum(count) - count))[owner] + np.arange(len(owner))
+
+
+def spread(values: Array, at: Array) -> Array:
+    """Return a value a segment as a value an element; a single one as it is, since it fits any shape."""
+    return values if len(at) == 2 else np.repeat(values, np.diff(at))
 
 
 def sum_at(size: int, index: Array, values: Array | int) -> Array:
