@@ -7,19 +7,11 @@ import numpy as np
 from gmemgpu.engine.array.batch import Batch, Passes
 from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.schedule import Schedule
-from gmemgpu.engine.array.xp import Array, begins, expand, min_scan, search
+from gmemgpu.engine.array.xp import Array, begins, expand, min_scan, once, search
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.model.trace import Int64Array
 
 __all__ = ["Named"]
-
-
-def _once(keys: Array) -> Array:
-    # Ascending, each once.
-    keys = np.sort(keys)
-    kept = np.ones(len(keys), bool)
-    kept[1:] = keys[1:] != keys[:-1]
-    return keys[kept]
 
 
 class Named:
@@ -138,7 +130,7 @@ class Named:
             for columns in zip(self._requested(passes), self._cleared(passes), self._booted(passes), strict=True)
         )
         base = batch.most_positions
-        key = _once(scan_pass * base + position)
+        key = once(scan_pass * base + position)
         scan_pass, position = key // base, key % base
         pair = passes.pair[scan_pass]
         row = batch.row(position, self.instant[scan_pass], pair)
@@ -188,7 +180,7 @@ class Named:
         joins += at[:-1][self.cleared_pair]
         kept = np.flatnonzero(joins < at[1:][self.cleared_pair])
         base = batch.most_positions
-        key = _once(ran[joins[kept]] * base + self.cleared_position[kept])
+        key = once(ran[joins[kept]] * base + self.cleared_position[kept])
         scan_pass, position = key // base, key % base
         pair = passes.pair[scan_pass]
         gated = np.flatnonzero(batch.gate[pair] > 0)

@@ -6,7 +6,7 @@ import numpy as np
 
 from gmemgpu.engine.array.batch import Batch, Passes
 from gmemgpu.engine.array.window import NO_VISITS, Spans, Window
-from gmemgpu.engine.array.xp import Array, begins, expand, max_scan, search
+from gmemgpu.engine.array.xp import Array, begins, expand, max_scan, once, search
 from gmemgpu.engine.class_code import CACHED, CLEAN
 
 __all__ = ["Retry"]
@@ -104,7 +104,7 @@ class Retry(Window):
         booted, boot = booted[kept], boot[kept]
         base = n_passes + 1
         of = np.concatenate([pending, cleared, booted])
-        self.single = np.unique(of * base + np.concatenate([starts.low[pending], scan_pass, boot]))
+        self.single = once(of * base + np.concatenate([starts.low[pending], scan_pass, boot]))
         self.single_of, self.single_pass = self.single // base, self.single % base
         head = np.ones(len(self.single), bool)
         head[1:] = self.single_of[1:] != self.single_of[:-1]

@@ -19,6 +19,8 @@ __all__ = ["TraceTable"]
 
 T = TypeVar("T")
 
+_KEPT_REQUESTS = 1 << 18
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
@@ -116,6 +118,7 @@ class TraceTable:
         self.group: Int64Array = cost_groups(prepared.cores)[prepared.covered]
         self.group_of_row: Int64Array = self.group[self.position]
         self._kept: dict[object, object] = {}
+        self._times: dict[tuple[Hook, Timer], RequestTimes] = {}
 
     def _once(self, key: object, build: Callable[[], T]) -> T:
         if key not in self._kept:
@@ -123,10 +126,22 @@ class TraceTable:
         found: T = self._kept[key]  # type: ignore[assignment]
         return found
 
+    def n_requests(self, hook: Hook, timer: Timer) -> int:
+        """Count the requests of a hook; ticks, if the timer is ``periodic``."""
+        if timer.kind == "periodic":
+            return (self.prepared.horizon_ns - 1) // timer.delay_ns
+        return len(self.prepared.requests(hook).t_ns)
+
     def request_times(self, hook: Hook, timer: Timer) -> RequestTimes:
         """Return when the requests of a hook become due under a timer."""
-        horizon_ns = self.prepared.horizon_ns
-        return self._once((hook, timer), lambda: request_times(self.prepared.requests(hook).t_ns, timer, horizon_ns))
+        key = hook, timer
+        if key not in self._times:
+            found = request_times(self.prepared.requests(hook).t_ns, timer, self.prepared.horizon_ns)
+            # Policies share these, but not for so long that those of a large trace pile up.
+            while self._times and sum(len(times.t_ns) for times in self._times.values()) > _KEPT_REQUESTS:
+                del self._times[next(iter(self._times))]
+            self._times[key] = found
+        return self._times[key]
 
     def clearings(self) -> tuple[Int64Array, Int64Array]:
         """Return the times and positions of all `release` and `share` pieces, in time order."""

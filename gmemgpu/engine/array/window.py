@@ -216,16 +216,19 @@ class Window:
         hot = np.zeros(self.n_passes + 1, np.int64)
         hot[scan_pass] = 1
         place = np.cumsum(hot) - hot  # of the first pass asked for at or after each
+        n_places = int(place[-1])
         low, high = place[spans.low], place[spans.high]
         kept = np.flatnonzero(low < high)
-        low, high, weight = low[kept], high[kept], spans.length_ns[kept]
-        height = self.batch.position[self.starts.table_row[spans.of[kept]]]
+        ended = kept[high[kept] < n_places]
+        both = np.concatenate([kept, ended])
+        length_ns = spans.length_ns
         return dominance_sums(
-            np.concatenate([low, high]),
-            np.concatenate([height, height]),
-            np.concatenate([weight, -weight]),
+            np.concatenate([low[kept], high[ended]]),
+            self.batch.position[self.starts.table_row[spans.of[both]]],
+            np.concatenate([length_ns[kept], -length_ns[ended]]),
             place[scan_pass],
             position,
+            n_places,
             self.n_bits,
         )
 

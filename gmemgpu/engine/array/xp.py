@@ -23,6 +23,7 @@ __all__ = [
     "max_scan",
     "max_scan_within",
     "min_scan",
+    "once",
     "search",
     "spread",
     "stable_order",
@@ -177,6 +178,14 @@ def expand(first: Array, count: Array) -> tuple[Array, Array]:
 def spread(values: Array, at: Array) -> Array:
     """Return a value a segment as a value an element; a single one as it is, since it fits any shape."""
     return values if len(at) == 2 else np.repeat(values, np.diff(at))
+
+
+def once(keys: Array) -> Array:
+    """Sort numbers and keep each once."""
+    keys = np.sort(keys)
+    kept = np.ones(len(keys), bool)
+    kept[1:] = keys[1:] != keys[:-1]
+    return keys[kept]
 
 
 def sum_at(size: int, index: Array, values: Array | int) -> Array:
