@@ -100,7 +100,7 @@ def max_scan_within(values: Array, at: Array) -> Array:
 
 def chain(following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
     """
-    Follow one chain in every segment, from its first element.
+    Look where one chain in every segment leads, from its first element on.
 
     Parameters
     ----------

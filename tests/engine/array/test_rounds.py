@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,7 @@ class Counted(np.ndarray):
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Counted]]:
+def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
     plain = Batch.__init__
 
     def counting(self: Batch, pairs: Any) -> None:
@@ -95,20 +94,19 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Counted]]:
 
     monkeypatch.setattr(Batch, "__init__", counting)
     Counted.made = Counted.elements = 0
-    yield Counted
+    return Counted
 
 
 # Ceilings about a fifth above what was measured when they were set: what crosses one has become more work.
 @pytest.mark.parametrize(
     ("scope", "arrays", "elements", "rounds"),
-    [("window", 0, 0, 3), ("dirty_retry", 0, 0, 3), ("dirty", 0, 0, 3)],
+    [("window", 430, 56_000, 2), ("dirty_retry", 290, 14_500, 2), ("dirty", 350, 65_000, 2)],
 )
 def test_work_does_not_grow(counted: type[Counted], scope: str, arrays: int, elements: int, rounds: int) -> None:
     table = TraceTable(Prepared(generate(small_variant(preset("mixed-pods")), 1).trace))
     policies = [policy for policy in named_policies() if policy.scope == scope and not policy.is_oracle]
     needed: list[int] = []
     settled_rows([pair_of(table, policy, Costs()) for policy in policies], needed)
-    print(scope, counted.made, counted.elements, max(needed))
     assert max(needed) <= rounds
     assert counted.made <= arrays
     assert counted.elements <= elements
