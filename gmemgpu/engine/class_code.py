@@ -12,7 +12,17 @@ from gmemgpu.model.policy import Executor
 from gmemgpu.model.trace import Int64Array, Trace
 from gmemgpu.units import BLOCKS_PER_REGION, INT64_MAX
 
-__all__ = ["FAIL_EARLY", "CLEAN", "CACHED", "ABSENT", "N_CODES", "CodeCosts", "code_costs", "check_63_bits"]
+__all__ = [
+    "FAIL_EARLY",
+    "CLEAN",
+    "CACHED",
+    "ABSENT",
+    "N_CODES",
+    "CodeCosts",
+    "code_costs",
+    "cost_groups",
+    "check_63_bits",
+]
 
 FAIL_EARLY = BLOCKS_PER_REGION
 """Added to a busy region's first block, 0…511, while a guest's pages there are being converted (E > 0)."""
@@ -69,13 +79,31 @@ def code_costs(executor: Executor, costs: Costs, cores: Int64Array, threads_per_
     CodeCosts
         One table for each number of covering cores that occurs.
     """
-    counts, group = np.unique(cores, return_inverse=True)
+    counts = np.unique(cores)
     tables = [_one_group(executor, costs, int(count), threads_per_core) for count in counts]
     return CodeCosts(
         length_ns=np.concatenate([length for length, _ in tables]),
         totals={name: np.concatenate([totals[name] for _, totals in tables]) for name in tables[0][1]},
-        group=group.astype(np.int64) * N_CODES,
+        group=cost_groups(cores),
     )
+
+
+def cost_groups(cores: Int64Array) -> Int64Array:
+    """
+    Return where the costs of each region's group begin, whatever the executor.
+
+    Parameters
+    ----------
+    cores : (n_regions,) int64
+        Cores whose window covers each region.
+
+    Returns
+    -------
+    (n_regions,) int64
+        To be added to a class code.
+    """
+    group = np.unique(cores, return_inverse=True)[1]
+    return group.astype(np.int64) * N_CODES
 
 
 def _by_class(fail: Int64Array | int, clean: int, cached: int) -> Int64Array:

@@ -26,7 +26,7 @@ __all__ = [
 
 _ENGINES = {
     "reference": ("gmemgpu.engine.reference", "ReferenceEngine"),
-    "numpy": ("gmemgpu.engine.numpy", "NumpyEngine"),
+    "numpy": ("gmemgpu.engine.array", "NumpyEngine"),
     "numba": ("gmemgpu.engine.compiled", "NumbaEngine"),
     "cupy": ("gmemgpu.engine.cupy", "CupyEngine"),
 }

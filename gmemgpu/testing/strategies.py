@@ -201,7 +201,12 @@ def costs() -> st.SearchStrategy[Costs]:
     Returns
     -------
     SearchStrategy of Costs
-        The packaged ones, or any others, zero included.
+        The packaged ones; any others, zero included; and such that every visit and every end of a pass falls on a tick
+        of traces, where something else may happen.
     """
+    names = [field.name for field in fields(Costs)]
     drawn = st.sampled_from([0, 1, 7, 60, 3_000, TICK_NS, 121_000, 10**9])
-    return st.one_of(st.just(Costs()), st.builds(Costs, **{field.name: drawn for field in fields(Costs)}))
+    ticks = {name: st.sampled_from([0, TICK_NS, TICK_NS, 2 * TICK_NS, 3 * TICK_NS]) for name in names}
+    # A scan ends somewhere within its 512 blocks: without a time for each it takes as long wherever that is.
+    on_ticks = st.builds(Costs, **{**ticks, "block": st.just(0)})
+    return st.one_of(st.just(Costs()), st.builds(Costs, **dict.fromkeys(names, drawn)), on_ticks)

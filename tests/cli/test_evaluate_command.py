@@ -13,8 +13,8 @@ import pytest
 from gmemgpu.catalogue import named_policies
 from gmemgpu.cli.main import main
 from gmemgpu.engine import fallback
+from gmemgpu.engine.array import NumpyEngine
 from gmemgpu.engine.choice import Choice
-from gmemgpu.engine.numpy import NumpyEngine
 from gmemgpu.engine.registry import available_engines, missing_engines
 from gmemgpu.errors import DeviceLost
 from gmemgpu.model.event import Kind

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from gmemgpu.engine import choice, crossover, registry
+from gmemgpu.engine.array import NumpyEngine
 from gmemgpu.engine.choice import NUMBA_PAIRS, UNMEASURED_PAIRS, choose_engine
 from gmemgpu.engine.crossover import Crossover, document, read_crossovers, store_file
-from gmemgpu.engine.numpy import NumpyEngine
 from gmemgpu.errors import BackendError, SpecError
 
 GPU = "NVIDIA H200, driver 580.65.06"

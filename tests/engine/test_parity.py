@@ -24,7 +24,6 @@ from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 from gmemgpu.testing.strategies import costs, policies, traces
 
-NEVER = 1 << 62
 FAST = [found for found in available_engines() if found.name != "reference"]
 
 
@@ -43,17 +42,6 @@ def disagreements(fast: Engine, trace: Trace, chosen: list[Policy], cost: Costs)
 @given(trace=traces(), chosen=st.lists(policies(), min_size=1, max_size=6), cost=costs())
 def test_any_policy_on_any_trace(fast: Engine, trace: Trace, chosen: list[Policy], cost: Costs) -> None:
     assert disagreements(fast, trace, chosen, cost) == {}
-
-
-@pytest.mark.parametrize("dense", [0, NEVER])
-@given(trace=traces(), chosen=st.lists(policies(), min_size=1, max_size=6), cost=costs())
-def test_numpy_dense_and_scalar_passes_alike(dense: int, trace: Trace, chosen: list[Policy], cost: Costs) -> None:
-    # Small hosts never reach the crossover by themselves.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gmemgpu.engine.numpy.class_sums.DENSE_CHANGES", dense)
-        patch.setattr("gmemgpu.engine.numpy.class_sums.DENSE_CLEAN", dense)
-        patch.setattr("gmemgpu.engine.numpy.foreseen.LEAST_RUN", 1 if dense else NEVER)
-        assert disagreements(engine("numpy"), trace, chosen, cost) == {}
 
 
 UNCOMPILED = """
@@ -81,7 +69,7 @@ def test_the_text_of_compiled_passes_as_plain_python() -> None:
 
 @st.composite
 def conversion_policies(draw: Any) -> Policy:
-    # Where engines take short cuts: many requests of running guests, most of whose passes only fail.
+    # Many requests of running guests, most of whose passes only fail.
     policy = draw(policies())
     return dataclasses.replace(
         policy,
@@ -95,9 +83,7 @@ def conversion_policies(draw: Any) -> Policy:
 @pytest.mark.parametrize("fast", FAST, ids=lambda found: found.name)
 @given(trace=traces(), chosen=st.lists(conversion_policies(), min_size=4, max_size=8), cost=costs())
 def test_conversion_policies(fast: Engine, trace: Trace, chosen: list[Policy], cost: Costs) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gmemgpu.engine.numpy.foreseen.LEAST_RUN", 1)
-        assert disagreements(fast, trace, chosen, cost) == {}
+    assert disagreements(fast, trace, chosen, cost) == {}
 
 
 @pytest.mark.parametrize("fast", FAST, ids=lambda found: found.name)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gmemgpu.catalogue import named_policies
+from gmemgpu.engine.array import NumpyEngine
 from gmemgpu.engine.crossover import Crossover, read_crossovers, store_file
-from gmemgpu.engine.numpy import NumpyEngine
 from gmemgpu.errors import BackendError, StoreError
 from gmemgpu.measuring import rates
 from gmemgpu.measuring.rates import BenchPlan, Rate, Rates, crossover_pairs, measure_rates, save_crossover

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from gmemgpu.engine.class_code import ABSENT
 from gmemgpu.engine.cupy.defines import GMEM_FLAG, TotalField
 from gmemgpu.engine.cupy.playing import play_trace
 from gmemgpu.engine.cupy.resident import Resident
@@ -69,10 +70,16 @@ def test_class_rows_and_falls(lists: int, trace: Trace) -> None:
     resident, stream = with_rows(trace, lists)
     prepared = Prepared(trace)
     ns, code = (resident.rows[name].get().tolist() for name in ("CLASS_NS", "CLASS_CODE"))
-    for region, (begin, end) in enumerate(pairwise(resident.offsets["CLASS_OFFSET"].tolist())):
-        assert ns[begin:end] == prepared.state_t_ns[region]
-        assert [c & (GMEM_FLAG - 1) for c in code[begin:end]] == prepared.state_code[region]
-        assert [c >= GMEM_FLAG for c in code[begin:end]] == prepared.state_gmem[region]
+    noticed = prepared.noticed
+    bounds = noticed.searchsorted(prepared.timeline.offset)
+    for (begin, end), (lo, hi) in zip(
+        pairwise(resident.offsets["CLASS_OFFSET"].tolist()), pairwise(bounds.tolist()), strict=True
+    ):
+        # One more row ends each region's.
+        assert ns[begin : end - 1] == prepared.timeline.t_ns[noticed[lo:hi]].tolist()
+        assert [c & (GMEM_FLAG - 1) for c in code[begin : end - 1]] == prepared.codes[lo:hi].tolist()
+        assert [c >= GMEM_FLAG for c in code[begin : end - 1]] == prepared.gmem[lo:hi].tolist()
+        assert (ns[end - 1], code[end - 1]) == (FOREVER, ABSENT)
     fall_ns, position = resident.falls(stream)
     fell = prepared.runs.fell & prepared.cores[prepared.runs.region].astype(bool)
     assert sorted(zip(fall_ns.tolist(), resident.input.region_of[position].tolist(), strict=True)) == sorted(

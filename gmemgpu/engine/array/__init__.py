@@ -1,0 +1,90 @@
+"""The engine of array operations: passes of many policies at once, settled in a few rounds rather than one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from gmemgpu.engine.array.batch import Pair, pair_of
+from gmemgpu.engine.array.settle import settled_rows
+from gmemgpu.engine.array.table import TraceTable
+from gmemgpu.engine.class_code import check_63_bits
+from gmemgpu.engine.outcome import oracle_row
+from gmemgpu.engine.prepared import Prepared
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.policy import Policy
+from gmemgpu.model.trace import Trace
+
+__all__ = ["NumpyEngine", "evaluate_pairs"]
+
+BATCH_ROWS = 1 << 17
+"""Rows and requests that pairs of one batch have together: their arrays then stay near the cores."""
+
+
+def _kind(pair: Pair) -> int:
+    return {"window": 0, "dirty_retry": 1}.get(pair.policy.scope, 2)
+
+
+def _batches(pairs: Sequence[Pair]) -> Iterator[list[int]]:
+    # Indices of pairs of one kind that fit one batch; at least one each.
+    waiting: dict[int, list[int]] = {}
+    sizes: dict[int, int] = {}
+    for q, pair in enumerate(pairs):
+        kind = _kind(pair)
+        size = len(pair.table.t_ns) + pair.table.n_requests(pair.policy.hook, pair.policy.timer)
+        if waiting.get(kind) and sizes[kind] + size > BATCH_ROWS:
+            yield waiting.pop(kind)
+        if kind not in waiting:
+            waiting[kind], sizes[kind] = [], 0
+        waiting[kind].append(q)
+        sizes[kind] += size
+    yield from waiting.values()
+
+
+def evaluate_pairs(pairs: Sequence[Pair]) -> list[MetricRow]:
+    """
+    Evaluate pairs of any traces and policies, in batches.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        The oracle is none of them.
+
+    Returns
+    -------
+    list of MetricRow
+        One a pair.
+    """
+    rows: dict[int, MetricRow] = {}
+    for batch in _batches(pairs):
+        rows.update(zip(batch, settled_rows([pairs[q] for q in batch]), strict=True))
+    return [rows[q] for q in range(len(pairs))]
+
+
+class NumpyEngine:
+    """The fallback that runs everywhere; `gmemgpu.engine.protocol.Engine` describes the methods."""
+
+    name = "numpy"
+
+    def missing(self) -> str | None:
+        """Return None: NumPy is a core dependency."""
+        return None
+
+    def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
+        """
+        Evaluate every policy on every trace, one trace in memory at a time.
+
+        Raises
+        ------
+        BackendError
+            If a pass might last so long that its times do not fit 63 bits.
+        """
+
+        def rows_of(trace: Trace) -> list[MetricRow]:
+            check_63_bits(trace, costs, self.name)
+            table = TraceTable(Prepared(trace))
+            rows = iter(evaluate_pairs([pair_of(table, policy, costs) for policy in policies if not policy.is_oracle]))
+            return [oracle_row(table.prepared) if policy.is_oracle else next(rows) for policy in policies]
+
+        # Not a loop: its variable would keep a trace alive while the next one is made.
+        return list(map(rows_of, traces))

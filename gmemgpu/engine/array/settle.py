@@ -1,0 +1,109 @@
+"""Rounds until nothing moves: starts from lengths, lengths from starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gmemgpu.engine.array.batch import Batch, Pair, Passes
+from gmemgpu.engine.array.named import Named
+from gmemgpu.engine.array.outcome import rows_of
+from gmemgpu.engine.array.retry import Retry
+from gmemgpu.engine.array.schedule import Schedule, no_passes
+from gmemgpu.engine.array.window import Window
+from gmemgpu.engine.array.xp import Array, begins, expand
+from gmemgpu.model.metric import MetricRow
+
+__all__ = ["settled_rows", "ARRAY_ROUNDS"]
+
+ARRAY_ROUNDS = 4
+"""What has not settled by then has passes back to back: from then on schedules are played one request after another."""
+
+
+class _Rounds:
+    # Pairs of one kind on their way to a fixed point.
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.batch = Batch(pairs)
+        self.schedule = Schedule(self.batch)
+        scope = pairs[0].policy.scope
+        self.targets: Window | Named
+        if scope == "window":
+            self.targets = Window(self.batch)
+        elif scope == "dirty_retry":
+            self.targets = Retry(self.batch)
+        else:
+            self.targets = Named(self.batch, self.schedule)
+        self.passes = no_passes(len(pairs))
+
+    def take(self, which: Array) -> _Rounds:
+        # Some of the pairs, as far as they are.
+        chosen = np.flatnonzero(which)
+        taken = _Rounds([self.batch.pairs[q] for q in chosen.tolist()])
+        old = self.passes
+        count = np.diff(old.at)[chosen]
+        owner, index = expand(old.at[:-1][chosen], count)
+        requests_at, new_at = self.schedule.requests.at, taken.schedule.requests.at
+        first = np.where(old.boot[index], -1, old.first[index] + (new_at[:-1] - requests_at[chosen])[owner])
+        taken.passes = Passes(begins(count), owner, old.start_ns[index], old.end_ns[index], old.boot[index], first)
+        taken.schedule.adopt(self.schedule, chosen)
+        row_at = self.batch.row_at
+        _, row = expand(row_at[chosen], np.diff(row_at)[chosen])
+        taken.targets.set_flags([flag[row] for flag in self.targets.flags()])
+        return taken
+
+    def rows(self) -> list[MetricRow]:
+        targets, passes = self.targets, self.passes
+        outcome = targets.outcome(passes)
+        return rows_of(self.batch, self.schedule, passes, targets.ran, targets.empty(), outcome)
+
+
+def settled_rows(pairs: Sequence[Pair], rounds: list[int] | None = None) -> list[MetricRow]:
+    """
+    Evaluate pairs together.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        Of one kind: all with scope ``window``, all with ``dirty_retry``, or all with others.
+    rounds : list of int, optional
+        Receives the number of rounds of each pair, in the order of `pairs`.
+
+    Returns
+    -------
+    list of MetricRow
+        One a pair.
+
+    Notes
+    -----
+    A pair has settled when neither its passes move nor what they hand on changes. Each round makes at least one more
+    pass exact, and all before it stay so: whatever the pairs, this ends, and never before it is right.
+    """
+    rows: list[MetricRow | None] = [None] * len(pairs)
+    counts = [0] * len(pairs)
+    own = np.arange(len(pairs))
+    now = _Rounds(pairs)
+    unsettled = np.ones(len(pairs), bool)
+    n = 0
+    while len(own):
+        n += 1
+        advance = now.schedule.advance if n <= ARRAY_ROUNDS else now.schedule.play
+        ends = now.passes
+        now.passes, moved = advance(ends)
+        busy = moved | unsettled
+        if not busy.all():
+            if busy.any():
+                done = now.take(~busy)
+                done.passes, _ = done.targets.round(done.passes, moved=np.ones(len(done.batch), bool))
+            else:
+                done, done.passes = now, ends
+            for q, row in zip(own[~busy].tolist(), done.rows(), strict=True):
+                rows[q], counts[q] = row, n
+            own, moved = own[busy], moved[busy]
+            if not len(own):
+                break
+            now = now.take(busy)
+        now.passes, unsettled = now.targets.round(now.passes, moved=moved)
+    if rounds is not None:
+        rounds += counts
+    return [row for row in rows if row is not None]

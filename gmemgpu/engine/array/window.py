@@ -1,0 +1,344 @@
+"""Passes over all covered regions, as spans of passes in which a region has one class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gmemgpu.engine.array.batch import Batch, Passes
+from gmemgpu.engine.array.dominance import dominance_sums
+from gmemgpu.engine.array.outcome import Outcome
+from gmemgpu.engine.array.xp import Array, search, sum_at
+from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
+from gmemgpu.timeline.snp import FOREVER
+
+__all__ = ["Window", "Spans", "Starts", "NO_VISITS"]
+
+NO_VISITS = np.zeros(0, np.int64), np.zeros(0, np.int64)
+"""No pass and no position."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Starts:
+    """
+    The rows in which passes start.
+
+    Parameters
+    ----------
+    count : (n_instants of all pairs,) int64
+        Passes, of earlier pairs too, that start before each instant; at a pair's last place, all of the pair.
+    row, low, high : (n,) int64
+        Rows, ascending; passes ``low:high`` start in each.
+    pair, table_row : (n,) int64
+        Of each row: its pair, and where its columns stand.
+    present : (n,) bool
+        Whether passes that start in the row visit the region by its state.
+    """
+
+    count: Array
+    row: Array
+    low: Array
+    high: Array
+    pair: Array
+    table_row: Array
+    present: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spans:
+    """
+    Attempts, grouped: passes ``low:high`` visit the region of a row with one class.
+
+    Parameters
+    ----------
+    low, high : (n,) int64
+    of : (n,) int64
+        Index into the rows in which passes start.
+    code : (n,) int64
+        Class code.
+    cost : (n,) int64
+        Where its costs stand.
+    length_ns : (n,) int64
+    """
+
+    low: Array
+    high: Array
+    of: Array
+    code: Array
+    cost: Array
+    length_ns: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landed:
+    """
+    Rows that begin while a pass runs, but before it visits the region.
+
+    Parameters
+    ----------
+    row, table_row : (n,) int64
+    of : (n,) int64
+        Index of the row in which the pass started.
+    scan_pass : (n,) int64
+    visit_ns : (n,) int64
+    """
+
+    row: Array
+    table_row: Array
+    of: Array
+    scan_pass: Array
+    visit_ns: Array
+
+
+class Window:
+    """
+    Scope ``window``.
+
+    Parameters
+    ----------
+    batch : Batch
+        Of pairs with this scope.
+
+    Notes
+    -----
+    An attempt that is wasted ends no earlier than its episode, and the next pass starts later still: of all attempts
+    in one episode only the first can find the bit not set. So whether a pass that starts in a free row finds the bit
+    set follows from whether an earlier pass visited in the row. Earlier ones that start in the row are those before
+    it; and one more may have started before the row began, and visited when it had. Such a row is *caught*. Starts
+    and caught rows are all that rounds hand on.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        shift = batch.instant_at[:-1]
+        ranks = [pair.table.rank for pair in batch.pairs]
+        self.slot = ranks[0] if len(ranks) == 1 else np.concatenate([r + s for r, s in zip(ranks, shift, strict=True)])
+        self.ends = np.concatenate([pair.table.ends + at for pair, at in zip(batch.pairs, batch.row_at, strict=False)])
+        self.end_pair = np.repeat(np.arange(len(batch)), batch.n_positions)
+        self.caught = np.zeros(int(batch.row_at[-1]), bool)
+        # The place past a pair's last instant is never asked for: no row begins there.
+        self.instants_ns = np.concatenate([np.append(pair.table.instants_ns, FOREVER) for pair in batch.pairs])
+        self.n_bits = max(1, (batch.most_positions - 1).bit_length())
+        # With gate `all` a pass that runs has every covered region.
+        self.may_be_empty = batch.gated or not batch.n_positions.all()
+
+    def flags(self) -> list[Array]:
+        """Return what rounds hand on, one entry a row."""
+        return [self.caught]
+
+    def set_flags(self, flags: list[Array]) -> None:
+        """Set what an earlier batch of the same pairs had found."""
+        (self.caught,) = flags
+
+    def round(self, passes: Passes, *, moved: Array) -> tuple[Passes, Array]:
+        """
+        Compute how long passes last, and which rows they catch.
+
+        Parameters
+        ----------
+        passes : Passes
+        moved : (n_pairs,) bool
+            Whose passes are others than in the last round.
+
+        Returns
+        -------
+        passes : Passes
+            With new ends.
+        changed : (n_pairs,) bool
+            Whether the caught rows differ from those that the ends are based on.
+        """
+        self.look(passes)
+        length_ns = np.cumsum(self._deltas(self.spans.length_ns))[: len(passes.start_ns)]
+        passes = Passes(passes.at, passes.pair, passes.start_ns, passes.start_ns + length_ns, passes.boot, passes.first)
+        return passes, self._settle(passes)
+
+    def look(self, passes: Passes) -> None:
+        """Find in which rows passes start, and what they find there."""
+        batch = self.batch
+        self.instant = batch.instant(passes.start_ns, passes.at)
+        slot = self.instant + batch.instant_at[:-1][passes.pair]
+        count = np.cumsum(np.bincount(slot, minlength=int(batch.instant_at[-1])))
+        low = count[self.slot]
+        high = np.empty_like(low)
+        high[:-1] = low[1:]
+        high[self.ends] = passes.at[1:][self.end_pair]
+        row = np.flatnonzero(high > low)
+        pair = batch.pair_of_row(row)
+        table_row = row + batch.table_row[pair]
+        present = batch.on[table_row]
+        if batch.gated:
+            present &= ~batch.is_absent(table_row, pair)
+        # `slot` counts instants at or before a start: the last of them is the one before.
+        self.ran = batch.on_at[slot - 1]
+        self.starts = Starts(count, row, low[row], high[row], pair, table_row, present)
+        self.spans = self._spans(passes)
+        self.n_passes = len(passes.start_ns)
+
+    def _spans(self, passes: Passes) -> Spans:
+        starts, batch = self.starts, self.batch
+        kept = np.flatnonzero(starts.present)
+        low, high, table_row = starts.low[kept], starts.high[kept], starts.table_row[kept]
+        free = batch.free[table_row]
+        fresh = free & ~self.caught[starts.row[kept]]
+        after = low + fresh
+        more = free & (high > after)
+        busy = ~free
+        code = batch.code[table_row[busy]]
+        n_fresh, n_more = int(fresh.sum()), int(more.sum())
+        return self._priced(
+            np.concatenate([low[busy], low[fresh], after[more]]),
+            np.concatenate([high[busy], after[fresh], high[more]]),
+            np.concatenate([kept[busy], kept[fresh], kept[more]]),
+            np.concatenate([code, np.full(n_fresh, CLEAN), np.full(n_more, CACHED)]),
+        )
+
+    def _priced(self, low: Array, high: Array, of: Array, code: Array) -> Spans:
+        batch, starts = self.batch, self.starts
+        cost = code + batch.group_of_row[starts.table_row[of]] + batch.cost_at[starts.pair[of]]
+        return Spans(low, high, of, code, cost, batch.length_ns[cost])
+
+    def _deltas(self, weight: Array | int) -> Array:
+        n = len(self.ran) + 1
+        return sum_at(n, self.spans.low, weight) - sum_at(n, self.spans.high, weight)
+
+    def empty(self) -> Array:
+        """Check which passes have no region to visit."""
+        if not self.may_be_empty:
+            return np.zeros(self.n_passes, bool)
+        return np.cumsum(self._deltas(1))[: self.n_passes] == 0
+
+    def _since_start(self, scan_pass: Array, position: Array) -> Array:
+        # Time from the start of a pass to its visit of a region.
+        if not len(scan_pass):
+            return np.zeros(0, np.int64)
+        spans = self.spans
+        hot = np.zeros(self.n_passes + 1, np.int64)
+        hot[scan_pass] = 1
+        place = np.cumsum(hot) - hot  # of the first pass asked for at or after each
+        n_places = int(place[-1])
+        low, high = place[spans.low], place[spans.high]
+        kept = np.flatnonzero(low < high)
+        ended = kept[high[kept] < n_places]
+        both = np.concatenate([kept, ended])
+        length_ns = spans.length_ns
+        return dominance_sums(
+            np.concatenate([low[kept], high[ended]]),
+            self.batch.position[self.starts.table_row[spans.of[both]]],
+            np.concatenate([length_ns[kept], -length_ns[ended]]),
+            place[scan_pass],
+            position,
+            n_places,
+            self.n_bits,
+        )
+
+    def _landed(
+        self, passes: Passes, also_pass: Array, also_position: Array, *, only_what_matters: bool
+    ) -> tuple[Landed, Array]:
+        # And when other visits are, in one go.
+        batch, starts = self.batch, self.starts
+        runs = starts.count > np.repeat(passes.at[:-1], np.diff(batch.instant_at))
+        if len(passes.end_ns):
+            runs &= self.instants_ns <= passes.end_ns[starts.count - 1]
+        row = np.flatnonzero(runs[self.slot])
+        of = np.searchsorted(starts.row, row) - 1
+        table_row = row + batch.table_row[starts.pair[of]]
+        kept = starts.present[of]
+        if only_what_matters:
+            kept &= self._matters(of, table_row)
+        row, of, table_row = row[kept], of[kept], table_row[kept]
+        scan_pass = starts.high[of] - 1
+        kept = self._visits(of, scan_pass)
+        if kept is not None:
+            row, of, table_row, scan_pass = row[kept], of[kept], table_row[kept], scan_pass[kept]
+        n = len(row)
+        asked = np.concatenate([scan_pass, also_pass])
+        visit_ns = passes.start_ns[asked] + self._since_start(
+            asked, np.concatenate([batch.position[table_row], also_position])
+        )
+        kept = np.flatnonzero(visit_ns[:n] >= batch.t_ns[table_row])
+        return Landed(row[kept], table_row[kept], of[kept], scan_pass[kept], visit_ns[kept]), visit_ns[n:]
+
+    def _fails_anyway(self, of: Array) -> Array:
+        starts, batch = self.starts, self.batch
+        return batch.leader_first[starts.pair[of]] & batch.busy[starts.table_row[of]]
+
+    def _matters(self, of: Array, table_row: Array) -> Array:
+        # Whether the visit decides what later passes find.
+        return self.batch.free[table_row] & ~self._fails_anyway(of)
+
+    def _visits(self, of: Array, scan_pass: Array) -> Array | None:
+        # Which passes visit the region of the row in which they start, if present there; None for all.
+        return None
+
+    def _finds_clean(self, of: Array, scan_pass: Array) -> Array:
+        # Whether a pass that starts in a free row finds the bit not set.
+        return (scan_pass == self.starts.low[of]) & ~self.caught[self.starts.row[of]]
+
+    def _first_attempts(self) -> tuple[Array, Array]:
+        # Of each free row that no earlier pass has visited: its index, and the first pass that starts in it.
+        starts = self.starts
+        of = np.flatnonzero(self.batch.free[starts.table_row] & ~self.caught[starts.row])
+        return of, starts.low[of]
+
+    def _settle(self, passes: Passes) -> Array:
+        landed, _ = self._landed(passes, *NO_VISITS, only_what_matters=True)
+        caught = np.zeros(len(self.caught), bool)
+        caught[landed.row] = True
+        return self._replace("caught", caught)
+
+    def _replace(self, name: str, flags: Array) -> Array:
+        changed = np.zeros(len(self.batch), bool)
+        changed[self.batch.pair_of_row(np.flatnonzero(flags != getattr(self, name)))] = True
+        setattr(self, name, flags)
+        return changed
+
+    def outcome(self, passes: Passes) -> Outcome:
+        """Return what all attempts led to, once nothing moves any more."""
+        batch, spans, starts = self.batch, self.spans, self.starts
+        n_pairs = len(batch)
+        counted_from = search(
+            passes.start_ns, passes.at[:-1], passes.at[1:], batch.warmup_ns, np.arange(n_pairs + 1), "left"
+        )
+        counted_from = counted_from + passes.at[:-1]
+        least = counted_from[starts.pair[spans.of]]
+        n = np.maximum(spans.high, least) - np.maximum(spans.low, least)
+        codes = sum_at(int(batch.cost_at[-1]), spans.cost, n)
+
+        first, first_pass = self._first_attempts()
+        first_row = starts.table_row[first]
+        landed, visit = self._landed(passes, first_pass, batch.position[first_row], only_what_matters=False)
+        # Of several rows that begin before one visit, the visit finds the last.
+        last = np.ones(len(landed.row), bool)
+        last[:-1] = (landed.of[1:] != landed.of[:-1]) | (landed.scan_pass[1:] != landed.scan_pass[:-1])
+        row, table_row, of, scan_pass, visit_ns = (
+            column[last] for column in (landed.row, landed.table_row, landed.of, landed.scan_pass, landed.visit_ns)
+        )
+        began = starts.table_row[of]
+        was_busy = batch.busy[began]
+        code = np.where(was_busy, batch.code[began], np.where(self._finds_clean(of, scan_pass), CLEAN, CACHED))
+        fails = ~batch.free[table_row] | self._fails_anyway(of)
+        counted = scan_pass >= counted_from[starts.pair[of]]
+        early_now = batch.busy[table_row] & (batch.code[table_row] >= FAIL_EARLY)
+
+        def tally(which: Array) -> Array:
+            return np.bincount(starts.pair[of[counted & which]], minlength=n_pairs)
+
+        # First attempts in an episode: of passes that were under way, and of the first that starts in it, unless that
+        # one comes to the region only when the row is over.
+        met = np.flatnonzero(~fails)
+        length = batch.length_ns[code[met] + batch.group_of_row[began[met]] + batch.cost_at[starts.pair[of[met]]]]
+        leaves = np.zeros(len(starts.row), bool)
+        leaves[of] = True
+        stays = np.flatnonzero(~(leaves[first] & (starts.high[first] == first_pass + 1)))
+        first, first_pass, first_row, visit = first[stays], first_pass[stays], first_row[stays], visit[stays]
+        clean = batch.length_ns[CLEAN + batch.group_of_row[first_row] + batch.cost_at[starts.pair[first]]]
+        return Outcome(
+            codes=codes,
+            failed=tally(fails) - tally(code < CLEAN),
+            early=tally(fails & early_now) - tally((code < CLEAN) & (code >= FAIL_EARLY)),
+            cached=-tally(code == CACHED),
+            first_pass=np.concatenate([scan_pass[met], first_pass]),
+            first_row=np.concatenate([row[met], starts.row[first]]),
+            first_done_ns=np.concatenate([visit_ns[met] + length, visit + clean]),
+        )

@@ -1,0 +1,72 @@
+"""A batch of any composition gives each pair what it gives alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gmemgpu import catalogue
+from gmemgpu.engine import array
+from gmemgpu.engine.array import evaluate_pairs, settle
+from gmemgpu.engine.array.batch import pair_of
+from gmemgpu.engine.array.settle import settled_rows
+from gmemgpu.engine.array.table import TraceTable
+from gmemgpu.engine.prepared import Prepared
+from gmemgpu.engine.registry import engine
+from gmemgpu.generator import generate
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.policy import Policy, Timer
+from gmemgpu.model.trace import Trace
+from gmemgpu.testing.strategies import costs, policies, traces
+from gmemgpu.workload.preset import preset, small_variant
+
+SOME_TRACES = st.lists(traces(max_events=25), min_size=1, max_size=3)
+SOME_POLICIES = st.lists(policies(), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("array_rounds", [0, 1, settle.ARRAY_ROUNDS])
+@given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs(), data=st.data())
+def test_random_batches_equal_the_pairs_one_by_one(
+    array_rounds: int, some: list[Trace], chosen: list[Policy], cost: Costs, data: st.DataObject
+) -> None:
+    # With fewer rounds in arrays the serial schedule takes over sooner, for all or for some pairs of a batch.
+    tables = [TraceTable(Prepared(trace)) for trace in some]
+    pairs = [pair_of(table, policy, cost) for table in tables for policy in chosen]
+    pairs = data.draw(st.permutations(pairs))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settle, "ARRAY_ROUNDS", array_rounds)
+        assert evaluate_pairs(pairs) == [settled_rows([pair])[0] for pair in pairs]
+
+
+@given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs(), rows=st.integers(1, 200))
+def test_batches_may_be_cut_anywhere(some: list[Trace], chosen: list[Policy], cost: Costs, rows: int) -> None:
+    expected = engine("reference").evaluate(some, chosen, cost)
+    tables = [TraceTable(Prepared(trace)) for trace in some]
+    pairs = [pair_of(table, policy, cost) for table in tables for policy in chosen]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(array, "BATCH_ROWS", rows)
+        found = evaluate_pairs(pairs)
+    assert found == [row for rows_of_trace in expected for row in rows_of_trace]
+
+
+def test_presets_of_several_hosts_in_one_batch() -> None:
+    some = [generate(small_variant(preset(name)), 3).trace for name in ("mixed-pods", "iaas-mixed", "maintenance")]
+    chosen = [policy for policy in catalogue.named_policies() if not policy.is_oracle]
+    window = [policy for policy in chosen if policy.scope == "window"]
+    tables = [TraceTable(Prepared(trace)) for trace in some]
+    rows = settled_rows([pair_of(table, policy, Costs()) for policy in window for table in tables])
+    expected = engine("numpy").evaluate(some, window, Costs())
+    assert rows == [of_trace[i] for i in range(len(window)) for of_trace in expected]
+
+
+def test_the_same_pair_twice() -> None:
+    table = TraceTable(Prepared(generate(small_variant(preset("coco-pods")), 3).trace))
+    policy = dataclasses.replace(
+        catalogue.named_policies()[1], name="again", hook="conversion", busy="drop", timer=Timer()
+    )
+    first, second = settled_rows([pair_of(table, policy, Costs())] * 2)
+    assert first == second
+    assert first["requests"] > 0
