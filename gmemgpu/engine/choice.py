@@ -68,7 +68,7 @@ def choose_engine(name: str = "auto", *, n_pairs: int = 1) -> Choice:
     if pays:
         return Choice(engine("cupy"), reason)
     if is_installed("numba") and n_pairs < NUMBA_PAIRS:
-        return Choice(engine("numpy"), f"{_batch(n_pairs)}; Numba, a second to load, pays from {NUMBA_PAIRS}; {reason}")
+        return Choice(engine("numpy"), f"{reason}; Numba, a second to load, pays from {NUMBA_PAIRS}")
     return Choice(engine(cpu_engine_name()), reason)
 
 
