@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch, Passes
+from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.outcome import Outcome
+from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
 from gmemgpu.engine.array.xp import Array, begins, expand, min_scan, once, search
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
@@ -236,10 +237,7 @@ class Named:
     def outcome(self, passes: Passes) -> Outcome:
         """Return what all attempts led to, once nothing moves any more."""
         batch, n_pairs = self.batch, len(self.batch)
-        counted_from = search(
-            passes.start_ns, passes.at[:-1], passes.at[1:], batch.warmup_ns, np.arange(n_pairs + 1), "left"
-        )
-        counted_from = counted_from + passes.at[:-1]
+        counted_from = first_at(passes, batch.warmup_ns)
         counted = self.scan_pass >= counted_from[self.pair]
         codes = np.bincount(self.cost[counted], minlength=int(batch.cost_at[-1]))
         first = self._first_of(self.met_row, self.succeeds)

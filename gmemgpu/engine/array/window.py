@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch, Passes
+from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.dominance import dominance_sums
 from gmemgpu.engine.array.outcome import Outcome
-from gmemgpu.engine.array.xp import Array, search, sum_at
+from gmemgpu.engine.array.passes import Passes, first_at
+from gmemgpu.engine.array.xp import Array, sum_at
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.timeline.snp import FOREVER
 
@@ -297,10 +298,7 @@ class Window:
         """Return what all attempts led to, once nothing moves any more."""
         batch, spans, starts = self.batch, self.spans, self.starts
         n_pairs = len(batch)
-        counted_from = search(
-            passes.start_ns, passes.at[:-1], passes.at[1:], batch.warmup_ns, np.arange(n_pairs + 1), "left"
-        )
-        counted_from = counted_from + passes.at[:-1]
+        counted_from = first_at(passes, batch.warmup_ns)
         least = counted_from[starts.pair[spans.of]]
         n = np.maximum(spans.high, least) - np.maximum(spans.low, least)
         codes = sum_at(int(batch.cost_at[-1]), spans.cost, n)
