@@ -320,10 +320,7 @@ class Schedule:
         if origin is not None:
             length = length[origin]
         start = due[0]
-        stop = requests.at[1:]
-        own = spread(self.drop, requests.at)
-        inside = following < spread(stop, requests.at)
-        k = np.flatnonzero(own & inside)
+        k = np.flatnonzero(spread(self.drop, requests.at) & (following < spread(requests.at[1:], requests.at)))
         k = k[start[k] + length[k] > requests.t_ns[following[k]]]
         if not len(k):
             return following
