@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 from by_hand import ev, host, policy, row, trace
 
+from gmemgpu.engine.registry import available_engines
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 
 # A pass over regions 0 and 1 starts at 50 000. Of region 0, clean, it is over at 51 000, when it visits region 1.
@@ -50,6 +54,16 @@ def test_a_region_that_is_caught_is_cached_for_the_next_pass() -> None:
     # Released at the visit, and set at 51 050. The next pass starts then: both regions are cached.
     events = (ev(0, "assign", 1), REQUEST, ev(51_000, "release", 1), ev(51_050, "vm_destroy", vm=2))
     assert outcomes(row(trace(*events, on=host(2)), policy())) == (2, 2, 0, 0, 1050 + 200)
+
+
+@pytest.mark.parametrize(("at_ns", "new"), [(50_999, 2), (51_000, 2), (51_001, 1)])
+def test_released_at_the_end_of_a_pass_whose_last_visit_costs_nothing(at_ns: int, new: int) -> None:
+    # Region 1 is busy at the start, and failing is free: it is visited at 51 000, when the pass ends, and set then.
+    free = Costs(**{**{field.name: 0 for field in fields(Costs)}, "round_clean": 1000})
+    events = trace(ev(0, "assign", 1), REQUEST, ev(at_ns, "release", 1), on=host(2))
+    for engine in available_engines():
+        found = engine.evaluate([events], [policy()], free)[0][0]
+        assert (found["attempts_new"], found["attempts_failed"]) == (new, 2 - new), engine.name
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
-from gmemgpu.engine.array.xp import Array, begins, expand, min_scan, once, search
+from gmemgpu.engine.array.xp import Array, begins, expand, min_scan, once, search, sum_at
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.model.trace import Int64Array
 
@@ -54,10 +54,11 @@ class Named:
         if scope == "region":
             first = requests.first_region.astype(np.int64)
             owner, region = expand(first, np.maximum(requests.last_region - first + 1, 0))
-            kept = prepared.cores[region] > 0
-            owner, region = owner[kept], region[kept]
-            named = np.searchsorted(prepared.covered, np.asarray(region))
-            return owner + base, named, np.zeros(len(owner), np.int64)
+            position = pair.table.position_of[region]
+            if len(prepared.covered) < len(prepared.cores):
+                kept = prepared.cores[region] > 0
+                owner, position = owner[kept], position[kept]
+            return owner + base, position, np.zeros(len(owner), np.int64)
         ids, position, since_ns = pair.table.owners(scope)
         name = (requests.vm if scope == "vm" else requests.inode).astype(np.int64)
         begin = np.searchsorted(ids, name, "left")
@@ -158,7 +159,8 @@ class Named:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         requests, lost = self.schedule.requests, self.schedule.lost
         # A request belongs to the pass whose first request is the last one up to it, if it was made by its start.
-        of = np.searchsorted(passes.first[timer], np.arange(len(requests.t_ns)), "right") - 1
+        n = len(requests.t_ns)
+        of = np.cumsum(sum_at(n + 1, passes.first[timer], 1))[:n] - 1
         scan_pass = timer[of]
         joins = (of >= 0) & (requests.t_ns <= passes.start_ns[scan_pass])
         joins &= passes.pair[scan_pass] == np.repeat(np.arange(len(self.batch)), np.diff(requests.at))

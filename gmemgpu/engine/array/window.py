@@ -222,16 +222,13 @@ class Window:
         kept = np.flatnonzero(low < high)
         ended = kept[high[kept] < n_places]
         both = np.concatenate([kept, ended])
-        length_ns = spans.length_ns
-        return dominance_sums(
+        points = (
             np.concatenate([low[kept], high[ended]]),
             self.batch.position[self.starts.table_row[spans.of[both]]],
-            np.concatenate([length_ns[kept], -length_ns[ended]]),
-            place[scan_pass],
-            position,
-            n_places,
-            self.n_bits,
+            np.concatenate([spans.length_ns[kept], -spans.length_ns[ended]]),
         )
+        del low, high, kept, ended, both  # as large as the rows; memory peaks here
+        return dominance_sums(*points, place[scan_pass], position, n_places, self.n_bits)
 
     def _landed(
         self, passes: Passes, also_pass: Array, also_position: Array, *, only_what_matters: bool
