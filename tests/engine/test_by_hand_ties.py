@@ -15,11 +15,17 @@ from gmemgpu.model.metric import MetricRow
 REQUEST = ev(50_000, "vm_destroy")
 
 
+# Before it both regions were the guest's, are clear of it since 1000, and free: whatever the scope, they are targets.
+CLEARED = (ev(0, "assign", 0), ev(0, "assign", 1), ev(1000, "release", 0), ev(1000, "release", 1))
+ANY_SCOPE = pytest.mark.parametrize("scope", ["window", "dirty", "dirty_retry", "vm", "inode"])
+
+
 def outcomes(found: MetricRow) -> tuple[int, ...]:
     names = ("attempts_new", "attempts_cached", "attempts_failed", "attempts_wasted", "scan_wall_ns")
     return tuple(found[name] for name in names)
 
 
+@ANY_SCOPE
 @pytest.mark.parametrize(
     ("at_ns", "expected"),
     [
@@ -31,11 +37,12 @@ def outcomes(found: MetricRow) -> tuple[int, ...]:
         (52_001, (2, 0, 0, 0, 2000)),
     ],
 )
-def test_assigned_around_the_visit_of_a_later_region(at_ns: int, expected: tuple[int, ...]) -> None:
-    found = row(trace(REQUEST, ev(at_ns, "assign", 1), on=host(2)), policy())
+def test_assigned_around_the_visit_of_a_later_region(at_ns: int, expected: tuple[int, ...], scope: str) -> None:
+    found = row(trace(*CLEARED, REQUEST, ev(at_ns, "assign", 1), on=host(2)), policy(scope=scope))
     assert outcomes(found) == expected
 
 
+@ANY_SCOPE
 @pytest.mark.parametrize(
     ("at_ns", "executor", "expected"),
     [
@@ -45,9 +52,20 @@ def test_assigned_around_the_visit_of_a_later_region(at_ns: int, expected: tuple
         (51_000, "leader_first", (1, 0, 1, 0, 1011)),  # the leader alone has looked, and F is 0
     ],
 )
-def test_released_around_the_visit_of_a_later_region(at_ns: int, executor: str, expected: tuple[int, ...]) -> None:
-    found = row(trace(ev(0, "assign", 1), REQUEST, ev(at_ns, "release", 1), on=host(2)), policy(executor=executor))
+def test_released_around_the_visit_of_a_later_region(
+    at_ns: int, executor: str, expected: tuple[int, ...], scope: str
+) -> None:
+    events = (*CLEARED, ev(2000, "assign", 1), REQUEST, ev(at_ns, "release", 1))
+    found = row(trace(*events, on=host(2)), policy(executor=executor, scope=scope))
     assert outcomes(found) == expected
+
+
+@pytest.mark.parametrize("scope", ["vm", "inode"])
+@pytest.mark.parametrize(("at_ns", "failed", "empty"), [(49_999, 1, 0), (50_000, 1, 0), (50_001, 0, 1)])
+def test_a_guest_owns_a_region_from_the_start_of_the_pass_on(at_ns: int, failed: int, empty: int, scope: str) -> None:
+    events = sorted([REQUEST, ev(at_ns, "assign", 1)])
+    found = row(trace(*events, on=host(2)), policy(scope=scope))
+    assert (found["attempts_failed"], found["passes_empty"]) == (failed, empty)
 
 
 def test_a_region_that_is_caught_is_cached_for_the_next_pass() -> None:
