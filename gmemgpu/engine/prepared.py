@@ -44,14 +44,16 @@ class Prepared:
     ----------
     trace : Trace
         A valid one.
+    compiled : bool
+        Whether compiled code makes its timeline; the rows are the same.
 
     Notes
     -----
     What only some policies read is built on first use.
     """
 
-    def __init__(self, trace: Trace) -> None:
-        self.timeline = build_timeline(trace)
+    def __init__(self, trace: Trace, *, compiled: bool = False) -> None:
+        self.timeline = build_timeline(trace, compiled=compiled)
         self.trace: Trace = self.timeline.trace
         self.horizon_ns = self.trace.horizon_ns
         self.warmup_ns = self.trace.warmup_ns

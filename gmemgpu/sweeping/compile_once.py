@@ -42,7 +42,11 @@ def compile_once(backend: str) -> float | None:
     if mark.exists() or why_missing(backend) is not None:
         return None
     before = time.perf_counter()
-    trace = generate(small_variant(preset("mixed-pods")), 1).trace
+    small = small_variant(preset("mixed-pods"))
+    for vmsa in ("scatter", "packed"):
+        # Each places single pages by code of its own.
+        memory = small.memory.model_copy(update={"vmsa": vmsa})
+        trace = generate(small.model_copy(update={"memory": memory}), 1, compiled=True).trace
     engine(backend).evaluate([trace], named_policies(), Costs())
     with suppress(OSError):
         # A full disk: the next one finds out for himself.

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 from by_hand import ev, host, policy, row, trace
 
+from gmemgpu.engine.registry import available_engines
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 
 # A pass over regions 0 and 1 starts at 50 000. Of region 0, clean, it is over at 51 000, when it visits region 1.
 REQUEST = ev(50_000, "vm_destroy")
+
+
+# Before it both regions were the guest's, are clear of it since 1000, and free: whatever the scope, they are targets.
+CLEARED = (ev(0, "assign", 0), ev(0, "assign", 1), ev(1000, "release", 0), ev(1000, "release", 1))
+ANY_SCOPE = pytest.mark.parametrize("scope", ["window", "dirty", "dirty_retry", "vm", "inode"])
 
 
 def outcomes(found: MetricRow) -> tuple[int, ...]:
@@ -16,6 +25,7 @@ def outcomes(found: MetricRow) -> tuple[int, ...]:
     return tuple(found[name] for name in names)
 
 
+@ANY_SCOPE
 @pytest.mark.parametrize(
     ("at_ns", "expected"),
     [
@@ -27,11 +37,12 @@ def outcomes(found: MetricRow) -> tuple[int, ...]:
         (52_001, (2, 0, 0, 0, 2000)),
     ],
 )
-def test_assigned_around_the_visit_of_a_later_region(at_ns: int, expected: tuple[int, ...]) -> None:
-    found = row(trace(REQUEST, ev(at_ns, "assign", 1), on=host(2)), policy())
+def test_assigned_around_the_visit_of_a_later_region(at_ns: int, expected: tuple[int, ...], scope: str) -> None:
+    found = row(trace(*CLEARED, REQUEST, ev(at_ns, "assign", 1), on=host(2)), policy(scope=scope))
     assert outcomes(found) == expected
 
 
+@ANY_SCOPE
 @pytest.mark.parametrize(
     ("at_ns", "executor", "expected"),
     [
@@ -41,15 +52,36 @@ def test_assigned_around_the_visit_of_a_later_region(at_ns: int, expected: tuple
         (51_000, "leader_first", (1, 0, 1, 0, 1011)),  # the leader alone has looked, and F is 0
     ],
 )
-def test_released_around_the_visit_of_a_later_region(at_ns: int, executor: str, expected: tuple[int, ...]) -> None:
-    found = row(trace(ev(0, "assign", 1), REQUEST, ev(at_ns, "release", 1), on=host(2)), policy(executor=executor))
+def test_released_around_the_visit_of_a_later_region(
+    at_ns: int, executor: str, expected: tuple[int, ...], scope: str
+) -> None:
+    events = (*CLEARED, ev(2000, "assign", 1), REQUEST, ev(at_ns, "release", 1))
+    found = row(trace(*events, on=host(2)), policy(executor=executor, scope=scope))
     assert outcomes(found) == expected
+
+
+@pytest.mark.parametrize("scope", ["vm", "inode"])
+@pytest.mark.parametrize(("at_ns", "failed", "empty"), [(49_999, 1, 0), (50_000, 1, 0), (50_001, 0, 1)])
+def test_a_guest_owns_a_region_from_the_start_of_the_pass_on(at_ns: int, failed: int, empty: int, scope: str) -> None:
+    events = sorted([REQUEST, ev(at_ns, "assign", 1)])
+    found = row(trace(*events, on=host(2)), policy(scope=scope))
+    assert (found["attempts_failed"], found["passes_empty"]) == (failed, empty)
 
 
 def test_a_region_that_is_caught_is_cached_for_the_next_pass() -> None:
     # Released at the visit, and set at 51 050. The next pass starts then: both regions are cached.
     events = (ev(0, "assign", 1), REQUEST, ev(51_000, "release", 1), ev(51_050, "vm_destroy", vm=2))
     assert outcomes(row(trace(*events, on=host(2)), policy())) == (2, 2, 0, 0, 1050 + 200)
+
+
+@pytest.mark.parametrize(("at_ns", "new"), [(50_999, 2), (51_000, 2), (51_001, 1)])
+def test_released_at_the_end_of_a_pass_whose_last_visit_costs_nothing(at_ns: int, new: int) -> None:
+    # Region 1 is busy at the start, and failing is free: it is visited at 51 000, when the pass ends, and set then.
+    free = Costs(**{**{field.name: 0 for field in fields(Costs)}, "round_clean": 1000})
+    events = trace(ev(0, "assign", 1), REQUEST, ev(at_ns, "release", 1), on=host(2))
+    for engine in available_engines():
+        found = engine.evaluate([events], [policy()], free)[0][0]
+        assert (found["attempts_new"], found["attempts_failed"]) == (new, 2 - new), engine.name
 
 
 @pytest.mark.parametrize(

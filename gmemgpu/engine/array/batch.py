@@ -12,9 +12,9 @@ from gmemgpu.engine.array.xp import Array, begins, search
 from gmemgpu.engine.class_code import CodeCosts, code_costs
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Gate, Policy
-from gmemgpu.model.trace import BoolArray, Int64Array
+from gmemgpu.model.trace import BoolArray
 
-__all__ = ["Pair", "Batch", "Passes", "pair_of"]
+__all__ = ["Pair", "Batch", "pair_of"]
 
 _GATES: tuple[Gate, ...] = ("all", "gmem_free", "free")
 
@@ -43,30 +43,6 @@ def pair_of(table: TraceTable, policy: Policy, costs: Costs) -> Pair:
     prepared = table.prepared
     threads = prepared.trace.host.threads_per_core
     return Pair(table, policy, code_costs(policy.executor, costs, prepared.cores, threads))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Passes:
-    """
-    The passes of all pairs in order, those of pair q at ``at[q]:at[q + 1]``.
-
-    Parameters
-    ----------
-    at : (n_pairs + 1,) int64
-    pair : (n,) int64
-    start_ns, end_ns : (n,) int64
-        The end as of the last round; where a pass is new, a guess.
-    boot : (n,) bool
-    first : (n,) int64
-        The request that a pass begins with; -1 for a boot pass.
-    """
-
-    at: Int64Array
-    pair: Array
-    start_ns: Array
-    end_ns: Array
-    boot: Array
-    first: Array
 
 
 class Batch:

@@ -59,6 +59,7 @@ def dominance_sums(
     del sums, counts, cell
     order = stable_order((height >> low_bits) * n_places + place)
     height, weight = height[order], weight[order]
+    del place, order
     below, lower = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
     for bit in range(low_bits - 1, -1, -1):
         low = (height >> bit) & 1 == 0

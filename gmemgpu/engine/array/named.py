@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch, Passes
+from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.outcome import Outcome
+from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
-from gmemgpu.engine.array.xp import Array, begins, expand, min_scan, once, search
+from gmemgpu.engine.array.xp import Array, begins, expand, min_scan, once, search, sum_at
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.model.trace import Int64Array
 
@@ -53,10 +54,11 @@ class Named:
         if scope == "region":
             first = requests.first_region.astype(np.int64)
             owner, region = expand(first, np.maximum(requests.last_region - first + 1, 0))
-            kept = prepared.cores[region] > 0
-            owner, region = owner[kept], region[kept]
-            named = np.searchsorted(prepared.covered, np.asarray(region))
-            return owner + base, named, np.zeros(len(owner), np.int64)
+            position = pair.table.position_of[region]
+            if len(prepared.covered) < len(prepared.cores):
+                kept = prepared.cores[region] > 0
+                owner, position = owner[kept], position[kept]
+            return owner + base, position, np.zeros(len(owner), np.int64)
         ids, position, since_ns = pair.table.owners(scope)
         name = (requests.vm if scope == "vm" else requests.inode).astype(np.int64)
         begin = np.searchsorted(ids, name, "left")
@@ -157,7 +159,8 @@ class Named:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         requests, lost = self.schedule.requests, self.schedule.lost
         # A request belongs to the pass whose first request is the last one up to it, if it was made by its start.
-        of = np.searchsorted(passes.first[timer], np.arange(len(requests.t_ns)), "right") - 1
+        n = len(requests.t_ns)
+        of = np.cumsum(sum_at(n + 1, passes.first[timer], 1))[:n] - 1
         scan_pass = timer[of]
         joins = (of >= 0) & (requests.t_ns <= passes.start_ns[scan_pass])
         joins &= passes.pair[scan_pass] == np.repeat(np.arange(len(self.batch)), np.diff(requests.at))
@@ -236,10 +239,7 @@ class Named:
     def outcome(self, passes: Passes) -> Outcome:
         """Return what all attempts led to, once nothing moves any more."""
         batch, n_pairs = self.batch, len(self.batch)
-        counted_from = search(
-            passes.start_ns, passes.at[:-1], passes.at[1:], batch.warmup_ns, np.arange(n_pairs + 1), "left"
-        )
-        counted_from = counted_from + passes.at[:-1]
+        counted_from = first_at(passes, batch.warmup_ns)
         counted = self.scan_pass >= counted_from[self.pair]
         codes = np.bincount(self.cost[counted], minlength=int(batch.cost_at[-1]))
         first = self._first_of(self.met_row, self.succeeds)

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch, Passes
+from gmemgpu.engine.array.batch import Batch
+from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
-from gmemgpu.engine.array.xp import Array, search
+from gmemgpu.engine.array.xp import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, N_CODES
 from gmemgpu.engine.outcome import AttemptCounts, add_attempts, add_bits, empty_row
 from gmemgpu.model.metric import MetricRow
@@ -67,12 +68,9 @@ def rows_of(
     outcome : Outcome
     """
     at = passes.at.tolist()
-    counted_from = (
-        search(passes.start_ns, passes.at[:-1], passes.at[1:], batch.warmup_ns, np.arange(len(batch) + 1), "left")
-        + passes.at[:-1]
-    ).tolist()
+    counted_from = first_at(passes, batch.warmup_ns).tolist()
     lost = _lost(batch, schedule, passes)
-    first_at = _order_by_pair(batch, passes, outcome)
+    firsts = _order_by_pair(batch, passes, outcome)
     rows = []
     for q, pair in enumerate(batch.pairs):
         prepared = pair.table.prepared
@@ -90,7 +88,7 @@ def rows_of(
         if len(start_ns):
             row["scan_wall_ns"] = exact_sum(end_ns - start_ns)
             row["pass_wall_max_ns"] = int((end_ns - start_ns).max())
-        counts, bits = _pair_outcome(batch, q, outcome, first_at[q], counted_from[q])
+        counts, bits = _pair_outcome(batch, q, outcome, firsts[q], counted_from[q])
         add_attempts(row, counts, pair.priced)
         add_bits(row, prepared, bits)
         rows.append(row)

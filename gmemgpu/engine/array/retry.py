@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch, Passes
+from gmemgpu.engine.array.batch import Batch
+from gmemgpu.engine.array.passes import Passes
 from gmemgpu.engine.array.window import NO_VISITS, Spans, Window
 from gmemgpu.engine.array.xp import Array, begins, expand, max_scan, once, search
 from gmemgpu.engine.class_code import CACHED, CLEAN

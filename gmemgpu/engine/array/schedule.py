@@ -6,23 +6,18 @@ from typing import Literal
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch, Passes
+from gmemgpu.engine.array.batch import Batch
+from gmemgpu.engine.array.passes import Passes, differing, some_passes
 from gmemgpu.engine.array.request_times import RequestTimes, joined, without
 from gmemgpu.engine.array.serial import serial_starts
 from gmemgpu.engine.array.xp import Array, begins, chain, expand, max_scan_within, search, spread, sum_at
 from gmemgpu.model.trace import BoolArray, Int64Array
 from gmemgpu.timeline.snp import FOREVER
 
-__all__ = ["Schedule", "no_passes"]
+__all__ = ["Schedule"]
 
 _SAFE_NS = float(1 << 62)
 """Sums of lengths up to here are added in int64; floats that judge them are off by far less than the other half."""
-
-
-def no_passes(n_pairs: int) -> Passes:
-    """Return none, which is where the first round begins."""
-    none = np.zeros(0, np.int64)
-    return Passes(np.zeros(n_pairs + 1, np.int64), none, none, none, none.astype(bool), none)
 
 
 class Schedule:
@@ -119,8 +114,8 @@ class Schedule:
         late = start_ns >= batch.horizon_ns[pair]
         found = Passes(at, pair, start_ns, start_ns + length, is_boot, all_first)
         if late.any():
-            found = _some(found, np.flatnonzero(~late))
-        return found, _differing(passes, found) | lost_moved
+            found = some_passes(found, np.flatnonzero(~late))
+        return found, differing(passes, found) | lost_moved
 
     def play(self, passes: Passes) -> tuple[Passes, BoolArray]:
         """
@@ -165,7 +160,7 @@ class Schedule:
         boots_end[place] = start_ns[ordinal] + boot_length[place]
         _, _, lost_moved = self._without_lost(boots, boots_end)
         found = Passes(at, owner, start_ns, start_ns + length_ns, is_boot, first_)
-        return found, _differing(passes, found) | lost_moved
+        return found, differing(passes, found) | lost_moved
 
     def _boot_index(self, ordinal: Array, pair: Array) -> Array:
         # The n-th boot pass that started is the n-th that falls due. `pair` of each that started, ascending.
@@ -325,10 +320,7 @@ class Schedule:
         if origin is not None:
             length = length[origin]
         start = due[0]
-        stop = requests.at[1:]
-        own = spread(self.drop, requests.at)
-        inside = following < spread(stop, requests.at)
-        k = np.flatnonzero(own & inside)
+        k = np.flatnonzero(spread(self.drop, requests.at) & (following < spread(requests.at[1:], requests.at)))
         k = k[start[k] + length[k] > requests.t_ns[following[k]]]
         if not len(k):
             return following
@@ -358,25 +350,3 @@ class Schedule:
         pair = np.searchsorted(self.requests.at, first, "right") - 1
         own = (k >= 0) & (known[k] >= self.requests.at[pair])
         return np.where(own, (passes.end_ns - passes.start_ns)[timer][k], 0)
-
-
-def _some(passes: Passes, kept: Array) -> Passes:
-    columns = (passes.pair, passes.start_ns, passes.end_ns, passes.boot, passes.first)
-    return Passes(np.searchsorted(kept, passes.at), *(column[kept] for column in columns))
-
-
-def _differing(old: Passes, new: Passes) -> BoolArray:
-    # Which pairs have other passes than before.
-    count = np.diff(new.at)
-    differs: BoolArray = np.diff(old.at) != count
-    if not differs.any():
-        moved = (old.start_ns != new.start_ns) | (old.first != new.first)
-        differs[new.pair[moved]] = True
-        return differs
-    same = np.flatnonzero(~differs[new.pair])
-    if not len(same):
-        return differs
-    was = same - (new.at[:-1] - old.at[:-1])[new.pair[same]]
-    moved = (old.start_ns[was] != new.start_ns[same]) | (old.first[was] != new.first[same])
-    differs[new.pair[same[moved]]] = True
-    return differs

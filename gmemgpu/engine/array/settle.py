@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch, Pair, Passes
+from gmemgpu.engine.array.batch import Batch, Pair
 from gmemgpu.engine.array.named import Named
 from gmemgpu.engine.array.outcome import rows_of
+from gmemgpu.engine.array.passes import Passes, no_passes
 from gmemgpu.engine.array.retry import Retry
-from gmemgpu.engine.array.schedule import Schedule, no_passes
+from gmemgpu.engine.array.schedule import Schedule
 from gmemgpu.engine.array.window import Window
 from gmemgpu.engine.array.xp import Array, begins, expand
 from gmemgpu.model.metric import MetricRow

@@ -91,6 +91,8 @@ class TraceTable:
         Ascending: of position and rank.
     ends : (n_covered,) int64
         Last row of each region.
+    position_of : (n_regions,) int64
+        Index of each covered region among those.
     """
 
     def __init__(self, prepared: Prepared) -> None:
@@ -117,6 +119,7 @@ class TraceTable:
         self.busy: BoolArray = self.code < CLEAN
         self.group: Int64Array = cost_groups(prepared.cores)[prepared.covered]
         self.group_of_row: Int64Array = self.group[self.position]
+        self.position_of: Int64Array = np.cumsum(prepared.cores > 0) - 1
         self._kept: dict[object, object] = {}
         self._times: dict[tuple[Hook, Timer], RequestTimes] = {}
 

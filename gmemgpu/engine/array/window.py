@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch, Passes
+from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.dominance import dominance_sums
 from gmemgpu.engine.array.outcome import Outcome
-from gmemgpu.engine.array.xp import Array, search, sum_at
+from gmemgpu.engine.array.passes import Passes, first_at
+from gmemgpu.engine.array.xp import Array, sum_at
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.timeline.snp import FOREVER
 
@@ -221,16 +222,13 @@ class Window:
         kept = np.flatnonzero(low < high)
         ended = kept[high[kept] < n_places]
         both = np.concatenate([kept, ended])
-        length_ns = spans.length_ns
-        return dominance_sums(
+        points = (
             np.concatenate([low[kept], high[ended]]),
             self.batch.position[self.starts.table_row[spans.of[both]]],
-            np.concatenate([length_ns[kept], -length_ns[ended]]),
-            place[scan_pass],
-            position,
-            n_places,
-            self.n_bits,
+            np.concatenate([spans.length_ns[kept], -spans.length_ns[ended]]),
         )
+        del low, high, kept, ended, both  # as large as the rows; memory peaks here
+        return dominance_sums(*points, place[scan_pass], position, n_places, self.n_bits)
 
     def _landed(
         self, passes: Passes, also_pass: Array, also_position: Array, *, only_what_matters: bool
@@ -297,10 +295,7 @@ class Window:
         """Return what all attempts led to, once nothing moves any more."""
         batch, spans, starts = self.batch, self.spans, self.starts
         n_pairs = len(batch)
-        counted_from = search(
-            passes.start_ns, passes.at[:-1], passes.at[1:], batch.warmup_ns, np.arange(n_pairs + 1), "left"
-        )
-        counted_from = counted_from + passes.at[:-1]
+        counted_from = first_at(passes, batch.warmup_ns)
         least = counted_from[starts.pair[spans.of]]
         n = np.maximum(spans.high, least) - np.maximum(spans.low, least)
         codes = sum_at(int(batch.cost_at[-1]), spans.cost, n)

@@ -190,6 +190,8 @@ def once(keys: Array) -> Array:
 
 def sum_at(size: int, index: Array, values: Array | int) -> Array:
     """Sum int64 values by index, exactly: a weighted `bincount` would count in floats."""
+    if isinstance(values, int):
+        return values * np.bincount(index, minlength=size)
     out = np.zeros(size, np.int64)
     np.add.at(out, index, values)
     return out

@@ -53,7 +53,7 @@ class NumbaEngine:
 
         def rows_of(trace: Trace) -> list[MetricRow]:
             check_63_bits(trace, costs, self.name)
-            columns = Columns(Prepared(trace))
+            columns = Columns(Prepared(trace, compiled=True))
             return [run_policy(columns, policy, costs) for policy in policies]
 
         # Not a loop: its variable would keep a trace alive while the next one is made.

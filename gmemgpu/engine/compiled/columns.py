@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gmemgpu.engine.class_code import ABSENT, CLEAN, FAIL_EARLY
+from gmemgpu.engine.class_code import ABSENT, CLEAN
 from gmemgpu.engine.prepared import Prepared
-from gmemgpu.model.event import Kind
-from gmemgpu.model.policy import Gate, Hook, Scope
+from gmemgpu.model.policy import Gate, Scope
 from gmemgpu.model.trace import BoolArray, Int16Array, Int32Array, Int64Array
-from gmemgpu.timeline.piece import IdRegions, cut_at_regions, id_regions
-from gmemgpu.timeline.request import Requests, hook_requests
+from gmemgpu.timeline.piece import IdRegions
 from gmemgpu.timeline.snp import FOREVER
 
 __all__ = ["Changes", "Clearings", "Columns", "NamedRegions", "Snp", "States"]
@@ -134,28 +132,18 @@ class Columns:
         self.prepared = prepared
         self.is_covered: BoolArray = prepared.cores > 0
         self.snp = Snp(*_bounds(prepared.snp.epochs), *_bounds(prepared.snp.shutdowns))
-        self._requests: dict[Hook, tuple[Requests, dict[str, int]]] = {}
-        line = prepared.timeline
-        # A class changes with the first assigned block, and with whether guests' or evicted pages are there at all.
-        noticed = np.zeros(len(line.t_ns), bool)
-        for column in (line.first, line.gmem > 0, line.evicting > 0):
-            noticed[1:] |= column[1:] != column[:-1]
-        noticed[line.offset[:-1]] = True
-        rows = np.flatnonzero(noticed)
+        line, rows = prepared.timeline, prepared.noticed
         n_rows = np.diff(np.searchsorted(rows, line.offset))
         n_regions = len(n_rows)
         self._first_row = np.append(0, np.cumsum(n_rows + 1)[:-1])
         region = np.repeat(np.arange(n_regions, dtype=np.int32), n_rows)
         row = np.arange(len(rows)) + region
-        code = line.first[rows]
-        code[line.evicting[rows] > 0] += FAIL_EARLY
-        code[line.first[rows] < 0] = CLEAN
         self._t_ns = np.full(len(rows) + n_regions, FOREVER, np.int64)
         self._t_ns[row] = line.t_ns[rows]
         self._code = np.full(len(rows) + n_regions, ABSENT, np.int16)
-        self._code[row] = code
+        self._code[row] = prepared.codes
         self._has_gmem = np.zeros(len(rows) + n_regions, bool)
-        self._has_gmem[row] = line.gmem[rows] > 0
+        self._has_gmem[row] = prepared.gmem
         kept = self.is_covered[region]
         order = np.argsort(line.t_ns[rows[kept]], kind="stable")
         # Rows fit 32 bits: a row is 40 bytes of timeline.
@@ -186,19 +174,15 @@ class Columns:
     @cached_property
     def clearings(self) -> Clearings:
         """What makes regions dirty."""
-        trace = self.prepared.trace
-        pieces = cut_at_regions(trace, np.flatnonzero((trace.kind == Kind.RELEASE) | (trace.kind == Kind.SHARE)))
-        kept = self.is_covered[pieces.region]
-        return Clearings(trace.t_ns[pieces.event[kept]], pieces.region[kept])
+        return Clearings(*self.prepared.clearings)
 
     @cached_property
     def _of_vms(self) -> NamedRegions:
-        prepared = self.prepared
-        return self._covered(id_regions(prepared.trace, prepared.timeline.assigns, prepared.trace.vm))
+        return self._covered(self.prepared.vm_regions)
 
     @cached_property
     def _of_inodes(self) -> NamedRegions:
-        return self._covered(self.prepared.timeline.by_inode)
+        return self._covered(self.prepared.inode_regions)
 
     def _covered(self, found: IdRegions) -> NamedRegions:
         kept = self.is_covered[found.region]
@@ -225,37 +209,6 @@ class Columns:
             return self._of_inodes
         none = np.zeros(0, np.int64)
         return NamedRegions(none, np.zeros(1, np.int64), none.astype(np.int32), none)
-
-    def requests(self, hook: Hook) -> tuple[Requests, dict[str, int]]:
-        """
-        Return the requests of a hook and their counts, which no policy alters.
-
-        Parameters
-        ----------
-        hook : Hook
-            Which events request work.
-
-        Returns
-        -------
-        requests : Requests
-            In time order.
-        counts : dict of str to int
-            Metric to value.
-        """
-        if hook not in self._requests:
-            prepared = self.prepared
-            found = hook_requests(hook, prepared.trace, prepared.runs, prepared.cores)
-            counted = found.t_ns >= prepared.warmup_ns
-            hazard = np.zeros(len(counted), bool)
-            for begin, end in (*prepared.snp.shutdowns, *prepared.snp.unloads):
-                hazard |= (found.t_ns >= begin) & (found.t_ns < end)
-            counts = {
-                "requests": int(counted.sum()),
-                "request_folios": int(found.folios[counted].sum()),
-                "requests_hazard": int((hazard & counted).sum()),
-            }
-            self._requests[hook] = found, counts
-        return self._requests[hook]
 
 
 def _bounds(intervals: list[tuple[int, int]]) -> tuple[Int64Array, Int64Array]:

@@ -71,7 +71,7 @@ def run_policy(columns: Columns, policy: Policy, costs: Costs) -> MetricRow:
     prepared = columns.prepared
     if policy.is_oracle:
         return oracle_row(prepared)
-    found, request_counts = columns.requests(policy.hook)
+    found = prepared.requests(policy.hook)
     priced = code_costs(policy.executor, costs, prepared.cores, prepared.trace.host.threads_per_core)
     rules = rules_of(policy, prepared, priced)
     states = columns.states(policy.gate)
@@ -97,7 +97,7 @@ def run_policy(columns: Columns, policy: Policy, costs: Costs) -> MetricRow:
     )
     counts: list[int] = ledger.counts.tolist()
     row = empty_row(prepared)
-    row |= request_counts
+    row |= found.counts
     row |= {name: counts[place] for name, place in _PASS_METRICS.items()}
     attempts = AttemptCounts(
         counts[NEW], counts[CACHED_FOUND], counts[FAILED], counts[WASTED], counts[EARLY], ledger.codes
