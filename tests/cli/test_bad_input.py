@@ -169,7 +169,7 @@ def test_an_engine_that_does_not_exist_is_bad_input(tmp_path: Path) -> None:
     write_csv(tmp_path, HEADER + ROW)
     ran = run(tmp_path, "evaluate", "t.csv", "--backend", "quantum")
     assert ran.returncode == 2
-    assert ran.stderr == 'gmemgpu: backend: "quantum" is unknown; use auto, reference, numpy, cupy\n'
+    assert ran.stderr == 'gmemgpu: backend: "quantum" is unknown; use auto, reference, numpy, numba, cupy\n'
 
 
 def test_a_reader_that_goes_away_is_no_error_of_ours(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, is_link, unreadable, writing
 from gmemgpu.sweeping.store.manifest import DamagedManifest, Manifest, read_manifest
-from gmemgpu.sweeping.store.part import DamagedPart, PartFile, open_part, part_file, part_files
+from gmemgpu.sweeping.store.part import DamagedPart, Part, PartFile, part_file, part_files
 from gmemgpu.sweeping.store.results import gathered, read_parts, results_are_whole
 
 __all__ = ["Fault", "CheckReport", "check_directory"]
@@ -144,20 +144,17 @@ def _parts(directory: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fa
     whole: dict[int, PartFile] = {}
 
     files = list(part_files(folder).values())
-    for file, content in zip(files, read_parts(folder, files), strict=True):
+    for file, part in read_parts(folder, files):
         path = folder / file.name
-        try:
-            batch, about = open_part(folder, file, content)
-            if about.get("sweep") != manifest.sweep_id:
-                raise DamagedPart("belongs to another sweep")
-            if [[field.name, str(field.type)] for field in batch.schema] != manifest.columns:
-                raise DamagedPart("has other columns than its sweep")
-        except DamagedPart as error:
-            faults.append(Fault(path=path, what=str(error).removeprefix(f"{path}: ")))
-        except StoreError as error:
-            faults.append(Fault(path=path, what=str(error).removeprefix(f"{path}: "), is_ours=False))
+        if isinstance(part, StoreError):
+            what = str(part).removeprefix(f"{path}: ")
+            faults.append(Fault(path=path, what=what, is_ours=isinstance(part, DamagedPart)))
+        elif part.about.get("sweep") != manifest.sweep_id:
+            faults.append(Fault(path=path, what="belongs to another sweep"))
+        elif [[field.name, str(field.type)] for field in part.batch.schema] != manifest.columns:
+            faults.append(Fault(path=path, what="has other columns than its sweep"))
         else:
-            whole[int(about["index"])] = file
+            whole[int(part.about["index"])] = file
     return [whole[index] for index in sorted(whole)], faults
 
 
@@ -197,10 +194,7 @@ def _same_rows(directory: Path, parts: list[PartFile]) -> bool:
     # Both as streams: a sweep may be larger than memory.
     with pq.ParquetFile(directory / RESULTS) as file:
         merged = (pa.Table.from_batches([batch]) for batch in file.iter_batches(_BATCH_ROWS))
-        folder = directory / PARTS
-        batches = (
-            open_part(folder, part, content)[0] for part, content in zip(parts, read_parts(folder, parts), strict=True)
-        )
+        batches = (_batch_of(part) for _, part in read_parts(directory / PARTS, parts))
         held = next(merged)
         for rows in gathered(batches, _BATCH_ROWS):
             while held.num_rows < rows.num_rows and (following := next(merged, None)) is not None:
@@ -209,3 +203,9 @@ def _same_rows(directory: Path, parts: list[PartFile]) -> bool:
                 return False
             held = held.slice(rows.num_rows)
         return held.num_rows == 0 and next(merged, None) is None
+
+
+def _batch_of(part: Part | StoreError) -> pa.RecordBatch:
+    if isinstance(part, StoreError):
+        raise part
+    return part.batch

@@ -25,13 +25,13 @@ __all__ = [
     "rows_schema",
     "rows_to_arrow",
     "PartFile",
+    "Part",
     "DamagedPart",
     "part_file",
     "part_files",
     "part_bytes",
     "write_part",
-    "read_part_bytes",
-    "open_part",
+    "read_part",
 ]
 
 TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "rejected")
@@ -125,6 +125,26 @@ class PartFile:
     def name(self) -> str:
         """Name of the file."""
         return f"{self.part_id}-{self.sha}.arrow"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """
+    A part that was read.
+
+    Parameters
+    ----------
+    file : PartFile
+        Its name.
+    batch : pyarrow.RecordBatch
+        The rows; the schema's metadata are those of the file.
+    about : dict
+        What `write_part` stored beside the rows.
+    """
+
+    file: PartFile
+    batch: pa.RecordBatch
+    about: dict[str, Any]
 
 
 class DamagedPart(StoreError):
@@ -237,9 +257,9 @@ def write_part(folder: Path, part_id: str, table: pa.Table, about: Mapping[str, 
     return file
 
 
-def read_part_bytes(folder: Path, file: PartFile) -> bytes:
+def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> Part:
     """
-    Read a part in full, and hold its bytes against its name.
+    Read a part in full, and hold its bytes and its columns against what they should be.
 
     Parameters
     ----------
@@ -247,11 +267,13 @@ def read_part_bytes(folder: Path, file: PartFile) -> bytes:
         Of the parts.
     file : PartFile
         The part's name.
+    schema : pyarrow.Schema, optional
+        Its columns; not compared if left out.
 
     Returns
     -------
-    bytes
-        For `open_part`.
+    Part
+        The rows, and whose they are.
 
     Raises
     ------
@@ -267,43 +289,6 @@ def read_part_bytes(folder: Path, file: PartFile) -> bytes:
         raise DamagedPart(f"{path}: is gone") from None
     if hashlib.sha256(content).hexdigest()[:_SHA_DIGITS] != file.sha:
         raise DamagedPart(f"{path}: is damaged: its bytes are not those that its name tells of")
-    return content
-
-
-def open_part(
-    folder: Path, file: PartFile, content: bytes | StoreError, schema: pa.Schema | None = None
-) -> tuple[pa.RecordBatch, dict[str, Any]]:
-    """
-    Open the bytes of a part, and hold its columns against what they should be.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the parts, for messages.
-    file : PartFile
-        The part's name.
-    content : bytes or StoreError
-        What `read_part_bytes` returned, which the columns point into, or raised.
-    schema : pyarrow.Schema, optional
-        Its columns; not compared if left out.
-
-    Returns
-    -------
-    pyarrow.RecordBatch
-        The rows; the schema's metadata are those of the file.
-    dict
-        What `write_part` stored beside the rows.
-
-    Raises
-    ------
-    DamagedPart
-        If it is not what its name says.
-    StoreError
-        That was given.
-    """
-    if isinstance(content, StoreError):
-        raise content
-    path = folder / file.name
     try:
         batch = pa.ipc.open_file(content).get_batch(0)  # one, as it was written
         about = dict(json.loads(batch.schema.metadata[_METADATA_KEY]))
@@ -313,4 +298,4 @@ def open_part(
         raise DamagedPart(f"{path}: holds the rows of another shard")
     if schema is not None and not batch.schema.equals(schema):
         raise DamagedPart(f"{path}: has other columns than its sweep")
-    return batch, about
+    return Part(file, batch, about)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
-from gmemgpu.sweeping.store.part import DamagedPart, open_part, part_files
+from gmemgpu.sweeping.store.part import DamagedPart, part_files
 from gmemgpu.sweeping.store.results import gathered, read_parts, results_are_whole
 
 __all__ = ["StoredRows", "read_rows"]
@@ -96,16 +96,16 @@ def _of_parts(directory: Path, manifest: Manifest, columns: Sequence[str], text:
     files = list(part_files(folder).values())
 
     def ours() -> Iterator[pa.RecordBatch]:
-        for file, content in zip(files, read_parts(folder, files), strict=True):
-            try:
-                batch, about = open_part(folder, file, content)
-            except DamagedPart as error:
-                raise StoreError(f"{error}; run the sweep again, or `gmemgpu check {directory} --repair`") from None
-            if [[field.name, str(field.type)] for field in batch.schema] != manifest.columns:
+        for file, part in read_parts(folder, files):
+            if isinstance(part, DamagedPart):
+                raise StoreError(f"{part}; run the sweep again, or `gmemgpu check {directory} --repair`")
+            if isinstance(part, StoreError):
+                raise part
+            if [[field.name, str(field.type)] for field in part.batch.schema] != manifest.columns:
                 raise StoreError(f"{folder / file.name}: has other columns than its sweep")
-            if about.get("sweep") == manifest.sweep_id:
-                places.append((about["index"], batch.num_rows))
-                yield batch.select(columns)
+            if part.about.get("sweep") == manifest.sweep_id:
+                places.append((part.about["index"], part.batch.num_rows))
+                yield part.batch.select(columns)
 
     tables = list(gathered(ours(), _ROWS_AT_ONCE))
     if not tables:

@@ -17,7 +17,7 @@ from gmemgpu.atomic import written_whole
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS, unreadable
 from gmemgpu.sweeping.store.manifest import Manifest
-from gmemgpu.sweeping.store.part import DamagedPart, PartFile, open_part, read_part_bytes
+from gmemgpu.sweeping.store.part import DamagedPart, Part, PartFile, read_part
 
 __all__ = ["DamagedParts", "write_results", "results_are_whole", "read_parts", "gathered"]
 
@@ -55,7 +55,9 @@ class DamagedParts(StoreError):
         return type(self), self._made_of
 
 
-def read_parts(folder: Path, files: Sequence[PartFile]) -> Iterator[bytes | StoreError]:
+def read_parts(
+    folder: Path, files: Sequence[PartFile], schema: pa.Schema | None = None
+) -> Iterator[tuple[PartFile, Part | StoreError]]:
     """
     Read parts in threads, some ahead of whoever takes them: a network file system answers each after a while.
 
@@ -65,19 +67,22 @@ def read_parts(folder: Path, files: Sequence[PartFile]) -> Iterator[bytes | Stor
         Of the parts.
     files : sequence of PartFile
         What to read.
+    schema : pyarrow.Schema, optional
+        As for `read_part`.
 
     Yields
     ------
-    bytes or StoreError
-        For each file what `open_part` takes: its bytes, or why it cannot be read.
+    file : PartFile
+        In the order of `files`.
+    part : Part or StoreError
+        What `read_part` returned or raised.
     """
 
-    def read(some: Sequence[PartFile]) -> list[bytes | StoreError]:
-        return [_read_or_error(folder, file) for file in some]
+    def read(some: Sequence[PartFile]) -> list[tuple[PartFile, Part | StoreError]]:
+        return [(file, _part_or_error(folder, file, schema)) for file in some]
 
     # Several a task: to hand over one costs more than to read a small part.
     rest = (files[i : i + _AT_ONCE] for i in range(0, len(files), _AT_ONCE))
-    # Threads only read: to open a part is Python's work, at which they would wait for each other.
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="gmemgpu-read") as pool:
         held = deque(pool.submit(read, some) for some in islice(rest, _AHEAD))
         try:
@@ -90,9 +95,9 @@ def read_parts(folder: Path, files: Sequence[PartFile]) -> Iterator[bytes | Stor
                 future.cancel()
 
 
-def _read_or_error(folder: Path, file: PartFile) -> bytes | StoreError:
+def _part_or_error(folder: Path, file: PartFile, schema: pa.Schema | None) -> Part | StoreError:
     try:
-        return read_part_bytes(folder, file)
+        return read_part(folder, file, schema)
     except StoreError as error:
         return error
 
@@ -171,17 +176,16 @@ def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema,
     folder = directory / PARTS
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for file, content in zip(files, read_parts(folder, files), strict=True):
-            try:
-                batch, about = open_part(folder, file, content, schema)
+        for file, part in read_parts(folder, files, schema):
+            if isinstance(part, Part) and part.about.get("sweep") != sweep_id:
                 # A sweep of more scenarios may have computed the same shard, and says another place of it.
-                if about.get("sweep") != sweep_id:
-                    raise DamagedPart(f"{folder / file.name}: belongs to another sweep")
-            except DamagedPart as error:
-                damaged.append((str(error), file))
-            else:
-                if not damaged:
-                    yield batch
+                part = DamagedPart(f"{folder / file.name}: belongs to another sweep")
+            if isinstance(part, DamagedPart):
+                damaged.append((str(part), file))
+            elif isinstance(part, StoreError):
+                raise part
+            elif not damaged:
+                yield part.batch
 
     path = directory / RESULTS
     with written_whole(path) as target:
