@@ -139,7 +139,7 @@ def evaluate(
     [12, 0]
     """
     chosen, table = _policies(policies), _costs(costs)
-    choice = choose_engine(backend, n_pairs=len(chosen))
+    choice = choose_engine(backend, n_pairs=len(chosen), n_events=len(trace))
     check_trace(trace)
     if choice.reason is None:
         (rows,) = choice.engine.evaluate([trace], chosen, table)

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     # A table for people measures against the oracle, asked for or not.
     bound = () if exact or ORACLE in policies else (ORACLE,)
     wanted = (*policies, *bound)
-    choice = choose_engine(arguments.backend, n_pairs=len(wanted))
+    choice = choose_engine(arguments.backend, n_pairs=len(wanted), n_events=len(trace))
     if choice.reason is not None and not exact and sys.stderr.isatty():
         print(f"backend {choice.engine.name} (auto: {choice.reason})", file=sys.stderr)
     with warnings.catch_warnings(record=True) as told:

@@ -8,15 +8,19 @@ from gmemgpu.engine.crossover import gpu_key, read_crossovers
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import cpu_engine_name, engine, is_installed, why_missing
 
-__all__ = ["UNMEASURED_PAIRS", "NUMBA_PAIRS", "Choice", "choose_engine"]
+__all__ = ["UNMEASURED_PAIRS", "NUMBA_PAIRS", "NUMBA_EVENTS", "Choice", "choose_engine"]
 
 UNMEASURED_PAIRS = 1000
 """From so many evaluations in a batch on `auto` takes a GPU where nothing was measured. An estimate, not measured: the
 passes of an evaluation are a serial chain, so a GPU needs some evaluations for each of its hundred multiprocessors."""
 
-NUMBA_PAIRS = 10
-"""From so many evaluations at once on `auto` takes Numba. To load it and what it compiled before takes a second; the
-numpy engine does one of a day of pods in 1.6 s, of a small trace in hundredths (measured on a core of an AMD EPYC)."""
+NUMBA_PAIRS = 50
+"""From so many evaluations at once on `auto` takes Numba. To load it and what it compiled before takes two seconds; the
+numpy engine does one in 0.004 to 0.6 s, its share of the timeline included (measured on a core of an AMD EPYC)."""
+
+NUMBA_EVENTS = 400_000
+"""From so many events on Numba also pays for the policies of one trace: their timeline takes numpy 3 µs an event, and
+all named policies as much again (same machine)."""
 
 _MEASURE = "`gmemgpu bench` measures it"
 
@@ -38,7 +42,7 @@ class Choice:
     reason: str | None
 
 
-def choose_engine(name: str = "auto", *, n_pairs: int = 1) -> Choice:
+def choose_engine(name: str = "auto", *, n_pairs: int = 1, n_events: int = 0) -> Choice:
     """
     Choose the engine to use.
 
@@ -49,6 +53,8 @@ def choose_engine(name: str = "auto", *, n_pairs: int = 1) -> Choice:
         touched where the batch is too small for any.
     n_pairs : int
         (trace, policy) pairs that the engine will get at once.
+    n_events : int
+        Events of their trace; 0 if that is not known.
 
     Returns
     -------
@@ -67,8 +73,9 @@ def choose_engine(name: str = "auto", *, n_pairs: int = 1) -> Choice:
     pays, reason = _gpu(n_pairs)
     if pays:
         return Choice(engine("cupy"), reason)
-    if is_installed("numba") and n_pairs < NUMBA_PAIRS:
-        return Choice(engine("numpy"), f"{reason}; Numba, a second to load, pays from {NUMBA_PAIRS}")
+    if is_installed("numba") and n_pairs < NUMBA_PAIRS and n_events < NUMBA_EVENTS:
+        few = f"Numba, two seconds to load, pays from {NUMBA_PAIRS} evaluations or {NUMBA_EVENTS:,} events"
+        return Choice(engine("numpy"), f"{reason}; {few}")
     return Choice(engine(cpu_engine_name()), reason)
 
 

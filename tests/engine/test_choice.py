@@ -13,7 +13,7 @@ import pytest
 
 from gmemgpu.engine import choice, crossover, registry
 from gmemgpu.engine.array import NumpyEngine
-from gmemgpu.engine.choice import NUMBA_PAIRS, UNMEASURED_PAIRS, choose_engine
+from gmemgpu.engine.choice import NUMBA_EVENTS, NUMBA_PAIRS, UNMEASURED_PAIRS, choose_engine
 from gmemgpu.engine.crossover import Crossover, document, read_crossovers, store_file
 from gmemgpu.errors import BackendError, SpecError
 
@@ -204,7 +204,9 @@ def test_numba_is_taken_where_no_gpu_pays_unless_it_takes_longer_to_load(machine
     name, reason = auto(NUMBA_PAIRS - 1)
     assert name == "numpy"
     assert reason.startswith("CuPy is not installed; ")
-    assert reason.endswith("; Numba, a second to load, pays from 10")
+    assert reason.endswith("; Numba, two seconds to load, pays from 50 evaluations or 400,000 events")
+    assert choose_engine("auto", n_pairs=1, n_events=NUMBA_EVENTS).engine.name == "numba"
+    assert choose_engine("auto", n_pairs=1, n_events=NUMBA_EVENTS - 1).engine.name == "numpy"
     machine.installed = True
     registry.probe_again()
     assert auto(UNMEASURED_PAIRS - 1)[0] == "numba"
