@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gmemgpu.sweeping.run.progress import ShardFailed, ShardsDone, SweepMerged, SweepStarted, WorkersReady
+from gmemgpu.sweeping.run.progress import Compiling, ShardFailed, ShardsDone, SweepMerged, SweepStarted, WorkersReady
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.run.progress import Listener, SweepEvent
@@ -84,6 +84,8 @@ def _notes(event: SweepEvent, *, say_why: bool) -> Iterator[str]:
     if isinstance(event, SweepStarted):
         if say_why and event.reason is not None and event.n_shards > event.n_shards_done:
             yield f"backend {event.backend} (auto: {event.reason})"
+    elif isinstance(event, Compiling):
+        yield "compiling the engine; this takes a minute, once for you and this version"
     elif isinstance(event, WorkersReady):
         workers = _count(event.n_workers, "worker") if event.n_workers else "waiting for a worker"
         yield workers + (f", dashboard {event.dashboard}" if event.dashboard else "")

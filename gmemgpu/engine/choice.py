@@ -22,6 +22,7 @@ NUMBA_EVENTS = 400_000
 """From so many events on Numba also pays for the policies of one trace: their timeline takes numpy 3 µs an event, and
 all named policies as much again (same machine)."""
 
+_ELSEWHERE = "what workers elsewhere have is not seen from here; --backend cupy if each has a GPU"
 _MEASURE = "`gmemgpu bench` measures it"
 
 
@@ -42,7 +43,7 @@ class Choice:
     reason: str | None
 
 
-def choose_engine(name: str = "auto", *, n_pairs: int = 1, n_events: int = 0) -> Choice:
+def choose_engine(name: str = "auto", *, n_pairs: int = 1, n_events: int = 0, elsewhere: bool = False) -> Choice:
     """
     Choose the engine to use.
 
@@ -55,6 +56,8 @@ def choose_engine(name: str = "auto", *, n_pairs: int = 1, n_events: int = 0) ->
         (trace, policy) pairs that the engine will get at once.
     n_events : int
         Events of their trace; 0 if that is not known.
+    elsewhere : bool
+        Whether other machines will run it: ``auto`` then takes no GPU.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def choose_engine(name: str = "auto", *, n_pairs: int = 1, n_events: int = 0) ->
     """
     if name != "auto":
         return Choice(engine(name), None)
-    pays, reason = _gpu(n_pairs)
+    pays, reason = (False, _ELSEWHERE) if elsewhere else _gpu(n_pairs)
     if pays:
         return Choice(engine("cupy"), reason)
     if is_installed("numba") and n_pairs < NUMBA_PAIRS and n_events < NUMBA_EVENTS:

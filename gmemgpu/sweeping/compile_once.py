@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
 
@@ -19,7 +20,7 @@ from gmemgpu.workload.preset import preset, small_variant
 __all__ = ["compile_once"]
 
 
-def compile_once(backend: str) -> float | None:
+def compile_once(backend: str, tell: Callable[[], None] | None = None) -> float | None:
     """
     Compile what an engine runs, unless it was done on such a machine before.
 
@@ -27,6 +28,8 @@ def compile_once(backend: str) -> float | None:
     ----------
     backend : str
         Name of the engine that workers will use.
+    tell : callable, optional
+        Called before it begins, if there is something to do.
 
     Returns
     -------
@@ -41,6 +44,8 @@ def compile_once(backend: str) -> float | None:
     mark = folder / f"{backend}-{hashlib.sha256(what.encode()).hexdigest()[:16]}.complete"
     if mark.exists() or why_missing(backend) is not None:
         return None
+    if tell is not None:
+        tell()
     before = time.perf_counter()
     small = small_variant(preset("mixed-pods"))
     for vmsa in ("scatter", "packed"):

@@ -211,6 +211,10 @@ def test_numba_is_taken_where_no_gpu_pays_unless_it_takes_longer_to_load(machine
     registry.probe_again()
     assert auto(UNMEASURED_PAIRS - 1)[0] == "numba"
     assert auto(UNMEASURED_PAIRS)[0] == "cupy"
+    # Workers elsewhere: no GPU is taken for them, and numba as it is here.
+    found = choose_engine("auto", n_pairs=MANY, elsewhere=True)
+    assert (found.engine.name, str(found.reason)[:29]) == ("numba", "what workers elsewhere have i")
+    assert choose_engine("auto", n_pairs=NUMBA_PAIRS - 1, elsewhere=True).engine.name == "numpy"
 
 
 def test_without_numba_a_message_says_what_to_install(machine: Machine) -> None:

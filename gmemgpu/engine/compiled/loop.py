@@ -8,7 +8,8 @@ import numpy as np
 
 from gmemgpu.compiled import compiled_in_place
 from gmemgpu.engine.class_code import ABSENT
-from gmemgpu.engine.compiled.carried import Carried, advance, attempt_carried, finish, forget, refresh, set_code
+from gmemgpu.engine.compiled.carried import Carried, advance, finish, forget, refresh, set_code
+from gmemgpu.engine.compiled.carried_pass import attempt_carried
 from gmemgpu.engine.compiled.columns import Changes, Clearings, Snp, States
 from gmemgpu.engine.compiled.ledger import EMPTY, HAZARD, LONGEST_NS, PASSES, SKIPPED, WALL_NS, Ledger
 from gmemgpu.engine.compiled.rules import DIRTY, DIRTY_RETRY, WINDOW, Rules

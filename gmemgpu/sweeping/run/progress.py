@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["SweepStarted", "WorkersReady", "ShardsDone", "ShardFailed", "SweepMerged", "SweepEvent", "Listener"]
+__all__ = [
+    "SweepStarted",
+    "Compiling",
+    "WorkersReady",
+    "ShardsDone",
+    "ShardFailed",
+    "SweepMerged",
+    "SweepEvent",
+    "Listener",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +41,11 @@ class SweepStarted:
     n_rows_done: int
     backend: str
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiling:
+    """The engine is compiled before workers start, which takes a minute, once for a user and a version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,5 +113,5 @@ class SweepMerged:
     n_rows: int
 
 
-SweepEvent: TypeAlias = SweepStarted | WorkersReady | ShardsDone | ShardFailed | SweepMerged
+SweepEvent: TypeAlias = SweepStarted | Compiling | WorkersReady | ShardsDone | ShardFailed | SweepMerged
 Listener: TypeAlias = Callable[[SweepEvent], None]

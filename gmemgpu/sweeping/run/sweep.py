@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gmemgpu.engine.choice import choose_engine
-from gmemgpu.engine.registry import cpu_engine_name, device_count, runs_on_devices
+from gmemgpu.engine.registry import device_count, runs_on_devices
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.sweeping.run.plan import make_plan, pairs_at_once
-from gmemgpu.sweeping.run.progress import Listener, SweepMerged, SweepStarted
+from gmemgpu.sweeping.run.progress import Compiling, Listener, SweepMerged, SweepStarted
 from gmemgpu.sweeping.run.shard import ShardError
 from gmemgpu.sweeping.run.unguarded import refuse_in_starting_process
 from gmemgpu.sweeping.spec import SweepSpec, read_spec
@@ -234,15 +234,10 @@ def _refuse_wrong(client: object, workers: int | None, on_error: str, retries: i
 
 def _engine(client: Client | Opening | None, name: str, spec: SweepSpec) -> tuple[str, str | None]:
     # The engine's name, and why auto took it.
-    if client is not None:
-        if name == "auto":
-            return (
-                cpu_engine_name(),
-                "what workers elsewhere have is not seen from here; --backend cupy if each has a GPU",
-            )
+    if client is not None and name != "auto":
         return name, None
     n_rows = len(spec.scenarios) * len(spec.seeds) * len(spec.policies)
-    choice = choose_engine(name, n_pairs=pairs_at_once(n_rows))
+    choice = choose_engine(name, n_pairs=pairs_at_once(n_rows), elsewhere=client is not None)
     return choice.engine.name, choice.reason
 
 
@@ -263,7 +258,7 @@ class _Work:
         from gmemgpu.sweeping.run.client import run_on_client
 
         setting = self.store.plan.setting
-        compile_once(setting.backend)
+        compile_once(setting.backend, lambda: self.listen(Compiling()))
         with ExitStack() as stack:
             found = self.client
             if found is None:
