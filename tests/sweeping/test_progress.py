@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from distributed import Client
 from sweep_processes import run_gmemgpu, running
 
-from gmemgpu.sweeping.run.progress import ShardsDone, SweepEvent, SweepMerged, SweepStarted, WorkersReady
+from gmemgpu.cli.progress import shown_progress
+from gmemgpu.sweeping import compile_once
+from gmemgpu.sweeping.run.progress import Compiling, ShardsDone, SweepEvent, SweepMerged, SweepStarted, WorkersReady
 from gmemgpu.sweeping.run.sweep import sweep
 
 
@@ -28,6 +32,22 @@ def test_events_come_in_order_and_add_up(tiny_file: Path, tiny: Path, threads: C
     events.clear()
     assert sweep(tiny_file, tiny, progress=events.append).n_computed == 0
     assert [type(event) for event in events] == [SweepStarted]
+
+
+@pytest.mark.skipif(not compile_once.is_installed(), reason="Numba is not installed")
+def test_to_compile_is_told_and_done_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # What is compiled is not compiled here.
+    monkeypatch.setattr(compile_once, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(compile_once, "generate", lambda *_, **__: SimpleNamespace(trace=None))
+    monkeypatch.setattr(compile_once, "engine", lambda name: SimpleNamespace(evaluate=lambda *_: []))
+    with shown_progress(quiet=False, say_why=False) as listen:
+        assert listen is not None
+        took_s = [compile_once.compile_once(name, lambda: listen(Compiling())) for name in ("numpy", "numba", "numba")]
+    assert [took is None for took in took_s] == [True, False, True]
+    told = capsys.readouterr().err
+    assert told == "gmemgpu: compiling the engine; this takes a minute, once for you and this version\n"
 
 
 def test_piped_output_tells_a_line_before_any_worker_is_up(spec_file: Path, tmp_path: Path) -> None:
