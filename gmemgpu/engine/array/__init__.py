@@ -31,7 +31,7 @@ def _batches(pairs: Sequence[Pair]) -> Iterator[list[int]]:
     sizes: dict[int, int] = {}
     for q, pair in enumerate(pairs):
         kind = _kind(pair)
-        size = len(pair.table.t_ns) + pair.table.n_requests(pair.policy.hook, pair.policy.timer)
+        size = pair.table.n_rows + pair.table.n_requests(pair.policy.hook, pair.policy.timer)
         if waiting.get(kind) and sizes[kind] + size > BATCH_ROWS:
             yield waiting.pop(kind)
         if kind not in waiting:

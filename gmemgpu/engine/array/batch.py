@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmemgpu.engine.array.table import TraceTable
-from gmemgpu.engine.array.xp import Array, begins, search
+from gmemgpu.engine.array.xp.namespace import Array, begins
 from gmemgpu.engine.class_code import CodeCosts, code_costs
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Gate, Policy
-from gmemgpu.model.trace import BoolArray
 
 __all__ = ["Pair", "Batch", "pair_of"]
 
@@ -52,10 +51,14 @@ class Batch:
     Parameters
     ----------
     pairs : sequence of Pair
-        In any order, of any traces.
+        In any order, of any traces; all of one namespace.
 
     Attributes
     ----------
+    xp : Namespace
+        What all of a batch is computed with.
+    n_rows, n_slots, n_costs : int
+        Of all pairs: class rows, instants, costs.
     row_at, instant_at, cost_at : (n_pairs + 1,) int64
         Where the class rows, instants and costs of each pair begin. Pairs of one trace have rows of their own.
     table_row : (n_pairs,) int64
@@ -65,65 +68,86 @@ class Batch:
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = list(pairs)
-        self.tables = list({id(pair.table): pair.table for pair in pairs}.values())
-        number = {id(table): k for k, table in enumerate(self.tables)}
-        self.table_of = np.array([number[id(pair.table)] for pair in pairs])
+        xp = self.xp = pairs[0].table.xp
+        tables = list({id(pair.table): pair.table for pair in pairs}.values())
+        number = {id(table): k for k, table in enumerate(tables)}
+        table_of = np.array([number[id(pair.table)] for pair in pairs])
         own = [pair.table for pair in pairs]
-        self.row_at = begins([len(table.t_ns) for table in own])
-        self.instant_at = begins([table.n_instants for table in own])
-        self.cost_at = begins([len(pair.priced.length_ns) for pair in pairs])
-        self._table_row_at = begins([len(table.t_ns) for table in self.tables])
-        self._table_instant_at = begins([table.n_instants - 1 for table in self.tables])
-        self.table_row = self._table_row_at[self.table_of] - self.row_at[:-1]
+        row_at = begins([table.n_rows for table in own])
+        instant_at = begins([table.n_instants for table in own])
+        cost_at = begins([len(pair.priced.length_ns) for pair in pairs])
+        table_row_at = begins([table.n_rows for table in tables])
+        table_instant_at = begins([table.n_instants - 1 for table in tables])
+        self.n_rows, self.n_slots, self.n_costs = int(row_at[-1]), int(instant_at[-1]), int(cost_at[-1])
+        self.row_at, self.instant_at, self.cost_at = xp.asarray(row_at), xp.asarray(instant_at), xp.asarray(cost_at)
+        self.row_counts = xp.diff(self.row_at)
+        self.table_row = xp.asarray(table_row_at[table_of] - row_at[:-1])
+        # Where the rows and instants of a pair's table begin and end.
+        self._rows = xp.asarray(table_row_at[table_of]), xp.asarray(table_row_at[table_of + 1])
+        self._instants = xp.asarray(table_instant_at[table_of]), xp.asarray(table_instant_at[table_of + 1])
 
-        self.n_positions = np.array([table.n_positions for table in own])
-        self.n_instants = np.array([table.n_instants for table in own])
-        self.most_positions = max(1, int(self.n_positions.max()))
-        self.horizon_ns = np.array([table.prepared.horizon_ns for table in own], np.int64)
-        self.warmup_ns = np.array([table.prepared.warmup_ns for table in own], np.int64)
+        self.most_positions = max(1, *(table.n_positions for table in own))
+        self.n_positions = self._each([table.n_positions for table in own])
+        self.n_instants = self._each([table.n_instants for table in own])
+        self.horizon_ns = self._each([table.prepared.horizon_ns for table in own])
+        self.warmup_ns = self._each([table.prepared.warmup_ns for table in own])
         policies = [pair.policy for pair in pairs]
-        self.leader_first: BoolArray = np.array([policy.executor == "leader_first" for policy in policies])
-        self.gate = np.array([_GATES.index(policy.gate) for policy in policies])
-        self.gated = bool(self.gate.any())
+        gates = [_GATES.index(policy.gate) for policy in policies]
+        self.gated = any(gates)
+        self.gate = self._each(gates)
+        leads = [policy.executor == "leader_first" for policy in policies]
+        self.leads = any(leads)
+        self.leader_first = xp.asarray(np.array(leads))
 
-        self.length_ns = self._per_pair([pair.priced.length_ns for pair in pairs])
-        self.position = self._per_table("position")
-        self.t_ns = self._per_table("t_ns")
-        self.until_ns = self._per_table("until_ns")
-        self.code = self._per_table("code")
-        self.group_of_row = self._per_table("group_of_row")
-        self.gmem = self._per_table("gmem")
-        self.on = self._per_table("on")
-        self.free = self._per_table("free")
-        self.busy = self._per_table("busy")
-        self.key = self._per_table("key")
-        self.instants_ns = self._per_table("instants_ns")
-        self.on_at = self._per_pair([table.on_at for table in own])
-        self.covered_group = self._per_pair([table.group for table in own])
-        self.position_at = begins(self.n_positions)
+        self.length_ns = xp.asarray(np.concatenate([pair.priced.length_ns for pair in pairs]))
+        self.on_at = self._together("on_at", own)
+        self.position = self._together("position", tables)
+        self.t_ns = self._together("t_ns", tables)
+        self.until_ns = self._together("until_ns", tables)
+        self.code = self._together("code", tables)
+        self.group_of_row = self._together("group_of_row", tables)
+        self.gmem = self._together("gmem", tables)
+        self.on = self._together("on", tables)
+        self.free = self._together("free", tables)
+        self.busy = self._together("busy", tables)
+        self.key = self._together("key", tables)
+        self.instants_ns = self._together("instants_ns", tables)
 
-    def _per_table(self, name: str) -> Array:
-        columns = [getattr(table, name) for table in self.tables]
-        return columns[0] if len(columns) == 1 else np.concatenate(columns)
+    def _each(self, values: Sequence[int]) -> Array:
+        return self.xp.asarray(np.array(values, np.int64))
 
-    def _per_pair(self, columns: list[Array]) -> Array:
-        return columns[0] if len(columns) == 1 else np.concatenate(columns)
+    def _together(self, name: str, tables: Sequence[TraceTable]) -> Array:
+        columns = [getattr(table, name) for table in tables]
+        return columns[0] if len(columns) == 1 else self.xp.concatenate(columns)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def each_row(self, values: Array) -> Array:
         """Return a value a pair as a value a row."""
-        return np.repeat(values, np.diff(self.row_at))
+        return self.xp.repeat(values, self.row_counts)
+
+    def slots(self) -> Array:
+        """Return the instant at which each row begins, on the axis of all pairs' instants."""
+        slot = self._together("rank", [pair.table for pair in self.pairs])
+        return slot if len(self) == 1 else slot + self.each_row(self.instant_at[:-1])
+
+    def ends(self) -> Array:
+        """Return the last row of each region of each pair."""
+        ends = self._together("ends", [pair.table for pair in self.pairs])
+        return ends if len(self) == 1 else ends + self.xp.repeat(self.row_at[:-1], self.n_positions)
+
+    def bounds(self) -> Array:
+        """Return the instants of each pair, and `FOREVER` after them."""
+        return self._together("bounds_ns", [pair.table for pair in self.pairs])
 
     def pair_of_row(self, rows: Array) -> Array:
         """Return the pair of each row."""
-        return np.searchsorted(self.row_at, rows, "right") - 1
+        return self.xp.searchsorted(self.row_at, rows, "right") - 1
 
     def instant(self, t_ns: Array, at: Array) -> Array:
         """Return how many instants of its pair are at or before each time; those of pair q are ``at[q]:at[q + 1]``."""
-        begin, end = self._table_instant_at[self.table_of], self._table_instant_at[self.table_of + 1]
-        return search(self.instants_ns, begin, end, t_ns, at, "right")
+        return self.xp.search(self.instants_ns, *self._instants, t_ns, at, "right")
 
     def row(self, position: Array, instant: Array, pair: Array) -> Array:
         """
@@ -144,9 +168,8 @@ class Batch:
             On the axis of all pairs' rows.
         """
         needles = position * self.n_instants[pair] + (instant - 1)
-        at = np.searchsorted(pair, np.arange(len(self) + 1))
-        begin, end = self._table_row_at[self.table_of], self._table_row_at[self.table_of + 1]
-        return search(self.key, begin, end, needles, at, "right") - 1 + self.row_at[pair]
+        at = self.xp.searchsorted(pair, self.xp.arange(len(self) + 1))
+        return self.xp.search(self.key, *self._rows, needles, at, "right") - 1 + self.row_at[pair]
 
     def is_absent(self, table_row: Array, pair: Array) -> Array:
         """Check whether the gate of its pair drops a region in the state of a row."""

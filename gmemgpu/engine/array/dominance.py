@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from gmemgpu.engine.array.xp import Array, begins, stable_order, sum_at
+from gmemgpu.engine.array.xp.namespace import Array, Namespace
 
 __all__ = ["dominance_sums"]
 
@@ -13,17 +11,26 @@ _CELLS_A_POINT = 1
 
 
 def dominance_sums(
-    place: Array, height: Array, weight: Array, query_place: Array, query_height: Array, n_places: int, n_bits: int
+    xp: Namespace,
+    place: Array,
+    height: Array,
+    weight: Array,
+    query_place: Array,
+    query_height: Array,
+    n_places: int,
+    n_bits: int,
 ) -> Array:
     """
     Sum the weights at places up to, and heights below, those of each query.
 
     Parameters
     ----------
+    xp : Namespace
     place, height, weight : (n,) int64
         Points; places and heights from 0 on.
     query_place, query_height : (m,) int64
     n_places : int
+        At least 1.
     n_bits : int
         Of the largest height.
 
@@ -45,32 +52,30 @@ def dominance_sums(
     n_blocks = 1 << (n_bits - low_bits)
     cell = place * n_blocks + (height >> low_bits)
     size = n_places * n_blocks
-    sums = np.cumsum(sum_at(size, cell, weight).reshape(n_places, n_blocks), axis=0)
-    sums = np.cumsum(sums, axis=1) - sums
+    sums = xp.sums_along(xp.sum_at(size, cell, weight).reshape(n_places, n_blocks), 0)
+    sums = xp.sums_along(sums, 1) - sums
     block = query_height >> low_bits
     query_cell = query_place * n_blocks + block
-    found = sums.ravel()[query_cell]
+    found = sums.reshape(-1)[query_cell]
     if not low_bits:
         return found
 
-    counts = np.cumsum(np.bincount(cell, minlength=size).reshape(n_places, n_blocks), axis=0)
-    begin = begins(counts[-1])[block] if n_places else block
-    stop = begin + counts.ravel()[query_cell]
+    counts = xp.sums_along(xp.count_at(size, cell).reshape(n_places, n_blocks), 0)
+    begin = xp.sums(counts[-1])[block]
+    stop = begin + counts.reshape(-1)[query_cell]
     del sums, counts, cell
-    order = stable_order((height >> low_bits) * n_places + place)
+    order = xp.stable_order((height >> low_bits) * n_places + place)
     height, weight = height[order], weight[order]
     del place, order
-    below, lower = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
     for bit in range(low_bits - 1, -1, -1):
         low = (height >> bit) & 1 == 0
-        np.cumsum(low, out=below[1:])
-        np.cumsum(weight * low, out=lower[1:])
+        below, lower = xp.sums(low), xp.sums(weight * low)
         own = (query_height >> bit) & 1 == 1
-        found += np.where(own, lower[stop] - lower[begin], 0)
+        found += xp.where(own, lower[stop] - lower[begin], 0)
         if bit:
             lo, hi = below[begin], below[stop]
-            begin = np.where(own, below[-1] + begin - lo, lo)
-            stop = np.where(own, below[-1] + stop - hi, hi)
-            parted = np.concatenate([np.flatnonzero(low), np.flatnonzero(~low)])
+            begin = xp.where(own, below[-1] + begin - lo, lo)
+            stop = xp.where(own, below[-1] + stop - hi, hi)
+            parted = xp.concatenate([xp.flatnonzero(low), xp.flatnonzero(~low)])
             height, weight = height[parted], weight[parted]
     return found

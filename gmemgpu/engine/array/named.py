@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch
+from gmemgpu.engine.array.batch import Batch, Pair
 from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
-from gmemgpu.engine.array.xp import Array, begins, expand, min_scan, once, search, sum_at
+from gmemgpu.engine.array.xp.namespace import Array, begins
+from gmemgpu.engine.array.xp.on_numpy import NUMPY
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.model.trace import Int64Array
 
@@ -27,25 +28,28 @@ class Named:
         Of the batch.
     """
 
-    def __init__(self, batch: Batch, schedule: Schedule) -> None:
-        self.batch = batch
-        self.schedule = schedule
-        self.caught = np.zeros(int(batch.row_at[-1]), bool)
-        self.known = False
-        named = [self._names(q) for q in range(len(batch))]
-        self.request = np.concatenate([request for request, _, _ in named])
-        self.position = np.concatenate([position for _, position, _ in named])
-        self.since_ns = np.concatenate([since_ns for _, _, since_ns in named])
-        dirty = [pair.table.clearings() if pair.policy.scope == "dirty" else None for pair in batch.pairs]
-        self.cleared_at = begins([0 if found is None else len(found[0]) for found in dirty])
-        none = np.zeros(0, np.int64)
-        self.cleared_ns = np.concatenate([none, *(found[0] for found in dirty if found is not None)])
-        self.cleared_position = np.concatenate([none, *(found[1] for found in dirty if found is not None)])
-        self.cleared_pair = np.repeat(np.arange(len(batch)), np.diff(self.cleared_at))
+    flags = ("caught",)
+    """What rounds hand on: attributes with one entry a row."""
 
-    def _names(self, q: int) -> tuple[Int64Array, Int64Array, Int64Array]:
-        # For each region that a request names: the request, the position, and since when it names it.
-        pair, base = self.batch.pairs[q], int(self.schedule.requests.at[q])
+    def __init__(self, batch: Batch, schedule: Schedule) -> None:
+        self.batch, self.schedule = batch, schedule
+        xp = self.xp = batch.xp
+        self.caught = xp.zeros(batch.n_rows, bool)
+        self.known = False
+        (requests_at,) = xp.fetch(schedule.requests.at)
+        named = [self._names(pair, base) for pair, base in zip(batch.pairs, requests_at.tolist(), strict=False)]
+        self.request, self.position, self.since_ns = (
+            xp.asarray(np.concatenate(columns)) for columns in zip(*named, strict=True)
+        )
+        none = xp.zeros(0, np.int64)
+        dirty = [pair.table.clearings() if pair.policy.scope == "dirty" else (none, none) for pair in batch.pairs]
+        self.cleared_at = xp.asarray(begins([len(t_ns) for t_ns, _ in dirty]))
+        self.cleared_ns = xp.concatenate([t_ns for t_ns, _ in dirty])
+        self.cleared_position = xp.concatenate([position for _, position in dirty])
+        self.cleared_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.cleared_at))
+
+    def _names(self, pair: Pair, base: int) -> tuple[Int64Array, Int64Array, Int64Array]:
+        # For each region that a request names: the request, the position, and since when it names it; on the host.
         scope, prepared = pair.policy.scope, pair.table.prepared
         none = np.zeros(0, np.int64)
         if scope == "dirty" or pair.policy.timer.kind == "periodic":
@@ -53,35 +57,27 @@ class Named:
         requests = prepared.requests(pair.policy.hook)
         if scope == "region":
             first = requests.first_region.astype(np.int64)
-            owner, region = expand(first, np.maximum(requests.last_region - first + 1, 0))
-            position = pair.table.position_of[region]
+            owner, region = NUMPY.expand(first, np.maximum(requests.last_region - first + 1, 0))
             if len(prepared.covered) < len(prepared.cores):
                 kept = prepared.cores[region] > 0
-                owner, position = owner[kept], position[kept]
+                owner, region = owner[kept], region[kept]
+            position = pair.table.position_of(region)
             return owner + base, position, np.zeros(len(owner), np.int64)
         ids, position, since_ns = pair.table.owners(scope)
         name = (requests.vm if scope == "vm" else requests.inode).astype(np.int64)
         begin = np.searchsorted(ids, name, "left")
-        owner, at = expand(begin, np.where(name >= 0, np.searchsorted(ids, name, "right") - begin, 0))
+        owner, at = NUMPY.expand(begin, np.where(name >= 0, np.searchsorted(ids, name, "right") - begin, 0))
         return owner + base, position[at], since_ns[at]
 
-    def flags(self) -> list[Array]:
-        """Return what rounds hand on, one entry a row."""
-        return [self.caught]
-
-    def set_flags(self, flags: list[Array]) -> None:
-        """Set what an earlier batch of the same pairs had found."""
-        (self.caught,) = flags
-
-    def round(self, passes: Passes, *, moved: Array) -> tuple[Passes, Array]:
+    def round(self, passes: Passes, *, moved: bool) -> tuple[Passes, Array]:
         """
         Compute how long passes last, and which rows they catch.
 
         Parameters
         ----------
         passes : Passes
-        moved : (n_pairs,) bool
-            Whose passes are others than in the last round.
+        moved : bool
+            Whether any passes are others than in the last round.
 
         Returns
         -------
@@ -90,7 +86,7 @@ class Named:
         changed : (n_pairs,) bool
             Whether the caught rows differ from those that the ends are based on.
         """
-        self.look(passes, again=not self.known or bool(moved.any()))
+        self.look(passes, again=not self.known or moved)
         ends = passes.start_ns + self.length_ns
         passes = Passes(passes.at, passes.pair, passes.start_ns, ends, passes.boot, passes.first)
         return passes, self._settle()
@@ -102,25 +98,23 @@ class Named:
             self._attempts(passes)
             self.known = True
         free = batch.free[self.table_row]
-        n = len(self.row)
-        cached = free & (self.caught[self.row] | self.visited_before)
-        self.code = np.where(cached, CACHED, batch.code[self.table_row])
+        known = free & (self.caught[self.row] | self.visited_before)
+        self.code = self.xp.where(known, CACHED, batch.code[self.table_row])
         self.cost = self.code + batch.group_of_row[self.table_row] + batch.cost_at[self.pair]
         each = batch.length_ns[self.cost]
-        until = np.zeros(n + 1, np.int64)
-        np.cumsum(each, out=until[1:])
+        until = self.xp.sums(each)
         begin, end = until[self.attempt_at[:-1]], until[self.attempt_at[1:]]
         self.length_ns = end - begin
         self.visit_ns = passes.start_ns[self.scan_pass] + (until[:-1] - begin[self.scan_pass])
         self.done_ns = self.visit_ns + each
         self.met_row = self.row.copy()
-        late = np.flatnonzero(self.visit_ns >= batch.until_ns[self.table_row])
+        late = self.xp.flatnonzero(self.visit_ns >= batch.until_ns[self.table_row])
         pair = self.pair[late]
-        instant = batch.instant(self.visit_ns[late], np.searchsorted(pair, np.arange(len(batch) + 1)))
+        instant = batch.instant(self.visit_ns[late], self.xp.searchsorted(pair, self.xp.arange(len(batch) + 1)))
         self.met_row[late] = batch.row(batch.position[self.table_row[late]], instant, pair)
         self.met_table_row = self.met_row + batch.table_row[self.pair]
         self.succeeds = batch.free[self.met_table_row]
-        if batch.leader_first.any():
+        if batch.leads:
             self.succeeds &= ~batch.leader_first[self.pair] | (self.code >= CLEAN)
 
     def _attempts(self, passes: Passes) -> None:
@@ -128,11 +122,11 @@ class Named:
         self.instant = batch.instant(passes.start_ns, passes.at)
         self.ran = batch.on_at[self.instant + batch.instant_at[:-1][passes.pair] - 1]
         scan_pass, position = (
-            np.concatenate(columns)
+            self.xp.concatenate(columns)
             for columns in zip(self._requested(passes), self._cleared(passes), self._booted(passes), strict=True)
         )
         base = batch.most_positions
-        key = once(scan_pass * base + position)
+        key = self.xp.once(scan_pass * base + position)
         scan_pass, position = key // base, key % base
         pair = passes.pair[scan_pass]
         row = batch.row(position, self.instant[scan_pass], pair)
@@ -141,57 +135,54 @@ class Named:
             kept = ~batch.is_absent(table_row, pair)
             scan_pass, pair, row, table_row = scan_pass[kept], pair[kept], row[kept], table_row[kept]
         self.scan_pass, self.pair, self.row, self.table_row = scan_pass, pair, row, table_row
-        self.attempt_at = np.searchsorted(scan_pass, np.arange(len(passes.start_ns) + 1))
+        self.attempt_at = self.xp.searchsorted(scan_pass, self.xp.arange(len(passes.start_ns) + 1))
         first = self._first_of(row, batch.free[table_row])
-        self.visited_before = first[row] > len(row) - np.arange(len(row))
+        self.visited_before = first[row] > len(row) - self.xp.arange(len(row))
 
     def _first_of(self, row: Array, which: Array) -> Array:
-        # For each row, from the end, the first attempt of those that meet it; 0 for none. Rows are many and attempts
-        # may be few: zeros cost nothing until they are touched.
-        first = np.zeros(len(self.caught), np.int64)
-        index = np.flatnonzero(which)
-        np.maximum.at(first, row[index], len(row) - index)
-        return first
+        # For each row, from the end, the first attempt of those that meet it; 0 for none.
+        index = self.xp.flatnonzero(which)
+        return self.xp.max_at(self.batch.n_rows, row[index], len(row) - index)
 
     def _requested(self, passes: Passes) -> tuple[Array, Array]:
-        timer = np.flatnonzero(~passes.boot)
+        timer = self.xp.flatnonzero(~passes.boot)
         if not len(timer) or not len(self.request):
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+            return self.xp.zeros(0, np.int64), self.xp.zeros(0, np.int64)
         requests, lost = self.schedule.requests, self.schedule.lost
         # A request belongs to the pass whose first request is the last one up to it, if it was made by its start.
         n = len(requests.t_ns)
-        of = np.cumsum(sum_at(n + 1, passes.first[timer], 1))[:n] - 1
+        of = self.xp.cumsum(self.xp.count_at(n + 1, passes.first[timer]))[:n] - 1
         scan_pass = timer[of]
         joins = (of >= 0) & (requests.t_ns <= passes.start_ns[scan_pass])
-        joins &= passes.pair[scan_pass] == np.repeat(np.arange(len(self.batch)), np.diff(requests.at))
+        joins &= passes.pair[scan_pass] == self.schedule.request_pair
         if lost is not None:
             joins &= ~lost
         joins &= self.ran[scan_pass]
-        kept = np.flatnonzero(joins[self.request])
+        kept = self.xp.flatnonzero(joins[self.request])
         scan_pass, position = scan_pass[self.request[kept]], self.position[kept]
         known = self.since_ns[kept] <= passes.start_ns[scan_pass]
         return scan_pass[known], position[known]
 
     def _cleared(self, passes: Passes) -> tuple[Array, Array]:
         if not len(self.cleared_ns):
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+            return self.xp.zeros(0, np.int64), self.xp.zeros(0, np.int64)
         batch = self.batch
         # A clearing makes its region a target of the first pass that runs then or later.
-        ran = np.flatnonzero(self.ran)
-        at = np.searchsorted(ran, passes.at)
-        joins = search(passes.start_ns[ran], at[:-1], at[1:], self.cleared_ns, self.cleared_at, "left")
-        joins += at[:-1][self.cleared_pair]
-        kept = np.flatnonzero(joins < at[1:][self.cleared_pair])
+        ran = self.xp.flatnonzero(self.ran)
+        at = self.xp.searchsorted(ran, passes.at)
+        joins = self.xp.search(passes.start_ns[ran], at[:-1], at[1:], self.cleared_ns, self.cleared_at, "left")
+        joins = joins + at[:-1][self.cleared_pair]
+        kept = self.xp.flatnonzero(joins < at[1:][self.cleared_pair])
         base = batch.most_positions
-        key = once(ran[joins[kept]] * base + self.cleared_position[kept])
+        key = self.xp.once(ran[joins[kept]] * base + self.cleared_position[kept])
         scan_pass, position = key // base, key % base
         pair = passes.pair[scan_pass]
-        gated = np.flatnonzero(batch.gate[pair] > 0)
+        gated = self.xp.flatnonzero(batch.gate[pair] > 0)
         if not len(gated):
             return scan_pass, position
         later, found = self._let_through(passes, scan_pass[gated], position[gated], pair[gated])
         scan_pass[gated] = later
-        kept = np.ones(len(scan_pass), bool)
+        kept = self.xp.ones(len(scan_pass), bool)
         kept[gated] = found
         return scan_pass[kept], position[kept]
 
@@ -199,35 +190,34 @@ class Named:
         # What the gate drops stays dirty: it waits for the next row that is let through and in which a pass starts.
         batch = self.batch
         slot = self.instant + batch.instant_at[:-1][passes.pair]
-        count = np.cumsum(np.bincount(slot, minlength=int(batch.instant_at[-1])))
-        of_row = np.repeat(np.arange(len(batch)), np.diff(batch.row_at))
-        table_row = np.arange(len(of_row)) + batch.table_row[of_row]
-        ranks = np.concatenate([own.table.rank for own in batch.pairs])
-        low = count[ranks + batch.instant_at[of_row]]
-        last = np.ones(len(low), bool)
+        count = self.xp.cumsum(self.xp.count_at(batch.n_slots, slot))
+        of_row = batch.each_row(self.xp.arange(len(batch)))
+        table_row = self.xp.arange(len(of_row)) + batch.table_row[of_row]
+        low = count[batch.slots()]
+        last = self.xp.ones(len(low), bool)
         last[:-1] = batch.position[table_row[1:]] != batch.position[table_row[:-1]]
         last[:-1] |= of_row[1:] != of_row[:-1]
-        high = np.where(last, passes.at[1:][of_row], np.append(low[1:], 0))
+        high = self.xp.where(last, passes.at[1:][of_row], self.xp.with_last(low[1:], 0))
         good = (high > low) & batch.on[table_row] & ~batch.is_absent(table_row, of_row)
         n = len(good)
-        following = min_scan(np.where(good, np.arange(n), n))
+        following = self.xp.min_scan(self.xp.where(good, self.xp.arange(n), n))
         row = batch.row(position, self.instant[scan_pass], pair)
-        to = np.append(following, n)[row]
-        inside = np.minimum(to, n - 1)
+        to = self.xp.with_last(following, n)[row]
+        inside = self.xp.minimum(to, n - 1)
         found = (to < n) & (of_row[inside] == pair) & (batch.position[table_row[inside]] == position)
-        return np.where(to == row, scan_pass, low[inside]), found
+        return self.xp.where(to == row, scan_pass, low[inside]), found
 
     def _booted(self, passes: Passes) -> tuple[Array, Array]:
-        boot = np.flatnonzero(passes.boot & self.ran)
-        owner, position = expand(np.zeros(len(boot), np.int64), self.batch.n_positions[passes.pair[boot]])
+        boot = self.xp.flatnonzero(passes.boot & self.ran)
+        owner, position = self.xp.expand(self.xp.zeros(len(boot), np.int64), self.batch.n_positions[passes.pair[boot]])
         return boot[owner], position
 
     def _settle(self) -> Array:
-        caught = np.zeros(len(self.caught), bool)
+        caught = self.xp.zeros(self.batch.n_rows, bool)
         caught[self.met_row[self.succeeds & (self.met_row != self.row)]] = True
-        differs = np.flatnonzero(caught != self.caught)
+        differs = self.xp.flatnonzero(caught != self.caught)
         self.caught = caught
-        changed = np.zeros(len(self.batch), bool)
+        changed = self.xp.zeros(len(self.batch), bool)
         changed[self.batch.pair_of_row(differs)] = True
         return changed
 
@@ -239,15 +229,15 @@ class Named:
     def outcome(self, passes: Passes) -> Outcome:
         """Return what all attempts led to, once nothing moves any more."""
         batch, n_pairs = self.batch, len(self.batch)
-        counted_from = first_at(passes, batch.warmup_ns)
+        counted_from = first_at(self.xp, passes, batch.warmup_ns)
         counted = self.scan_pass >= counted_from[self.pair]
-        codes = np.bincount(self.cost[counted], minlength=int(batch.cost_at[-1]))
+        codes = self.xp.count_at(batch.n_costs, self.cost[counted])
         first = self._first_of(self.met_row, self.succeeds)
-        new = self.succeeds & (first[self.met_row] == len(self.row) - np.arange(len(self.row)))
+        new = self.succeeds & (first[self.met_row] == len(self.row) - self.xp.arange(len(self.row)))
         early = ~self.succeeds & batch.busy[self.met_table_row] & (batch.code[self.met_table_row] >= FAIL_EARLY)
 
         def tally(which: Array) -> Array:
-            return np.bincount(self.pair[counted & which], minlength=n_pairs)
+            return self.xp.count_at(n_pairs, self.pair[counted & which])
 
         return Outcome(
             codes=codes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ import numpy as np
 from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
-from gmemgpu.engine.array.xp import Array
+from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, N_CODES
 from gmemgpu.engine.outcome import AttemptCounts, add_attempts, add_bits, empty_row
 from gmemgpu.model.metric import MetricRow
@@ -67,19 +68,19 @@ def rows_of(
         Whether SNP was on; whether no region was left.
     outcome : Outcome
     """
-    at = passes.at.tolist()
-    counted_from = first_at(passes, batch.warmup_ns).tolist()
-    lost = _lost(batch, schedule, passes)
-    firsts = _order_by_pair(batch, passes, outcome)
+    first = first_at(batch.xp, passes, batch.warmup_ns)
+    columns = passes.at, first, passes.start_ns, passes.end_ns, ran, empty, _lost(batch, schedule, passes)
+    at, first, starts_ns, ends_ns, ran, empty, lost = batch.xp.fetch(*columns)
+    counted_from = first.tolist()
     rows = []
-    for q, pair in enumerate(batch.pairs):
+    for q, (pair, found) in enumerate(zip(batch.pairs, _pair_outcomes(batch, passes, outcome, first), strict=True)):
         prepared = pair.table.prepared
         row = empty_row(prepared) | prepared.requests(pair.policy.hook).counts
         counted = slice(counted_from[q], at[q + 1])
         went = ran[counted]
         visited = went & ~empty[counted]
-        start_ns, end_ns = passes.start_ns[counted][visited], passes.end_ns[counted][visited]
-        row["requests_lost"] = lost[q]
+        start_ns, end_ns = starts_ns[counted][visited], ends_ns[counted][visited]
+        row["requests_lost"] = int(lost[q])
         row["passes"] = len(start_ns)
         row["passes_empty"] = int((went & empty[counted]).sum())
         row["passes_skipped"] = int((~went).sum())
@@ -88,53 +89,57 @@ def rows_of(
         if len(start_ns):
             row["scan_wall_ns"] = exact_sum(end_ns - start_ns)
             row["pass_wall_max_ns"] = int((end_ns - start_ns).max())
-        counts, bits = _pair_outcome(batch, q, outcome, firsts[q], counted_from[q])
-        add_attempts(row, counts, pair.priced)
-        add_bits(row, prepared, bits)
+        add_attempts(row, found.counts, pair.priced)
+        add_bits(row, prepared, found.bits)
         rows.append(row)
     return rows
 
 
-def _lost(batch: Batch, schedule: Schedule, passes: Passes) -> list[int]:
+def _lost(batch: Batch, schedule: Schedule, passes: Passes) -> Array:
     # Requests strictly between start and end of a pass, which ``drop`` loses; ticks are no requests.
-    lost = np.zeros(len(batch), np.int64)
-    requests = schedule.requests
-    pairs = np.flatnonzero(schedule.drop & ~schedule.periodic)
-    for q in pairs.tolist():
-        times = requests.t_ns[requests.at[q] : requests.at[q + 1]]
-        own = slice(passes.at[q], passes.at[q + 1])
-        uncounted = np.searchsorted(times, batch.warmup_ns[q], "left")
-        begin = np.maximum(np.searchsorted(times, passes.start_ns[own], "right"), uncounted)
-        end = np.searchsorted(times, passes.end_ns[own], "left")
-        lost[q] = np.maximum(end - begin, 0).sum()
-    return lost.tolist()
+    xp, requests = batch.xp, schedule.requests
+    n_pairs = len(batch)
+    k = xp.flatnonzero(schedule.loses[passes.pair])
+    if not len(k):
+        return xp.zeros(n_pairs, np.int64)
+    at, pair = xp.searchsorted(k, passes.at), passes.pair[k]
+    among = requests.t_ns, requests.at[:-1], requests.at[1:]
+    uncounted = xp.search(*among, batch.warmup_ns, xp.arange(n_pairs + 1), "left")
+    begin = xp.maximum(xp.search(*among, passes.start_ns[k], at, "right"), uncounted[pair])
+    end = xp.search(*among, passes.end_ns[k], at, "left")
+    return xp.sum_at(n_pairs, pair, xp.maximum(end - begin, 0))
 
 
-def _order_by_pair(batch: Batch, passes: Passes, outcome: Outcome) -> list[Array]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _PairOutcome:
+    counts: AttemptCounts
+    bits: Int64Array
+
+
+def _pair_outcomes(batch: Batch, passes: Passes, outcome: Outcome, counted_from: Int64Array) -> Iterator[_PairOutcome]:
+    xp, n_pairs = batch.xp, len(batch)
     pair = passes.pair[outcome.first_pass]
-    order = np.argsort(pair, kind="stable")
-    edges = np.searchsorted(pair[order], np.arange(len(batch) + 1))
-    return [order[a:b] for a, b in pairwise(edges)]
-
-
-def _pair_outcome(
-    batch: Batch, q: int, outcome: Outcome, first: Array, counted_from: int
-) -> tuple[AttemptCounts, Int64Array]:
-    codes = outcome.codes[batch.cost_at[q] : batch.cost_at[q + 1]]
-    by_code = codes.reshape(-1, N_CODES).sum(axis=0)
-    row = outcome.first_row[first] + batch.table_row[q]
-    done_ns = outcome.first_done_ns[first]
-    until_ns = batch.until_ns[row]
-    kept = (done_ns < until_ns) & (done_ns < batch.horizon_ns[q])
-    counted = outcome.first_pass[first] >= counted_from
-    region = batch.pairs[q].table.prepared.covered[batch.position[row]]
-    bits = np.stack([region, batch.t_ns[row], until_ns, done_ns], axis=1)[kept]
-    counts = AttemptCounts(
-        new=int((counted & kept).sum()),
-        wasted=int((counted & ~kept).sum()),
-        cached=int(by_code[CACHED] + outcome.cached[q]),
-        failed=int(by_code[:CLEAN].sum() + outcome.failed[q]),
-        early=int(by_code[FAIL_EARLY:CLEAN].sum() + outcome.early[q]),
-        codes=codes,
-    )
-    return counts, bits
+    order = xp.stable_order(pair)
+    pair, first_pass, done_ns = pair[order], outcome.first_pass[order], outcome.first_done_ns[order]
+    row = outcome.first_row[order] + batch.table_row[pair]
+    attempts = first_pass, batch.position[row], batch.t_ns[row], batch.until_ns[row], done_ns
+    at = xp.searchsorted(pair, xp.arange(n_pairs + 1))
+    tallies = outcome.codes, batch.cost_at, outcome.failed, outcome.early, outcome.cached
+    *firsts, at, codes, cost_at, failed, early, cached = xp.fetch(*attempts, at, *tallies)
+    for q, (a, b) in enumerate(pairwise(at.tolist())):
+        scan_pass, position, begin_ns, until_ns, done_ns = (column[a:b] for column in firsts)
+        prepared = batch.pairs[q].table.prepared
+        own_codes = codes[cost_at[q] : cost_at[q + 1]]
+        by_code = own_codes.reshape(-1, N_CODES).sum(axis=0)
+        kept = (done_ns < until_ns) & (done_ns < prepared.horizon_ns)
+        counted = scan_pass >= counted_from[q]
+        counts = AttemptCounts(
+            new=int((counted & kept).sum()),
+            wasted=int((counted & ~kept).sum()),
+            cached=int(by_code[CACHED] + cached[q]),
+            failed=int(by_code[:CLEAN].sum() + failed[q]),
+            early=int(by_code[FAIL_EARLY:CLEAN].sum() + early[q]),
+            codes=own_codes,
+        )
+        bits = np.stack([prepared.covered[position], begin_ns, until_ns, done_ns], axis=1)[kept]
+        yield _PairOutcome(counts, bits)

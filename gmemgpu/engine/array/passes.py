@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gmemgpu.engine.array.xp import Array, search
-from gmemgpu.model.trace import BoolArray, Int64Array
+from gmemgpu.engine.array.xp.namespace import Array, Namespace
 
 __all__ = ["Passes", "no_passes", "some_passes", "differing", "first_at"]
 
@@ -28,7 +27,7 @@ class Passes:
         The request that a pass begins with; -1 for a boot pass.
     """
 
-    at: Int64Array
+    at: Array
     pair: Array
     start_ns: Array
     end_ns: Array
@@ -36,35 +35,36 @@ class Passes:
     first: Array
 
 
-def no_passes(n_pairs: int) -> Passes:
+def no_passes(xp: Namespace, n_pairs: int) -> Passes:
     """Return none, which is where the first round begins."""
-    none = np.zeros(0, np.int64)
-    return Passes(np.zeros(n_pairs + 1, np.int64), none, none, none, none.astype(bool), none)
+    none = xp.zeros(0, np.int64)
+    return Passes(xp.zeros(n_pairs + 1, np.int64), none, none, none, none.astype(bool), none)
 
 
-def some_passes(passes: Passes, kept: Array) -> Passes:
+def some_passes(xp: Namespace, passes: Passes, kept: Array) -> Passes:
     """
     Select passes.
 
     Parameters
     ----------
+    xp : Namespace
     passes : Passes
     kept : (m,) int64
         Their indices, ascending.
     """
     columns = (passes.pair, passes.start_ns, passes.end_ns, passes.boot, passes.first)
-    return Passes(np.searchsorted(kept, passes.at), *(column[kept] for column in columns))
+    return Passes(xp.searchsorted(kept, passes.at), *(column[kept] for column in columns))
 
 
-def differing(old: Passes, new: Passes) -> BoolArray:
+def differing(xp: Namespace, old: Passes, new: Passes) -> Array:
     """Check which pairs have other passes than before, (n_pairs,) bool."""
-    count = np.diff(new.at)
-    differs: BoolArray = np.diff(old.at) != count
+    count = xp.diff(new.at)
+    differs: Array = xp.diff(old.at) != count
     if not differs.any():
         moved = (old.start_ns != new.start_ns) | (old.first != new.first)
         differs[new.pair[moved]] = True
         return differs
-    same = np.flatnonzero(~differs[new.pair])
+    same = xp.flatnonzero(~differs[new.pair])
     if not len(same):
         return differs
     was = same - (new.at[:-1] - old.at[:-1])[new.pair[same]]
@@ -73,12 +73,13 @@ def differing(old: Passes, new: Passes) -> BoolArray:
     return differs
 
 
-def first_at(passes: Passes, t_ns: Int64Array) -> Array:
+def first_at(xp: Namespace, passes: Passes, t_ns: Array) -> Array:
     """
     Find the first pass of each pair that starts at a time or later.
 
     Parameters
     ----------
+    xp : Namespace
     passes : Passes
     t_ns : (n_pairs,) int64
         One time a pair.
@@ -88,4 +89,4 @@ def first_at(passes: Passes, t_ns: Int64Array) -> Array:
     (n_pairs,) int64
     """
     begin = passes.at[:-1]
-    return search(passes.start_ns, begin, passes.at[1:], t_ns, np.arange(len(t_ns) + 1), "left") + begin
+    return xp.search(passes.start_ns, begin, passes.at[1:], t_ns, xp.arange(len(t_ns) + 1), "left") + begin

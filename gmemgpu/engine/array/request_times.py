@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gmemgpu.engine.array.xp import chain
+from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
 from gmemgpu.model.policy import Timer
-from gmemgpu.model.trace import BoolArray, Int64Array
 from gmemgpu.timeline.snp import FOREVER
 
 __all__ = ["RequestTimes", "request_times", "joined", "without"]
@@ -40,29 +39,30 @@ class RequestTimes:
         The requests that batches begin with if no pass holds up any; empty if that is not known.
     """
 
-    at: Int64Array
-    t_ns: Int64Array
-    quiet: Int64Array
-    due_ns: Int64Array
-    past: Int64Array
-    latest_ns: Int64Array
-    past_latest: Int64Array
-    alone_ns: Int64Array
-    following: Int64Array
-    met: Int64Array
+    at: Array
+    t_ns: Array
+    quiet: Array
+    due_ns: Array
+    past: Array
+    latest_ns: Array
+    past_latest: Array
+    alone_ns: Array
+    following: Array
+    met: Array
 
 
-def _next_true(flag: BoolArray) -> Int64Array:
+def _next_true(xp: Namespace, flag: Array) -> Array:
     # For each place the first true one from there on; the last is true.
-    return np.flatnonzero(flag)[np.cumsum(flag) - flag]
+    return xp.flatnonzero(flag)[xp.cumsum(flag) - flag]
 
 
-def request_times(t_ns: Int64Array, timer: Timer, horizon_ns: int) -> RequestTimes:
+def request_times(xp: Namespace, t_ns: Array, timer: Timer, horizon_ns: int) -> RequestTimes:
     """
     Compute when the requests of one hook become due under a timer.
 
     Parameters
     ----------
+    xp : Namespace
     t_ns : (n,) int64
         Times of the requests; of no concern to ``periodic``, which makes its own.
     timer : Timer
@@ -71,45 +71,45 @@ def request_times(t_ns: Int64Array, timer: Timer, horizon_ns: int) -> RequestTim
     """
     delay_ns = timer.delay_ns
     if timer.kind == "periodic":
-        t_ns = np.arange(delay_ns, horizon_ns, delay_ns, dtype=np.int64)
+        t_ns = (xp.arange((horizon_ns - 1) // delay_ns) + 1) * delay_ns
         delay_ns = 0
     n = len(t_ns)
-    own = np.arange(n)
+    own = xp.arange(n)
     quiet = own
     if timer.kind == "debounce":
         # A request at exactly the start belongs to the pass and does not move it.
-        pause = np.ones(n, bool)
-        pause[:-1] = np.diff(t_ns) >= delay_ns
-        quiet = _next_true(pause)
-    due_ns = np.minimum(t_ns, horizon_ns - delay_ns) + delay_ns
+        pause = xp.ones(n, bool)
+        pause[:-1] = xp.diff(t_ns) >= delay_ns
+        quiet = _next_true(xp, pause)
+    due_ns = xp.minimum(t_ns, horizon_ns - delay_ns) + delay_ns
     # Without a longest wait these cost no memory.
-    latest_ns, past_latest = np.broadcast_to(np.int64(FOREVER), n), np.broadcast_to(np.int64(n), n)
+    latest_ns, past_latest = (xp.broadcast_to(xp.full(1, value, np.int64), (n,)) for value in (FOREVER, n))
     if timer.max_wait_ns is not None:
-        latest_ns = np.minimum(t_ns, horizon_ns - timer.max_wait_ns) + timer.max_wait_ns
-        past_latest = np.searchsorted(t_ns, latest_ns, "right")
-    past = np.searchsorted(t_ns, due_ns, "right")
-    at = np.array([0, n])
+        latest_ns = xp.minimum(t_ns, horizon_ns - timer.max_wait_ns) + timer.max_wait_ns
+        past_latest = xp.searchsorted(t_ns, latest_ns, "right")
+    past = xp.searchsorted(t_ns, due_ns, "right")
+    at = xp.asarray(np.array([0, n]))
     alone_ns, following = due_ns, past
     if timer.kind == "debounce":
-        alone_ns, following = np.minimum(due_ns[quiet], latest_ns), np.minimum(past[quiet], past_latest)
-    met = chain(following, at)
+        alone_ns, following = xp.minimum(due_ns[quiet], latest_ns), xp.minimum(past[quiet], past_latest)
+    met = xp.chain(following, at)
     return RequestTimes(at, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, met)
 
 
-def joined(parts: list[RequestTimes]) -> RequestTimes:
+def joined(xp: Namespace, parts: list[RequestTimes]) -> RequestTimes:
     """Append the requests of several pairs to one another."""
     if len(parts) == 1:
         return parts[0]
-    at = np.zeros(len(parts) + 1, np.int64)
-    np.cumsum([len(part.t_ns) for part in parts], out=at[1:])
+    at = begins([len(part.t_ns) for part in parts])
 
-    def each(name: str, *, index: bool) -> Int64Array:
-        return np.concatenate(
-            [getattr(part, name) + (base if index else 0) for part, base in zip(parts, at[:-1], strict=True)]
-        )
+    def each(name: str, *, index: bool) -> Array:
+        columns = [getattr(part, name) for part in parts]
+        if index:
+            columns = [column + base for column, base in zip(columns, at.tolist(), strict=False)]
+        return xp.concatenate(columns)
 
     return RequestTimes(
-        at,
+        xp.asarray(at),
         each("t_ns", index=False),
         each("quiet", index=True),
         each("due_ns", index=False),
@@ -122,12 +122,13 @@ def joined(parts: list[RequestTimes]) -> RequestTimes:
     )
 
 
-def without(requests: RequestTimes, lost: BoolArray, debounce_ns: Int64Array) -> tuple[RequestTimes, Int64Array]:
+def without(xp: Namespace, requests: RequestTimes, lost: Array, debounce_ns: Array) -> tuple[RequestTimes, Array]:
     """
     Remove requests that boot passes make a timer lose.
 
     Parameters
     ----------
+    xp : Namespace
     requests : RequestTimes
     lost : (n,) bool
         Which to remove.
@@ -141,18 +142,18 @@ def without(requests: RequestTimes, lost: BoolArray, debounce_ns: Int64Array) ->
     origin : (m,) int64
         Their indices before.
     """
-    kept = np.flatnonzero(~lost)
-    index = np.append(0, np.cumsum(~lost))  # of the first request kept at or after each old one
+    kept = xp.flatnonzero(~lost)
+    index = xp.sums(~lost)  # of the first request kept at or after each old one
     at = index[requests.at]
     t_ns = requests.t_ns[kept]
-    pause = np.ones(len(kept), bool)
-    delay_ns = np.repeat(debounce_ns, np.diff(at))
-    pause[:-1] = np.diff(t_ns) >= delay_ns[:-1]
-    pause[at[1:][np.diff(at) > 0] - 1] = True
-    quiet = _next_true(pause | (delay_ns < 0))
+    pause = xp.ones(len(kept), bool)
+    delay_ns = xp.repeat(debounce_ns, xp.diff(at))
+    pause[:-1] = xp.diff(t_ns) >= delay_ns[:-1]
+    pause[at[1:][xp.diff(at) > 0] - 1] = True
+    quiet = _next_true(xp, pause | (delay_ns < 0))
     due_ns, past = requests.due_ns[kept], index[requests.past[kept]]
     latest_ns, past_latest = requests.latest_ns[kept], index[requests.past_latest[kept]]
-    alone_ns, following = np.minimum(due_ns[quiet], latest_ns), np.minimum(past[quiet], past_latest)
-    none = np.zeros(0, np.int64)
+    alone_ns, following = xp.minimum(due_ns[quiet], latest_ns), xp.minimum(past[quiet], past_latest)
+    none = xp.zeros(0, np.int64)
     left = RequestTimes(at, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, none)
     return left, kept

@@ -13,8 +13,8 @@ from gmemgpu.engine.array.passes import Passes, no_passes
 from gmemgpu.engine.array.retry import Retry
 from gmemgpu.engine.array.schedule import Schedule
 from gmemgpu.engine.array.window import Window
-from gmemgpu.engine.array.xp import Array, begins, expand
 from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.trace import BoolArray
 
 __all__ = ["settled_rows", "ARRAY_ROUNDS"]
 
@@ -35,22 +35,24 @@ class _Rounds:
             self.targets = Retry(self.batch)
         else:
             self.targets = Named(self.batch, self.schedule)
-        self.passes = no_passes(len(pairs))
+        self.passes = no_passes(self.batch.xp, len(pairs))
 
-    def take(self, which: Array) -> _Rounds:
+    def take(self, which: BoolArray) -> _Rounds:
         # Some of the pairs, as far as they are.
-        chosen = np.flatnonzero(which)
-        taken = _Rounds([self.batch.pairs[q] for q in chosen.tolist()])
-        old = self.passes
-        count = np.diff(old.at)[chosen]
-        owner, index = expand(old.at[:-1][chosen], count)
-        requests_at, new_at = self.schedule.requests.at, taken.schedule.requests.at
-        first = np.where(old.boot[index], -1, old.first[index] + (new_at[:-1] - requests_at[chosen])[owner])
-        taken.passes = Passes(begins(count), owner, old.start_ns[index], old.end_ns[index], old.boot[index], first)
+        xp, old = self.batch.xp, self.passes
+        numbers = np.flatnonzero(which)
+        taken = _Rounds([self.batch.pairs[q] for q in numbers.tolist()])
+        chosen = xp.asarray(numbers)
+        count = xp.diff(old.at)[chosen]
+        owner, index = xp.expand(old.at[:-1][chosen], count)
+        shift = taken.schedule.requests.at[:-1] - self.schedule.requests.at[chosen]
+        boot = old.boot[index]
+        first = xp.where(boot, -1, old.first[index] + shift[owner])
+        taken.passes = Passes(xp.sums(count), owner, old.start_ns[index], old.end_ns[index], boot, first)
         taken.schedule.adopt(self.schedule, chosen)
-        row_at = self.batch.row_at
-        _, row = expand(row_at[chosen], np.diff(row_at)[chosen])
-        taken.targets.set_flags([flag[row] for flag in self.targets.flags()])
+        _, row = xp.expand(self.batch.row_at[chosen], self.batch.row_counts[chosen])
+        for name in self.targets.flags:
+            setattr(taken.targets, name, getattr(self.targets, name)[row])
         return taken
 
     def rows(self) -> list[MetricRow]:
@@ -84,27 +86,28 @@ def settled_rows(pairs: Sequence[Pair], rounds: list[int] | None = None) -> list
     counts = [0] * len(pairs)
     own = np.arange(len(pairs))
     now = _Rounds(pairs)
-    unsettled = np.ones(len(pairs), bool)
+    xp = now.batch.xp
+    unsettled = xp.ones(len(pairs), bool)
     n = 0
     while len(own):
         n += 1
         advance = now.schedule.advance if n <= ARRAY_ROUNDS else now.schedule.play
         ends = now.passes
         now.passes, moved = advance(ends)
-        busy = moved | unsettled
+        (busy,) = xp.fetch(moved | unsettled)
         if not busy.all():
             if busy.any():
                 done = now.take(~busy)
-                done.passes, _ = done.targets.round(done.passes, moved=np.ones(len(done.batch), bool))
+                done.passes, _ = done.targets.round(done.passes, moved=True)
             else:
                 done, done.passes = now, ends
             for q, row in zip(own[~busy].tolist(), done.rows(), strict=True):
                 rows[q], counts[q] = row, n
-            own, moved = own[busy], moved[busy]
+            own = own[busy]
             if not len(own):
                 break
-            now = now.take(busy)
-        now.passes, unsettled = now.targets.round(now.passes, moved=moved)
+            now, moved = now.take(busy), moved[xp.asarray(busy)]
+        now.passes, unsettled = now.targets.round(now.passes, moved=bool(moved.any()))
     if rounds is not None:
         rounds += counts
     return [row for row in rows if row is not None]

@@ -9,10 +9,12 @@ from typing import TypeVar
 import numpy as np
 
 from gmemgpu.engine.array.request_times import RequestTimes, request_times
+from gmemgpu.engine.array.xp.namespace import Array, Namespace
+from gmemgpu.engine.array.xp.on_numpy import NUMPY
 from gmemgpu.engine.class_code import CLEAN, cost_groups
 from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.policy import Hook, Timer
-from gmemgpu.model.trace import BoolArray, Int64Array
+from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array
 from gmemgpu.timeline.snp import FOREVER, SnpStates
 
 __all__ = ["TraceTable"]
@@ -71,55 +73,61 @@ class TraceTable:
     ----------
     prepared : Prepared
         The trace.
+    xp : Namespace
+        Whose arrays to make.
 
     Attributes
     ----------
     prepared : Prepared
-    instants_ns : (n_instants,) int64
+    xp : Namespace
+    n_rows, n_positions : int
+    n_instants : int
+        One more than there are, so that a search may point past the end.
+    instants_ns : (n_instants - 1,) int64
         The times of all rows, ascending, each once; 0 is the first.
-    on_at : (n_instants + 1,) bool
-        Whether SNP is on from that instant to the next; one more, so that a search may point past the end.
-    position, rank : (n,) int64
+    bounds_ns : (n_instants,) int64
+        The same, and `FOREVER`.
+    on_at : (n_instants,) bool
+        Whether SNP is on from that instant to the next.
+    position, rank : (n_rows,) int64
         Index of the region among the covered ones, and of the time among the instants.
-    until_ns : (n,) int64
-        When the region's next row begins; `FOREVER` for its last.
-    code, group_of_row : (n,) int64
+    t_ns, until_ns : (n_rows,) int64
+        When the row begins, and when the region's next one does; `FOREVER` for its last.
+    code, group_of_row : (n_rows,) int64
         The class as if no bit were set, and what to add to it for the costs of the region.
-    gmem, on, free, busy : (n,) bool
+    gmem, on, free, busy : (n_rows,) bool
         Whether guest_memfd pages are assigned; SNP is on; the row is a free episode; any page is assigned.
-    key : (n,) int64
+    key : (n_rows,) int64
         Ascending: of position and rank.
-    ends : (n_covered,) int64
+    ends : (n_positions,) int64
         Last row of each region.
-    position_of : (n_regions,) int64
-        Index of each covered region among those.
     """
 
-    def __init__(self, prepared: Prepared) -> None:
-        self.prepared = prepared
+    def __init__(self, prepared: Prepared, xp: Namespace = NUMPY) -> None:
+        self.prepared, self.xp = prepared, xp
         snp = prepared.snp
         m = self.n_positions = len(prepared.covered)
         rows = _class_rows(prepared)
         cuts = sorted({t for epoch in snp.epochs for t in epoch if 0 < t < FOREVER})
         if cuts and m:
             rows = _cut(rows, np.array(cuts, np.int64), m)
-        self.position, self.code, self.gmem = rows.position, rows.code, rows.gmem
-        self.instants_ns, self.rank = np.unique(np.append(rows.t_ns, [0, *cuts]), return_inverse=True)
-        self.rank = self.rank[: len(rows.t_ns)]
-        self.n_instants = len(self.instants_ns) + 1
-        on = _is_on(snp, self.instants_ns)
-        self.on_at: BoolArray = np.append(on, on[-1])
-        self.t_ns: Int64Array = rows.t_ns
-        self.on: BoolArray = on[self.rank]
-        self.key: Int64Array = self.position * self.n_instants + self.rank
-        self.ends: Int64Array = np.searchsorted(self.position, np.arange(m), "right") - 1
-        self.until_ns: Int64Array = np.append(rows.t_ns[1:], FOREVER)[: len(rows.t_ns)]
+        n = self.n_rows = len(rows.t_ns)
+        instants_ns, rank = np.unique(np.append(rows.t_ns, [0, *cuts]), return_inverse=True)
+        self.n_instants = len(instants_ns) + 1
+        on = _is_on(snp, instants_ns)
+        self.bounds_ns, self.on_at = xp.asarray(np.append(instants_ns, FOREVER)), xp.asarray(np.append(on, on[-1]))
+        self.instants_ns = self.bounds_ns[:-1]
+        self.position, self.rank, self.t_ns = xp.asarray(rows.position), xp.asarray(rank[:n]), xp.asarray(rows.t_ns)
+        self.code, self.gmem = xp.asarray(rows.code), xp.asarray(rows.gmem)
+        self.ends = xp.searchsorted(self.position, xp.arange(m), "right") - 1
+        self.until_ns = xp.full(n, FOREVER, np.int64)
+        self.until_ns[:-1] = self.t_ns[1:]
         self.until_ns[self.ends] = FOREVER
-        self.free: BoolArray = (self.code == CLEAN) & self.on
-        self.busy: BoolArray = self.code < CLEAN
-        self.group: Int64Array = cost_groups(prepared.cores)[prepared.covered]
-        self.group_of_row: Int64Array = self.group[self.position]
-        self.position_of: Int64Array = np.cumsum(prepared.cores > 0) - 1
+        self.key = self.position * self.n_instants + self.rank
+        self.on = self.on_at[self.rank]
+        self.free = (self.code == CLEAN) & self.on
+        self.busy = self.code < CLEAN
+        self.group_of_row = xp.asarray(cost_groups(prepared.cores)[prepared.covered])[self.position]
         self._kept: dict[object, object] = {}
         self._times: dict[tuple[Hook, Timer], RequestTimes] = {}
 
@@ -139,32 +147,40 @@ class TraceTable:
         """Return when the requests of a hook become due under a timer."""
         key = hook, timer
         if key not in self._times:
-            found = request_times(self.prepared.requests(hook).t_ns, timer, self.prepared.horizon_ns)
+            t_ns = self.xp.asarray(self.prepared.requests(hook).t_ns)
+            found = request_times(self.xp, t_ns, timer, self.prepared.horizon_ns)
             # Policies share these, but not for so long that those of a large trace pile up.
             while self._times and sum(len(times.t_ns) for times in self._times.values()) > _KEPT_REQUESTS:
                 del self._times[next(iter(self._times))]
             self._times[key] = found
         return self._times[key]
 
-    def clearings(self) -> tuple[Int64Array, Int64Array]:
+    def clearings(self) -> tuple[Array, Array]:
         """Return the times and positions of all `release` and `share` pieces, in time order."""
-        t_ns, region = self.prepared.clearings
-        return t_ns, self._once("clearings", lambda: np.searchsorted(self.prepared.covered, region))
 
-    def clearings_by_position(self) -> tuple[Int64Array, Int64Array]:
+        def build() -> tuple[Array, Array]:
+            t_ns, region = self.prepared.clearings
+            return self.xp.asarray(t_ns), self.xp.asarray(self.position_of(region))
+
+        return self._once("clearings", build)
+
+    def clearings_by_position(self) -> tuple[Array, Array]:
         """Return the same by position, then time."""
         t_ns, position = self.clearings()
-        order = self._once("by position", lambda: np.argsort(position, kind="stable"))
+        order = self._once("by position", lambda: self.xp.stable_order(position))
         return t_ns[order], position[order]
 
+    def position_of(self, region: Int32Array) -> Int64Array:
+        """Return the index of each covered region among those; both on the host."""
+        return np.searchsorted(self.prepared.covered, region)
+
     def owners(self, scope: str) -> tuple[Int64Array, Int64Array, Int64Array]:
-        """Return the ids of VMs or inodes, ascending, with each a position that it ever owned and since when."""
+        """Return, on the host, ids of VMs or inodes, ascending, with a position that each ever owned and since when."""
 
         def build() -> tuple[Int64Array, Int64Array, Int64Array]:
             prepared = self.prepared
             found = prepared.vm_regions if scope == "vm" else prepared.inode_regions
             kept = prepared.cores[found.region] > 0
-            position = np.searchsorted(prepared.covered, found.region[kept])
-            return found.ids[kept], position, found.since_ns[kept]
+            return found.ids[kept], self.position_of(found.region[kept]), found.since_ns[kept]
 
         return self._once(scope, build)

@@ -10,14 +10,10 @@ from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.dominance import dominance_sums
 from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
-from gmemgpu.engine.array.xp import Array, sum_at
+from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
-from gmemgpu.timeline.snp import FOREVER
 
-__all__ = ["Window", "Spans", "Starts", "NO_VISITS"]
-
-NO_VISITS = np.zeros(0, np.int64), np.zeros(0, np.int64)
-"""No pass and no position."""
+__all__ = ["Window", "Spans", "Starts"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,37 +106,30 @@ class Window:
     and caught rows are all that rounds hand on.
     """
 
+    flags: tuple[str, ...] = ("caught",)
+    """What rounds hand on: attributes with one entry a row."""
+
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
-        shift = batch.instant_at[:-1]
-        ranks = [pair.table.rank for pair in batch.pairs]
-        self.slot = ranks[0] if len(ranks) == 1 else np.concatenate([r + s for r, s in zip(ranks, shift, strict=True)])
-        self.ends = np.concatenate([pair.table.ends + at for pair, at in zip(batch.pairs, batch.row_at, strict=False)])
-        self.end_pair = np.repeat(np.arange(len(batch)), batch.n_positions)
-        self.caught = np.zeros(int(batch.row_at[-1]), bool)
+        xp = self.xp = batch.xp
+        self.slot, self.ends = batch.slots(), batch.ends()
+        self.end_pair = xp.repeat(xp.arange(len(batch)), batch.n_positions)
+        self.caught = xp.zeros(batch.n_rows, bool)
         # The place past a pair's last instant is never asked for: no row begins there.
-        self.instants_ns = np.concatenate([np.append(pair.table.instants_ns, FOREVER) for pair in batch.pairs])
+        self.bounds_ns = batch.bounds()
         self.n_bits = max(1, (batch.most_positions - 1).bit_length())
         # With gate `all` a pass that runs has every covered region.
-        self.may_be_empty = batch.gated or not batch.n_positions.all()
+        self.may_be_empty = batch.gated or not all(pair.table.n_positions for pair in batch.pairs)
 
-    def flags(self) -> list[Array]:
-        """Return what rounds hand on, one entry a row."""
-        return [self.caught]
-
-    def set_flags(self, flags: list[Array]) -> None:
-        """Set what an earlier batch of the same pairs had found."""
-        (self.caught,) = flags
-
-    def round(self, passes: Passes, *, moved: Array) -> tuple[Passes, Array]:
+    def round(self, passes: Passes, *, moved: bool) -> tuple[Passes, Array]:
         """
         Compute how long passes last, and which rows they catch.
 
         Parameters
         ----------
         passes : Passes
-        moved : (n_pairs,) bool
-            Whose passes are others than in the last round.
+        moved : bool
+            Whether any passes are others than in the last round.
 
         Returns
         -------
@@ -150,7 +139,7 @@ class Window:
             Whether the caught rows differ from those that the ends are based on.
         """
         self.look(passes)
-        length_ns = np.cumsum(self._deltas(self.spans.length_ns))[: len(passes.start_ns)]
+        length_ns = self.xp.cumsum(self._deltas(self.spans.length_ns))[: len(passes.start_ns)]
         passes = Passes(passes.at, passes.pair, passes.start_ns, passes.start_ns + length_ns, passes.boot, passes.first)
         return passes, self._settle(passes)
 
@@ -159,12 +148,12 @@ class Window:
         batch = self.batch
         self.instant = batch.instant(passes.start_ns, passes.at)
         slot = self.instant + batch.instant_at[:-1][passes.pair]
-        count = np.cumsum(np.bincount(slot, minlength=int(batch.instant_at[-1])))
+        count = self.xp.cumsum(self.xp.count_at(batch.n_slots, slot))
         low = count[self.slot]
-        high = np.empty_like(low)
+        high = self.xp.empty(len(low), np.int64)
         high[:-1] = low[1:]
         high[self.ends] = passes.at[1:][self.end_pair]
-        row = np.flatnonzero(high > low)
+        row = self.xp.flatnonzero(high > low)
         pair = batch.pair_of_row(row)
         table_row = row + batch.table_row[pair]
         present = batch.on[table_row]
@@ -177,21 +166,21 @@ class Window:
         self.n_passes = len(passes.start_ns)
 
     def _spans(self, passes: Passes) -> Spans:
-        starts, batch = self.starts, self.batch
-        kept = np.flatnonzero(starts.present)
+        xp, starts, batch = self.xp, self.starts, self.batch
+        kept = xp.flatnonzero(starts.present)
         low, high, table_row = starts.low[kept], starts.high[kept], starts.table_row[kept]
         free = batch.free[table_row]
         fresh = free & ~self.caught[starts.row[kept]]
         after = low + fresh
         more = free & (high > after)
-        busy = ~free
+        busy, fresh, more = xp.flatnonzero(~free), xp.flatnonzero(fresh), xp.flatnonzero(more)
         code = batch.code[table_row[busy]]
-        n_fresh, n_more = int(fresh.sum()), int(more.sum())
+        n_fresh, n_more = len(fresh), len(more)
         return self._priced(
-            np.concatenate([low[busy], low[fresh], after[more]]),
-            np.concatenate([high[busy], after[fresh], high[more]]),
-            np.concatenate([kept[busy], kept[fresh], kept[more]]),
-            np.concatenate([code, np.full(n_fresh, CLEAN), np.full(n_more, CACHED)]),
+            xp.concatenate([low[busy], low[fresh], after[more]]),
+            xp.concatenate([high[busy], after[fresh], high[more]]),
+            xp.concatenate([kept[busy], kept[fresh], kept[more]]),
+            xp.concatenate([code, xp.full(n_fresh, CLEAN, np.int64), xp.full(n_more, CACHED, np.int64)]),
         )
 
     def _priced(self, low: Array, high: Array, of: Array, code: Array) -> Spans:
@@ -199,47 +188,49 @@ class Window:
         cost = code + batch.group_of_row[starts.table_row[of]] + batch.cost_at[starts.pair[of]]
         return Spans(low, high, of, code, cost, batch.length_ns[cost])
 
-    def _deltas(self, weight: Array | int) -> Array:
-        n = len(self.ran) + 1
-        return sum_at(n, self.spans.low, weight) - sum_at(n, self.spans.high, weight)
+    def _deltas(self, weight: Array) -> Array:
+        n = self.n_passes + 1
+        return self.xp.sum_at(n, self.spans.low, weight) - self.xp.sum_at(n, self.spans.high, weight)
 
     def empty(self) -> Array:
         """Check which passes have no region to visit."""
         if not self.may_be_empty:
-            return np.zeros(self.n_passes, bool)
-        return np.cumsum(self._deltas(1))[: self.n_passes] == 0
+            return self.xp.zeros(self.n_passes, bool)
+        n = self.n_passes + 1
+        visits = self.xp.count_at(n, self.spans.low) - self.xp.count_at(n, self.spans.high)
+        return self.xp.cumsum(visits)[: self.n_passes] == 0
 
     def _since_start(self, scan_pass: Array, position: Array) -> Array:
         # Time from the start of a pass to its visit of a region.
         if not len(scan_pass):
-            return np.zeros(0, np.int64)
+            return self.xp.zeros(0, np.int64)
         spans = self.spans
-        hot = np.zeros(self.n_passes + 1, np.int64)
+        hot = self.xp.zeros(self.n_passes + 1, np.int64)
         hot[scan_pass] = 1
-        place = np.cumsum(hot) - hot  # of the first pass asked for at or after each
+        place = self.xp.cumsum(hot) - hot  # of the first pass asked for at or after each
         n_places = int(place[-1])
         low, high = place[spans.low], place[spans.high]
-        kept = np.flatnonzero(low < high)
+        kept = self.xp.flatnonzero(low < high)
         ended = kept[high[kept] < n_places]
-        both = np.concatenate([kept, ended])
+        both = self.xp.concatenate([kept, ended])
         points = (
-            np.concatenate([low[kept], high[ended]]),
+            self.xp.concatenate([low[kept], high[ended]]),
             self.batch.position[self.starts.table_row[spans.of[both]]],
-            np.concatenate([spans.length_ns[kept], -spans.length_ns[ended]]),
+            self.xp.concatenate([spans.length_ns[kept], -spans.length_ns[ended]]),
         )
         del low, high, kept, ended, both  # as large as the rows; memory peaks here
-        return dominance_sums(*points, place[scan_pass], position, n_places, self.n_bits)
+        return dominance_sums(self.xp, *points, place[scan_pass], position, n_places, self.n_bits)
 
     def _landed(
         self, passes: Passes, also_pass: Array, also_position: Array, *, only_what_matters: bool
     ) -> tuple[Landed, Array]:
         # And when other visits are, in one go.
         batch, starts = self.batch, self.starts
-        runs = starts.count > np.repeat(passes.at[:-1], np.diff(batch.instant_at))
+        runs = starts.count > self.xp.repeat(passes.at[:-1], batch.n_instants)
         if len(passes.end_ns):
-            runs &= self.instants_ns <= passes.end_ns[starts.count - 1]
-        row = np.flatnonzero(runs[self.slot])
-        of = np.searchsorted(starts.row, row) - 1
+            runs &= self.bounds_ns <= passes.end_ns[starts.count - 1]
+        row = self.xp.flatnonzero(runs[self.slot])
+        of = self.xp.searchsorted(starts.row, row) - 1
         table_row = row + batch.table_row[starts.pair[of]]
         kept = starts.present[of]
         if only_what_matters:
@@ -250,11 +241,11 @@ class Window:
         if kept is not None:
             row, of, table_row, scan_pass = row[kept], of[kept], table_row[kept], scan_pass[kept]
         n = len(row)
-        asked = np.concatenate([scan_pass, also_pass])
+        asked = self.xp.concatenate([scan_pass, also_pass])
         visit_ns = passes.start_ns[asked] + self._since_start(
-            asked, np.concatenate([batch.position[table_row], also_position])
+            asked, self.xp.concatenate([batch.position[table_row], also_position])
         )
-        kept = np.flatnonzero(visit_ns[:n] >= batch.t_ns[table_row])
+        kept = self.xp.flatnonzero(visit_ns[:n] >= batch.t_ns[table_row])
         return Landed(row[kept], table_row[kept], of[kept], scan_pass[kept], visit_ns[kept]), visit_ns[n:]
 
     def _fails_anyway(self, of: Array) -> Array:
@@ -276,18 +267,25 @@ class Window:
     def _first_attempts(self) -> tuple[Array, Array]:
         # Of each free row that no earlier pass has visited: its index, and the first pass that starts in it.
         starts = self.starts
-        of = np.flatnonzero(self.batch.free[starts.table_row] & ~self.caught[starts.row])
+        of = self.xp.flatnonzero(self.batch.free[starts.table_row] & ~self.caught[starts.row])
         return of, starts.low[of]
 
+    def _is_last(self, landed: Landed) -> Array:
+        # Of several rows that begin before one visit, the visit finds the last.
+        last = self.xp.ones(len(landed.row), bool)
+        last[:-1] = (landed.of[1:] != landed.of[:-1]) | (landed.scan_pass[1:] != landed.scan_pass[:-1])
+        return last
+
     def _settle(self, passes: Passes) -> Array:
-        landed, _ = self._landed(passes, *NO_VISITS, only_what_matters=True)
-        caught = np.zeros(len(self.caught), bool)
+        none = self.xp.zeros(0, np.int64)
+        landed, _ = self._landed(passes, none, none, only_what_matters=True)
+        caught = self.xp.zeros(len(self.caught), bool)
         caught[landed.row] = True
         return self._replace("caught", caught)
 
     def _replace(self, name: str, flags: Array) -> Array:
-        changed = np.zeros(len(self.batch), bool)
-        changed[self.batch.pair_of_row(np.flatnonzero(flags != getattr(self, name)))] = True
+        changed = self.xp.zeros(len(self.batch), bool)
+        changed[self.batch.pair_of_row(self.xp.flatnonzero(flags != getattr(self, name)))] = True
         setattr(self, name, flags)
         return changed
 
@@ -295,37 +293,36 @@ class Window:
         """Return what all attempts led to, once nothing moves any more."""
         batch, spans, starts = self.batch, self.spans, self.starts
         n_pairs = len(batch)
-        counted_from = first_at(passes, batch.warmup_ns)
+        counted_from = first_at(self.xp, passes, batch.warmup_ns)
         least = counted_from[starts.pair[spans.of]]
-        n = np.maximum(spans.high, least) - np.maximum(spans.low, least)
-        codes = sum_at(int(batch.cost_at[-1]), spans.cost, n)
+        n = self.xp.maximum(spans.high, least) - self.xp.maximum(spans.low, least)
+        codes = self.xp.sum_at(batch.n_costs, spans.cost, n)
 
         first, first_pass = self._first_attempts()
         first_row = starts.table_row[first]
         landed, visit = self._landed(passes, first_pass, batch.position[first_row], only_what_matters=False)
-        # Of several rows that begin before one visit, the visit finds the last.
-        last = np.ones(len(landed.row), bool)
-        last[:-1] = (landed.of[1:] != landed.of[:-1]) | (landed.scan_pass[1:] != landed.scan_pass[:-1])
+        last = self.xp.flatnonzero(self._is_last(landed))
         row, table_row, of, scan_pass, visit_ns = (
             column[last] for column in (landed.row, landed.table_row, landed.of, landed.scan_pass, landed.visit_ns)
         )
         began = starts.table_row[of]
         was_busy = batch.busy[began]
-        code = np.where(was_busy, batch.code[began], np.where(self._finds_clean(of, scan_pass), CLEAN, CACHED))
+        found = self.xp.where(self._finds_clean(of, scan_pass), np.int64(CLEAN), np.int64(CACHED))
+        code = self.xp.where(was_busy, batch.code[began], found)
         fails = ~batch.free[table_row] | self._fails_anyway(of)
         counted = scan_pass >= counted_from[starts.pair[of]]
         early_now = batch.busy[table_row] & (batch.code[table_row] >= FAIL_EARLY)
 
         def tally(which: Array) -> Array:
-            return np.bincount(starts.pair[of[counted & which]], minlength=n_pairs)
+            return self.xp.count_at(n_pairs, starts.pair[of[counted & which]])
 
         # First attempts in an episode: of passes that were under way, and of the first that starts in it, unless that
         # one comes to the region only when the row is over.
-        met = np.flatnonzero(~fails)
+        met = self.xp.flatnonzero(~fails)
         length = batch.length_ns[code[met] + batch.group_of_row[began[met]] + batch.cost_at[starts.pair[of[met]]]]
-        leaves = np.zeros(len(starts.row), bool)
+        leaves = self.xp.zeros(len(starts.row), bool)
         leaves[of] = True
-        stays = np.flatnonzero(~(leaves[first] & (starts.high[first] == first_pass + 1)))
+        stays = self.xp.flatnonzero(~(leaves[first] & (starts.high[first] == first_pass + 1)))
         first, first_pass, first_row, visit = first[stays], first_pass[stays], first_row[stays], visit[stays]
         clean = batch.length_ns[CLEAN + batch.group_of_row[first_row] + batch.cost_at[starts.pair[first]]]
         return Outcome(
@@ -333,7 +330,7 @@ class Window:
             failed=tally(fails) - tally(code < CLEAN),
             early=tally(fails & early_now) - tally((code < CLEAN) & (code >= FAIL_EARLY)),
             cached=-tally(code == CACHED),
-            first_pass=np.concatenate([scan_pass[met], first_pass]),
-            first_row=np.concatenate([row[met], starts.row[first]]),
-            first_done_ns=np.concatenate([visit_ns[met] + length, visit + clean]),
+            first_pass=self.xp.concatenate([scan_pass[met], first_pass]),
+            first_row=self.xp.concatenate([row[met], starts.row[first]]),
+            first_done_ns=self.xp.concatenate([visit_ns[met] + length, visit + clean]),
         )

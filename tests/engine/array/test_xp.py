@@ -9,8 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmemgpu.engine.array import xp
 from gmemgpu.engine.array.dominance import dominance_sums
+from gmemgpu.engine.array.xp.namespace import begins
+from gmemgpu.engine.array.xp.on_numpy import NUMPY as xp
 from gmemgpu.model.trace import Int64Array
 
 SEGMENTS = st.lists(st.lists(st.integers(-9, 1 << 62), max_size=6), min_size=1, max_size=4)
@@ -25,7 +26,7 @@ def test_search(sorted_ones: list[list[int]], data: st.DataObject) -> None:
     sorted_ones = [sorted(segment) for segment in sorted_ones]
     some = st.lists(st.integers(-9, 1 << 62) | st.sampled_from([0, *flat(sorted_ones).tolist()]), max_size=5)
     needles = [data.draw(some) for _ in sorted_ones]
-    at, needles_at = xp.begins([len(s) for s in sorted_ones]), xp.begins([len(s) for s in needles])
+    at, needles_at = begins([len(s) for s in sorted_ones]), begins([len(s) for s in needles])
     for side, bisect in (("left", bisect_left), ("right", bisect_right)):
         found = xp.search(flat(sorted_ones), at[:-1], at[1:], flat(needles), needles_at, side)  # type: ignore[arg-type]
         assert found.tolist() == [bisect(s, n) for s, ns in zip(sorted_ones, needles, strict=True) for n in ns]
@@ -33,7 +34,7 @@ def test_search(sorted_ones: list[list[int]], data: st.DataObject) -> None:
 
 @given(segments=SEGMENTS)
 def test_scans(segments: list[list[int]]) -> None:
-    values, at = flat(segments), xp.begins([len(s) for s in segments])
+    values, at = flat(segments), begins([len(s) for s in segments])
     within = [value for segment in segments for value in accumulate(segment, max)]
     assert xp.max_scan_within(values, at).tolist() == within
     assert xp.max_scan(values).tolist() == list(accumulate(values.tolist(), max))
@@ -46,7 +47,7 @@ def test_scans(segments: list[list[int]]) -> None:
 
 @st.composite
 def followings(draw: st.DrawFn) -> tuple[Int64Array, Int64Array]:
-    at = xp.begins(draw(st.lists(st.integers(0, 40), min_size=1, max_size=3)))
+    at = begins(draw(st.lists(st.integers(0, 40), min_size=1, max_size=3)))
     following = [
         min(i + draw(st.sampled_from([1, 1, 1, 2, 5, 99])), b + draw(st.sampled_from([0, 1])))
         for a, b in pairwise(at.tolist())
@@ -105,5 +106,5 @@ POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 15), st.integers(-
 def test_dominance_sums(points: list[tuple[int, int, int]], queries: list[tuple[int, int]]) -> None:
     place, height, weight = np.array(points, np.int64).reshape(-1, 3).T
     at, below = np.array(queries, np.int64).T
-    found = dominance_sums(place, height, weight, at, below, 7, 4)
+    found = dominance_sums(xp, place, height, weight, at, below, 7, 4)
     assert found.tolist() == [sum(w for p, h, w in points if p <= a and h < b) for a, b in queries]

@@ -1,0 +1,193 @@
+"""
+What all array code here is written with: one namespace, from either library.
+
+Names that both libraries have with the same meaning are taken over as they are; the list of them is all that may be
+used of either. The rest are primitives over segments. A segment is what one pair owns of an axis: of n pairs, pair q
+owns ``at[q]:at[q + 1]``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmemgpu.model.trace import Int64Array
+
+__all__ = ["Array", "Namespace", "Side", "begins"]
+
+Array: TypeAlias = Any
+"""An array of the library at work. Any, since one of the two has no stubs."""
+
+Side: TypeAlias = Literal["left", "right"]
+"""As `numpy.searchsorted` has it."""
+
+_ALIKE = (
+    "arange",
+    "broadcast_to",
+    "concatenate",
+    "cumsum",
+    "diff",
+    "empty",
+    "flatnonzero",
+    "full",
+    "maximum",
+    "minimum",
+    "ones",
+    "searchsorted",
+    "sort",
+    "where",
+    "zeros",
+)
+"""Functions; beside them operators, indices, and the methods any, all, max, sum, astype, copy, reshape."""
+
+
+def begins(counts: Any) -> Int64Array:
+    """Return where each of several segments begins and the last one ends, on the host."""
+    at = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=at[1:])
+    return at
+
+
+class Namespace(ABC):
+    """
+    One of the two libraries.
+
+    Parameters
+    ----------
+    module : module
+        `numpy` or `cupy`.
+    """
+
+    def __init__(self, module: Any) -> None:
+        for name in _ALIKE:
+            setattr(self, name, getattr(module, name))
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    @abstractmethod
+    def asarray(self, values: NDArray[Any]) -> Array:
+        """Return an array of the host as one of this library."""
+
+    @abstractmethod
+    def fetch(self, *arrays: Array) -> list[NDArray[Any]]:
+        """Return arrays of integers or flags on the host; in one transfer, if there is need of one."""
+
+    @abstractmethod
+    def repeat(self, values: Array, counts: Array) -> Array:
+        """Return each value as often as its count says."""
+
+    @abstractmethod
+    def search(self, values: Array, begin: Array, end: Array, needles: Array, at: Array, side: Side) -> Array:
+        """
+        Find where values belong in the ascending segments of their pairs.
+
+        Parameters
+        ----------
+        values : (n,) int64
+            Pair q looks at ``begin[q]:end[q]``, in which they ascend; pairs may share a segment.
+        begin, end : (n_pairs,) int64
+        needles : (m,) int64
+            Those of pair q are ``at[q]:at[q + 1]``.
+        at : (n_pairs + 1,) int64
+        side : str
+
+        Returns
+        -------
+        (m,) int64
+            From the beginning of the pair's segment.
+        """
+
+    @abstractmethod
+    def max_scan(self, values: Array) -> Array:
+        """Return the largest value up to each place."""
+
+    @abstractmethod
+    def min_scan(self, values: Array) -> Array:
+        """Return the smallest value from each place on."""
+
+    @abstractmethod
+    def max_scan_within(self, values: Array, at: Array) -> Array:
+        """Return the largest value up to each place within its segment."""
+
+    @abstractmethod
+    def chain(self, following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
+        """
+        Look where one chain in every segment leads, from its first element on.
+
+        Parameters
+        ----------
+        following : (n,) int64
+            The element after each, a later one; the end of its segment or more if there is none.
+        at : (n_pairs + 1,) int64
+        like : (Array, Array), optional
+            Another such array, and the elements that its chains meet: a hint, of use if the two differ little.
+
+        Returns
+        -------
+        (m,) int64
+            All elements met, ascending.
+        """
+
+    @abstractmethod
+    def sums(self, values: Array) -> Array:
+        """Return the sum of all values before each place, and of all; in int64, (n + 1,)."""
+
+    @abstractmethod
+    def sums_along(self, table: Array, axis: int) -> Array:
+        """Return running sums along one axis of a table, (n, m) int64."""
+
+    @abstractmethod
+    def sum_at(self, size: int, index: Array, values: Array) -> Array:
+        """Sum int64 values by index, exactly: a weighted `bincount` would count in floats."""
+
+    @abstractmethod
+    def count_at(self, size: int, index: Array) -> Array:
+        """Count how often each index below `size` occurs."""
+
+    @abstractmethod
+    def max_at(self, size: int, index: Array, values: Array) -> Array:
+        """Return the largest of some positive values by index, 0 where there is none."""
+
+    @abstractmethod
+    def last_of_each(self, size: int, index: Array) -> Array | None:
+        """Return which of equal indices below `size` are the last ones; None if assignments keep those anyway."""
+
+    @abstractmethod
+    def stable_order(self, keys: Array) -> Array:
+        """Sort numbers from 0 on, in a stable way; return their order."""
+
+    def with_last(self, values: Array, last: int | bool) -> Array:
+        """Append one value."""
+        return self.concatenate([values, self.full(1, last, values.dtype)])
+
+    def expand(self, first: Array, count: Array) -> tuple[Array, Array]:
+        """
+        List ``first[i], first[i] + 1, …``, `count` of them, for every i.
+
+        Returns
+        -------
+        owner, value : (m,) int64
+            The i that each comes from, and the number itself.
+        """
+        if len(first) and bool((count == 1).all()):
+            return self.arange(len(first)), first
+        owner = self.repeat(self.arange(len(first)), count)
+        return owner, (first - (self.cumsum(count) - count))[owner] + self.arange(len(owner))
+
+    def spread(self, values: Array, at: Array) -> Array:
+        """Return a value a segment as a value an element; a single one as it is, since it fits any shape."""
+        return values if len(at) == 2 else self.repeat(values, self.diff(at))
+
+    def once(self, keys: Array) -> Array:
+        """Sort numbers and keep each once."""
+        if len(keys) < 2:
+            return keys
+        keys = self.sort(keys)
+        kept = self.ones(len(keys), bool)
+        kept[1:] = keys[1:] != keys[:-1]
+        return keys[kept]

@@ -1,0 +1,146 @@
+"""
+The primitives as CuPy can do them: no loop over pairs, and nothing that its ufuncs lack.
+
+As of CuPy 14, `accumulate` is there for sums and products only, weights of `bincount` become floats, `repeat` wants its
+counts on the host, and of several values assigned to one place any may stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmemgpu.engine.array.xp.namespace import Array, Namespace, Side
+from gmemgpu.units import INT64_MAX
+
+__all__ = ["CupyNamespace", "THREADS", "TILE_ITEMS"]
+
+THREADS = {"SEARCH": 128, "MAX": 256}
+"""Threads of a thread block of `segment_search` and `segment_max`."""
+TILE_ITEMS = 8
+"""Values that each thread of `segment_max` scans."""
+
+
+class CupyNamespace(Namespace):
+    """
+    CuPy on the current device and stream; `Namespace` describes the methods.
+
+    Parameters
+    ----------
+    cupy : module
+    launch : callable
+        Takes the name of a kernel, thread blocks, threads a block and arguments.
+    """
+
+    def __init__(self, cupy: Any, launch: Callable[[str, int, int, tuple[Any, ...]], None]) -> None:
+        super().__init__(cupy)
+        self._cupy, self._launch = cupy, launch
+
+    def asarray(self, values: NDArray[Any]) -> Array:
+        """Copy an array to the device."""
+        return self._cupy.asarray(values)
+
+    def fetch(self, *arrays: Array) -> list[NDArray[Any]]:
+        """Copy arrays of integers or flags to the host, in one transfer."""
+        together = self.concatenate([array.astype(np.int64) for array in arrays]).get()
+        parts = np.split(together, np.cumsum([len(array) for array in arrays])[:-1])
+        return [part.astype(array.dtype) for part, array in zip(parts, arrays, strict=True)]
+
+    def repeat(self, values: Array, counts: Array) -> Array:
+        """Return each value as often as its count says."""
+        if not len(values):
+            return values
+        ends = self.cumsum(counts)
+        return values[self.searchsorted(ends, self.arange(int(ends[-1])), "right")]
+
+    def search(self, values: Array, begin: Array, end: Array, needles: Array, at: Array, side: Side) -> Array:
+        """Find where values belong in the ascending segments of their pairs, a thread each."""
+        n = len(needles)
+        found = self.empty(n, np.int64)
+        flat = [array if array.flags.c_contiguous else array.copy() for array in (values, begin, end, needles, at)]
+        arguments = (*flat, found, np.int64(n), np.int32(len(begin)), np.int32(side == "right"))
+        self._launch("segment_search", -(-n // THREADS["SEARCH"]), THREADS["SEARCH"], arguments)
+        return found
+
+    def max_scan(self, values: Array) -> Array:
+        """Return the largest value up to each place."""
+        return self._segment_max(values, self.zeros(len(values), np.uint8))
+
+    def min_scan(self, values: Array) -> Array:
+        """Return the smallest value from each place on."""
+        return -self.max_scan((-values)[::-1].copy())[::-1]
+
+    def max_scan_within(self, values: Array, at: Array) -> Array:
+        """Return the largest value up to each place within its segment."""
+        heads = self.zeros(len(values) + 1, np.uint8)
+        heads[at[:-1]] = 1
+        return self._segment_max(values, heads[:-1])
+
+    def _segment_max(self, values: Array, heads: Array) -> Array:
+        # Tiles first say what each of them hands on; scanned in the same way, that is where each tile begins.
+        n = len(values)
+        n_tiles = -(-n // (THREADS["MAX"] * TILE_ITEMS))
+        out, carry = self.empty(n, np.int64), self.full(n_tiles, -INT64_MAX - 1, np.int64)
+        tile_value, tile_head = self.empty(n_tiles, np.int64), self.empty(n_tiles, np.uint8)
+        arguments = values, heads, carry, out, tile_value, tile_head, np.int64(n)
+        if n_tiles > 1:
+            self._launch("segment_max", n_tiles, THREADS["MAX"], (*arguments, np.int32(0)))
+            carry[1:] = self._segment_max(tile_value, tile_head)[:-1]
+        self._launch("segment_max", n_tiles, THREADS["MAX"], (*arguments, np.int32(1)))
+        return out
+
+    def chain(self, following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
+        """Look where one chain in every segment leads, by jumps that double."""
+        n = len(following)
+        jump = self.with_last(self.where(following < self.repeat(at[1:], self.diff(at)), following, n), n)
+        met = self.zeros(n + 1, bool)
+        # Where a segment is empty, this is the first element of the next one, or of none.
+        met[at[:-1]] = True
+        for _ in range(n.bit_length()):
+            met[self.where(met, jump, n)] = True
+            jump = jump[jump]
+        return self.flatnonzero(met[:n])
+
+    def sums(self, values: Array) -> Array:
+        """Return the sum of all values before each place, and of all."""
+        out = self.zeros(len(values) + 1, np.int64)
+        out[1:] = self.cumsum(values)
+        return out
+
+    def sums_along(self, table: Array, axis: int) -> Array:
+        """Return running sums along one axis of a table, by sums of all rows in a row."""
+        if axis == 0:
+            return self.sums_along(table.T.copy(), 1).T
+        whole = self.sums(table.reshape(-1))
+        before = whole[:-1].reshape(table.shape)[:, :1]
+        return whole[1:].reshape(table.shape) - before
+
+    def sum_at(self, size: int, index: Array, values: Array) -> Array:
+        """Sum int64 values by index, exactly: what wraps around as unsigned is the same in signed numbers."""
+        out = self.zeros(size, np.uint64)
+        self._cupy.add.at(out, index, values.view(np.uint64))
+        return out.view(np.int64)
+
+    def count_at(self, size: int, index: Array) -> Array:
+        """Count how often each index below `size` occurs."""
+        out = self.zeros(size, np.uint64)
+        self._cupy.add.at(out, index, 1)
+        return out.view(np.int64)
+
+    def max_at(self, size: int, index: Array, values: Array) -> Array:
+        """Return the largest of some positive values by index."""
+        out = self.zeros(size, np.uint64)
+        self._cupy.maximum.at(out, index, values.view(np.uint64))
+        return out.view(np.int64)
+
+    def last_of_each(self, size: int, index: Array) -> Array | None:
+        """Return which of equal indices below `size` are the last ones."""
+        place = self.arange(1, len(index) + 1)
+        return self.flatnonzero(self.max_at(size, index, place)[index] == place)
+
+    def stable_order(self, keys: Array) -> Array:
+        """Sort numbers in a stable way; CuPy knows no other."""
+        return self._cupy.argsort(keys) if len(keys) else self.arange(0)

@@ -1,0 +1,155 @@
+"""The primitives as NumPy does them best: walks and loops over pairs where those touch less memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmemgpu.engine.array.xp.namespace import Array, Namespace, Side, begins
+
+__all__ = ["NUMPY", "NumpyNamespace"]
+
+_DIGIT_BITS = 16
+_WORTH_A_JUMP = 16
+"""Steps of a walk that cost about as much as one jump."""
+
+
+class NumpyNamespace(Namespace):
+    """NumPy; `Namespace` describes the methods."""
+
+    def __init__(self) -> None:
+        super().__init__(np)
+
+    def asarray(self, values: NDArray[Any]) -> Array:
+        """Return the array itself."""
+        return values
+
+    def fetch(self, *arrays: Array) -> list[NDArray[Any]]:
+        """Return the arrays themselves."""
+        return list(arrays)
+
+    def repeat(self, values: Array, counts: Array) -> Array:
+        """Return each value as often as its count says."""
+        return np.repeat(values, counts)
+
+    def search(self, values: Array, begin: Array, end: Array, needles: Array, at: Array, side: Side) -> Array:
+        """Find where values belong in the ascending segments of their pairs."""
+        if len(begin) == 1:
+            return np.searchsorted(values[begin[0] : end[0]], needles, side)
+        found = np.zeros(len(needles), np.int64)
+        edges = at.tolist()
+        for q, (lo, hi) in enumerate(zip(begin.tolist(), end.tolist(), strict=True)):
+            a, b = edges[q], edges[q + 1]
+            if a < b and lo < hi:
+                found[a:b] = np.searchsorted(values[lo:hi], needles[a:b], side)
+        return found
+
+    def max_scan(self, values: Array) -> Array:
+        """Return the largest value up to each place."""
+        return np.maximum.accumulate(values)
+
+    def min_scan(self, values: Array) -> Array:
+        """Return the smallest value from each place on."""
+        return np.minimum.accumulate(values[::-1])[::-1]
+
+    def max_scan_within(self, values: Array, at: Array) -> Array:
+        """Return the largest value up to each place within its segment."""
+        if len(at) == 2:
+            return np.maximum.accumulate(values)
+        out = values.copy()
+        edges = at.tolist()
+        for a, b in pairwise(edges):
+            if b > a + 1:
+                np.maximum.accumulate(values[a:b], out=out[a:b])
+        return out
+
+    def chain(self, following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
+        """Look where one chain in every segment leads, by a walk that touches only what it meets."""
+        follower = np.ascontiguousarray(following).data
+        edges = at.tolist()
+        if like is not None:
+            known = np.zeros(len(following), bool)
+            known[like[1]] = True
+            other = np.flatnonzero(known & (following != like[0]))
+            if len(other) * _WORTH_A_JUMP < len(like[1]):
+                return self._spliced(follower, edges, known, like[1], other.tolist())
+        met: list[int] = []
+        for i, stop in pairwise(edges):
+            while i < stop:
+                met.append(i)
+                i = follower[i]
+        return np.array(met, np.int64)
+
+    def _spliced(self, follower: Any, edges: list[int], known: Array, usual: Array, other: list[int]) -> Array:
+        # The same walk, which jumps along the usual chain to the next element at which it parts from that.
+        on_usual = known.data
+        begin: list[int] = []
+        end: list[int] = []
+        aside: list[int] = []
+        for i, stop in pairwise(edges):
+            while i < stop:
+                if not on_usual[i]:
+                    aside.append(i)
+                    i = follower[i]
+                    continue
+                k = bisect_left(other, i)
+                parting = other[k] if k < len(other) and other[k] < stop else stop
+                begin.append(i)
+                if parting == stop:
+                    end.append(stop)
+                    break
+                end.append(parting + 1)
+                i = follower[parting]
+        size = len(usual) + 1
+        kept = np.cumsum(
+            self.count_at(size, np.searchsorted(usual, begin)) - self.count_at(size, np.searchsorted(usual, end))
+        )
+        met = np.concatenate([usual[np.flatnonzero(kept[:-1])], np.array(aside, np.int64)])
+        return np.sort(met) if aside else met
+
+    def sums(self, values: Array) -> Array:
+        """Return the sum of all values before each place, and of all."""
+        return begins(values)
+
+    def sums_along(self, table: Array, axis: int) -> Array:
+        """Return running sums along one axis of a table."""
+        return np.cumsum(table, axis=axis)
+
+    def sum_at(self, size: int, index: Array, values: Array) -> Array:
+        """Sum int64 values by index, exactly."""
+        out = np.zeros(size, np.int64)
+        np.add.at(out, index, values)
+        return out
+
+    def count_at(self, size: int, index: Array) -> Array:
+        """Count how often each index below `size` occurs."""
+        return np.bincount(index, minlength=size)
+
+    def max_at(self, size: int, index: Array, values: Array) -> Array:
+        """Return the largest of some positive values by index."""
+        # Zeros cost nothing until they are touched.
+        out = np.zeros(size, np.int64)
+        np.maximum.at(out, index, values)
+        return out
+
+    def last_of_each(self, size: int, index: Array) -> Array | None:
+        """Return None: of several values for one place, the last one stays."""
+        return None
+
+    def stable_order(self, keys: Array) -> Array:
+        """Sort numbers from 0 on, in a stable way: digits of 16 bits are sorted by counting."""
+        top = int(keys.max()) if len(keys) else 0
+        order = np.argsort((keys & ((1 << _DIGIT_BITS) - 1)).astype(np.uint16), kind="stable")
+        while top >> _DIGIT_BITS:
+            top >>= _DIGIT_BITS
+            keys = keys >> _DIGIT_BITS
+            order = order[np.argsort((keys & ((1 << _DIGIT_BITS) - 1)).astype(np.uint16)[order], kind="stable")]
+        return order
+
+
+NUMPY = NumpyNamespace()
+"""The one there is."""
