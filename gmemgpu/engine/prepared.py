@@ -12,7 +12,7 @@ from gmemgpu.engine.class_code import CLEAN, FAIL_EARLY
 from gmemgpu.model.event import Kind
 from gmemgpu.model.policy import Hook
 from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array, Trace
-from gmemgpu.timeline.build import build_timeline
+from gmemgpu.timeline.build import Timeline, build_timeline
 from gmemgpu.timeline.episode import free_episodes, free_runs
 from gmemgpu.timeline.integral import exact_sum, used_integral
 from gmemgpu.timeline.piece import IdRegions, cut_at_regions, id_regions
@@ -46,14 +46,16 @@ class Prepared:
         A valid one.
     compiled : bool
         Whether compiled code makes its timeline; the rows are the same.
+    timeline : Timeline, optional
+        The trace's own, if it is there already.
 
     Notes
     -----
     What only some policies read is built on first use.
     """
 
-    def __init__(self, trace: Trace, *, compiled: bool = False) -> None:
-        self.timeline = build_timeline(trace, compiled=compiled)
+    def __init__(self, trace: Trace, *, compiled: bool = False, timeline: Timeline | None = None) -> None:
+        self.timeline = timeline or build_timeline(trace, compiled=compiled)
         self.trace: Trace = self.timeline.trace
         self.horizon_ns = self.trace.horizon_ns
         self.warmup_ns = self.trace.warmup_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from gmemgpu.model.trace import Int16Array, Int32Array, Int64Array, Trace
 from gmemgpu.timeline.piece import IdRegions, RegionPieces, cut_at_regions, id_regions, state_pieces
 from gmemgpu.timeline.region_states import region_states
 
-__all__ = ["Timeline", "build_timeline", "last_row_at"]
+__all__ = ["Timeline", "TimelinePieces", "build_timeline", "last_row_at", "timeline_of", "timeline_pieces"]
 
 UNTOUCHED = (0, 0, 0, 0, -1)
 """A, G, E, U and first block of a region before its first event."""
@@ -59,6 +60,48 @@ class Timeline:
         return np.repeat(np.arange(len(self.offset) - 1, dtype=np.int32), np.diff(self.offset))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TimelinePieces:
+    """
+    What a timeline is made of.
+
+    Parameters
+    ----------
+    trace : Trace
+        Cut at its horizon.
+    by_inode : IdRegions
+    assigns : RegionPieces
+        As in `Timeline`.
+    pieces : RegionPieces
+        Everything that changes a region's state, grouped by region, each group in event order.
+    """
+
+    trace: Trace
+    by_inode: IdRegions
+    assigns: RegionPieces
+    pieces: RegionPieces
+
+
+def timeline_pieces(trace: Trace) -> TimelinePieces:
+    """
+    Cut the events of a trace at region borders.
+
+    Parameters
+    ----------
+    trace : Trace
+        A valid one; events at or past the horizon are ignored.
+
+    Returns
+    -------
+    TimelinePieces
+        For `timeline_of`, once the state after each piece is known.
+    """
+    trace = trace.before_horizon()
+    assigns = cut_at_regions(trace, np.flatnonzero(trace.kind == Kind.ASSIGN))
+    by_inode = id_regions(trace, assigns, trace.inode)
+    return TimelinePieces(trace, by_inode, assigns, state_pieces(trace, by_inode))
+
+
 def _states(trace: Trace, pieces: RegionPieces) -> list[Int32Array]:
     # A, G, E, U and first block after each piece. Lists of one region at a time: as lists, all of them would take
     # several times the memory of the trace.
@@ -76,7 +119,7 @@ def _states(trace: Trace, pieces: RegionPieces) -> list[Int32Array]:
 
 
 def _rows(
-    t_ns: Int64Array, region: Int32Array, columns: list[Int32Array], n_regions: int
+    t_ns: Int64Array, region: Int32Array, columns: Sequence[Int32Array], n_regions: int
 ) -> tuple[Int64Array, Int64Array, list[Int32Array], Int16Array]:
     # Offsets, times and columns of all regions at once, from the states after each piece. The state at t is the one
     # after every event at t: of each instant the last piece counts, and only if it changed anything.
@@ -129,31 +172,37 @@ def build_timeline(trace: Trace, *, compiled: bool = False) -> Timeline:
     Timeline
         Memory follows the number of state changes, never events × pages or events × runs.
     """
+    if not compiled:
+        found = timeline_pieces(trace)
+        return timeline_of(found, _states(found.trace, found.pieces))
+    from gmemgpu.timeline.compiled_rows import timeline_rows
+
     trace = trace.before_horizon()
     assigns = cut_at_regions(trace, np.flatnonzero(trace.kind == Kind.ASSIGN))
     by_inode = id_regions(trace, assigns, trace.inode)
-    if compiled:
-        from gmemgpu.timeline.compiled_rows import timeline_rows
+    offset, t_ns, columns, first = timeline_rows(trace, by_inode)
+    return Timeline(trace, offset, t_ns, *columns, first, by_inode, assigns)
 
-        offset, t_ns, columns, first = timeline_rows(trace, by_inode)
-    else:
-        pieces = state_pieces(trace, by_inode)
-        offset, t_ns, columns, first = _rows(
-            trace.t_ns[pieces.event], pieces.region, _states(trace, pieces), trace.host.n_regions
-        )
-    assigned, gmem, evicting, used = columns
-    return Timeline(
-        trace=trace,
-        offset=offset,
-        t_ns=t_ns,
-        assigned=assigned,
-        gmem=gmem,
-        evicting=evicting,
-        used=used,
-        first=first,
-        by_inode=by_inode,
-        assigns=assigns,
-    )
+
+def timeline_of(found: TimelinePieces, states: Sequence[Int32Array]) -> Timeline:
+    """
+    Make the rows of a timeline.
+
+    Parameters
+    ----------
+    found : TimelinePieces
+        All pieces of a trace.
+    states : sequence of (n_pieces,) int32
+        A, G, E, U and first block after each of them.
+
+    Returns
+    -------
+    Timeline
+        As `build_timeline` gives it.
+    """
+    trace, pieces = found.trace, found.pieces
+    offset, t_ns, columns, first = _rows(trace.t_ns[pieces.event], pieces.region, states, trace.host.n_regions)
+    return Timeline(trace, offset, t_ns, *columns, first, found.by_inode, found.assigns)
 
 
 def last_row_at(

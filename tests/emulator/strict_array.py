@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from cuda_errors import CompileException
+from cuda_errors import CompileException, DeviceFault
 from emulated_device import Allocation, device
 from emulated_stream import Stream
 from strict_pinned import if_pinned
@@ -18,15 +18,22 @@ __all__ = [
     "ndarray",
     "empty",
     "zeros",
+    "ones",
     "full",
     "asarray",
+    "add",
     "arange",
-    "concatenate",
-    "flatnonzero",
     "argsort",
-    "lexsort",
-    "take",
+    "broadcast_to",
+    "concatenate",
     "cumsum",
+    "diff",
+    "flatnonzero",
+    "maximum",
+    "minimum",
+    "searchsorted",
+    "sort",
+    "where",
 ]
 
 
@@ -114,7 +121,7 @@ class ndarray:
         if not (isinstance(value, int) and value == 0 and self.flags.c_contiguous):
             _needs_headers()
         if self.size:
-            device.current_stream().submit(partial(np.copyto, self._view, _read(value)))
+            device.current_stream().submit(partial(np.copyto, self._view, np.array(value, self.dtype)))
 
     def view(self, dtype: Any = None) -> ndarray:
         return ndarray(self._memory, self._view.view(dtype or self.dtype))
@@ -130,17 +137,27 @@ class ndarray:
     def copy(self) -> ndarray:
         return asarray(_read(self)) if self.flags.c_contiguous else _new(_read(self))
 
-    def sum(self, axis: int | None = None, dtype: Any = None) -> ndarray:
-        return _new(_read(self).sum(axis, dtype))
+    def ravel(self) -> ndarray:
+        return self.reshape(self.size) if self.flags.c_contiguous else _new(_read(self).ravel())
 
-    def min(self, axis: int | None = None) -> ndarray:
-        return _new(_read(self).min(axis))
+    @property
+    def T(self) -> ndarray:
+        return ndarray(self._memory, self._view.T)
 
-    def max(self, axis: int | None = None) -> ndarray:
-        return _new(_read(self).max(axis))
+    def max(self) -> ndarray:
+        return _new(_read(self).max())
 
-    def item(self) -> Any:
-        return _read(self).item()
+    def any(self) -> ndarray:
+        return _new(_read(self).any())
+
+    def all(self) -> ndarray:
+        return _new(_read(self).all())
+
+    def tolist(self) -> Any:
+        return self.get().tolist()
+
+    def __iter__(self) -> Any:
+        raise TypeError("a copy for each element; use tolist")
 
     def __bool__(self) -> bool:
         return bool(_read(self))
@@ -155,12 +172,23 @@ class ndarray:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         _needs_headers()
-        _read(self)[_read(key)] = _read(value)
+        where, values = _read(key), _read(value)
+        if isinstance(where, np.ndarray) and where.dtype != bool and np.ndim(values):
+            _refuse_ties(where, np.broadcast_to(values, where.shape))
+        _read(self)[where] = values
 
 
 def _is_basic(key: Any) -> bool:
     parts = key if isinstance(key, tuple) else (key,)
     return all(part is None or part is Ellipsis or isinstance(part, int | np.integer | slice) for part in parts)
+
+
+def _refuse_ties(index: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> None:
+    # Of several values for one place any may stay.
+    order = np.argsort(index, kind="stable")
+    index, values = index[order], values[order]
+    if ((index[1:] == index[:-1]) & (values[1:] != values[:-1])).any():
+        raise DeviceFault("different values are assigned to one place: any of them may stay")
 
 
 def _read(value: Any) -> Any:
@@ -180,10 +208,20 @@ def _operator(apply: Callable[..., Any]) -> Callable[..., ndarray]:
     return lambda *operands: _new(apply(*(_read(operand) for operand in operands)))
 
 
+def _in_place(apply: Callable[..., Any]) -> Callable[..., ndarray]:
+    def applied(array: ndarray, other: Any) -> ndarray:
+        _needs_headers()
+        apply(_read(array), _read(other))
+        return array
+
+    return applied
+
+
 for _name in ("add", "sub", "mul", "floordiv", "mod", "and", "or", "xor", "lshift", "rshift"):
     _apply = getattr(operator, f"__{_name}__")
     setattr(ndarray, f"__{_name}__", _operator(_apply))
     setattr(ndarray, f"__r{_name}__", _operator(lambda a, b, _apply=_apply: _apply(b, a)))
+    setattr(ndarray, f"__i{_name}__", _in_place(getattr(operator, f"__i{_name}__")))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge", "invert", "neg"):
     setattr(ndarray, f"__{_name}__", _operator(getattr(operator, f"__{_name}__")))
 
@@ -228,33 +266,69 @@ def zeros(shape: Any, dtype: Any = float) -> ndarray:
     return full(shape, 0, dtype)
 
 
+def ones(shape: Any, dtype: Any = float) -> ndarray:
+    return full(shape, 1, dtype)
+
+
 def full(shape: Any, value: Any, dtype: Any) -> ndarray:
     made = empty(shape, dtype)
     made.fill(value)
     return made
 
 
-def lexsort(keys: ndarray) -> ndarray:
-    if not isinstance(keys, ndarray):
-        raise TypeError("keys: a 2-D device array")
-    return _new(np.lexsort(_read(keys)))
+class _Ufunc:
+    """As ``cupy.ufunc`` of two operands."""
+
+    def __init__(self, of: np.ufunc) -> None:
+        self._of = of
+
+    def __call__(self, a: Any, b: Any) -> ndarray:
+        if not any(isinstance(operand, ndarray) for operand in (a, b)):
+            raise TypeError("Unsupported types: no device array")
+        return _new(self._of(_read(a), _read(b)))
+
+    def at(self, a: ndarray, indices: ndarray, b: Any) -> None:
+        # Not all versions of CuPy take signed integers of 64 bits.
+        if a.dtype not in (np.int32, np.uint32, np.uint64):
+            raise TypeError(f"{self._of.__name__}.at only supports int32, uint32, uint64 as data type")
+        if isinstance(b, ndarray) and b.dtype != a.dtype:
+            raise TypeError(f"{b.dtype} values for {a.dtype}")
+        _needs_headers()
+        self._of.at(_read(a), _read(indices), a.dtype.type(b) if isinstance(b, int) else _read(b))
+
+    def accumulate(self, array: ndarray) -> ndarray:
+        raise NotImplementedError(f"`cupy_{self._of.__name__}.accumulate` is not supported yet")
 
 
-def take(a: ndarray, indices: ndarray, axis: int | None = None) -> ndarray:
-    # CuPy wraps indices that are out of bounds; no program of ours means that.
-    return _new(np.take(_read(a), _read(indices), axis, mode="raise"))
+add, maximum, minimum = _Ufunc(np.add), _Ufunc(np.maximum), _Ufunc(np.minimum)
 
 
 def argsort(a: ndarray) -> ndarray:
     return _new(np.argsort(_read(a), kind="stable"))
 
 
+def sort(a: ndarray) -> ndarray:
+    if not a.flags.c_contiguous:
+        raise NotImplementedError("Sorting non-contiguous array is not supported.")
+    return _new(np.sort(_read(a)))
+
+
 def arange(*bounds: int, dtype: Any = None) -> ndarray:
     return _new(np.arange(*bounds, dtype=dtype))
 
 
+def broadcast_to(a: ndarray, shape: tuple[int, ...]) -> ndarray:
+    return ndarray(a._memory, np.broadcast_to(a._view, shape))
+
+
 def concatenate(arrays: Sequence[ndarray]) -> ndarray:
+    if not all(isinstance(array, ndarray) for array in arrays):
+        raise TypeError("Unsupported type: only device arrays can be concatenated")
     return _new(np.concatenate(_read(list(arrays))))
+
+
+def diff(a: ndarray) -> ndarray:
+    return _new(np.diff(_read(a)))
 
 
 def flatnonzero(a: ndarray) -> ndarray:
@@ -262,4 +336,20 @@ def flatnonzero(a: ndarray) -> ndarray:
 
 
 def cumsum(a: ndarray) -> ndarray:
+    if a.ndim != 1:
+        raise ValueError("cumsum of a table goes along all of it")
     return _new(np.cumsum(_read(a)))
+
+
+def searchsorted(a: ndarray, v: ndarray, side: str = "left") -> ndarray:
+    if not isinstance(a, ndarray) or not isinstance(v, ndarray):
+        raise NotImplementedError("Only device arrays are supported")
+    return _new(np.searchsorted(_read(a), _read(v), side))  # type: ignore[call-overload]
+
+
+def where(condition: ndarray, x: Any, y: Any) -> ndarray:
+    if not isinstance(condition, ndarray):
+        raise TypeError("condition: a device array")
+    if isinstance(x, int) and isinstance(y, int):
+        raise TypeError("of two Python numbers CuPy and NumPy may make different types")
+    return _new(np.where(_read(condition), _read(x), _read(y)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from gmemgpu.engine.array.batch import Pair, pair_of
+from gmemgpu.engine.array.batch import Pair, pair_items, pair_of
 from gmemgpu.engine.array.settle import settled_rows
 from gmemgpu.engine.array.table import TraceTable
 from gmemgpu.engine.class_code import check_63_bits
@@ -15,9 +15,9 @@ from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 
-__all__ = ["NumpyEngine", "evaluate_pairs"]
+__all__ = ["NumpyEngine", "evaluate_pairs", "rows_of_trace"]
 
-BATCH_ROWS = 1 << 17
+BATCH_ITEMS = 1 << 17
 """Rows and requests that pairs of one batch have together: their arrays then stay near the cores."""
 
 
@@ -25,14 +25,13 @@ def _kind(pair: Pair) -> int:
     return {"window": 0, "dirty_retry": 1}.get(pair.policy.scope, 2)
 
 
-def _batches(pairs: Sequence[Pair]) -> Iterator[list[int]]:
+def _batches(pairs: Sequence[Pair], most_items: int) -> Iterator[list[int]]:
     # Indices of pairs of one kind that fit one batch; at least one each.
     waiting: dict[int, list[int]] = {}
     sizes: dict[int, int] = {}
     for q, pair in enumerate(pairs):
-        kind = _kind(pair)
-        size = pair.table.n_rows + pair.table.n_requests(pair.policy.hook, pair.policy.timer)
-        if waiting.get(kind) and sizes[kind] + size > BATCH_ROWS:
+        kind, size = _kind(pair), pair_items(pair)
+        if waiting.get(kind) and sizes[kind] + size > most_items:
             yield waiting.pop(kind)
         if kind not in waiting:
             waiting[kind], sizes[kind] = [], 0
@@ -41,7 +40,12 @@ def _batches(pairs: Sequence[Pair]) -> Iterator[list[int]]:
     yield from waiting.values()
 
 
-def evaluate_pairs(pairs: Sequence[Pair]) -> list[MetricRow]:
+def evaluate_pairs(
+    pairs: Sequence[Pair],
+    *,
+    most_items: int | None = None,
+    settle: Callable[[Sequence[Pair]], list[MetricRow]] = settled_rows,
+) -> list[MetricRow]:
     """
     Evaluate pairs of any traces and policies, in batches.
 
@@ -49,6 +53,10 @@ def evaluate_pairs(pairs: Sequence[Pair]) -> list[MetricRow]:
     ----------
     pairs : sequence of Pair
         The oracle is none of them.
+    most_items : int, optional
+        How much a batch holds, as `pair_items` counts; `BATCH_ITEMS` if left out.
+    settle : callable
+        Evaluates a batch.
 
     Returns
     -------
@@ -56,9 +64,23 @@ def evaluate_pairs(pairs: Sequence[Pair]) -> list[MetricRow]:
         One a pair.
     """
     rows: dict[int, MetricRow] = {}
-    for batch in _batches(pairs):
-        rows.update(zip(batch, settled_rows([pairs[q] for q in batch]), strict=True))
+    for batch in _batches(pairs, BATCH_ITEMS if most_items is None else most_items):
+        rows.update(zip(batch, settle([pairs[q] for q in batch]), strict=True))
     return [rows[q] for q in range(len(pairs))]
+
+
+def rows_of_trace(table: TraceTable, policies: Sequence[Policy], rows: Iterator[MetricRow]) -> list[MetricRow]:
+    """
+    Put the rows of a trace's pairs in the order of policies, with those of the oracle between them.
+
+    Parameters
+    ----------
+    table : TraceTable
+    policies : sequence of Policy
+    rows : iterator of MetricRow
+        Of all policies but the oracle.
+    """
+    return [oracle_row(table.prepared) if policy.is_oracle else next(rows) for policy in policies]
 
 
 class NumpyEngine:
@@ -83,8 +105,8 @@ class NumpyEngine:
         def rows_of(trace: Trace) -> list[MetricRow]:
             check_63_bits(trace, costs, self.name)
             table = TraceTable(Prepared(trace))
-            rows = iter(evaluate_pairs([pair_of(table, policy, costs) for policy in policies if not policy.is_oracle]))
-            return [oracle_row(table.prepared) if policy.is_oracle else next(rows) for policy in policies]
+            pairs = [pair_of(table, policy, costs) for policy in policies if not policy.is_oracle]
+            return rows_of_trace(table, policies, iter(evaluate_pairs(pairs)))
 
         # Not a loop: its variable would keep a trace alive while the next one is made.
         return list(map(rows_of, traces))

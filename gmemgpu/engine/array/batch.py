@@ -13,7 +13,7 @@ from gmemgpu.engine.class_code import CodeCosts, code_costs
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Gate, Policy
 
-__all__ = ["Pair", "Batch", "pair_of"]
+__all__ = ["Pair", "Batch", "pair_items", "pair_of"]
 
 _GATES: tuple[Gate, ...] = ("all", "gmem_free", "free")
 
@@ -42,6 +42,19 @@ def pair_of(table: TraceTable, policy: Policy, costs: Costs) -> Pair:
     prepared = table.prepared
     threads = prepared.trace.host.threads_per_core
     return Pair(table, policy, code_costs(policy.executor, costs, prepared.cores, threads))
+
+
+def pair_items(pair: Pair) -> int:
+    """Count class rows, requests and what else a pair's arrays grow with."""
+    table, policy = pair.table, pair.policy
+    n = table.n_rows + table.n_requests(policy.hook, policy.timer)
+    if policy.scope in ("dirty", "dirty_retry"):
+        n += len(table.prepared.clearings[0])
+    elif policy.scope != "window" and policy.timer.kind != "periodic":
+        n += table.n_named(policy.hook, policy.scope)
+    if policy.boot and policy.scope != "window":
+        n += table.n_positions * (1 + len(table.prepared.snp.inits))
+    return n
 
 
 class Batch:

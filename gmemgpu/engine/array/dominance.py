@@ -56,13 +56,13 @@ def dominance_sums(
     sums = xp.sums_along(sums, 1) - sums
     block = query_height >> low_bits
     query_cell = query_place * n_blocks + block
-    found = sums.reshape(-1)[query_cell]
+    found = sums.ravel()[query_cell]
     if not low_bits:
         return found
 
     counts = xp.sums_along(xp.count_at(size, cell).reshape(n_places, n_blocks), 0)
     begin = xp.sums(counts[-1])[block]
-    stop = begin + counts.reshape(-1)[query_cell]
+    stop = begin + counts.ravel()[query_cell]
     del sums, counts, cell
     order = xp.stable_order((height >> low_bits) * n_places + place)
     height, weight = height[order], weight[order]

@@ -9,7 +9,6 @@ from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
 from gmemgpu.engine.array.xp.namespace import Array, begins
-from gmemgpu.engine.array.xp.on_numpy import NUMPY
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.model.trace import Int64Array
 
@@ -36,11 +35,12 @@ class Named:
         xp = self.xp = batch.xp
         self.caught = xp.zeros(batch.n_rows, bool)
         self.known = False
-        (requests_at,) = xp.fetch(schedule.requests.at)
-        named = [self._names(pair, base) for pair, base in zip(batch.pairs, requests_at.tolist(), strict=False)]
-        self.request, self.position, self.since_ns = (
+        named = [self._names(pair) for pair in batch.pairs]
+        request, self.position, self.since_ns = (
             xp.asarray(np.concatenate(columns)) for columns in zip(*named, strict=True)
         )
+        counts = xp.asarray(np.array([len(owner) for owner, _, _ in named]))
+        self.request = request + xp.repeat(schedule.requests.at[:-1], counts)
         none = xp.zeros(0, np.int64)
         dirty = [pair.table.clearings() if pair.policy.scope == "dirty" else (none, none) for pair in batch.pairs]
         self.cleared_at = xp.asarray(begins([len(t_ns) for t_ns, _ in dirty]))
@@ -48,26 +48,13 @@ class Named:
         self.cleared_position = xp.concatenate([position for _, position in dirty])
         self.cleared_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.cleared_at))
 
-    def _names(self, pair: Pair, base: int) -> tuple[Int64Array, Int64Array, Int64Array]:
+    def _names(self, pair: Pair) -> tuple[Int64Array, Int64Array, Int64Array]:
         # For each region that a request names: the request, the position, and since when it names it; on the host.
-        scope, prepared = pair.policy.scope, pair.table.prepared
-        none = np.zeros(0, np.int64)
-        if scope == "dirty" or pair.policy.timer.kind == "periodic":
+        policy = pair.policy
+        if policy.scope == "dirty" or policy.timer.kind == "periodic":
+            none = np.zeros(0, np.int64)
             return none, none, none
-        requests = prepared.requests(pair.policy.hook)
-        if scope == "region":
-            first = requests.first_region.astype(np.int64)
-            owner, region = NUMPY.expand(first, np.maximum(requests.last_region - first + 1, 0))
-            if len(prepared.covered) < len(prepared.cores):
-                kept = prepared.cores[region] > 0
-                owner, region = owner[kept], region[kept]
-            position = pair.table.position_of(region)
-            return owner + base, position, np.zeros(len(owner), np.int64)
-        ids, position, since_ns = pair.table.owners(scope)
-        name = (requests.vm if scope == "vm" else requests.inode).astype(np.int64)
-        begin = np.searchsorted(ids, name, "left")
-        owner, at = NUMPY.expand(begin, np.where(name >= 0, np.searchsorted(ids, name, "right") - begin, 0))
-        return owner + base, position[at], since_ns[at]
+        return pair.table.named(policy.hook, policy.scope)
 
     def round(self, passes: Passes, *, moved: bool) -> tuple[Passes, Array]:
         """

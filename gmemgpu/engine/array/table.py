@@ -13,8 +13,8 @@ from gmemgpu.engine.array.xp.namespace import Array, Namespace
 from gmemgpu.engine.array.xp.on_numpy import NUMPY
 from gmemgpu.engine.class_code import CLEAN, cost_groups
 from gmemgpu.engine.prepared import Prepared
-from gmemgpu.model.policy import Hook, Timer
-from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array
+from gmemgpu.model.policy import Hook, Scope, Timer
+from gmemgpu.model.trace import BoolArray, Int64Array
 from gmemgpu.timeline.snp import FOREVER, SnpStates
 
 __all__ = ["TraceTable"]
@@ -101,6 +101,8 @@ class TraceTable:
         Ascending: of position and rank.
     ends : (n_positions,) int64
         Last row of each region.
+    position_of : (n_regions,) int64
+        Index of each covered region among those, on the host.
     """
 
     def __init__(self, prepared: Prepared, xp: Namespace = NUMPY) -> None:
@@ -128,13 +130,24 @@ class TraceTable:
         self.free = (self.code == CLEAN) & self.on
         self.busy = self.code < CLEAN
         self.group_of_row = xp.asarray(cost_groups(prepared.cores)[prepared.covered])[self.position]
+        self.position_of: Int64Array = np.cumsum(prepared.cores > 0) - 1
         self._kept: dict[object, object] = {}
-        self._times: dict[tuple[Hook, Timer], RequestTimes] = {}
+        self._recent: dict[object, tuple[int, object]] = {}
 
     def _once(self, key: object, build: Callable[[], T]) -> T:
         if key not in self._kept:
             self._kept[key] = build()
         found: T = self._kept[key]  # type: ignore[assignment]
+        return found
+
+    def _shared(self, key: object, build: Callable[[], T], size: Callable[[T], int]) -> T:
+        # Policies share these, but not for so long that those of a large trace pile up.
+        if key not in self._recent:
+            made = build()
+            while self._recent and sum(n for n, _ in self._recent.values()) > _KEPT_REQUESTS:
+                del self._recent[next(iter(self._recent))]
+            self._recent[key] = size(made), made
+        found: T = self._recent[key][1]  # type: ignore[assignment]
         return found
 
     def n_requests(self, hook: Hook, timer: Timer) -> int:
@@ -145,22 +158,43 @@ class TraceTable:
 
     def request_times(self, hook: Hook, timer: Timer) -> RequestTimes:
         """Return when the requests of a hook become due under a timer."""
-        key = hook, timer
-        if key not in self._times:
+
+        def build() -> RequestTimes:
             t_ns = self.xp.asarray(self.prepared.requests(hook).t_ns)
-            found = request_times(self.xp, t_ns, timer, self.prepared.horizon_ns)
-            # Policies share these, but not for so long that those of a large trace pile up.
-            while self._times and sum(len(times.t_ns) for times in self._times.values()) > _KEPT_REQUESTS:
-                del self._times[next(iter(self._times))]
-            self._times[key] = found
-        return self._times[key]
+            return request_times(self.xp, t_ns, timer, self.prepared.horizon_ns)
+
+        return self._shared((hook, timer), build, lambda times: len(times.t_ns))
+
+    def named(self, hook: Hook, scope: Scope) -> tuple[Int64Array, Int64Array, Int64Array]:
+        """Return, on the host, each region that a request names: the request, the position, and since when."""
+
+        def build() -> tuple[Int64Array, Int64Array, Int64Array]:
+            prepared, requests = self.prepared, self.prepared.requests(hook)
+            if scope == "region":
+                first = requests.first_region.astype(np.int64)
+                owner, region = NUMPY.expand(first, np.maximum(requests.last_region - first + 1, 0))
+                if len(prepared.covered) < len(prepared.cores):
+                    kept = prepared.cores[region] > 0
+                    owner, region = owner[kept], region[kept]
+                return owner, self.position_of[region], np.zeros(len(owner), np.int64)
+            ids, position, since_ns = self._owners(scope)
+            name = (requests.vm if scope == "vm" else requests.inode).astype(np.int64)
+            begin = np.searchsorted(ids, name, "left")
+            owner, at = NUMPY.expand(begin, np.where(name >= 0, np.searchsorted(ids, name, "right") - begin, 0))
+            return owner, position[at], since_ns[at]
+
+        return self._shared((hook, scope), build, lambda found: len(found[0]))
+
+    def n_named(self, hook: Hook, scope: Scope) -> int:
+        """Count the regions that requests name."""
+        return self._once(("n_named", hook, scope), lambda: len(self.named(hook, scope)[0]))
 
     def clearings(self) -> tuple[Array, Array]:
         """Return the times and positions of all `release` and `share` pieces, in time order."""
 
         def build() -> tuple[Array, Array]:
             t_ns, region = self.prepared.clearings
-            return self.xp.asarray(t_ns), self.xp.asarray(self.position_of(region))
+            return self.xp.asarray(t_ns), self.xp.asarray(self.position_of[region])
 
         return self._once("clearings", build)
 
@@ -170,17 +204,12 @@ class TraceTable:
         order = self._once("by position", lambda: self.xp.stable_order(position))
         return t_ns[order], position[order]
 
-    def position_of(self, region: Int32Array) -> Int64Array:
-        """Return the index of each covered region among those; both on the host."""
-        return np.searchsorted(self.prepared.covered, region)
-
-    def owners(self, scope: str) -> tuple[Int64Array, Int64Array, Int64Array]:
-        """Return, on the host, ids of VMs or inodes, ascending, with a position that each ever owned and since when."""
-
+    def _owners(self, scope: Scope) -> tuple[Int64Array, Int64Array, Int64Array]:
+        # On the host: ids of VMs or inodes, ascending, with a position that each ever owned and since when.
         def build() -> tuple[Int64Array, Int64Array, Int64Array]:
             prepared = self.prepared
             found = prepared.vm_regions if scope == "vm" else prepared.inode_regions
             kept = prepared.cores[found.region] > 0
-            return found.ids[kept], self.position_of(found.region[kept]), found.since_ns[kept]
+            return found.ids[kept], self.position_of[found.region[kept]], found.since_ns[kept]
 
         return self._once(scope, build)

@@ -10,21 +10,20 @@ from functools import partial
 from typing import Any
 
 from gmemgpu.engine.class_code import check_63_bits
-from gmemgpu.engine.cupy.memory import bound_bytes, budget_bytes, owners_bytes, row_bound_bytes
-from gmemgpu.engine.cupy.pairs import Pair, run_pairs
-from gmemgpu.engine.cupy.resident import Resident
-from gmemgpu.engine.cupy.row import metric_row, oracle_row
-from gmemgpu.engine.cupy.slices import slice_bytes
-from gmemgpu.engine.cupy.timelines import build_timelines
-from gmemgpu.engine.cupy.trace_input import TraceInput
+from gmemgpu.engine.cupy.evaluation import EvaluatedBatch, evaluate_prepared
+from gmemgpu.engine.cupy.memory import budget_bytes
+from gmemgpu.engine.cupy.pieces import PieceColumns, piece_columns
+from gmemgpu.engine.cupy.timelines import PIECE_BYTES, owners_bytes, play_pieces
+from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
+from gmemgpu.timeline.build import TimelinePieces, timeline_of, timeline_pieces
 
 __all__ = ["BatchReport", "LAUNCH_PIECES", "evaluate_batches"]
 
-LAUNCH_PIECES = 1 << 25
+LAUNCH_PIECES = 1 << 22
 """From so many pieces on a batch goes to the device, so that it works while the host makes the next (not measured)."""
 
 _Rows = list[list[MetricRow]]
@@ -38,17 +37,27 @@ class BatchReport:
     Parameters
     ----------
     n_traces, n_pairs, n_pieces : int
-    n_lists : int
-        In how many lists of slices its timelines were built.
+    slice_pieces : list of int
+        How many pieces were played at a time.
+    portions : list of int
+        How many pairs were evaluated at a time.
     predicted_bytes : int
-        Device memory that it should have taken at most, from the sizes of its columns and the counts of its rows.
+        Device memory that it was expected to take at most.
     """
 
     n_traces: int
     n_pairs: int
     n_pieces: int
-    n_lists: int
+    slice_pieces: list[int]
+    portions: list[int]
     predicted_bytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    # A trace, cut at region borders.
+    found: TimelinePieces
+    columns: PieceColumns
 
 
 def evaluate_batches(
@@ -84,7 +93,6 @@ def evaluate_batches(
     """
     import cupy
 
-    own = [policy for policy in policies if not policy.is_oracle]
     budget = budget_bytes() if budget is None else budget
     rows: _Rows = []
     # On the caller's current device. One for all batches: CuPy's pool keeps free memory apart by stream.
@@ -92,8 +100,8 @@ def evaluate_batches(
     # One thread drives the device: it mostly waits, and the interpreter is free meanwhile.
     with ThreadPoolExecutor(1, "gmemgpu-device") as device:
         running: Future[_Rows] | None = None
-        for batch in _batches(traces, own, costs, budget):
-            work = partial(_evaluate, batch, policies, own, costs, budget, observe, stream)
+        for batch in _batches(traces, costs, budget):
+            work = partial(_evaluate, batch, policies, costs, budget, observe, stream)
             following = device.submit(_drive, work, batch, stream)
             if running:
                 rows += running.result()
@@ -103,27 +111,26 @@ def evaluate_batches(
     return rows
 
 
-def _batches(
-    traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs, budget: int
-) -> Iterator[list[Resident]]:
-    batch: list[Resident] = []
-    n_bytes = n_pieces = 0
+def _batches(traces: Iterable[Trace], costs: Costs, budget: int) -> Iterator[list[_Cut]]:
+    batch: list[_Cut] = []
+    n_pieces = n_regions = 0
     for trace in traces:
         check_63_bits(trace, costs, "cupy")
-        resident = Resident(TraceInput(trace), policies)
-        bound = bound_bytes(resident)
-        fits = n_bytes + bound + owners_bytes([*batch, resident]) <= budget
-        if batch and (not fits or n_pieces + len(resident.input.pieces) > LAUNCH_PIECES):
+        found = timeline_pieces(trace)
+        columns = piece_columns(found)
+        n, regions = len(columns.op), len(columns.sizes)
+        fits = (n_pieces + n) * PIECE_BYTES + owners_bytes(n_regions + regions) <= budget
+        if batch and (not fits or n_pieces + n > LAUNCH_PIECES):
             yield batch
-            batch, n_bytes, n_pieces = [], 0, 0
-        batch.append(resident)
-        n_bytes += bound
-        n_pieces += len(resident.input.pieces)
+            batch, n_pieces, n_regions = [], 0, 0
+        batch.append(_Cut(found, columns))
+        n_pieces += n
+        n_regions += regions
     if batch:
         yield batch
 
 
-def _drive(work: Callable[[], _Rows], batch: list[Resident], stream: Any) -> _Rows:
+def _drive(work: Callable[[], _Rows], batch: list[_Cut], stream: Any) -> _Rows:
     # In the thread that drives the device; the batch is empty afterwards.
     import cupy
 
@@ -132,22 +139,22 @@ def _drive(work: Callable[[], _Rows], batch: list[Resident], stream: Any) -> _Ro
     # What the last batch left free is in pieces, which the pool never joins across streams; the driver has it whole.
     cupy.get_default_memory_pool().free_all_blocks()
     try:
-        rows = work()
+        with stream:
+            rows = work()
     except BaseException:
         # Buffers go back to the pools with this error: no copy and no kernel may be under way there.
         with suppress(cupy.cuda.runtime.CUDARuntimeError):  # a lost device; the first error tells more
             cupy.cuda.Device().synchronize()
         raise
-    # With the batch go the buffers that its columns were copied from. Pinned memory in a pool is lost to the host.
+    # Pinned memory in a pool is lost to the host.
     batch.clear()
     cupy.get_default_pinned_memory_pool().free_all_blocks()
     return rows
 
 
 def _evaluate(
-    batch: Sequence[Resident],
+    batch: list[_Cut],
     policies: Sequence[Policy],
-    own: Sequence[Policy],
     costs: Costs,
     budget: int,
     observe: Callable[[BatchReport], None] | None,
@@ -155,34 +162,24 @@ def _evaluate(
 ) -> _Rows:
     import cupy
 
-    kept = sum(resident.kept_bytes for resident in batch)
-    owners = owners_bytes(batch)
-    room = budget - kept - owners
-    pieces = sum(slice_bytes(resident.input.pieces, 0, resident.input.n_regions) for resident in batch)
-    # A batch of several was made to fit whole; a trace that does not comes in slices, beside the rows made of them.
-    whole = pieces + sum(map(row_bound_bytes, batch)) <= room
-    slices = pieces if whole else room // 2
-    for resident in batch:
-        resident.upload(stream)
-    n_lists = build_timelines(batch, slices, room - slices, stream)
-    # Pieces and states are gone, and nothing is queued: the scratch of pairs is to find their room in one.
+    states, slice_pieces = play_pieces([cut.columns for cut in batch], budget, stream)
+    n_pieces = sum(slice_pieces)
+    predicted = max(slice_pieces) * PIECE_BYTES + owners_bytes(sum(len(cut.columns.sizes) for cut in batch))
+    prepared = []
+    while batch:
+        found = batch.pop(0).found
+        prepared.append(Prepared(found.trace, timeline=timeline_of(found, states.pop(0))))
     cupy.get_default_memory_pool().free_all_blocks()
-    rows = sum(resident.rows_bytes for resident in batch)
-    runs = run_pairs(batch, own, costs, budget - kept - rows, stream)
+    evaluated: EvaluatedBatch = evaluate_prepared(prepared, policies, costs, budget)
     if observe:
         observe(
             BatchReport(
-                n_traces=len(batch),
-                n_pairs=len(runs.by_pair),
-                n_pieces=sum(len(resident.input.pieces) for resident in batch),
-                n_lists=n_lists,
-                predicted_bytes=kept + rows + max(owners + min(pieces, slices), runs.predicted_bytes),
+                n_traces=len(prepared),
+                n_pairs=sum(evaluated.portions),
+                n_pieces=n_pieces,
+                slice_pieces=slice_pieces,
+                portions=evaluated.portions,
+                predicted_bytes=max(predicted, evaluated.predicted_bytes),
             )
         )
-    found = []
-    for i, resident in enumerate(batch):
-        totals = resident.totals(stream)
-        cores = resident.input.core_counts.tolist()
-        ran = iter([metric_row(runs.by_pair[Pair(i, j)], totals, cores) for j in range(len(own))])
-        found.append([oracle_row(totals, cores) if policy.is_oracle else next(ran) for policy in policies])
-    return found
+    return evaluated.rows

@@ -8,20 +8,10 @@ from typing import Any
 
 from gmemgpu.engine.cupy.defines import compiler_options
 
-__all__ = ["KERNELS", "kernel_source", "launch"]
+__all__ = ["KERNELS", "kernel_source", "launch", "launch_here"]
 
-_PAIR_PARTS = ("parts/pair", "parts/schedule", "parts/visit", "parts/run")
-
-KERNELS: dict[str, tuple[str, ...]] = {
-    "region_timeline": (),
-    "region_states": (),
-    "region_totals": (),
-    "evaluate_few": _PAIR_PARTS,
-    "evaluate_window": _PAIR_PARTS,
-    "latency_ranks": (),
-    "rmp_scan": (),
-}
-"""Each kernel lies in a file of its name; the parts that precede it in the same text. No file includes another."""
+KERNELS = ("region_timeline", "rmp_scan", "segment_max", "segment_search")
+"""Each lies in a file of its name; no file includes another."""
 
 
 def kernel_source(name: str) -> str:
@@ -36,14 +26,10 @@ def kernel_source(name: str) -> str:
     Returns
     -------
     str
-        Its parts and its own file; the compiler's messages name file and line.
+        Its file; the compiler's messages name file and line.
     """
-    folder = resources.files("gmemgpu.engine.cupy").joinpath("kernels")
-    texts = []
-    for part in (*KERNELS[name], name):
-        text = folder.joinpath(*f"{part}.cu".split("/")).read_text(encoding="utf-8")
-        texts.append(f'#line 1 "{part}.cu"\n{text}')
-    return "\n".join(texts)
+    file = resources.files("gmemgpu.engine.cupy").joinpath("kernels", f"{name}.cu")
+    return f'#line 1 "{name}.cu"\n{file.read_text(encoding="utf-8")}'
 
 
 @cache
@@ -83,3 +69,10 @@ def launch(
         function.max_dynamic_shared_size_bytes = shared
     with stream:
         function((n_blocks,), (n_threads,), arguments, shared_mem=shared)
+
+
+def launch_here(name: str, n_blocks: int, n_threads: int, arguments: tuple[Any, ...]) -> None:
+    """Queue a kernel on the current stream; the parameters are those of `launch`."""
+    import cupy
+
+    launch(name, n_blocks, n_threads, arguments, cupy.cuda.get_current_stream())

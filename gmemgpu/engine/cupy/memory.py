@@ -1,20 +1,25 @@
-"""How much device memory a batch takes: bounds before its rows are counted, exact sizes after."""
+"""How much device memory there is, and how much traces and pairs take at most."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
+from gmemgpu.engine.prepared import Prepared
+from gmemgpu.model.policy import Policy
 
-from gmemgpu.engine.cupy.defines import PieceOp
-from gmemgpu.engine.cupy.playing import owner_bytes, timeline_blocks
-from gmemgpu.engine.cupy.resident import Resident
-from gmemgpu.engine.cupy.slices import slice_bytes
-
-__all__ = ["budget_bytes", "bound_bytes", "owners_bytes", "row_bound_bytes"]
+__all__ = ["ITEM_BYTES", "LEAST_BYTES", "budget_bytes", "table_bytes"]
 
 _SHARE = 0.9
 """Of the free memory: the rest is for the driver, for launches, and for what lies between blocks of the pool."""
+
+ITEM_BYTES = 600
+"""Of a pair's arrays at their most, for each item as `pair_items` counts them."""
+LEAST_BYTES = 1 << 19
+"""Of arrays however short: each takes 512 bytes at least, and some hundreds live at a time."""
+_ROW_BYTES = 61
+_INSTANT_BYTES = 9
+_REQUEST_BYTES = 80
+_CLEARING_BYTES = 24
 
 
 def budget_bytes() -> int:
@@ -34,22 +39,15 @@ def budget_bytes() -> int:
     return int(_SHARE * room)
 
 
-def owners_bytes(batch: Sequence[Resident]) -> int:
-    """Return the device memory in which region timelines note who owns each page."""
-    return owner_bytes(timeline_blocks(batch))
-
-
-def row_bound_bytes(resident: Resident) -> int:
-    """Return what the rows of a trace take at most: each piece changes every state of its region."""
-    found = resident.input
-    op = found.pieces.op
-    n_used = len(op) if found.has_used else 0
-    n_class = len(op) - int(((op == PieceOp.USE) | (op == PieceOp.UNUSE)).sum())
-    n_falls = int(np.count_nonzero(op == PieceOp.CLEAR))
-    return resident.row_bytes(n_class + 2 * found.n_regions, n_used + found.n_regions, n_falls)
-
-
-def bound_bytes(resident: Resident) -> int:
-    """Return what a trace takes at most while its timelines are built, all of its pieces at a time."""
-    pieces = slice_bytes(resident.input.pieces, 0, resident.input.n_regions)
-    return resident.kept_bytes + pieces + row_bound_bytes(resident)
+def table_bytes(prepared: Prepared, policies: Sequence[Policy]) -> int:
+    """Return what a trace takes while its pairs are evaluated: class rows, requests, clearings."""
+    cuts = 2 * len(prepared.snp.epochs)
+    rows = len(prepared.noticed) + cuts * len(prepared.covered)
+    # Each of the columns begins anew in the pool.
+    n = rows * (_ROW_BYTES + _INSTANT_BYTES) + (1 << 14)
+    for hook, timer in {(policy.hook, policy.timer) for policy in policies}:
+        ticks = prepared.horizon_ns // timer.delay_ns if timer.kind == "periodic" else 0
+        n += (ticks or len(prepared.requests(hook).t_ns)) * _REQUEST_BYTES + (1 << 13)
+    if any(policy.scope in ("dirty", "dirty_retry") for policy in policies):
+        n += len(prepared.clearings[0]) * _CLEARING_BYTES + (1 << 11)
+    return n

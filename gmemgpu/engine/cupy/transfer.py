@@ -1,4 +1,4 @@
-"""Columns on their way to the device: packed into one pinned buffer, copied at once, found again by address."""
+"""Columns on their way to the device: packed into one pinned buffer, copied at once, found again by name."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DeviceColumns", "packed_bytes", "aligned"]
+__all__ = ["DeviceColumns"]
 
 _ALIGNMENT = 256
 """Columns begin at whole lines of the device's memory."""
 
 
-def aligned(n_bytes: int) -> int:
-    """Round up to what a column takes in a packed buffer; an empty one has an address too."""
-    return -(-max(n_bytes, 1) // _ALIGNMENT) * _ALIGNMENT
-
-
-def packed_bytes(columns: Mapping[str, NDArray[np.generic]]) -> int:
-    """Compute how much device memory some columns take."""
-    return sum(aligned(column.nbytes) for column in columns.values())
+def _aligned(n_bytes: int) -> int:
+    return -(-n_bytes // _ALIGNMENT) * _ALIGNMENT
 
 
 class DeviceColumns:
@@ -39,7 +33,7 @@ class DeviceColumns:
     def __init__(self, columns: Mapping[str, NDArray[np.generic]], stream: Any) -> None:
         import cupy
 
-        n_bytes = packed_bytes(columns)
+        n_bytes = max(1, sum(_aligned(column.nbytes) for column in columns.values()))
         # Pinned memory alone can be copied while the host goes on; it must live until the copy is over.
         self._pinned = cupy.cuda.alloc_pinned_memory(n_bytes)
         staged = np.frombuffer(self._pinned, np.uint8, n_bytes)
@@ -49,18 +43,10 @@ class DeviceColumns:
         for name, column in columns.items():
             staged[at : at + column.nbytes] = np.ascontiguousarray(column).reshape(-1).view(np.uint8)
             self._offset[name] = at
-            at += aligned(column.nbytes)
+            at += _aligned(column.nbytes)
         with stream:
             self._buffer = cupy.empty(n_bytes, np.uint8)
             self._buffer.set(staged, stream=stream)
-
-    def address(self, name: str) -> int:
-        """Return the device address of a column."""
-        return int(self._buffer.data.ptr) + self._offset[name]
-
-    def addresses(self) -> dict[str, int]:
-        """Return the device addresses of all columns."""
-        return {name: self.address(name) for name in self._offset}
 
     def array(self, name: str) -> Any:
         """Return a column as a flat device array, for kernels that take it as an argument of its own."""

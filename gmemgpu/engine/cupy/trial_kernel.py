@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from gmemgpu.engine.cupy.playing import SHARED_BYTES
+from gmemgpu.engine.cupy.timelines import SHARED_BYTES
 
 __all__ = ["probe", "INSTALL"]
 
@@ -56,19 +56,31 @@ def probe() -> str | None:
             f"{_LEAST_SHARED_BYTES / 1024:g} KiB, which data-centre GPUs of compute capability 8.0, 9.0 and 10.x have; "
             "take numpy"
         )
+    answer: list[int] = []
     try:
         kernel = cupy.RawModule(code=_TRIAL, options=("-std=c++17",)).get_function("trial")
-        # No function that is a kernel of CuPy's own: it would need CUDA's header files, and the engine needs none.
         given, found = cupy.empty(32, np.uint32), cupy.zeros(32, np.uint32)
         given.set(np.arange(32, dtype=np.uint32))
         kernel((1,), (32,), (given, found))
         answer = found.get().tolist()
+        # Kernels of CuPy's own, which stand on CUDA's header files.
+        cupy.cumsum(given + found).get()
     except cupy.cuda.memory.OutOfMemoryError as error:
         return f"the device has no memory left ({error}); end what fills it (nvidia-smi shows it), or take numpy"
     except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
         return f"a trial kernel failed on the device ({error}); check nvidia-smi, or take --backend numpy"
-    except Exception as error:  # the loader of NVRTC raises classes of its own, which differ by version
+    except Exception as error:  # loaders and compilers raise classes of their own, which differ by version
+        if answer:
+            return (
+                f"CuPy cannot compile its own operations, since CUDA's header files are missing ({_brief(error)}); they "
+                f"come with {INSTALL}, or with a CUDA toolkit whose folder CUDA_PATH names"
+            )
         return f"kernels cannot be compiled ({error}); NVRTC comes with {INSTALL}"
     if answer != [sum(range(32))] * 32:
         return "a trial kernel gave a wrong answer; check the device and its driver, or take --backend numpy"
     return None
+
+
+def _brief(error: Exception) -> str:
+    # A compiler tells of every line; the first says enough.
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -47,7 +47,7 @@ def test_batches_may_be_cut_anywhere(some: list[Trace], chosen: list[Policy], co
     tables = [TraceTable(Prepared(trace)) for trace in some]
     pairs = [pair_of(table, policy, cost) for table in tables for policy in chosen]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(array, "BATCH_ROWS", rows)
+        patch.setattr(array, "BATCH_ITEMS", rows)
         found = evaluate_pairs(pairs)
     assert found == [row for rows_of_trace in expected for row in rows_of_trace]
 

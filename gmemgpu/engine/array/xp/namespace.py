@@ -41,7 +41,7 @@ _ALIKE = (
     "where",
     "zeros",
 )
-"""Functions; beside them operators, indices, and the methods any, all, max, sum, astype, copy, reshape."""
+"""Functions; beside them operators, indices, and the methods any, all, max, astype, copy, ravel, reshape, tolist."""
 
 
 def begins(counts: Any) -> Int64Array:

@@ -114,7 +114,7 @@ class CupyNamespace(Namespace):
         """Return running sums along one axis of a table, by sums of all rows in a row."""
         if axis == 0:
             return self.sums_along(table.T.copy(), 1).T
-        whole = self.sums(table.reshape(-1))
+        whole = self.sums(table.ravel())
         before = whole[:-1].reshape(table.shape)[:, :1]
         return whole[1:].reshape(table.shape) - before
 

@@ -4,15 +4,17 @@
 // of a guest_memfd, of an inode under eviction, in use. Which inode owns a page is needed only when an eviction begins or
 // ends; it lies in global memory, 4 bytes a page, and is valid only where the guest_memfd bit is set.
 //
-// in       traces  u64[][T_FIELDS], see defines.py: pieces of each region in event order
-//          jobs    i64[n_jobs][2]: trace, region; longest first, since blocks take them in turn
-// scratch  owners  i32[gridDim.x][PAGES_PER_REGION], any content
-// out      at T_STATE_*: one entry a piece, every element written
+// in       jobs                          i64[n_jobs][2]: first piece of a region, and one past its last; in event order;
+//                                        longest first, since blocks take them in turn
+//          piece_lo, _hi, _inode, _op    of each piece: pages of the region, half open (of an eviction, where its inode
+//                                        ever lay); inode; OP_* of defines.py
+// scratch  owners                        i32[gridDim.x][PAGES_PER_REGION], any content
+// out      assigned, gmem, evicting,     after each piece, every element written
+//          used, first
 // grid     up to n_jobs; shared memory 4 * PAGES_PER_REGION / 8 bytes
 //
 // Deterministic: the only atomics are integer sums and minima. Bound by the latency of a piece's barrier, not by bandwidth.
 
-typedef unsigned long long u64;
 typedef long long i64;
 typedef unsigned int u32;
 
@@ -23,7 +25,6 @@ typedef unsigned int u32;
 #endif
 #define FULL 0xffffffffu
 #define WORDS (PAGES_PER_REGION / 32)
-#define FIELD(row, name, type) (reinterpret_cast<type>((row)[name]))
 
 enum { ASSIGNED, GMEM, EVICTING, USED, COLUMNS };
 
@@ -38,7 +39,9 @@ __device__ __forceinline__ u32 pages_of(int w, int lo, int hi) {
 __device__ __forceinline__ int change(u32 before, u32 now) { return __popc(now) - __popc(before); }
 
 extern "C" __global__ void __launch_bounds__(THREADS_TIMELINE)
-region_timeline(const u64* traces, const i64* jobs, int n_jobs, int* owners) {
+region_timeline(const i64* jobs, int n_jobs, const int* piece_lo, const int* piece_hi, const int* piece_inode,
+                const unsigned char* piece_op, int* owners, int* assigned_pages, int* gmem_pages, int* evicting_pages,
+                int* used_pages, short* first_block) {
   DYN_SHARED(u32, words);
   // Two of each: thread 0 reads and clears one while the next piece adds to the other, so that one barrier a piece does.
   __shared__ int deltas[2][COLUMNS];
@@ -47,12 +50,7 @@ region_timeline(const u64* traces, const i64* jobs, int n_jobs, int* owners) {
   int* owner = owners + static_cast<i64>(blockIdx.x) * PAGES_PER_REGION;
   int lane = threadIdx.x & 31;
   for (int job = blockIdx.x; job < n_jobs; job += gridDim.x) {
-    const u64* trace = traces + jobs[2 * job] * T_FIELDS;
-    const i64* offset = FIELD(trace, T_PIECE_OFFSET, const i64*) + jobs[2 * job + 1];
-    const int* piece_lo = FIELD(trace, T_PIECE_LO, const int*);
-    const int* piece_hi = FIELD(trace, T_PIECE_HI, const int*);
-    const int* piece_inode = FIELD(trace, T_PIECE_INODE, const int*);
-    const unsigned char* piece_op = FIELD(trace, T_PIECE_OP, const unsigned char*);
+    i64 begin = jobs[2 * job], end = jobs[2 * job + 1];
     __syncthreads();  // the region before is done with
     for (int w = threadIdx.x; w < COLUMNS * WORDS; w += blockDim.x) words[w] = 0;
     if (threadIdx.x < 2 * COLUMNS) deltas[threadIdx.x / COLUMNS][threadIdx.x % COLUMNS] = 0;
@@ -60,8 +58,8 @@ region_timeline(const u64* traces, const i64* jobs, int n_jobs, int* owners) {
     __syncthreads();
     int totals[COLUMNS] = {0, 0, 0, 0};  // of thread 0
     int first = -1;
-    for (i64 piece = offset[0]; piece < offset[1]; piece++) {
-      int turn = (piece - offset[0]) & 1;
+    for (i64 piece = begin; piece < end; piece++) {
+      int turn = (piece - begin) & 1;
       int op = piece_op[piece], lo = piece_lo[piece], hi = piece_hi[piece], inode = piece_inode[piece];
       int own[COLUMNS] = {0, 0, 0, 0};  // this thread's changes
       int first_word = lo >> 5, last_word = (hi - 1) >> 5;
@@ -126,11 +124,11 @@ region_timeline(const u64* traces, const i64* jobs, int n_jobs, int* owners) {
           deltas[turn][column] = 0;
         }
         lowest[turn ^ 1] = WORDS;
-        FIELD(trace, T_STATE_ASSIGNED, int*)[piece] = totals[ASSIGNED];
-        FIELD(trace, T_STATE_GMEM, int*)[piece] = totals[GMEM];
-        FIELD(trace, T_STATE_EVICTING, int*)[piece] = totals[EVICTING];
-        FIELD(trace, T_STATE_USED, int*)[piece] = totals[USED];
-        FIELD(trace, T_STATE_FIRST, short*)[piece] = first;
+        assigned_pages[piece] = totals[ASSIGNED];
+        gmem_pages[piece] = totals[GMEM];
+        evicting_pages[piece] = totals[EVICTING];
+        used_pages[piece] = totals[USED];
+        first_block[piece] = first;
       }
     }
   }
