@@ -86,7 +86,7 @@ def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str
     assert (batch["traces"], batch["policies"], batch["pairs"]) == (3, 30, 90)
     assert set(batch["kernels_ms"]) == set(KERNELS) - {"rmp_scan"}
     assert batch["timeline_pieces_per_s"] > 0
-    assert batch["evaluate_pairs_per_s"] > 0
+    assert batch["portions"] == 3
     assert batch["memory_held_bytes"] > 0
     assert [rate[:3] for rate in figures["crossover"]["rates"]] == [["all", 1, 27]]
     assert figures["sweep"]["numpy"]["rows"] == figures["sweep"]["reference, 1 workers"]["rows"] == 4

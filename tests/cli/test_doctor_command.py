@@ -46,16 +46,18 @@ def test_every_kernel_says_whether_it_ever_ran(
     without_cupy: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = KernelRun(gpu="NVIDIA H200", driver="580.65.06", date="2026-12-01", commit="abc1234", source="0" * 32)
-    monkeypatch.setattr(records, "kernel_runs", lambda: {"rmp_scan": None, "evaluate_few": run})
+    monkeypatch.setattr(records, "kernel_runs", lambda: {"rmp_scan": None, "region_timeline": run})
     lines = told(capsys)
     assert "kernel rmp_scan never run on a GPU (emulated in tests, compiled for sm_80, sm_90, sm_100)" in lines
-    line = "kernel evaluate_few last run 2026-12-01 on NVIDIA H200 (driver 580.65.06, commit abc1234); its source has"
+    line = (
+        "kernel region_timeline last run 2026-12-01 on NVIDIA H200 (driver 580.65.06, commit abc1234); its source has"
+    )
     assert any(found.startswith(line) for found in lines)
     assert not any(found.startswith(("gpu ", "driver ", "backend auto ")) for found in lines)
     assert main(["doctor", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["gpus"] is None
-    assert found["kernels"] == {"rmp_scan": None, "evaluate_few": {**asdict(run), "has_changed": True}}
+    assert found["kernels"] == {"rmp_scan": None, "region_timeline": {**asdict(run), "has_changed": True}}
 
 
 def test_gpus_and_what_auto_goes_by(

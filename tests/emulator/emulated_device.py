@@ -64,6 +64,7 @@ class Device:
         self.blocks: dict[int, Block] = {}
         self.used_bytes = self.pinned_used_bytes = 0
         self._quarantine: deque[Block] = deque()
+        self._quarantine_bytes = 0
         self.reset(1 << 30)
 
     def reset(self, total_bytes: int, reserved_bytes: int = 0) -> None:
@@ -252,20 +253,21 @@ class Device:
     def bury(self, block: Block) -> None:
         """Make freed memory useless, and keep it for a while to see whether somebody writes there."""
         with self.lock:
-            self.check_guards()
+            if not self.sanitized and not block.intact():
+                raise DeviceFault(f"something wrote outside an allocation of {block.nbytes} bytes")
             del self.blocks[block.address]
             block.data[...] = POISON
             self._asan.forbid(block.data)
             self._quarantine.append(block)
+            self._quarantine_bytes += block.nbytes
             # Work that waits may hold the address: then it stays.
             if not any(stream.waiting for stream in self.other_streams()):
                 self._exhume(QUARANTINE_BYTES)
 
     def _exhume(self, limit_bytes: int) -> None:
-        kept = sum(block.nbytes for block in self._quarantine)
-        while kept > limit_bytes:
+        while self._quarantine_bytes > limit_bytes:
             block = self._quarantine.popleft()
-            kept -= block.nbytes
+            self._quarantine_bytes -= block.nbytes
             self._asan.allow(block.whole)
             if (block.data != POISON).any():
                 raise DeviceFault(f"{block.nbytes} bytes of device memory were written after they were freed")

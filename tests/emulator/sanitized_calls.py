@@ -59,7 +59,7 @@ def workload() -> None:
     assert rows == engine("numpy").evaluate([trace], named_policies(), Costs())
 
 
-@settings(max_examples=8, derandomize=True, database=None, deadline=None)
+@settings(max_examples=4, derandomize=True, database=None, deadline=None)
 @given(trace=traces())
 def corners(trace: Trace) -> None:
     """Evaluate all named policies on traces at the limits of the model."""

@@ -44,13 +44,13 @@ def result(date: str, gpu: str, kernels: dict[str, str]) -> str:
 
 
 def test_the_newest_run_of_each_kernel_counts(records: Any, tmp_path: Path) -> None:
-    (tmp_path / "gpu-a.json").write_text(result("2026-12-01", "A", {"evaluate_few": "1", "rmp_scan": "1"}))
-    (tmp_path / "gpu-b.json").write_text(result("2026-12-24", 'B "x"', {"evaluate_few": "2"}))
-    (tmp_path / "gpu-c.json").write_text(result("2026-11-30", "C", {"evaluate_few": "3", "rmp_scan": "3"}))
+    (tmp_path / "gpu-a.json").write_text(result("2026-12-01", "A", {"region_timeline": "1", "rmp_scan": "1"}))
+    (tmp_path / "gpu-b.json").write_text(result("2026-12-24", 'B "x"', {"region_timeline": "2"}))
+    (tmp_path / "gpu-c.json").write_text(result("2026-11-30", "C", {"region_timeline": "3", "rmp_scan": "3"}))
     (tmp_path / "engine.json").write_text("{}")
     runs = records.newest_runs(tmp_path)
     assert {name: (run.gpu, run.date, run.source) for name, run in runs.items()} == {
-        "evaluate_few": ('B "x"', "2026-12-24", "2"),
+        "region_timeline": ('B "x"', "2026-12-24", "2"),
         "rmp_scan": ("A", "2026-12-01", "1"),
     }
     held = tomllib.loads(records.toml_text(runs))["kernel"]
@@ -65,4 +65,4 @@ def test_how_it_is_told() -> None:
     assert describe_run("rmp_scan", same) == line
     assert has_changed("rmp_scan", RUN)
     assert not has_changed("rmp_scan", same)
-    assert has_changed("evaluate_few", same)
+    assert has_changed("region_timeline", same)

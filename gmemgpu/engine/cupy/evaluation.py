@@ -69,8 +69,19 @@ def evaluate_prepared(
     most_bytes = 0
 
     def settle(pairs: Sequence[Pair]) -> list[MetricRow]:
+        try:
+            settled = settled_rows(pairs)
+        except cupy.cuda.memory.OutOfMemoryError:
+            if len(pairs) == 1:
+                raise
+            settled = None
+        if settled is None:
+            # Others took memory meanwhile, or pairs more than expected. What the error held is free by now.
+            cupy.get_default_memory_pool().free_all_blocks()
+            half = len(pairs) // 2
+            return settle(pairs[:half]) + settle(pairs[half:])
         portions.append(len(pairs))
-        return settled_rows(pairs)
+        return settled
 
     for group, n_bytes in _groups(traces, own, budget_bytes):
         tables = [TraceTable(prepared, xp) for prepared in group]

@@ -1,18 +1,32 @@
-"""Searches, scans and chains within segments, against plain Python."""
+"""The primitives, with NumPy and with CuPy, against plain Python."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gmemgpu.engine.array.dominance import dominance_sums
-from gmemgpu.engine.array.xp.namespace import begins
-from gmemgpu.engine.array.xp.on_numpy import NUMPY as xp
+from gmemgpu.engine.array.xp.namespace import Namespace, begins
+from gmemgpu.engine.array.xp.on_cupy import THREADS, TILE_ITEMS, CupyNamespace
+from gmemgpu.engine.array.xp.on_numpy import NUMPY
 from gmemgpu.model.trace import Int64Array
+
+
+@pytest.fixture(scope="module", params=["numpy", "cupy"])
+def xp(request: pytest.FixtureRequest) -> Namespace:
+    if request.param == "numpy":
+        return NUMPY
+    cupy = pytest.importorskip("cupy", reason="no CUDA device, and no g++ to emulate one")
+    from gmemgpu.engine.cupy.kernel import launch_here
+
+    return CupyNamespace(cupy, launch_here)
+
 
 SEGMENTS = st.lists(st.lists(st.integers(-9, 1 << 62), max_size=6), min_size=1, max_size=4)
 
@@ -22,27 +36,40 @@ def flat(segments: list[list[int]]) -> Int64Array:
 
 
 @given(sorted_ones=SEGMENTS, data=st.data())
-def test_search(sorted_ones: list[list[int]], data: st.DataObject) -> None:
+def test_search(xp: Namespace, sorted_ones: list[list[int]], data: st.DataObject) -> None:
     sorted_ones = [sorted(segment) for segment in sorted_ones]
     some = st.lists(st.integers(-9, 1 << 62) | st.sampled_from([0, *flat(sorted_ones).tolist()]), max_size=5)
     needles = [data.draw(some) for _ in sorted_ones]
-    at, needles_at = begins([len(s) for s in sorted_ones]), begins([len(s) for s in needles])
+    at, needles_at = (xp.asarray(begins([len(s) for s in each])) for each in (sorted_ones, needles))
     for side, bisect in (("left", bisect_left), ("right", bisect_right)):
-        found = xp.search(flat(sorted_ones), at[:-1], at[1:], flat(needles), needles_at, side)  # type: ignore[arg-type]
+        values, wanted = xp.asarray(flat(sorted_ones)), xp.asarray(flat(needles))
+        found = xp.search(values, at[:-1], at[1:], wanted, needles_at, side)  # type: ignore[arg-type]
         assert found.tolist() == [bisect(s, n) for s, ns in zip(sorted_ones, needles, strict=True) for n in ns]
 
 
 @given(segments=SEGMENTS)
-def test_scans(segments: list[list[int]]) -> None:
-    values, at = flat(segments), begins([len(s) for s in segments])
+def test_scans(xp: Namespace, segments: list[list[int]]) -> None:
+    host, at = flat(segments), xp.asarray(begins([len(s) for s in segments]))
+    values = xp.asarray(host)
     within = [value for segment in segments for value in accumulate(segment, max)]
     assert xp.max_scan_within(values, at).tolist() == within
-    assert xp.max_scan(values).tolist() == list(accumulate(values.tolist(), max))
-    assert xp.min_scan(values).tolist() == list(accumulate(values[::-1].tolist(), min))[::-1]
-    assert xp.spread(np.arange(len(segments)), at).tolist() in (
+    assert xp.max_scan(values).tolist() == list(accumulate(host.tolist(), max))
+    assert xp.min_scan(values).tolist() == list(accumulate(host[::-1].tolist(), min))[::-1]
+    assert xp.sums(values // 9).tolist() == [0, *accumulate((host // 9).tolist())]
+    assert xp.spread(xp.arange(len(segments)), at).tolist() in (
         [0],
         [q for q, segment in enumerate(segments) for _ in segment],
     )
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1, 3000])
+def test_scans_longer_than_a_tile(xp: Namespace, extra: int) -> None:
+    n = 2 * THREADS["MAX"] * TILE_ITEMS + extra
+    values = np.random.default_rng(n).integers(-(1 << 62), 1 << 62, n)
+    borders = np.array([0, 7, 7, n // 2, n - 2, n])
+    expected = np.concatenate([np.maximum.accumulate(values[a:b]) for a, b in pairwise(borders)])
+    assert np.array_equal(xp.fetch(xp.max_scan_within(xp.asarray(values), xp.asarray(borders)))[0], expected)
+    assert np.array_equal(xp.fetch(xp.max_scan(xp.asarray(values)))[0], np.maximum.accumulate(values))
 
 
 @st.composite
@@ -66,23 +93,24 @@ def walked(following: Int64Array, at: Int64Array) -> list[int]:
 
 
 @given(drawn=followings(), data=st.data())
-def test_chain(drawn: tuple[Int64Array, Int64Array], data: st.DataObject) -> None:
-    following, at = drawn
-    expected = walked(following, at)
-    assert xp.chain(following, at).tolist() == expected
+def test_chain(xp: Namespace, drawn: tuple[Int64Array, Int64Array], data: st.DataObject) -> None:
+    host, at = drawn
+    expected = walked(host, at)
+    following, borders = xp.asarray(host), xp.asarray(at)
+    assert xp.chain(following, borders).tolist() == expected
     # A chain much like another one may be spliced from it; however much that is used, the outcome is the same.
-    usual = following.copy()
-    for i in data.draw(st.lists(st.integers(0, max(0, len(following) - 1)), max_size=4)):
+    usual = host.copy()
+    for i in data.draw(st.lists(st.integers(0, max(0, len(host) - 1)), max_size=4)):
         if len(usual):
             end = int(at[np.searchsorted(at, i, "right")])
             usual[i] = data.draw(st.integers(i + 1, max(i + 1, end)))
-    like = usual, np.array(walked(usual, at), np.int64)
-    assert xp.chain(following, at, like).tolist() == expected
+    like = xp.asarray(usual), xp.asarray(np.array(walked(usual, at), np.int64))
+    assert xp.chain(following, borders, like).tolist() == expected
 
 
 @given(pairs=st.lists(st.tuples(st.integers(-5, 1 << 40), st.integers(0, 4)), max_size=8))
-def test_expand(pairs: list[tuple[int, int]]) -> None:
-    first, count = np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64)
+def test_expand(xp: Namespace, pairs: list[tuple[int, int]]) -> None:
+    first, count = (xp.asarray(np.array([p[k] for p in pairs], np.int64)) for k in (0, 1))
     owner, value = xp.expand(first, count)
     assert list(zip(owner.tolist(), value.tolist(), strict=True)) == [
         (i, begin + k) for i, (begin, n) in enumerate(pairs) for k in range(n)
@@ -90,21 +118,43 @@ def test_expand(pairs: list[tuple[int, int]]) -> None:
 
 
 @given(keys=st.lists(st.integers(0, 1 << 40) | st.integers(0, 3), max_size=20))
-def test_orders_and_sums(keys: list[int]) -> None:
-    values = np.array(keys, np.int64)
+def test_orders_and_sums(xp: Namespace, keys: list[int]) -> None:
+    values = xp.asarray(np.array(keys, np.int64))
     assert xp.stable_order(values).tolist() == sorted(range(len(keys)), key=keys.__getitem__)
     assert xp.once(values).tolist() == sorted(set(keys))
     index = values % 4
-    sums = [sum(k for k in keys if k % 4 == i) for i in range(4)]
-    assert xp.sum_at(4, index, values).tolist() == sums
+    each = [[k for k in keys if k % 4 == i] for i in range(4)]
+    assert xp.sum_at(4, index, -values).tolist() == [-sum(own) for own in each]
+    assert xp.count_at(4, index).tolist() == [len(own) for own in each]
+    assert xp.max_at(4, index, values + 1).tolist() == [max(own, default=-1) + 1 for own in each]
+    last = xp.last_of_each(4, index)
+    placed = xp.zeros(4, np.int64)
+    placed[index if last is None else index[last]] = values if last is None else values[last]
+    assert placed.tolist() == [own[-1] if own else 0 for own in each]
+
+
+@given(rows=st.lists(st.lists(st.integers(-9, 9), min_size=3, max_size=3), min_size=1, max_size=4))
+def test_sums_along(xp: Namespace, rows: list[list[int]]) -> None:
+    host = np.array(rows, np.int64)
+    for axis in (0, 1):
+        found = xp.sums_along(xp.asarray(host), axis)
+        assert found.ravel().tolist() == np.cumsum(host, axis=axis).ravel().tolist()
+
+
+@given(lists=st.lists(st.lists(st.integers(-9, 1 << 62), max_size=4), min_size=1, max_size=4))
+def test_fetch(xp: Namespace, lists: list[list[int]]) -> None:
+    arrays: list[Any] = [np.array(values, np.int64) for values in lists]
+    arrays.append(np.array([True, False, True]))
+    found = xp.fetch(*map(xp.asarray, arrays))
+    assert [each.tolist() for each in found] == [each.tolist() for each in arrays]
+    assert [each.dtype for each in found] == [each.dtype for each in arrays]
 
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 15), st.integers(-(1 << 50), 1 << 50)), max_size=60)
 
 
 @given(points=POINTS, queries=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 15)), min_size=1, max_size=9))
-def test_dominance_sums(points: list[tuple[int, int, int]], queries: list[tuple[int, int]]) -> None:
-    place, height, weight = np.array(points, np.int64).reshape(-1, 3).T
-    at, below = np.array(queries, np.int64).T
-    found = dominance_sums(xp, place, height, weight, at, below, 7, 4)
+def test_dominance_sums(xp: Namespace, points: list[tuple[int, int, int]], queries: list[tuple[int, int]]) -> None:
+    columns = [*np.array(points, np.int64).reshape(-1, 3).T, *np.array(queries, np.int64).T]
+    found = dominance_sums(xp, *(xp.asarray(np.ascontiguousarray(column)) for column in columns), 7, 4)
     assert found.tolist() == [sum(w for p, h, w in points if p <= a and h < b) for a, b in queries]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import threading
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +15,9 @@ from by_hand import ev, host, trace
 
 from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.cupy import batch as batches
-from gmemgpu.engine.cupy import pairs
 from gmemgpu.engine.cupy.batch import BatchReport, evaluate_batches
 from gmemgpu.engine.cupy.memory import budget_bytes
-from gmemgpu.engine.cupy.resident import Resident
-from gmemgpu.engine.cupy.trace_input import TraceInput
+from gmemgpu.engine.cupy.timelines import owners_bytes
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError
 from gmemgpu.generator import generate
@@ -29,6 +29,7 @@ from gmemgpu.workload.preset import preset, small_variant
 cupy = pytest.importorskip("cupy", reason="no device, and no g++ to emulate one")
 
 POLICIES = [policy for policy in named_policies() if policy.name in ("v10", "dirty_10s", "refcount", "oracle", "v2")]
+N_OWN = len(POLICIES) - 1
 
 
 def small(seed: int) -> Trace:
@@ -41,50 +42,37 @@ def traces() -> list[Trace]:
     return [small(1), small(2), trace(ev(1, "assign"), on=host(3)), small(3)]
 
 
+@pytest.fixture
+def reports() -> list[BatchReport]:
+    return []
+
+
 def expected(of: Sequence[Trace]) -> object:
     return engine("numpy").evaluate(of, POLICIES, Costs())
 
 
-@pytest.fixture
-def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
-    """Record how many traces each batch, and pairs each portion has."""
-    seen: dict[str, list[int]] = {"batches": [], "portions": []}
-    evaluate, run = batches._evaluate, pairs._run_portion
-
-    def counted_evaluate(batch, *rest):  # type: ignore[no-untyped-def]
-        seen["batches"].append(len(batch))
-        return evaluate(batch, *rest)
-
-    def counted_run(batch, portion):  # type: ignore[no-untyped-def]
-        seen["portions"].append(len(portion))
-        return run(batch, portion)
-
-    monkeypatch.setattr(batches, "_evaluate", counted_evaluate)
-    monkeypatch.setattr(pairs, "_run_portion", counted_run)
-    return seen
+def test_one_batch_serves_all_that_fits(traces: list[Trace], reports: list[BatchReport]) -> None:
+    assert evaluate_batches(traces, POLICIES, Costs(), observe=reports.append) == expected(traces)
+    (report,) = reports
+    assert (report.n_traces, report.n_pairs) == (4, 4 * N_OWN)
+    # Two of the policies look at the whole window, two at single regions.
+    assert report.portions == [8, 8]
+    assert report.slice_pieces == [report.n_pieces]
 
 
-def test_one_batch_serves_all_that_fits(traces: list[Trace], sizes: dict[str, list[int]]) -> None:
-    assert evaluate_batches(traces, POLICIES, Costs()) == expected(traces)
-    assert sizes == {"batches": [4], "portions": [4 * (len(POLICIES) - 1)]}
-
-
-def test_traces_that_do_not_fit_together_come_apart(traces: list[Trace], sizes: dict[str, list[int]]) -> None:
-    from gmemgpu.engine.cupy.memory import bound_bytes, owners_bytes
-
-    residents = [Resident(TraceInput(item), POLICIES[:-1]) for item in traces]
-    budget = max(bound_bytes(item) for item in residents) + owners_bytes(residents[:1]) + 1
-    assert evaluate_batches(traces, POLICIES, Costs(), budget=budget) == expected(traces)
-    assert len(sizes["batches"]) > 1
-    assert sum(sizes["batches"]) == len(traces)
+def test_traces_that_do_not_fit_together_come_apart(traces: list[Trace], reports: list[BatchReport]) -> None:
+    budget = max(owners_bytes(item.host.n_regions) for item in traces) + (1 << 20)
+    assert evaluate_batches(traces, POLICIES, Costs(), budget=budget, observe=reports.append) == expected(traces)
+    assert len(reports) > 1
+    assert sum(report.n_traces for report in reports) == len(traces)
 
 
 def test_many_pieces_go_on_their_way_early(
-    traces: list[Trace], sizes: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch
+    traces: list[Trace], reports: list[BatchReport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "LAUNCH_PIECES", 1)
-    assert evaluate_batches(traces, POLICIES, Costs()) == expected(traces)
-    assert sizes["batches"] == [1, 1, 1, 1]
+    assert evaluate_batches(traces, POLICIES, Costs(), observe=reports.append) == expected(traces)
+    assert [report.n_traces for report in reports] == [1, 1, 1, 1]
 
 
 def test_no_trace_no_row() -> None:
@@ -97,17 +85,15 @@ def test_no_policy_gives_empty_rows(traces: list[Trace]) -> None:
 
 def test_traces_are_taken_while_a_batch_is_on_the_device(traces: list[Trace], monkeypatch: pytest.MonkeyPatch) -> None:
     # The first batch may end only when the second trace after it has been asked for: else this would wait for ever.
-    import threading
-
     monkeypatch.setattr(batches, "LAUNCH_PIECES", 1)
     asked = threading.Event()
-    evaluate = batches._evaluate
+    play = batches.play_pieces
 
-    def waiting(batch, *rest):  # type: ignore[no-untyped-def]
+    def waiting(*arguments):  # type: ignore[no-untyped-def]
         assert asked.wait(60)
-        return evaluate(batch, *rest)
+        return play(*arguments)
 
-    monkeypatch.setattr(batches, "_evaluate", waiting)
+    monkeypatch.setattr(batches, "play_pieces", waiting)
 
     def made() -> Iterator[Trace]:
         for i, item in enumerate(traces):
@@ -127,101 +113,48 @@ def test_an_error_of_the_caller_passes_through(traces: list[Trace]) -> None:
         evaluate_batches(broken(), POLICIES, Costs())
 
 
-def _least_budget(of: Trace) -> int:
-    # The least with which a trace can be evaluated, to 2 %: the double of what is too little, then by bisection. Too
-    # little costs next to nothing to try; what is enough is evaluated.
-    def is_enough(budget: int) -> bool:
-        try:
-            evaluate_batches([of], POLICIES, Costs(), budget=budget)
-        except BackendError:
-            return False
-        return True
-
-    low = 1 << 12
-    while not is_enough(2 * low):
-        low *= 2
-    high = 2 * low
-    while high - low > high // 50:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_enough(middle) else (middle, high)
-    return high
-
-
-def test_a_trace_larger_than_a_batch_is_cut_into_slices(
-    sizes: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from gmemgpu.engine.cupy import timelines
-    from gmemgpu.engine.cupy.memory import bound_bytes, owners_bytes
-
-    # Many pieces that change little: their rows are few, so that in slices the trace needs much less than whole.
+@pytest.fixture(scope="module")
+def large() -> Trace:
+    # Many pieces that change little: their rows are few.
     events = [ev(1, "use", region, 9) for region in range(6)]
-    events += [ev(2 + t, "use", t % 6, 9) for t in range(12_000)]
-    events += [ev(20_000 + t, ("assign", "release")[t % 2], 3, page=7) for t in range(8)]
-    large = trace(*events, on=host(6))
-    cuts: list[int] = []
-    cut = timelines.cut_slices
-
-    def counted(batch, n_bytes):  # type: ignore[no-untyped-def]
-        lists = cut(batch, n_bytes)
-        cuts.append(len(lists))
-        return lists
-
-    monkeypatch.setattr(timelines, "cut_slices", counted)
-    resident = Resident(TraceInput(large), POLICIES)
-    whole = bound_bytes(resident) + owners_bytes([resident])
-    least = _least_budget(large)
-    assert least < whole
-    cuts.clear()
-    sizes["portions"].clear()
-    assert evaluate_batches([large], POLICIES, Costs(), budget=least) == expected([large])
-    assert cuts[0] > 1
-    cuts.clear()
-    assert evaluate_batches([large], POLICIES, Costs(), budget=whole) == expected([large])
-    assert cuts == [1]
+    events += [ev(2 + t, "use", t % 6, 9) for t in range(30_000)]
+    events += [ev(40_000 + t, ("assign", "release")[t % 2], 3, page=7) for t in range(8)]
+    return trace(*events, on=host(6))
 
 
-def test_pairs_that_do_not_fit_together_come_apart(
-    traces: list[Trace], sizes: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = batches.run_pairs
+def test_a_trace_larger_than_a_batch_is_cut_into_slices(large: Trace, reports: list[BatchReport]) -> None:
+    budget = owners_bytes(6) + (1 << 19)
+    assert evaluate_batches([large], POLICIES, Costs(), budget=budget, observe=reports.append) == expected([large])
+    (report,) = reports
+    assert len(report.slice_pieces) > 1
+    assert sum(report.slice_pieces) == report.n_pieces
 
-    def scarce(residents, policies, costs, n_bytes, stream):  # type: ignore[no-untyped-def]
-        largest = max(pairs.pair_bytes(policy, item, 10_000) for policy in policies for item in residents)
-        assert n_bytes > 6 * largest
-        return run(residents, policies, costs, 6 * largest, stream)
 
-    monkeypatch.setattr(batches, "run_pairs", scarce)
-    assert evaluate_batches(traces, POLICIES, Costs()) == expected(traces)
-    assert len(sizes["portions"]) > 2
-    assert sum(sizes["portions"]) == len(traces) * (len(POLICIES) - 1)
+@pytest.fixture(scope="module")
+def many() -> Trace:
+    return trace(*[ev(1 + t, ("assign", "release")[t % 2], t // 2 % 2, page=7) for t in range(4_000)], on=host(2))
+
+
+def test_pairs_that_do_not_fit_together_come_apart(many: Trace, reports: list[BatchReport]) -> None:
+    window = [dataclasses.replace(POLICIES[0], name=str(k)) for k in range(4)]
+    rows = evaluate_batches([many], window, Costs(), observe=reports.append)
+    assert reports[0].portions == [4]
+    budget = reports[0].predicted_bytes // 2
+    assert evaluate_batches([many], window, Costs(), budget=budget, observe=reports.append) == rows
+    assert len(reports[1].portions) > 1
+    assert sum(reports[1].portions) == 4
+    assert budget >= reports[1].predicted_bytes
 
 
 @pytest.mark.parametrize("budget", [0, 1 << 16, 1 << 20])
-def test_too_little_memory_is_said(budget: int) -> None:
-    large = trace(*[ev(1 + t, ("assign", "release")[t % 2], t % 4, page=t % 99) for t in range(9_000)], on=host(4))
+def test_too_little_memory_is_said(many: Trace, budget: int) -> None:
     with pytest.raises(BackendError, match=r'backend "cupy": .* bytes .*; take numpy'):
-        evaluate_batches([large], POLICIES, Costs(), budget=budget)
+        evaluate_batches([many], POLICIES, Costs(), budget=budget)
 
 
-@pytest.mark.parametrize("preset_name", ["mixed-pods", "iaas-mixed"])
-@pytest.mark.parametrize("scarce", [False, True])
-def test_memory_is_what_was_predicted(preset_name: str, scarce: bool) -> None:
-    if not hasattr(cupy, "is_emulated"):
-        pytest.skip("what else uses a real device cannot be told apart; bench/gpu.py reports it")
-    import gc
-
-    import strict_cupy
-
-    of = [generate(small_variant(preset(preset_name)), seed).trace for seed in range(1 if scarce else 3)]
-    reports: list[BatchReport] = []
-    budget = _least_budget(of[0]) if scarce else None
-    gc.collect()
-    strict_cupy.device.reset(1 << 30)
-    evaluate_batches(of, POLICIES, Costs(), budget=budget, observe=reports.append)
-    (report,) = reports
-    assert report.n_pairs == len(of) * (len(POLICIES) - 1)
-    assert report.n_lists == 1 or scarce
-    assert 0.9 < strict_cupy.device.peak_bytes / report.predicted_bytes < 1.1
+def test_too_little_memory_for_a_pair_is_said(many: Trace) -> None:
+    with pytest.raises(BackendError, match=r"one policy on this trace needs \d+ bytes on the device, and \d+ are free"):
+        evaluate_batches([many], POLICIES, Costs(), budget=owners_bytes(2) + (1 << 17))
 
 
 @pytest.fixture
@@ -229,8 +162,6 @@ def emulated() -> Iterator[Any]:
     """Give the emulated device, with no memory held by what other tests left."""
     if not hasattr(cupy, "is_emulated"):
         pytest.skip("what else uses a real device cannot be told apart")
-    import gc
-
     import strict_cupy
 
     gc.collect()
@@ -239,30 +170,65 @@ def emulated() -> Iterator[Any]:
     strict_cupy.device.reset(1 << 30)
 
 
+@pytest.mark.parametrize("preset_name", ["mixed-pods", "iaas-mixed"])
+def test_no_more_memory_is_taken_than_was_predicted(
+    preset_name: str, emulated: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = [generate(small_variant(preset(preset_name)), seed).trace for seed in range(2)]
+    prepared = batches.evaluate_prepared
+    shares: list[float] = []
+
+    def evaluated(*arguments):  # type: ignore[no-untyped-def]
+        gc.collect()
+        emulated.peak_bytes = emulated.used_bytes  # what timelines take is known to the byte
+        found = prepared(*arguments)
+        shares.append(emulated.peak_bytes / found.predicted_bytes)
+        return found
+
+    monkeypatch.setattr(batches, "evaluate_prepared", evaluated)
+    evaluate_batches(of, named_policies(), Costs())
+    assert 0.1 < shares[0] < 1
+
+
+def test_pairs_that_take_more_than_expected_are_halved(
+    traces: list[Trace], emulated: Any, monkeypatch: pytest.MonkeyPatch, reports: list[BatchReport]
+) -> None:
+    monkeypatch.setattr("gmemgpu.engine.cupy.evaluation.ITEM_BYTES", 1)
+    prepared = batches.evaluate_prepared
+
+    def scarce(*arguments):  # type: ignore[no-untyped-def]
+        gc.collect()
+        emulated.total_bytes = emulated.used_bytes + 300_000
+        return prepared(*arguments)
+
+    monkeypatch.setattr(batches, "evaluate_prepared", scarce)
+    assert evaluate_batches(traces, POLICIES, Costs(), observe=reports.append) == expected(traces)
+    (report,) = reports
+    assert sum(report.portions) == 4 * N_OWN
+    assert max(report.portions) < 2 * N_OWN
+
+
 @pytest.fixture
 def places(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
-    """Record what the pools hold, and which stream is used, as each batch begins and after its timelines."""
+    """Record what the pools hold, and which stream and device are used, as each batch begins and after its timelines."""
     seen: dict[str, list[Any]] = {"kept": [], "pinned": [], "streams": [], "devices": []}
     monkeypatch.setattr(batches, "LAUNCH_PIECES", 1)
 
-    def look(stream: Any) -> None:
-        seen["kept"].append(emulated.pool_bytes - emulated.used_bytes)
-        seen["streams"].append(stream)
-        seen["devices"].append(cupy.cuda.Device().id)
+    def looking(name: str) -> None:
+        call = getattr(batches, name)
 
-    upload, run = Resident.upload, batches.run_pairs
+        def looked(*arguments: Any) -> Any:
+            gc.collect()
+            seen["kept"].append(emulated.pool_bytes - emulated.used_bytes)
+            seen["pinned"].append(emulated.pinned_pool_bytes)
+            seen["streams"].append(cupy.cuda.get_current_stream())
+            seen["devices"].append(cupy.cuda.Device().id)
+            return call(*arguments)
 
-    def uploaded(self: Resident, stream: Any) -> None:
-        look(stream)
-        seen["pinned"].append(emulated.pinned_pool_bytes)
-        upload(self, stream)
+        monkeypatch.setattr(batches, name, looked)
 
-    def ran(residents: Any, policies: Any, costs: Any, n_bytes: int, stream: Any) -> Any:
-        look(stream)
-        return run(residents, policies, costs, n_bytes, stream)
-
-    monkeypatch.setattr(Resident, "upload", uploaded)
-    monkeypatch.setattr(batches, "run_pairs", ran)
+    looking("play_pieces")
+    looking("evaluate_prepared")
     return seen
 
 
@@ -274,11 +240,12 @@ def test_the_pool_keeps_nothing_that_a_batch_may_want_whole(
     assert places["kept"] == [0] * 8
     assert emulated.pool_releases - before == 8
     assert len(set(map(id, places["streams"]))) == 1
+    assert places["streams"][0] is not cupy.cuda.Stream.null
 
 
 def test_pinned_memory_is_given_back(traces: list[Trace], emulated: Any, places: dict[str, list[Any]]) -> None:
     evaluate_batches(traces, POLICIES, Costs())
-    assert places["pinned"] == [0] * 4
+    assert places["pinned"][::2] == [0] * 4
     assert emulated.pinned_pool_bytes == 0
 
 
@@ -300,12 +267,6 @@ def test_times_beyond_63_bits_are_refused() -> None:
         evaluate_batches([far], POLICIES, Costs())
 
 
-def test_more_rows_than_can_be_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gmemgpu.engine.cupy.resident._MOST_CLASS_ROWS", 7)
-    with pytest.raises(BackendError, match="counts rows in 31 bits, and the timelines of this trace have 8;"):
-        evaluate_batches([trace(on=host(4))], POLICIES, Costs())
-
-
 def test_same_name_twice() -> None:
     # Policies go by their place, not by name: a caller may try variants of one.
     v10, other = POLICIES[0], dataclasses.replace(POLICIES[1], name=POLICIES[0].name)
@@ -320,8 +281,6 @@ def test_columns_need_not_be_contiguous() -> None:
 
 
 def test_a_device_that_is_shared_is_not_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    import cupy
-
     pool = cupy.get_default_memory_pool()
     whole = budget_bytes()
     shared = SimpleNamespace(

@@ -10,7 +10,7 @@ import pytest
 
 from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.cupy import CupyEngine, kernel
-from gmemgpu.engine.cupy.playing import SHARED_BYTES
+from gmemgpu.engine.cupy.timelines import SHARED_BYTES
 from gmemgpu.engine.cupy.trial_kernel import probe
 from gmemgpu.engine.registry import engine
 from gmemgpu.errors import BackendError, DeviceLost
@@ -28,7 +28,9 @@ if not hasattr(cupy, "is_emulated"):
 import strict_cupy  # noqa: E402  # only where the emulation is installed
 from strict_cupy import device  # noqa: E402  # only where the emulation is installed
 
-POLICIES = named_policies()
+POLICIES = [policy for policy in named_policies() if policy.name in ("v10", "dirty_retry_10s", "refcount")]
+LAUNCHES = (0, 1, 2, 9)
+"""How many succeed before one fails: the timelines are the first, what evaluates the others."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +42,9 @@ def a_new_device() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def trace() -> Trace:
-    """Two minutes of a few guests: what launches every kernel is enough here."""
+    """A minute of a few guests: what launches every kernel is enough here."""
     workload = small_variant(preset("mixed-pods"))
-    short = {"horizon_ns": 2 * 60 * NS_PER_S, "stock": workload.stock.model_copy(update={"vms": 5})}
+    short = {"horizon_ns": 60 * NS_PER_S, "stock": workload.stock.model_copy(update={"vms": 5})}
     return generate(workload.model_copy(update=short), 1).trace
 
 
@@ -123,14 +125,13 @@ def test_a_block_has_all_the_shared_memory_that_was_asked_for(trace: Trace, monk
 
 
 def test_no_header_files() -> None:
+    # The trial kernel includes none; those that CuPy makes of array operations do.
     with device.no_headers():
-        assert probe() is None
-
-
-def test_the_engine_needs_no_header_files(trace: Trace, expected: list[list[MetricRow]]) -> None:
-    with device.no_headers():
-        found = CupyEngine().evaluate([trace], POLICIES, Costs())
-    assert found == expected
+        reason = probe()
+    assert reason is not None
+    assert reason.startswith("CuPy cannot compile its own operations, since CUDA's header files are missing (")
+    assert "pip install 'gmemgpu[cuda13]'" in reason
+    assert "CUDA_PATH" in reason
 
 
 def test_a_device_with_no_memory_left() -> None:
@@ -156,7 +157,7 @@ extern "C" __global__ void trial(const unsigned int* in, unsigned int* out) { ou
 
 
 @pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("launches", range(7))
+@pytest.mark.parametrize("launches", LAUNCHES)
 def test_a_device_lost_in_mid_work(launches: int, late: bool, trace: Trace, expected: list[list[MetricRow]]) -> None:
     kernel._function.cache_clear()
     device.fail_launch_after(launches, late=late)
@@ -176,7 +177,7 @@ def test_a_device_lost_in_mid_work(launches: int, late: bool, trace: Trace, expe
         (2, r"CUDA ran out of memory \(CUDA_ERROR_OUT_OF_MEMORY: .*does something else use them .*or take numpy"),
     ],
 )
-@pytest.mark.parametrize("launches", range(7))
+@pytest.mark.parametrize("launches", LAUNCHES)
 def test_a_refused_launch_does_not_lose_the_device(
     launches: int, status: int, message: str, trace: Trace, expected: list[list[MetricRow]]
 ) -> None:
@@ -187,14 +188,14 @@ def test_a_refused_launch_does_not_lose_the_device(
     assert not isinstance(caught.value, DeviceLost)
     if status == 2:
         # As a batch begins, after its timelines, and now: others may need what the pools keep.
-        assert device.pool_releases - releases == (2 if launches < 4 else 3)
+        assert device.pool_releases - releases == (2 if launches < 1 else 3)
         assert cupy.get_default_pinned_memory_pool().n_free_blocks() == 0
     assert CupyEngine().evaluate([trace], POLICIES, Costs()) == expected
 
 
 def test_pinned_memory_that_runs_out(trace: Trace) -> None:
     gc.collect()  # what errors of other tests hold
-    device.pinned_limit_bytes = device.pinned_used_bytes + (1 << 14)
+    device.pinned_limit_bytes = device.pinned_used_bytes + (1 << 9)
     with pytest.raises(BackendError, match=r"ran out of memory \(cudaErrorMemoryAllocation.*pinned memory") as caught:
         CupyEngine().evaluate([trace], POLICIES, Costs())
     assert not isinstance(caught.value, DeviceLost)
@@ -202,25 +203,26 @@ def test_pinned_memory_that_runs_out(trace: Trace) -> None:
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_an_error_waits_for_what_was_queued(lost: bool, trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(batch, *rest):  # type: ignore[no-untyped-def]
+    def fail(*arguments, **options):  # type: ignore[no-untyped-def]
         assert any(stream.waiting for stream in device.streams)  # the columns, on their way
         if lost:
             device.lost_status = 700
         raise BackendError("made up")
 
-    monkeypatch.setattr("gmemgpu.engine.cupy.batch.build_timelines", fail)
+    monkeypatch.setattr("gmemgpu.engine.cupy.timelines.launch", fail)
     # The error holds the buffers for as long as it lives, and no longer.
     with pytest.raises(BackendError, match="made up"):
         CupyEngine().evaluate([trace], POLICIES, Costs())
     assert lost or not any(stream.waiting for stream in device.streams)
 
 
-def test_seven_launches_serve_a_batch(trace: Trace) -> None:
-    # So that the test above loses the device at each of them.
+def test_every_kernel_of_the_engine_is_launched(trace: Trace) -> None:
+    # So that the tests above lose the device at each of them.
     device.launches.clear()
-    CupyEngine().evaluate([trace, trace], POLICIES, Costs())
-    timelines = ["region_timeline", "region_states", "region_states", "region_totals"]
-    assert sorted(device.launches) == sorted([*timelines, "evaluate_few", "evaluate_window", "latency_ranks"])
+    CupyEngine().evaluate([trace], POLICIES, Costs())
+    assert device.launches.count("region_timeline") == 1
+    assert device.launches[0] == "region_timeline"
+    assert set(device.launches[1 : max(LAUNCHES) + 1]) == {"segment_search", "segment_max"}
 
 
 def test_memory_that_others_take_meanwhile(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
