@@ -70,8 +70,9 @@ class TimelinePieces:
     trace : Trace
         Cut at its horizon.
     by_inode : IdRegions
+        Where each inode ever had pages.
     assigns : RegionPieces
-        As in `Timeline`.
+        Parts of the `assign` events, in time order.
     pieces : RegionPieces
         Everything that changes a region's state, grouped by region, each group in event order.
     """
@@ -181,12 +182,13 @@ def build_timeline(trace: Trace, *, compiled: bool = False) -> Timeline:
     assigns = cut_at_regions(trace, np.flatnonzero(trace.kind == Kind.ASSIGN))
     by_inode = id_regions(trace, assigns, trace.inode)
     offset, t_ns, columns, first = timeline_rows(trace, by_inode)
-    return Timeline(trace, offset, t_ns, *columns, first, by_inode, assigns)
+    assigned, gmem, evicting, used = columns
+    return Timeline(trace, offset, t_ns, assigned, gmem, evicting, used, first, by_inode, assigns)
 
 
 def timeline_of(found: TimelinePieces, states: Sequence[Int32Array]) -> Timeline:
     """
-    Make the rows of a timeline.
+    Build a timeline from states that are known.
 
     Parameters
     ----------
@@ -202,7 +204,8 @@ def timeline_of(found: TimelinePieces, states: Sequence[Int32Array]) -> Timeline
     """
     trace, pieces = found.trace, found.pieces
     offset, t_ns, columns, first = _rows(trace.t_ns[pieces.event], pieces.region, states, trace.host.n_regions)
-    return Timeline(trace, offset, t_ns, *columns, first, found.by_inode, found.assigns)
+    assigned, gmem, evicting, used = columns
+    return Timeline(trace, offset, t_ns, assigned, gmem, evicting, used, first, found.by_inode, found.assigns)
 
 
 def last_row_at(

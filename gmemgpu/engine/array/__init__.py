@@ -71,7 +71,7 @@ def evaluate_pairs(
 
 def rows_of_trace(table: TraceTable, policies: Sequence[Policy], rows: Iterator[MetricRow]) -> list[MetricRow]:
     """
-    Put the rows of a trace's pairs in the order of policies, with those of the oracle between them.
+    Return the rows of a trace's pairs in the order of policies, with those of the oracle between them.
 
     Parameters
     ----------

@@ -91,8 +91,8 @@ def evaluate_prepared(
         largest = max(items, default=0) * ITEM_BYTES
         if largest > room:
             raise BackendError(
-                f'backend "cupy": one policy on this trace needs {largest + n_bytes + LEAST_BYTES} bytes on the device, '
-                f"and {budget_bytes} are free; take numpy, or a device with more memory"
+                f'backend "cupy": one policy on this trace needs {largest + n_bytes + LEAST_BYTES} bytes on the '
+                f"device, and {budget_bytes} are free; take numpy, or a device with more memory"
             )
         most_items = room // ITEM_BYTES
         found = iter(evaluate_pairs(pairs, most_items=most_items, settle=settle))

@@ -13,8 +13,8 @@ _SHARE = 0.9
 """Of the free memory: the rest is for the driver, for launches, and for what lies between blocks of the pool."""
 
 ITEM_BYTES = 400
-"""Of a pair's arrays at their most, for each item as `pair_items` counts them: 270 were counted on the emulator, and sorts,
-scans and masks of CuPy's take more beside them."""
+"""Of a pair's arrays at their most, for each item as `pair_items` counts them: 270 were counted on the emulator, and
+sorts, scans and masks of CuPy's take more beside them."""
 LEAST_BYTES = 1 << 17
 """Of arrays however short: each takes 512 bytes at least, and some hundreds live at a time."""
 _ROW_BYTES = 61

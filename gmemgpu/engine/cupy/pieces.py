@@ -48,7 +48,7 @@ class PieceColumns:
 
 
 def piece_columns(found: TimelinePieces) -> PieceColumns:
-    """Lay out the pieces of a trace for the device."""
+    """Return the pieces of a trace as the device plays them."""
     trace, pieces = found.trace, found.pieces
     kind = trace.kind[pieces.event]
     inode = trace.inode[pieces.event]

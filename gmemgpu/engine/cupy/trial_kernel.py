@@ -72,8 +72,8 @@ def probe() -> str | None:
     except Exception as error:  # loaders and compilers raise classes of their own, which differ by version
         if answer:
             return (
-                f"CuPy cannot compile its own operations, since CUDA's header files are missing ({_brief(error)}); they "
-                f"come with {INSTALL}, or with a CUDA toolkit whose folder CUDA_PATH names"
+                f"CuPy cannot compile its own operations, since CUDA's header files are missing ({_brief(error)}); "
+                f"they come with {INSTALL}, or with a CUDA toolkit whose folder CUDA_PATH names"
             )
         return f"kernels cannot be compiled ({error}); NVRTC comes with {INSTALL}"
     if answer != [sum(range(32))] * 32:

@@ -210,7 +210,7 @@ def test_pairs_that_take_more_than_expected_are_halved(
 
 @pytest.fixture
 def places(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
-    """Record what the pools hold, and which stream and device are used, as each batch begins and after its timelines."""
+    """Record what the pools hold, and which stream and device serve, as each batch begins and after its timelines."""
     seen: dict[str, list[Any]] = {"kept": [], "pinned": [], "streams": [], "devices": []}
     monkeypatch.setattr(batches, "LAUNCH_PIECES", 1)
 
