@@ -49,8 +49,8 @@ def test_every_kernel_says_whether_it_ever_ran(
     monkeypatch.setattr(records, "kernel_runs", lambda: {"rmp_scan": None, "region_timeline": run})
     lines = told(capsys)
     assert "kernel rmp_scan never run on a GPU (emulated in tests, compiled for sm_80, sm_90, sm_100)" in lines
-    line = "kernel region_timeline last run 2026-12-01 on NVIDIA H200 (driver 580.65.06, commit abc1234);"
-    assert any(found.startswith(line) for found in lines)
+    line = "kernel region_timeline last run 2026-12-01 on NVIDIA H200 (driver 580.65.06, commit abc1234); its "
+    assert any(found.startswith(f"{line}source has") for found in lines)
     assert not any(found.startswith(("gpu ", "driver ", "backend auto ")) for found in lines)
     assert main(["doctor", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
