@@ -43,8 +43,8 @@ class Retry(Window):
         self.cleared_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.cleared_at))
         self.cleared_position = xp.concatenate([position for _, position in found])
         self.cleared_region = self.cleared_position + xp.sums(batch.n_positions)[self.cleared_pair]
-        rows = xp.concatenate([self.ends[:1] + 1, xp.diff(self.ends)])
-        self.region = xp.repeat(xp.arange(len(self.ends)), rows)
+        rows = xp.concatenate([self.rows.ends[:1] + 1, xp.diff(self.rows.ends)])
+        self.region = xp.repeat(xp.arange(len(self.rows.ends)), rows)
 
     def _spans(self, passes: Passes) -> Spans:
         xp, starts, batch = self.xp, self.starts, self.batch
@@ -66,7 +66,7 @@ class Retry(Window):
         joins = joins + begin[self.cleared_pair]
         key = self.cleared_region * base + joins
         at = self.xp.searchsorted(key, region + before, "left")
-        since = xp.with_last(key, (len(self.ends) + 1) * base)[at] - region
+        since = xp.with_last(key, (len(self.rows.ends) + 1) * base)[at] - region
         self.since = self.xp.minimum(since, n_passes)
         busy = self.xp.flatnonzero(starts.present & batch.busy[table_row] & (self.since < high))
         self._find_single(passes, joins)

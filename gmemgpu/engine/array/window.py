@@ -10,36 +10,11 @@ from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.dominance import dominance_sums
 from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
+from gmemgpu.engine.array.starts import RowFinder
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 
-__all__ = ["Window", "Spans", "Starts"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Starts:
-    """
-    The rows in which passes start.
-
-    Parameters
-    ----------
-    count : (n_instants of all pairs,) int64
-        Passes, of earlier pairs too, that start before each instant; at a pair's last place, all of the pair.
-    row, low, high : (n,) int64
-        Rows, ascending; passes ``low:high`` start in each.
-    pair, table_row : (n,) int64
-        Of each row: its pair, and where its columns stand.
-    present : (n,) bool
-        Whether passes that start in the row visit the region by its state.
-    """
-
-    count: Array
-    row: Array
-    low: Array
-    high: Array
-    pair: Array
-    table_row: Array
-    present: Array
+__all__ = ["Window", "Spans"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,11 +87,8 @@ class Window:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         xp = self.xp = batch.xp
-        self.slot, self.ends = batch.slots(), batch.ends()
-        self.end_pair = xp.repeat(xp.arange(len(batch)), batch.n_positions)
+        self.rows = RowFinder(batch)
         self.caught = xp.zeros(batch.n_rows, bool)
-        # The place past a pair's last instant is never asked for: no row begins there.
-        self.bounds_ns = batch.bounds()
         self.n_bits = max(1, (batch.most_positions - 1).bit_length())
         # With gate `all` a pass that runs has every covered region.
         self.may_be_empty = batch.gated or not all(pair.table.n_positions for pair in batch.pairs)
@@ -147,21 +119,9 @@ class Window:
         """Find in which rows passes start, and what they find there."""
         batch = self.batch
         self.instant = batch.instant(passes.start_ns, passes.at)
-        slot = self.instant + batch.instant_at[:-1][passes.pair]
-        count = self.xp.cumsum(self.xp.count_at(batch.n_slots, slot))
-        low = count[self.slot]
-        high = self.xp.empty(len(low), np.int64)
-        high[:-1] = low[1:]
-        high[self.ends] = passes.at[1:][self.end_pair]
-        row = self.xp.flatnonzero(high > low)
-        pair = batch.pair_of_row(row)
-        table_row = row + batch.table_row[pair]
-        present = batch.on[table_row]
-        if batch.gated:
-            present &= ~batch.is_absent(table_row, pair)
-        # `slot` counts instants at or before a start: the last of them is the one before.
-        self.ran = batch.on_at[slot - 1]
-        self.starts = Starts(count, row, low[row], high[row], pair, table_row, present)
+        # Instants at or before a start were counted: the last of them is the one before.
+        self.ran = batch.on_at[self.instant + batch.instant_at[:-1][passes.pair] - 1]
+        self.starts = self.rows.starts(passes, self.instant)
         self.spans = self._spans(passes)
         self.n_passes = len(passes.start_ns)
 
@@ -226,11 +186,7 @@ class Window:
     ) -> tuple[Landed, Array]:
         # And when other visits are, in one go.
         batch, starts = self.batch, self.starts
-        runs = starts.count > self.xp.repeat(passes.at[:-1], batch.n_instants)
-        if len(passes.end_ns):
-            runs &= self.bounds_ns <= passes.end_ns[starts.count - 1]
-        row = self.xp.flatnonzero(runs[self.slot])
-        of = self.xp.searchsorted(starts.row, row) - 1
+        row, of = self.rows.begun_meanwhile(passes, starts)
         table_row = row + batch.table_row[starts.pair[of]]
         kept = starts.present[of]
         if only_what_matters:
