@@ -9,9 +9,9 @@ from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.passes import Passes
 from gmemgpu.engine.array.xp.namespace import Array
 
-__all__ = ["RowFinder", "Starts"]
+__all__ = ["ROWS_A_SEARCH", "RowFinder", "Starts"]
 
-_ROWS_A_SEARCH = 8
+ROWS_A_SEARCH = 8
 """Looking at so many rows costs about as much as a search for one of them."""
 
 
@@ -79,7 +79,7 @@ class RowFinder:
             Of their starts, as `Batch.instant` gives it.
         """
         batch = self._batch
-        few = len(instant) * batch.most_positions * _ROWS_A_SEARCH < batch.n_rows
+        few = len(instant) * batch.most_positions * ROWS_A_SEARCH < batch.n_rows
         row, low, high, count = (self._few if few else self._all)(passes, instant)
         pair = batch.pair_of_row(row)
         table_row = row + batch.table_row[pair]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gmemgpu import catalogue
 from gmemgpu.engine import array
-from gmemgpu.engine.array import evaluate_pairs, settle
+from gmemgpu.engine.array import evaluate_pairs, settle, starts
 from gmemgpu.engine.array.batch import pair_of
 from gmemgpu.engine.array.settle import settled_rows
 from gmemgpu.engine.array.table import TraceTable
@@ -50,6 +50,17 @@ def test_batches_may_be_cut_anywhere(some: list[Trace], chosen: list[Policy], co
         patch.setattr(array, "BATCH_ITEMS", rows)
         found = evaluate_pairs(pairs)
     assert found == [row for rows_of_trace in expected for row in rows_of_trace]
+
+
+@pytest.mark.parametrize("rows_a_search", [0, 1 << 40])
+@given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs())
+def test_rows_are_found_by_passes_or_by_looking_at_all(
+    rows_a_search: int, some: list[Trace], chosen: list[Policy], cost: Costs
+) -> None:
+    expected = engine("reference").evaluate(some, chosen, cost)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starts, "ROWS_A_SEARCH", rows_a_search)
+        assert engine("numpy").evaluate(some, chosen, cost) == expected
 
 
 def test_presets_of_several_hosts_in_one_batch() -> None:
