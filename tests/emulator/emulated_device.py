@@ -238,8 +238,9 @@ class Device:
         """Take a block among those in use, and let AddressSanitizer know the guards."""
         with self.lock:
             self.blocks[block.address] = block
-            for guard in block.guards:
-                self._asan.forbid(guard)
+            if self.sanitized:
+                for guard in block.guards:
+                    self._asan.forbid(guard)
 
     def _blocks(self) -> Iterable[Block]:
         # A copy, taken in one step: other threads, and whatever the garbage collector finds, change it meanwhile.
@@ -261,7 +262,7 @@ class Device:
             self._quarantine.append(block)
             self._quarantine_bytes += block.nbytes
             # Work that waits may hold the address: then it stays.
-            if not any(stream.waiting for stream in self.other_streams()):
+            if self._quarantine_bytes > QUARANTINE_BYTES and not any(s.waiting for s in self.other_streams()):
                 self._exhume(QUARANTINE_BYTES)
 
     def _exhume(self, limit_bytes: int) -> None:

@@ -49,10 +49,12 @@ class Block:
 
     def __init__(self, nbytes: int) -> None:
         self.nbytes = nbytes
-        self.whole: Bytes = np.full(nbytes + 2 * GUARD_BYTES + ALIGNMENT, POISON, np.uint8)
-        begin = -(self.whole.ctypes.data + GUARD_BYTES) % ALIGNMENT + GUARD_BYTES
+        self.whole: Bytes = np.empty(nbytes + 2 * GUARD_BYTES + ALIGNMENT, np.uint8)
+        self.whole.fill(POISON)
+        address = self.whole.__array_interface__["data"][0]
+        begin = -(address + GUARD_BYTES) % ALIGNMENT + GUARD_BYTES
         self.data = self.whole[begin : begin + nbytes]
-        self.address: int = self.whole.ctypes.data + begin
+        self.address: int = address + begin
         self.guards = (self.whole[begin - GUARD_BYTES : begin], self.whole[begin + nbytes :][:GUARD_BYTES])
 
     def intact(self) -> bool:

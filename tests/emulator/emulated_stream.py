@@ -83,6 +83,8 @@ class Stream:
 
     def run(self, upto: int | None = None) -> None:
         """Do the work that waits, up to that of a number."""
+        if not self._work:
+            return
         with self._device.lock:
             while self._work and (upto is None or self._done < upto):
                 self._done += 1

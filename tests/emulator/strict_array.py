@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -232,7 +233,7 @@ def empty(shape: Any, dtype: Any = float) -> ndarray:
     if dtype.hasobject:
         raise ValueError(f"Unsupported dtype {dtype}")
     whole = (int(shape),) if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
-    nbytes = int(np.prod(whole, dtype=object)) * dtype.itemsize
+    nbytes = prod(whole) * dtype.itemsize
     if nbytes == 0:
         return ndarray(None, np.empty(whole, dtype))
     memory = Allocation(device, nbytes)
