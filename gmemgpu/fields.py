@@ -16,6 +16,7 @@ __all__ = [
     "DurationNs",
     "SizeBytes",
     "Count",
+    "PageExtents",
     "Share",
     "Positive",
     "NonNegative",
@@ -43,6 +44,17 @@ def _size(value: object) -> object:
     return parse_bytes(value) if isinstance(value, str) else value
 
 
+def _page_extents(value: object) -> object:
+    # One message for all that is no such list: pydantic would say what each of its members might have been.
+    extents: list[tuple[int, int]] = []
+    for extent in value if isinstance(value, list | tuple) else [value]:
+        pair = [_plain(number) for number in extent] if isinstance(extent, list | tuple) else []
+        if len(pair) != 2 or any(type(number) is not int for number in pair) or pair[0] < 0 or pair[1] < 1:
+            raise ValueError(f"{extent!r} is no extent; write a list of [first PFN, number of pages]")
+        extents.append((pair[0], pair[1]))
+    return tuple(extents)
+
+
 def _from_base(path: Path, info: ValidationInfo) -> Path:
     return info.context["base_dir"] / path if info.context else path
 
@@ -55,6 +67,8 @@ SizeBytes: TypeAlias = Annotated[Integer, BeforeValidator(_size), Field(ge=0, le
 """Integer bytes, or text such as "64 MiB"."""
 Count: TypeAlias = Annotated[Integer, Field(ge=1)]
 """How many there are, at least one."""
+PageExtents: TypeAlias = Annotated[tuple[tuple[int, int], ...], BeforeValidator(_page_extents)]
+"""Extents of 4 KiB pages, each [first PFN, number of pages]."""
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 """A probability or share."""
 Positive: TypeAlias = Annotated[float, Field(gt=0)]

@@ -90,7 +90,7 @@ def _scan(arguments: argparse.Namespace) -> int:
     at_ns = None if arguments.at is None else _time_ns(arguments.at)
     trace = read_trace(arguments.file)
     at_ns = trace.horizon_ns - 1 if at_ns is None else at_ns
-    found = summarize(scan_regions(rmp_image(trace, at_ns)))
+    found = summarize(scan_regions(rmp_image(trace, at_ns)), trace.host.hole_regions())
     if arguments.json:
         print(json.dumps({"t_ns": at_ns, **asdict(found)}, indent=1))
         return 0
@@ -133,7 +133,8 @@ def _time_ns(text: str) -> int:
 
 
 def _lines(info: dict[str, Any]) -> list[tuple[str, str]]:
-    from gmemgpu.units import PAGE_BYTES, format_bytes
+    from gmemgpu.model.host import Host
+    from gmemgpu.units import format_bytes
 
     host = info["host"]
 
@@ -141,13 +142,13 @@ def _lines(info: dict[str, Any]) -> list[tuple[str, str]]:
         return "–" if time_ns is None else f"{time_ns / 1e9:,.3f} s"
 
     def assigned(pages: int) -> str:
-        share = pages * PAGE_BYTES / host["memory_bytes"]
-        return f"{pages:,} pages, {share:.1%}"
+        return f"{pages:,} pages, {pages / max(Host(**host).present_pages, 1):.1%}"
 
+    holes = f", holes: {len(host['holes'])}" if host["holes"] else ""
     return [
         (
             "host",
-            f"{format_bytes(host['memory_bytes'])}, nodes: {host['nodes']}, cores: {host['cores']} of "
+            f"{format_bytes(host['memory_bytes'])}{holes}, nodes: {host['nodes']}, cores: {host['cores']} of "
             f"{host['threads_per_core']} threads, {host['window']} window of {format_bytes(host['window_bytes'])}",
         ),
         ("regions", f"{info['regions']:,} of 1 GiB, {info['regions_covered']:,} covered by a window"),

@@ -46,13 +46,28 @@ class HostMap:
     in_use: tuple[tuple[int, int], ...]
 
 
-def _rmp_extents(host: Host, segment_pages: int) -> list[tuple[int, int]]:
+def _rmp_extents(host: Host, segment_pages: int, problems: list[Problem]) -> list[tuple[int, int]]:
     extents = []
+    holes = host.hole_spans()
     for start in range(0, host.pages, segment_pages):
         end = min(start + segment_pages, host.pages)
+        if any(begin <= start and end <= stop for begin, stop in holes):
+            continue  # nothing to keep an RMP of
         rmp_pages = -(-(end - start) * _RMP_ENTRY_BYTES // PAGE_BYTES)
+        for begin, stop in reversed(holes):
+            # The highest place between holes.
+            if begin < end and stop > end - rmp_pages:
+                end = begin
+        if end - rmp_pages < start:
+            problems.append(
+                Problem("host.holes", f"leave no {rmp_pages} pages in one piece for the RMP of pages from {start}")
+            )
         extents.append((end - rmp_pages, rmp_pages))
     return extents
+
+
+def _touches_hole(host: Host, pfn: int, end: int) -> bool:
+    return any(begin < end and pfn < stop for begin, stop in host.hole_spans())
 
 
 def map_host(host: Host, memory: GuestMemory) -> HostMap:
@@ -74,9 +89,9 @@ def map_host(host: Host, memory: GuestMemory) -> HostMap:
     Raises
     ------
     SpecError
-        If nodes are no whole 2 MiB blocks, or a reserved extent leaves the host.
+        If nodes are no whole 2 MiB blocks, a reserved extent leaves the host, or a hole is where Linux or the RMP is.
     """
-    problems = []
+    problems: list[Problem] = []
     if host.memory_bytes % (host.nodes * BLOCK_BYTES):
         problems.append(
             Problem(
@@ -93,16 +108,21 @@ def map_host(host: Host, memory: GuestMemory) -> HostMap:
                     f"ends at {end}, past the host's {format_bytes(host.memory_bytes)}; move or shrink it",
                 )
             )
-    if problems:
-        raise SpecError(problems)
-    rmp = _rmp_extents(host, memory.rmp_segment_bytes // PAGE_BYTES)
     reserved = [
         (e.start_bytes // PAGE_BYTES, -(-(e.start_bytes + e.size_bytes) // PAGE_BYTES), e.assigned)
         for e in memory.reserved
     ]
+    for i, (start, end, _) in enumerate(reserved):
+        if _touches_hole(host, start, end):
+            problems.append(Problem(f"memory.reserved[{i}]", "touches one of the host's holes; move or shrink it"))
     low = (0, min(PAGES_PER_REGION, host.pages))
+    if _touches_hole(host, *low):
+        problems.append(Problem("host.holes", "one touches the first GiB, which firmware and Linux have; move it up"))
+    rmp = _rmp_extents(host, memory.rmp_segment_bytes // PAGE_BYTES, problems)
+    if problems:
+        raise SpecError(problems)
     firmware = [(_FIRMWARE_PFN, memory.firmware_pages)] if memory.firmware_pages else []
-    taken = [low, *rmp, *((start, end - start) for start, end, _ in reserved)]
+    taken = [low, *host.holes, *rmp, *((start, end - start) for start, end, _ in reserved)]
     return HostMap(
         node_blocks=host.pages // host.nodes // PAGES_PER_BLOCK,
         free=_free_blocks(host, taken),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,7 @@ class RmpSummary:
     pass_bytes: int
 
 
-def summarize(scan: RegionScan) -> RmpSummary:
+def summarize(scan: RegionScan, hole_regions: Sequence[int] = ()) -> RmpSummary:
     """
     Compute the summary of a scan.
 
@@ -53,12 +54,16 @@ def summarize(scan: RegionScan) -> RmpSummary:
     ----------
     scan : RegionScan
         Of all regions of a host.
+    hole_regions : sequence of int
+        Those that are nobody's, and not counted.
 
     Returns
     -------
     RmpSummary
         Counts over all regions.
     """
+    holes = np.array(hole_regions, np.intp)
+    scan = RegionScan(np.delete(scan.assigned, holes), np.delete(scan.first, holes))
     busy = scan.assigned > 0
     first = np.sort(scan.first[busy])
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gmemgpu.columns.message import list_rows
 from gmemgpu.errors import Problem, SpecError, TraceError
 from gmemgpu.model.event import EXTENT_KINDS, FOLIO_PAGES, Kind
+from gmemgpu.model.host import Host
 from gmemgpu.model.trace import COLUMNS, BoolArray, Int64Array, Trace
 from gmemgpu.trace.header import header_of
 
@@ -49,7 +50,7 @@ def row_problems(
     columns: Mapping[str, NDArray[Any]],
     where: str,
     *,
-    pages: int | None,
+    host: Host | None,
     row_numbers: Int64Array | None = None,
 ) -> list[Problem]:
     """
@@ -61,8 +62,8 @@ def row_problems(
         Every column of a trace; kinds as codes.
     where : str
         The file, for messages.
-    pages : int or None
-        4 KiB pages of the host; None leaves the upper bound of extents unchecked.
+    host : Host or None
+        None leaves unchecked where memory ends and where it has holes.
     row_numbers : (n,) int64, optional
         Data row of each event; 1 to n if left out.
 
@@ -102,19 +103,34 @@ def row_problems(
     negative = npages < 0
     refuse("npages", negative, lambda i: f"{npages[i]} is negative; an extent has 0 or more pages", "it is negative")
     outside = has_extent & (pfn < 0)
-    if pages is not None:
-        # pfn + npages could pass 2**63; pages - pfn cannot where it is looked at.
-        outside |= has_extent & ~negative & (npages > pages - np.maximum(pfn, 0))
-    room = "" if pages is None else f" of {pages} pages"
+    if host is not None:
+        # pfn + npages could pass 2**63; host.pages - pfn cannot where it is looked at.
+        outside |= has_extent & ~negative & (npages > host.pages - np.maximum(pfn, 0))
+    room = "" if host is None else f" of {host.pages} pages"
     refuse(
         "pfn",
         outside,
         lambda i: (
-            f"{npages[i]} pages from {pfn[i]} are not inside the host{room}; is it the trace "
-            "of another host? memory_bytes is where physical addresses end, holes included"
+            f"{npages[i]} pages from {pfn[i]} are not inside the host{room}; is it the trace of another host? "
+            "memory_bytes is where physical addresses end, holes included: write what has no memory as "
+            "holes = [[PFN, PAGES]] of the host"
         ),
         "the extent is not inside the host",
     )
+    spans = np.array(host.hole_spans() if host is not None else [], np.int64).reshape(-1, 2)
+    if len(spans):
+        # The first hole that ends behind the extent's first page is the one that it may touch.
+        hole = np.minimum(np.searchsorted(spans[:, 1], pfn, "right"), len(spans) - 1)
+        begin, end = spans[hole].T
+        refuse(
+            "pfn",
+            has_extent & ~outside & (npages > 0) & (pfn < end) & (pfn + npages > begin),
+            lambda i: (
+                f"{npages[i]} pages from {pfn[i]} touch the hole from {begin[i]} up to {end[i]}, where the host has no "
+                "memory; no event may: mend the row, or the host's holes"
+            ),
+            "the extent touches a hole",
+        )
     refuse(
         "folio_pages",
         has_extent & ~np.isin(folio_pages, FOLIO_PAGES),
@@ -186,7 +202,7 @@ def trace_problems(trace: Trace, where: str = "trace") -> list[Problem]:
     if misshapen:
         return problems + misshapen
     columns = {name: getattr(trace, name) for name in COLUMNS}
-    return problems + row_problems(columns, where, pages=trace.host.pages)
+    return problems + row_problems(columns, where, host=trace.host)
 
 
 def check_trace(trace: Trace, where: str = "trace") -> None:

@@ -41,11 +41,12 @@ def trace_info(trace: Trace) -> dict[str, Any]:
     Returns
     -------
     dict
-        Fit for JSON: ``host``, ``horizon_ns``, ``warmup_ns``, ``regions``, ``regions_covered``, ``events``,
-        ``events_past_horizon``, ``events_by_kind``, ``first_ns`` and ``last_ns`` (None without events), ``vms``,
-        ``inodes``, ``regions_assigned`` and ``regions_used`` (ever), ``assigned_pages_start``, ``_end`` and ``_max``,
-        ``assigned_max_ns`` (when it was first reached), ``assigned_share_max`` of the host's pages,
-        ``free_regions_start``, ``_end`` and ``_min``. Events past the horizon count in ``events_past_horizon`` alone.
+        Fit for JSON: ``host``, ``horizon_ns``, ``warmup_ns``, ``regions`` (but for those wholly in a hole) and
+        ``regions_covered``, ``events``, ``events_past_horizon``, ``events_by_kind``, ``first_ns`` and ``last_ns``
+        (None without events), ``vms``, ``inodes``, ``regions_assigned`` and ``regions_used`` (ever),
+        ``assigned_pages_start``, ``_end`` and ``_max``, ``assigned_max_ns`` (when it was first reached),
+        ``assigned_share_max`` of the pages that there is memory for, ``free_regions_start``, ``_end`` and ``_min``.
+        Events past the horizon count in ``events_past_horizon`` alone.
     """
     live = trace.before_horizon()
     replay = replay_assigned(live)
@@ -53,7 +54,8 @@ def trace_info(trace: Trace) -> dict[str, Any]:
     last = np.flatnonzero(np.append(live.t_ns[1:] != live.t_ns[:-1], True)) if len(live) else np.zeros(0, np.int64)
     t_ns = np.concatenate([[0], live.t_ns[last]])
     pages = np.concatenate([[0], np.cumsum(replay.pages)[last]])
-    free = trace.host.n_regions - np.concatenate([[0], np.cumsum(replay.regions)[last]])
+    n_regions = trace.host.n_regions - len(trace.host.hole_regions())
+    free = n_regions - np.concatenate([[0], np.cumsum(replay.regions)[last]])
     # The state before an event at t = 0 never holds for any time.
     start = int(np.searchsorted(t_ns, 0, side="right")) - 1
     t_ns, pages, free = t_ns[start:], pages[start:], free[start:]
@@ -63,7 +65,7 @@ def trace_info(trace: Trace) -> dict[str, Any]:
         "host": asdict(trace.host),
         "horizon_ns": int(trace.horizon_ns),
         "warmup_ns": int(trace.warmup_ns),
-        "regions": trace.host.n_regions,
+        "regions": n_regions,
         "regions_covered": sum(cores > 0 for cores in trace.host.covering_cores()),
         "events": len(live),
         "events_past_horizon": len(trace) - len(live),
@@ -78,7 +80,7 @@ def trace_info(trace: Trace) -> dict[str, Any]:
         "assigned_pages_end": int(pages[-1]),
         "assigned_pages_max": int(pages[peak]),
         "assigned_max_ns": int(t_ns[peak]),
-        "assigned_share_max": int(pages[peak]) / trace.host.pages,
+        "assigned_share_max": int(pages[peak]) / max(trace.host.present_pages, 1),
         "free_regions_start": int(free[0]),
         "free_regions_end": int(free[-1]),
         "free_regions_min": int(free.min()),

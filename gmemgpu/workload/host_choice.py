@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from gmemgpu.fields import Section, SizeBytes
+from gmemgpu.fields import PageExtents, Section, SizeBytes
 from gmemgpu.model.host import Host
 from gmemgpu.toml_file import packaged_toml, unknown_key
 from gmemgpu.units import GIB
@@ -25,6 +25,10 @@ class HostChoice(Section):
     threads_per_core: int | None = Field(default=None, ge=1, description="Sibling threads of a core.")
     window_bytes: SizeBytes | None = Field(default=None, description="What one core's RMPOPT table covers; 2 TiB.")
     window: Literal["global", "node"] | None = Field(default=None, description="Where a table begins; global.")
+    holes: PageExtents | None = Field(
+        default=None,
+        description="Addresses without memory: a list of [first PFN, pages], above the first GiB.",
+    )
 
     @cached_property
     def host(self) -> Host:

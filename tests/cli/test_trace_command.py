@@ -119,3 +119,16 @@ def test_scan_of_nonsense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert '--at: "noon" is not a time' in capsys.readouterr().err
     assert main(["trace", "scan", path, "--backend", "abacus"]) == 2
     assert '--backend: "abacus" is unknown here; use numpy or cupy' in capsys.readouterr().err
+
+
+def test_a_hole_is_neither_free_nor_scanned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path)
+    beside = Path(path).with_suffix(".toml")
+    beside.write_text(beside.read_text() + "holes = [[262144, 262144], [786432, 1]]\n")
+    assert main(["trace", "scan", path, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["regions"], found["free"], found["pass_bytes"]) == (3, 3, 3 * 64 * 512)
+    assert main(["trace", "info", path]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "host 4 GiB, holes: 2, nodes: 1" in out
+    assert "regions 3 of 1 GiB, 3 covered" in out

@@ -74,3 +74,61 @@ def test_sizes_as_text_and_counts_from_arrays() -> None:
 def test_a_count_is_an_integer(value: object) -> None:
     (text,) = texts(cores=value)
     assert text.endswith("cannot be used: it must be a valid integer")
+
+
+R = 262_144
+
+
+def holed(*holes: tuple[int, int], pages: int = 4 * R) -> Host:
+    return Host(memory_bytes=pages * 4096, nodes=1, cores=4, threads_per_core=2, holes=holes)
+
+
+def test_holes_as_a_file_has_them() -> None:
+    host = Host(**SOUND, holes=[[7, np.int32(3)]])  # type: ignore[arg-type]
+    assert host.holes == ((7, 3),)
+    assert (host.pages, host.present_pages, host.n_regions) == (2 * R, 2 * R - 3, 2)
+
+
+def test_holes_that_overlap_or_touch_are_one() -> None:
+    host = holed((20, 5), (10, 5), (12, 1), (15, 4), (19, 1), (100, 1))
+    assert host.hole_spans() == [(10, 25), (100, 101)]
+    assert host.present_pages == host.pages - 16
+    assert holed().hole_spans() == []
+
+
+@pytest.mark.parametrize(
+    ("holes", "regions"),
+    [
+        ([(0, R)], [0]),
+        ([(1, 4 * R - 1)], [1, 2, 3]),
+        ([(R, 2 * R - 1)], [1]),
+        ([(R - 1, R)], []),
+        ([(R, R - 1), (2 * R - 1, 1)], [1]),
+    ],
+)
+def test_regions_wholly_inside_holes_are_covered_by_no_core(holes: list[tuple[int, int]], regions: list[int]) -> None:
+    assert holed(*holes).hole_regions() == regions
+    assert holed(*holes).covering_cores() == [0 if region in regions else 4 for region in range(4)]
+
+
+def test_a_partial_last_region_may_be_in_a_hole() -> None:
+    assert holed((R, 5), pages=R + 5).hole_regions() == [1]
+    assert holed((R, 4), pages=R + 5).hole_regions() == []
+
+
+@pytest.mark.parametrize(
+    ("holes", "problem"),
+    [
+        ([[2 * R - 1, 2]], "holes: [524287, 2] ends past page 524288; memory_bytes is where physical addresses end"),
+        ([[0, 1], [5]], "holes: [5] is no extent; write a list of [first PFN, number of pages]"),
+        ([0, 1], "holes: 0 is no extent"),
+        ([[-1, 2]], "holes: [-1, 2] is no extent"),
+        ([[1, 0]], "holes: [1, 0] is no extent"),
+        ([[1, 2.0]], "holes: [1, 2.0] is no extent"),
+        ([[1, True]], "holes: [1, True] is no extent"),
+        ("none", "holes: 'none' is no extent"),
+    ],
+)
+def test_holes_that_cannot_be(holes: object, problem: str) -> None:
+    (text,) = texts(holes=holes)
+    assert text.startswith(problem)

@@ -59,3 +59,32 @@ def test_what_does_not_fit_the_host_is_said_at_once() -> None:
         map_host(Host(memory_bytes=4 * GIB, nodes=4096, cores=4096, threads_per_core=1), memory)
     assert [problem.where for problem in caught.value.problems] == ["host.memory_bytes", "memory.reserved[0]"]
     assert "move or shrink it" in str(caught.value)
+
+
+def holed(gib: int, *holes: tuple[int, int]) -> Host:
+    return Host(memory_bytes=gib * GIB, nodes=1, cores=8, threads_per_core=2, holes=holes)
+
+
+def test_holes_are_no_guests() -> None:
+    gib = 262_144
+    # The second segment is a hole but for its first GiB, above which its RMP of 256 MiB finds no room.
+    map_ = map_host(holed(128, (3 * gib, gib + 1), (65 * gib, 63 * gib)), GuestMemory(firmware_pages=0))
+    rmp = 256 * MIB_PAGES
+    assert map_.assigned == ((64 * gib - rmp, rmp), (65 * gib - rmp, rmp))
+    # A block with a page of a hole is no guest's either.
+    assert map_.free == (((512, 2 * 512), (4 * 512 + 1, 60 * 512 - 1 - 128), (64 * 512, 512 - 128)),)
+
+
+def test_a_segment_without_memory_has_no_rmp() -> None:
+    gib = 262_144
+    map_ = map_host(holed(128, (64 * gib, 64 * gib)), GuestMemory(firmware_pages=0))
+    assert len(map_.assigned) == 1
+
+
+def test_holes_where_something_must_be_are_refused() -> None:
+    gib = 262_144
+    memory = GuestMemory(reserved=(Reserved(start_bytes="3 GiB", size_bytes="4 KiB"),))
+    with pytest.raises(SpecError) as caught:
+        map_host(holed(64, (0, 1), (2 * gib, gib + 1), (30_000, 20 * gib), (20 * gib, 44 * gib - 9)), memory)
+    assert [problem.where for problem in caught.value.problems] == ["memory.reserved[0]", "host.holes", "host.holes"]
+    assert "leave no 65536 pages in one piece" in caught.value.problems[2].message

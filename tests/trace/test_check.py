@@ -86,6 +86,22 @@ def test_a_broken_row_is_one_problem(row: tuple[int, int, int, int, int, int, in
     assert problem in text
 
 
+def test_no_event_touches_a_hole() -> None:
+    host = Host(memory_bytes=2 * GIB, nodes=1, cores=4, threads_per_core=2, holes=[[100, 5], [105, 5], [200, 10]])
+    extents = [(0, 100), (110, 90), (210, 1), (105, 0), (95, 6), (109, 1), (0, PAGES), (150, 51), (PAGES, 1)]
+    trace = trace_of(*((i, USE, pfn, npages, 1, 1, 1) for i, (pfn, npages) in enumerate(extents)), host=host)
+    assert [text.partition(", where")[0] for text in texts(trace)] == [
+        "t: row 9, column pfn: 1 pages from 524288 are not inside the host of 524288 pages; is it the trace of another "
+        "host? memory_bytes is where physical addresses end, holes included: write what has no memory as holes = "
+        "[[PFN, PAGES]] of the host",
+        "t: row 5, column pfn: 6 pages from 95 touch the hole from 100 up to 110",
+        "t: row 6, column pfn: 1 pages from 109 touch the hole from 100 up to 110",
+        "t: row 7, column pfn: 524288 pages from 0 touch the hole from 100 up to 110",
+        "t: row 8, column pfn: 51 pages from 150 touch the hole from 200 up to 210",
+    ]
+    assert texts(trace)[1].endswith(", where the host has no memory; no event may: mend the row, or the host's holes")
+
+
 def test_unsorted_times_name_the_row_that_comes_too_late() -> None:
     rows = [(t, EVICT_BEGIN, 0, 0, 1, 1, 0) for t in (0, 5, 4, 4, 9, 8)]
     assert texts(trace_of(*rows)) == [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,4 +80,13 @@ def test_it_is_fit_for_json_and_adds_up(trace: Trace) -> None:
     assert info["assigned_pages_max"] >= max(info["assigned_pages_start"], info["assigned_pages_end"])
     assert info["free_regions_min"] <= min(info["free_regions_start"], info["free_regions_end"])
     assert info["regions"] - info["free_regions_min"] <= info["regions_assigned"]
-    assert info["assigned_share_max"] == pytest.approx(info["assigned_pages_max"] / trace.host.pages)
+    assert info["assigned_share_max"] == pytest.approx(info["assigned_pages_max"] / max(1, trace.host.present_pages))
+
+
+def test_what_lies_in_a_hole_is_not_counted() -> None:
+    region = PAGES_PER_REGION
+    of = trace_of((0, Kind.ASSIGN, 0, region, 1, 1))
+    info = trace_info(replace(of, host=replace(of.host, holes=[[region, region], [2 * region, region // 2]])))
+    assert (info["regions"], info["regions_covered"], info["free_regions_end"]) == (3, 2, 2)
+    assert info["assigned_share_max"] == 1 / 2.5
+    assert info["host"]["holes"] == ((region, region), (2 * region, region // 2))

@@ -67,7 +67,7 @@ def test_parquet_carries_the_header_in_its_metadata_and_kinds_as_text(tmp_path: 
         table = file.read()
         assert file.metadata.row_group(0).column(0).compression == "ZSTD"
     host = {"memory_bytes": 2 * GIB, "nodes": 1, "cores": 4, "threads_per_core": 2}
-    window = {"window_bytes": 2 << 40, "window": "global"}
+    window = {"window_bytes": 2 << 40, "window": "global", "holes": []}
     header = json.loads(table.schema.metadata[b"gmemgpu"])
     assert header == {"host": {**host, **window}, "horizon_ns": 100, "warmup_ns": 7}
     assert table.column_names == list(COLUMNS)

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from gmemgpu.errors import SpecError
+from gmemgpu.generator import generate
+from gmemgpu.sweeping.spec.keys import holds_list
+from gmemgpu.trace.check import check_trace
 from gmemgpu.units import GIB, NS_PER_S, TIB
 from gmemgpu.workload.draw import tenants_of
 from gmemgpu.workload.preset import workload_from_mapping
@@ -180,3 +183,22 @@ def test_a_host_by_name_and_with_changes() -> None:
     changed = read({"preset": "faas-stress", "host": {"window": "node", "nodes": 4}}).host.host
     assert (changed.memory_bytes, changed.nodes, changed.window) == (512 * GIB, 4, "node")
     assert read({"preset": "faas-stress", "host": "big"}).host.host.nodes == 8
+
+
+@pytest.mark.parametrize("placement", ["first_fit", "lifo", "scatter", "pool_1g"])
+def test_nothing_is_placed_in_a_hole(placement: str) -> None:
+    # 16 GiB as far as addresses go, of which 3 GiB and a bit lie below no memory, as an MMIO hole does.
+    hole = [3 * 262_144, 3 * 262_144 + 1000]
+    host = {"name": "pod", "memory_bytes": "16 GiB", "cores": 4, "holes": [hole]}
+    times = {"horizon_ns": "4 min", "warmup_ns": 0}
+    table = {"preset": "mixed-pods", "host": host, **times, "memory": {"placement": placement}}
+    made = generate(read(table), 3)
+    assert made.trace.host.holes == (tuple(hole),)
+    assert made.admitted > 0
+    check_trace(made.trace)
+
+
+def test_a_hole_is_one_value_and_no_axis() -> None:
+    assert holds_list(("host", "holes"))
+    with pytest.raises(SpecError, match=r"host.holes: \[5\] is no extent"):
+        read({"host": {"holes": [[5]]}})
