@@ -65,6 +65,8 @@ def made_up(n_scenarios: int) -> pa.Table:
             words = np.stack((random.integers(0, 2**63, n), random.integers(0, 3, n)), axis=1)
             buffers = [None, pa.py_buffer(words)]
             columns[metric.name] = pa.Array.from_buffers(metric_arrow_type(metric.name), n, buffers)
+        elif metric.is_list:
+            columns[metric.name] = pa.array([[]], metric_arrow_type(metric.name)).take(pa.array(np.zeros(n, np.int64)))
         else:
             columns[metric.name] = pa.array(random.integers(1, 2**40, n))
     return pa.table(columns)

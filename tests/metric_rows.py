@@ -28,4 +28,5 @@ def by_hand(row: MetricRow, oracle: MetricRow | None) -> dict[str, float | None]
         **{name: None if row[name] < 0 else float(row[name]) for name in metrics},
         "longest_pass_ns": float(row["pass_wall_max_ns"]),
         "regret": regret,
+        "tracker_updates": float(row["tracker_updates"]),
     }

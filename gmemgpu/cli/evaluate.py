@@ -45,8 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backend", default="auto", metavar="B", help="auto, numpy, numba, reference or cupy (default: auto)"
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="write JSON: one object a policy, every metric an integer")
-    form.add_argument("--csv", action="store_true", help="write CSV: one line a policy, every metric an integer")
+    form.add_argument("--json", action="store_true", help="write JSON: one object a policy, every metric, in integers")
+    form.add_argument(
+        "--csv", action="store_true", help="write CSV: one line a policy, every metric an integer, no histogram"
+    )
 
 
 def wanted_policies(arguments: argparse.Namespace) -> tuple[Policy, ...]:
@@ -103,7 +105,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(table.rows(), indent=1, ensure_ascii=False))
     elif arguments.csv:
-        writer = csv.DictWriter(sys.stdout, list(table.columns), lineterminator="\n")
+        # A list is no cell.
+        names = [name for name, values in table.columns.items() if not isinstance(values[0], list)]
+        writer = csv.DictWriter(sys.stdout, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(table.rows())
     else:
@@ -117,7 +121,7 @@ def _print_rounded(name: str, trace: Trace, table: MetricTable, n_shown: int) ->
 
     from gmemgpu.cli.terminal import print_table
     from gmemgpu.metrics.columns import Columns
-    from gmemgpu.metrics.quantity import QUANTITIES
+    from gmemgpu.metrics.quantity import TABLE_QUANTITIES
     from gmemgpu.model.policy import ORACLE
     from gmemgpu.report.render import estimate_text
     from gmemgpu.report.statistics import Estimate
@@ -130,8 +134,8 @@ def _print_rounded(name: str, trace: Trace, table: MetricTable, n_shown: int) ->
             estimate_text(None if np.isnan(value) else Estimate(value, None, 1), quantity.unit)
             for value in values.tolist()
         ]
-        for quantity, values in ((quantity, quantity.values(rows)) for quantity in QUANTITIES)
+        for quantity, values in ((quantity, quantity.values(rows)) for quantity in TABLE_QUANTITIES)
     ]
     lines = list(zip(table["policy"], *cells, strict=True))[:n_shown]
-    headings = ["policy", *(quantity.header for quantity in QUANTITIES)]
+    headings = ["policy", *(quantity.header for quantity in TABLE_QUANTITIES)]
     print_table(headings, lines, title=name, right=range(1, len(headings)))

@@ -12,8 +12,18 @@ from gmemgpu.model.metric import METRIC_NAMES, MetricRow
 from gmemgpu.model.trace import Int32Array, Int64Array
 from gmemgpu.timeline.integral import exact_sum
 
-__all__ = ["AttemptCounts", "empty_row", "add_bits", "add_episodes", "add_latencies", "add_attempts", "oracle_row"]
+__all__ = [
+    "AttemptCounts",
+    "empty_row",
+    "latency_bins",
+    "add_bits",
+    "add_episodes",
+    "add_latencies",
+    "add_attempts",
+    "oracle_row",
+]
 
+_POWERS_OF_2 = 1 << np.arange(63)
 _PERCENTILES = (("latency_p50_ns", 50), ("latency_p90_ns", 90), ("latency_p99_ns", 99), ("latency_max_ns", 100))
 
 
@@ -54,10 +64,11 @@ def empty_row(prepared: Prepared) -> MetricRow:
     MetricRow
         Every metric, in column order.
     """
-    row = dict.fromkeys(METRIC_NAMES, 0)
+    row: MetricRow = dict.fromkeys(METRIC_NAMES, 0)
     row |= prepared.constant_metrics
     for name, _ in _PERCENTILES:
         row[name] = -1
+    row["latency_histogram"] = []
     return row
 
 
@@ -80,7 +91,7 @@ def _add_set_time(row: MetricRow, prepared: Prepared, region: Int32Array, begin:
 
 def add_latencies(row: MetricRow, latency_ns: Int64Array) -> None:
     """
-    Add the re-optimized episodes and their latencies.
+    Add the re-optimized episodes, their latencies and the bins that those fall into.
 
     Parameters
     ----------
@@ -95,6 +106,26 @@ def add_latencies(row: MetricRow, latency_ns: Int64Array) -> None:
     for name, percent in _PERCENTILES:
         if n:
             row[name] = int(ordered[-(-n * percent // 100) - 1])  # nearest rank
+    row["latency_histogram"] = np.bincount(latency_bins(ordered)).tolist()
+
+
+def latency_bins(latency_ns: Int64Array) -> Int64Array:
+    """
+    Find the bin of the histogram that each latency falls into.
+
+    Parameters
+    ----------
+    latency_ns : (n,) int64
+        From 0 on.
+
+    Returns
+    -------
+    (n,) int64
+        MODEL.md section 7: bins are at most an eighth wide.
+    """
+    # Not by a logarithm: from 2**53 on a float can be the next power of two.
+    exponent = np.maximum(np.searchsorted(_POWERS_OF_2, latency_ns, "right") - 1, 3)
+    return np.where(latency_ns < 8, latency_ns, 8 * (exponent - 2) + (latency_ns >> (exponent - 3)) - 8)
 
 
 def add_bits(row: MetricRow, prepared: Prepared, bits: Int64Array) -> None:

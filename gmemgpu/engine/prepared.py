@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from gmemgpu.engine.class_code import CLEAN, FAIL_EARLY
 from gmemgpu.model.event import Kind
-from gmemgpu.model.policy import Hook
+from gmemgpu.model.policy import Hook, Policy
 from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array, Trace
 from gmemgpu.timeline.build import Timeline, build_timeline
 from gmemgpu.timeline.episode import free_episodes, free_runs
 from gmemgpu.timeline.integral import exact_sum, used_integral
 from gmemgpu.timeline.piece import IdRegions, cut_at_regions, id_regions
-from gmemgpu.timeline.request import Requests, hook_requests
+from gmemgpu.timeline.request import Requests, folios_of, hook_requests
 from gmemgpu.timeline.snp import FOREVER, snp_states
 
 __all__ = ["Prepared", "CountedRequests"]
@@ -130,6 +130,7 @@ class Prepared:
         begin = np.maximum(episodes.begin_ns, self.warmup_ns)
         end = np.minimum(episodes.end_ns, self.horizon_ns)
         kept = begin < end
+        kept &= ~np.isin(episodes.region, self.trace.host.hole_regions())
         in_use = 0
         if self.used is not None:
             for on, off in self.snp.epochs:
@@ -143,6 +144,28 @@ class Prepared:
             "in_use_ns": in_use,
             "episodes": int(self._counted_episodes.sum()),
         }
+
+    @cached_property
+    def _told_folios(self) -> tuple[int, int, int]:
+        # Of counted events: folios of all that set or clear an owner; of those with an inode; of those that clear it.
+        trace = self.trace
+        owners = np.isin(trace.kind, (Kind.ASSIGN, Kind.RELEASE, Kind.SHARE)) & (trace.t_ns >= self.warmup_ns)
+        rows = np.flatnonzero(owners)
+        folios = folios_of(trace, rows)
+        owned, cleared = trace.inode[rows] >= 0, trace.kind[rows] != Kind.ASSIGN
+        return exact_sum(folios), exact_sum(folios[owned]), exact_sum(folios[cleared])
+
+    def tracker_updates(self, policy: Policy) -> int:
+        """Count the folios that a policy's count of pages, or its bitmap, or both would have to be told of."""
+        all_folios, owned, cleared = self._told_folios
+        counted = marked = 0
+        if policy.hook == "region_free" or policy.gate == "free":
+            counted = all_folios
+        elif policy.gate == "gmem_free":
+            counted = owned
+        if policy.scope in ("dirty", "dirty_retry"):
+            marked = cleared
+        return counted + marked
 
     def requests(self, hook: Hook) -> CountedRequests:
         """Return the requests of a hook and their counts."""

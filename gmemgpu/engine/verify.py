@@ -18,19 +18,19 @@ __all__ = ["Difference", "Verdict", "verify"]
 @dataclass(frozen=True, slots=True)
 class Difference:
     """
-    One integer on which engines disagree.
+    One integer, or one histogram, on which engines disagree.
 
     Parameters
     ----------
     policy, metric : str
         Names of both.
-    values : dict of str to int
+    values : dict of str to int, or to list of int
         What each engine computed, by its name.
     """
 
     policy: str
     metric: str
-    values: dict[str, int]
+    values: dict[str, int] | dict[str, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Verdict:
     engines : tuple of str
         Names of those that ran.
     n_compared : int
-        Integers that each of them computed: policies × metrics.
+        Values that each of them computed: policies × metrics.
     differences : tuple of Difference
         Empty if all engines agree.
     """
@@ -84,6 +84,7 @@ def verify(
     for i, policy in enumerate(policies):
         for metric in METRIC_NAMES:
             values = {name: rows[i][metric] for name, rows in results.items()}
-            if len(set(values.values())) > 1:
+            first, *others = values.values()
+            if any(other != first for other in others):
                 differences.append(Difference(policy.name, metric, values))
     return Verdict(len(trace), tuple(results), len(policies) * len(METRIC_NAMES), tuple(differences))

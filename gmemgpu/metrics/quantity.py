@@ -11,7 +11,7 @@ import numpy as np
 from gmemgpu.metrics.columns import Columns, Floats
 from gmemgpu.units import NS_PER_S
 
-__all__ = ["Quantity", "QUANTITIES", "quantity_named"]
+__all__ = ["Quantity", "QUANTITIES", "TABLE_QUANTITIES", "quantity_named"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class Quantity:
         From `Columns` to one float64 a row; not a number where the quantity has no meaning.
     high_is_good : bool
         Whether the best policy has the highest value.
+    in_tables : bool
+        Whether tables for people have it; JSON and CSV have all.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Quantity:
     columns: tuple[str, ...]
     values: Callable[[Columns], Floats]
     high_is_good: bool = False
+    in_tables: bool = True
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
@@ -116,8 +119,19 @@ QUANTITIES = (
         columns=("optimized_core_ns",),
         values=lambda rows: _ratio(rows.behind_oracle("optimized_core_ns"), rows.of_oracle("optimized_core_ns")),
     ),
+    Quantity(
+        key="tracker_updates",
+        header="tracker updates",
+        unit="count",
+        meaning="folios that the policy's count of pages or bitmap would have to be told of; what one costs is unknown",
+        columns=("tracker_updates",),
+        values=lambda rows: rows["tracker_updates"],
+        in_tables=False,
+    ),
 )
 """In the order of a table (MODEL.md section 7)."""
+
+TABLE_QUANTITIES = tuple(quantity for quantity in QUANTITIES if quantity.in_tables)
 
 _BY_NAME = {name.casefold(): quantity for quantity in QUANTITIES for name in (quantity.key, quantity.header)}
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricTable", "metric_arrow_type"]
 
-_WIDE = {metric.name: metric.wide for metric in METRICS}
+_METRICS = {metric.name: metric for metric in METRICS}
 
 
 def metric_arrow_type(name: str) -> pa.DataType:
@@ -29,7 +29,7 @@ def metric_arrow_type(name: str) -> pa.DataType:
     Returns
     -------
     pyarrow.DataType
-        Either int64, or decimal128(38, 0) for what can pass 2**63.
+        Either int64, or decimal128(38, 0) for what can pass 2**63, or a list of int64.
 
     Raises
     ------
@@ -38,7 +38,10 @@ def metric_arrow_type(name: str) -> pa.DataType:
     """
     import pyarrow as pa
 
-    return pa.decimal128(38, 0) if _WIDE[name] else pa.int64()
+    metric = _METRICS[name]
+    if metric.is_list:
+        return pa.list_(pa.field("element", pa.int64()))  # the name that Parquet gives it
+    return pa.decimal128(38, 0) if metric.wide else pa.int64()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -49,7 +52,8 @@ class MetricTable:
     Parameters
     ----------
     columns : dict of str to list
-        Equally long; metrics are Python integers of any size, labels (``policy``, ``trace``, a seed …) text or numbers.
+        Equally long; metrics are Python integers of any size, or lists of them; labels (``policy``, ``trace``, a
+        seed …) are text or numbers.
 
     Examples
     --------
@@ -99,12 +103,12 @@ class MetricTable:
         Returns
         -------
         pyarrow.Table
-            Metrics as int64 or decimal128(38, 0), labels as Arrow infers them.
+            Metrics as `metric_arrow_type` says, labels as Arrow infers them.
         """
         import pyarrow as pa
 
         arrays = {
-            name: pa.array(values, metric_arrow_type(name) if name in _WIDE else None)
+            name: pa.array(values, metric_arrow_type(name) if name in _METRICS else None)
             for name, values in self.columns.items()
         }
         return pa.table(arrays)
@@ -116,7 +120,7 @@ class MetricTable:
         Returns
         -------
         pd.DataFrame
-            Metrics that can pass 2**63 stay Python integers in object columns.
+            Metrics that can pass 2**63 stay Python integers in object columns, lists stay lists.
 
         Raises
         ------
@@ -128,8 +132,8 @@ class MetricTable:
         except ModuleNotFoundError:
             raise ModuleNotFoundError('to_pandas needs pandas; run: pip install "gmemgpu[pandas]"') from None
 
-        series = {
-            name: pd.Series(values, dtype=(object if _WIDE[name] else "int64") if name in _WIDE else None)
-            for name, values in self.columns.items()
-        }
-        return pd.DataFrame(series)
+        def dtype(name: str) -> type | str | None:
+            metric = _METRICS.get(name)
+            return None if metric is None else object if metric.wide or metric.is_list else "int64"
+
+        return pd.DataFrame({name: pd.Series(values, dtype=dtype(name)) for name, values in self.columns.items()})

@@ -1,5 +1,5 @@
 """Hosts, traces, policies, costs and metrics as frozen data: no I/O, no engine, no device."""
 
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 """Raised whenever any integer of any row changes: results of another version are another sweep's.
 `tests/test_model_version.py` holds it against fingerprints of rows, so that it cannot be forgotten."""

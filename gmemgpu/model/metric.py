@@ -1,14 +1,16 @@
-"""The metrics of one (trace, policy): names, units, meanings, and whether 63 bits hold them."""
+"""The metrics of one (trace, policy): names, units, meanings, and what holds them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 __all__ = ["Metric", "METRICS", "METRIC_NAMES", "MetricRow"]
 
-MetricRow: TypeAlias = dict[str, int]
-"""One value a metric, Python integers, keyed by `METRIC_NAMES`."""
+MetricRow: TypeAlias = dict[str, Any]
+"""One value a metric, keyed by `METRIC_NAMES`: a Python integer, or a list of them where `Metric.is_list` says so.
+
+Any, since all but one of them are counted up and compared as plain integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,15 @@ class Metric:
         The column's name, its unit, and a sentence about it.
     wide : bool
         Whether it can pass 2**63: a decimal(38, 0) in Arrow and Parquet, else int64.
+    is_list : bool
+        Whether it is a list of counts, int64 each; tables and CSV leave it out.
     """
 
     name: str
     unit: str
     meaning: str
     wide: bool = False
+    is_list: bool = False
 
 
 METRICS = (
@@ -49,6 +54,12 @@ METRICS = (
     Metric("latency_p90_ns", "ns", "90th percentile of the same, nearest rank"),
     Metric("latency_p99_ns", "ns", "99th percentile of the same, nearest rank"),
     Metric("latency_max_ns", "ns", "longest of the same"),
+    Metric(
+        "latency_histogram",
+        "counts",
+        "how many of the same fall into each bin, without trailing zeros; those of seeds add up",
+        is_list=True,
+    ),
     Metric("requests", "count", "hook firings"),
     Metric("requests_lost", "count", "requests that came while a pass ran and were dropped"),
     Metric("request_folios", "count", "folios that the requesting events cover"),
@@ -70,6 +81,7 @@ METRICS = (
     Metric("leader_busy_ns", "ns", "CPU time of leaders"),
     Metric("follower_busy_ns", "ns", "CPU time of followers, summed over them"),
     Metric("rmp_bytes_read", "bytes", "RMP bytes that scanners read, 64 a block"),
+    Metric("tracker_updates", "count", "folios that the policy's count of pages or bitmap would have to be told of"),
 )
 """Every metric, in the order of the result columns."""
 

@@ -25,6 +25,7 @@ Hook = Literal[
     "vm_destroy",
     "region_free",
     "folio_1g",
+    "freed_1g",
 ]
 TimerKind = Literal["fixed", "debounce", "periodic"]
 Busy = Literal["rerun", "drop"]

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from gmemgpu.metrics.quantity import QUANTITIES
+from gmemgpu.metrics.quantity import TABLE_QUANTITIES
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.statistics import Estimate
 
@@ -100,11 +100,11 @@ def render(table: DecisionTable) -> Iterator[Table | Text]:
     for group in table.groups[:_MAX_GROUPS]:
         drawn = Table(title=Text(_title(group)), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
         drawn.add_column("policy", no_wrap=True, overflow="fold")
-        for quantity in QUANTITIES:
+        for quantity in TABLE_QUANTITIES:
             # Folded, never cut: on a narrow terminal a figure that ends in "…" would be lost.
             drawn.add_column(quantity.header, justify="right", overflow="fold")
         for line in group.lines:
-            cells = (estimate_text(line.estimates[quantity.key], quantity.unit) for quantity in QUANTITIES)
+            cells = (estimate_text(line.estimates[quantity.key], quantity.unit) for quantity in TABLE_QUANTITIES)
             drawn.add_row(Text(line.policy), *cells)
         yield drawn
     if len(table.groups) > _MAX_GROUPS:

@@ -145,7 +145,7 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None) -> Es
         n_events = grown * max(row["events"] for row in rows)
         longest = max(longest, *((n_events * max(by_size[at], by_horizon[at]), at) for at in of_kind))
     at_once = min(workers, len(plan.shards))
-    row_bytes = sum(len(value) + 4 if isinstance(value, str) else 8 for value in rows[0].values())
+    row_bytes = sum(_value_bytes(value) for row in rows for value in row.values()) / len(rows)
     return Estimate(
         backend=choice.engine.name,
         unit="GPU" if on_device else "core",
@@ -159,8 +159,14 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None) -> Es
         worker_bytes=int(_WORKER_BYTES + _EVENT_BYTES * longest[0]),
         largest=longest[1],
         # A row lies in its part and merged; a part has its schema at both ends.
-        disk_bytes=2 * row_bytes * n_rows + 2 * plan.setting.schema.serialize().size * len(plan.shards),
+        disk_bytes=int(2 * row_bytes * n_rows) + 2 * plan.setting.schema.serialize().size * len(plan.shards),
     )
+
+
+def _value_bytes(value: Any) -> int:
+    if isinstance(value, list):
+        return 4 + 8 * len(value)
+    return 4 + len(value) if isinstance(value, str) else 8
 
 
 def _rows(scenario: Scenario, seeds: tuple[int, ...], setting: Setting) -> list[dict[str, Any]]:

@@ -21,6 +21,16 @@ TICK_NS = 40_000
 """A third of a clean attempt: events fall into passes, onto their ends, and between them."""
 
 
+# Half regions: a hole may be a region, the ends of two, or reach past the end of memory; holes overlap and touch.
+_NO_HOLES: st.SearchStrategy[list[tuple[int, int]]] = st.just([])
+_HOLES = _NO_HOLES | st.lists(
+    st.tuples(st.integers(0, 9), st.integers(1, 4)).map(
+        lambda halves: (halves[0] * PAGES_PER_REGION // 2, halves[1] * PAGES_PER_REGION // 2)
+    ),
+    max_size=3,
+)
+
+
 @st.composite
 def _hosts(draw: Any) -> Host:
     nodes = draw(st.sampled_from([1, 1, 2, 3]))
@@ -28,6 +38,8 @@ def _hosts(draw: Any) -> Host:
         memory_bytes = nodes * draw(st.integers(1, 6 // nodes)) * REGION_BYTES
     else:
         memory_bytes = nodes * 4096 * draw(st.integers(1, 5 * PAGES_PER_REGION // nodes))
+    pages = memory_bytes // 4096
+    holes = [(pfn, min(npages, pages - pfn)) for pfn, npages in draw(_HOLES) if pfn < pages]
     return Host(
         memory_bytes=memory_bytes,
         nodes=nodes,
@@ -35,6 +47,7 @@ def _hosts(draw: Any) -> Host:
         threads_per_core=draw(st.integers(1, 2)),
         window_bytes=draw(st.sampled_from([0, 1, 2, 4, 2048])) * REGION_BYTES,
         window=draw(st.sampled_from(["global", "node"])),
+        holes=tuple(holes),
     )
 
 
@@ -67,11 +80,18 @@ _VMS, _INODES, _FOLIO_PAGES = st.integers(-1, 2), st.integers(-1, 3), st.sampled
 
 
 @st.composite
-def _extents(draw: Any, pages: int) -> tuple[int, int]:
-    # They repeat, overlap, cross region borders, or end with the host; sometimes empty.
+def _extents(draw: Any, host: Host) -> tuple[int, int]:
+    # They repeat, overlap, cross region borders, or end with the host or at a hole; sometimes empty.
+    pages = host.pages
     grain = draw(_GRAINS)
     pfn = min(draw(st.integers(0, pages // grain)) * grain, pages)
     npages = draw(_N_GRAINS) * (grain if draw(_IN_GRAINS) else 1)
+    for begin, end in host.hole_spans():
+        if begin <= pfn < end:
+            pfn = end
+        elif pfn < begin:
+            pages = begin
+            break
     return pfn, min(npages, pages - pfn)
 
 
@@ -82,7 +102,7 @@ def _traces(draw: Any, max_events: int) -> Trace:
     rows: list[tuple[int, int, int, int, int, int, int]] = []
     destroyed: set[int] = set()
     calm = draw(st.booleans())
-    anywhere = _extents(host.pages)
+    anywhere = _extents(host)
     pool = draw(st.lists(anywhere, min_size=1, max_size=4))
     anew_or_not = st.one_of(st.sampled_from(pool), anywhere)
     for _ in range(draw(st.integers(0, max_events))):
@@ -160,7 +180,7 @@ def hosts() -> st.SearchStrategy[Host]:
     Returns
     -------
     SearchStrategy of Host
-        Uneven last regions, windows that miss some of them, uneven coverage.
+        Uneven last regions, windows that miss some of them, uneven coverage, holes.
     """
     return _hosts()
 

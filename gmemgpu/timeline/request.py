@@ -12,7 +12,7 @@ from gmemgpu.model.trace import Int32Array, Int64Array, Trace
 from gmemgpu.timeline.episode import FreeRuns
 from gmemgpu.units import PAGES_PER_REGION
 
-__all__ = ["Requests", "hook_requests"]
+__all__ = ["Requests", "folios_of", "hook_requests"]
 
 _EVENT_HOOKS: dict[Hook, tuple[Kind, ...]] = {
     "conversion": (Kind.RELEASE, Kind.SHARE),
@@ -20,6 +20,7 @@ _EVENT_HOOKS: dict[Hook, tuple[Kind, ...]] = {
     "free_folio": (Kind.RELEASE,),
     "freed": (Kind.FREED,),
     "folio_1g": (Kind.RELEASE,),
+    "freed_1g": (Kind.FREED,),
     "evict_begin": (Kind.EVICT_BEGIN,),
     "evict_end": (Kind.EVICT_END,),
     "inode_free": (Kind.INODE_FREE,),
@@ -27,6 +28,7 @@ _EVENT_HOOKS: dict[Hook, tuple[Kind, ...]] = {
 }
 _OWNED_ONLY: tuple[Hook, ...] = ("conversion", "invalidate_folio", "free_folio", "freed")
 """Hooks that live in guest_memfd and so never see a page that no inode owns."""
+_FOLIO_1G_ONLY: tuple[Hook, ...] = ("folio_1g", "freed_1g")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +54,25 @@ class Requests:
     first_region: Int32Array
     last_region: Int32Array
     folios: Int64Array
+
+
+def folios_of(trace: Trace, rows: Int64Array) -> Int64Array:
+    """
+    Count the folios of some events.
+
+    Parameters
+    ----------
+    trace : Trace
+        A valid one.
+    rows : (n,) int64
+        Its rows.
+
+    Returns
+    -------
+    (n,) int64
+        The last folio of an event may be there in part; 0 for an event without pages.
+    """
+    return -(-trace.npages[rows] // np.maximum(trace.folio_pages[rows].astype(np.int64), 1))
 
 
 def hook_requests(hook: Hook, trace: Trace, runs: FreeRuns, covering_cores: Int64Array) -> Requests:
@@ -83,17 +104,16 @@ def hook_requests(hook: Hook, trace: Trace, runs: FreeRuns, covering_cores: Int6
     rows = np.flatnonzero(np.isin(trace.kind, [int(kind) for kind in _EVENT_HOOKS.get(hook, ())]))
     if hook in _OWNED_ONLY:
         rows = rows[trace.inode[rows] >= 0]
-    elif hook == "folio_1g":
+    elif hook in _FOLIO_1G_ONLY:
         rows = rows[trace.folio_pages[rows] == FOLIO_PAGES[-1]]
     npages = trace.npages[rows]
     begin = trace.pfn[rows]
     some = npages > 0
-    folio_pages = np.maximum(trace.folio_pages[rows].astype(np.int64), 1)
     return Requests(
         t_ns=trace.t_ns[rows],
         vm=trace.vm[rows],
         inode=trace.inode[rows],
         first_region=np.where(some, begin // PAGES_PER_REGION, 0).astype(np.int32),
         last_region=np.where(some, (begin + npages - 1) // PAGES_PER_REGION, -1).astype(np.int32),
-        folios=np.where(some, -(-npages // folio_pages), 0),
+        folios=folios_of(trace, rows),
     )

@@ -8,6 +8,7 @@ import pytest
 from by_hand import COSTS, ev, host, policy, row, trace
 
 from gmemgpu.engine.reference import ReferenceEngine
+from gmemgpu.engine.registry import available_engines
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import METRIC_NAMES, MetricRow
 from gmemgpu.model.policy import ORACLE
@@ -30,7 +31,8 @@ def test_rows_hold_every_metric_as_python_integers() -> None:
     assert [len(rows) for rows in found] == [3, 3]
     for one in (one for rows in found for one in rows):
         assert tuple(one) == METRIC_NAMES
-        assert {type(value) for value in one.values()} == {int}
+        histogram = one.pop("latency_histogram")
+        assert {type(value) for value in (*one.values(), *histogram)} == {int}
     assert ReferenceEngine().evaluate([], by, COSTS) == []
     assert ReferenceEngine().evaluate(of, [], COSTS) == [[], []]
 
@@ -47,6 +49,7 @@ def test_host_where_nothing_happens_is_free_and_fresh() -> None:
     found = row(trace(horizon=1000, on=host(3)), NEVER)
     assert found["optimizable_ns"] == 3000
     assert episodes(found) == (0, 0, 0, 0)
+    assert found["latency_histogram"] == []
     assert (found["passes"], found["latency_p50_ns"], found["latency_max_ns"], found["pass_wall_max_ns"]) == (
         0,
         -1,
@@ -287,6 +290,28 @@ def test_latency_percentiles_are_nearest_rank() -> None:
         trace(*events[:1], ev(500, "release", 0, 3 * PAGES_PER_REGION), on=on), policy("region_free", scope="region")
     )
     assert [three[f"latency_{name}_ns"] for name in ("p50", "p90", "p99", "max")] == [2000, 3000, 3000, 3000]
+    # Of 1000 floor(log2) is 9, and the bin 8 * (9 - 2) + (1000 >> 6) - 8 = 63.
+    assert bins(three) == {63: 1, 71: 1, 75: 1}
+    assert bins(found) == dict.fromkeys([63, 71, 75, 79, 81, 83, 85, 87, 88, 89], 1)
+
+
+def bins(found: MetricRow) -> dict[int, int]:
+    histogram = found["latency_histogram"]
+    assert not histogram or histogram[-1] > 0
+    return {place: count for place, count in enumerate(histogram) if count}
+
+
+@pytest.mark.parametrize(
+    ("latency_ns", "place"),
+    [(0, 0), (7, 7), (8, 8), (15, 15), (16, 16), (17, 16), (18, 17), (31, 23), (32, 24), (10**9, 222), (2**60, 464)],
+)
+def test_bins_of_latencies(latency_ns: int, place: int) -> None:
+    # The request is handled so much later; the attempt costs nothing. 10**9: 8 * (29 - 2) + (10**9 >> 26) - 8.
+    free = Costs(**{field.name: 0 for field in fields(Costs)})
+    of = trace(ev(0, "assign"), ev(5, "release"), horizon=2**61)
+    by = policy("region_free", f"fixed({latency_ns} ns)", scope="region")
+    for engine in available_engines():
+        assert bins(engine.evaluate([of], [by], free)[0][0]) == {place: 1}, engine.name
 
 
 def test_overtaken_and_never_have_no_latency() -> None:
@@ -360,9 +385,11 @@ def test_oracle_optimizes_every_episode_at_once_for_nothing() -> None:
     assert (found["in_use_ns"], found["in_use_optimized_core_ns"]) == (10 * 1000, 4 * 10 * 400)
     assert episodes(found) == (1, 1, 0, 0)
     assert [found[f"latency_{name}_ns"] for name in ("p50", "p90", "p99", "max")] == [0, 0, 0, 0]
-    after = METRIC_NAMES.index("latency_max_ns") + 1
+    assert found["latency_histogram"] == [1]
+    after = METRIC_NAMES.index("latency_histogram") + 1
     assert {found[name] for name in METRIC_NAMES[after:]} == {0}
 
 
 def test_oracle_without_an_episode_has_no_latency() -> None:
-    assert row(trace(), ORACLE)["latency_p50_ns"] == -1
+    found = row(trace(), ORACLE)
+    assert (found["latency_p50_ns"], found["latency_histogram"]) == (-1, [])

@@ -54,6 +54,10 @@ EVERY_KIND = [
     *[ev(90 + i, "vm_destroy", vm=i - 1) for i in range(4)],
     ev(99, "invalidate", pages=PAGES_PER_REGION, folio=PAGES_PER_REGION, inode=-1),
     ev(100, "release", pages=PAGES_PER_REGION, folio=PAGES_PER_REGION, inode=-1),
+    # Whole again and given back; the second of no pages, the third no folio of 1 GiB.
+    ev(101, "freed", pages=PAGES_PER_REGION, folio=PAGES_PER_REGION),
+    ev(102, "freed", pages=0, folio=PAGES_PER_REGION, inode=-1),
+    ev(103, "freed", pages=PAGES_PER_REGION, folio=512, inode=-1),
 ]  # fmt: skip
 
 
@@ -65,7 +69,7 @@ EVERY_KIND = [
         ("conversion", 3, 9),  # 2 releases and 1 share with an inode
         ("invalidate_folio", 3, 9),
         ("free_folio", 2, 6),
-        ("freed", 1, 3),
+        ("freed", 2, 4),  # also whole folios
         # Life-cycle events: all of the name, inode and vm -1 included; no folios.
         ("evict_begin", 2, 0),
         ("evict_end", 3, 0),
@@ -73,6 +77,7 @@ EVERY_KIND = [
         ("vm_destroy", 4, 0),
         ("region_free", 1, 0),  # at 100: before, pages 1025…4999 stayed assigned
         ("folio_1g", 1, 1),  # whatever the inode
+        ("freed_1g", 2, 1),  # likewise
     ],
 )
 def test_hook_fires_once_per_event(hook: str, requests: int, folios: int) -> None:

@@ -32,6 +32,7 @@ def test_outcomes_add_up(of: Trace, by: Policy, cost: Costs) -> None:
     assert found["requests_lost"] <= found["requests"]
     assert found["passes_hazard"] <= found["passes"] <= found["attempts"]
     assert found["pass_wall_max_ns"] <= found["scan_wall_ns"]
+    assert sum(found["latency_histogram"]) == found["reoptimized"]
 
 
 @given(of=traces(), by=policies(), cost=costs())
@@ -43,6 +44,19 @@ def test_no_policy_passes_the_oracle(of: Trace, by: Policy, cost: Costs) -> None
     assert bound["in_use_optimized_core_ns"] <= of.host.cores * bound["in_use_ns"]
     # What no policy changes is the same for all.
     assert [found[name] for name in EPISODE_METRICS] == [bound[name] for name in EPISODE_METRICS]
+
+
+@given(of=traces(), by=policies(), cost=costs())
+def test_bins_hold_the_percentiles(of: Trace, by: Policy, cost: Costs) -> None:
+    found = row(of, by, cost)
+    n, counts = found["reoptimized"], found["latency_histogram"]
+    for percent in (50, 90, 99, 100) if n else ():
+        latency = found["latency_max_ns" if percent == 100 else f"latency_p{percent}_ns"]
+        place = next(i for i in range(len(counts)) if sum(counts[: i + 1]) >= -(-n * percent // 100))
+        # The edges of bin 8 k + i from 8 on are (8 + i) 2**(k - 1); up to 16 a bin is one value.
+        low, width = (place, 1) if place < 16 else ((8 + place % 8) << (place // 8 - 1), 1 << (place // 8 - 1))
+        assert low <= latency < low + width
+        assert width == 1 or 8 * width <= low
 
 
 @given(of=traces(), by=policies(), cost=costs(), data=st.data())

@@ -24,7 +24,7 @@ WIDE = {metric.name for metric in METRICS if metric.wide}
 
 
 def row(**values: int) -> MetricRow:
-    return {**dict.fromkeys(METRIC_NAMES, 0), "cores": 4, **values}
+    return {**dict.fromkeys(METRIC_NAMES, 0), "latency_histogram": [], "cores": 4, **values}
 
 
 def columns(rows: Sequence[MetricRow], n_chunks: int = 1) -> dict[str, pa.ChunkedArray]:
@@ -55,6 +55,7 @@ def test_each_quantity() -> None:
         latency_p99_ns=7,
         never=2,
         pass_wall_max_ns=11,
+        tracker_updates=13,
     )
     oracle = row(optimizable_ns=1000, optimized_core_ns=4000, in_use_optimized_core_ns=1400)
     assert values([policy, oracle], [1, 1])[0] == {
@@ -67,6 +68,7 @@ def test_each_quantity() -> None:
         "ipis_per_region": 7.5,
         "longest_pass_ns": 11.0,
         "regret": 0.25,
+        "tracker_updates": 13.0,
     }
 
 

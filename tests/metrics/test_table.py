@@ -13,7 +13,7 @@ BIG = 2**90 + 1
 
 
 def table() -> MetricTable:
-    rows = [dict.fromkeys(METRIC_NAMES, value) for value in (3, -1)]
+    rows = [{**dict.fromkeys(METRIC_NAMES, value), "latency_histogram": [value] * value} for value in (3, -1)]
     rows[0]["optimized_core_ns"] = BIG
     return MetricTable.from_rows({"policy": name, **row} for name, row in zip(("v10", "never"), rows, strict=True))
 
@@ -36,9 +36,11 @@ def test_arrow_is_exact_and_typed() -> None:
     arrow = table().to_arrow()
     assert arrow.schema.field("policy").type == pa.string()
     for metric in METRICS:
-        assert arrow.schema.field(metric.name).type == (pa.decimal128(38, 0) if metric.wide else pa.int64())
+        kind = pa.decimal128(38, 0) if metric.wide else pa.list_(pa.int64()) if metric.is_list else pa.int64()
+        assert arrow.schema.field(metric.name).type == kind
         assert metric_arrow_type(metric.name) == arrow.schema.field(metric.name).type
     assert arrow.column("optimized_core_ns").to_pylist() == [Decimal(BIG), Decimal(-1)]
+    assert arrow.column("latency_histogram").to_pylist() == [[3, 3, 3], []]
 
 
 def test_pandas_is_exact() -> None:
@@ -46,6 +48,7 @@ def test_pandas_is_exact() -> None:
     assert list(frame.columns) == list(table().columns)
     assert frame["optimized_core_ns"].tolist() == [BIG, -1]
     assert frame["passes"].dtype == "int64"
+    assert frame["latency_histogram"].tolist() == [[3, 3, 3], []]
 
 
 def test_without_pandas_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

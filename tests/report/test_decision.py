@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from gmemgpu.errors import SpecError, StoreError
-from gmemgpu.metrics.quantity import QUANTITIES
+from gmemgpu.metrics.quantity import QUANTITIES, TABLE_QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.report import decision
 from gmemgpu.report.decision import DecisionTable, PolicyLine, decision_table
@@ -238,7 +238,7 @@ def drawn(table: DecisionTable, width: int = 160) -> str:
 
 def test_the_table_says_all_that_a_reader_needs() -> None:
     text = drawn(decision_table(stored(ROWS, n_parts=3)))
-    for expected in ("a 1 · 2 seeds", "a 2 · 1 seed ", *(quantity.header for quantity in QUANTITIES)):
+    for expected in ("a 1 · 2 seeds", "a 2 · 1 seed ", *(quantity.header for quantity in TABLE_QUANTITIES)):
         assert expected in text
     assert "± is half of the 95 % interval over seeds (Student's t)." in text
     assert "Not finished: 1 of 3 parts" in text

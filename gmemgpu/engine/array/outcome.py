@@ -81,6 +81,7 @@ def rows_of(
         visited = went & ~empty[counted]
         start_ns, end_ns = starts_ns[counted][visited], ends_ns[counted][visited]
         row["requests_lost"] = int(lost[q])
+        row["tracker_updates"] = prepared.tracker_updates(pair.policy)
         row["passes"] = len(start_ns)
         row["passes_empty"] = int((went & empty[counted]).sum())
         row["passes_skipped"] = int((~went).sum())

@@ -98,6 +98,7 @@ def run_policy(columns: Columns, policy: Policy, costs: Costs) -> MetricRow:
     counts: list[int] = ledger.counts.tolist()
     row = empty_row(prepared)
     row |= found.counts
+    row["tracker_updates"] = prepared.tracker_updates(policy)
     row |= {name: counts[place] for name, place in _PASS_METRICS.items()}
     attempts = AttemptCounts(
         counts[NEW], counts[CACHED_FOUND], counts[FAILED], counts[WASTED], counts[EARLY], ledger.codes

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from gmemgpu.engine.reference.history import TraceHistory
 from gmemgpu.engine.reference.row import metric_row
 from gmemgpu.engine.reference.simulate import Simulation
+from gmemgpu.engine.reference.tracker import tracker_updates
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
@@ -20,7 +21,8 @@ def _evaluate_one(history: TraceHistory, policy: Policy, costs: Costs) -> Metric
         # The bit is there as soon as the region is free, and nobody worked for it (section 7).
         return metric_row(history, lambda region, episode: episode.start_ns, {})
     simulation = Simulation(history, policy, costs)
-    return metric_row(history, simulation.bits.set_in, simulation.tally.row)
+    counts = {**simulation.tally.row, "tracker_updates": tracker_updates(history, policy)}
+    return metric_row(history, simulation.bits.set_in, counts)
 
 
 class ReferenceEngine:

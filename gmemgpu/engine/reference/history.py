@@ -34,6 +34,8 @@ class TraceHistory:
         One for each region of the host.
     covering_cores : list of int
         C_r for each region.
+    hole_regions : set of int
+        Regions that are nobody's (section 3).
     falls : list of (t_ns, region)
         Each moment at which A_r falls to 0, by time, then region.
     dirtied_ns : dict of region to list of int
@@ -47,6 +49,7 @@ class TraceHistory:
         self.warmup_ns = trace.warmup_ns
         self.threads_per_core = trace.host.threads_per_core
         self.covering_cores = trace.host.covering_cores()
+        self.hole_regions = set(trace.host.hole_regions())
         self.events = list(events_of(trace))
         self.snp = SnpHistory()
         self.falls: list[tuple[int, int]] = []

@@ -25,6 +25,8 @@ _GMEM_HOOKS: dict[Hook, tuple[Kind, ...]] = {
     "freed": (Kind.FREED,),
 }
 """These fire for pages that a guest_memfd inode owns or owned."""
+_FOLIO_1G_HOOKS: dict[Hook, Kind] = {"folio_1g": Kind.RELEASE, "freed_1g": Kind.FREED}
+"""These look at the folio alone, whatever the inode."""
 _FOLIO_1G_PAGES = 262_144
 
 
@@ -57,8 +59,7 @@ def _fires(hook: Hook, event: Event) -> bool:
         return event.kind is _LIFE_CYCLE_HOOKS[hook]
     if hook in _GMEM_HOOKS:
         return event.kind in _GMEM_HOOKS[hook] and event.inode >= 0
-    # folio_1g looks at the folio alone, whatever the inode.
-    return hook == "folio_1g" and event.kind is Kind.RELEASE and event.folio_pages == _FOLIO_1G_PAGES
+    return hook in _FOLIO_1G_HOOKS and event.kind is _FOLIO_1G_HOOKS[hook] and event.folio_pages == _FOLIO_1G_PAGES
 
 
 def requests_of(hook: Hook, history: TraceHistory) -> list[Request]:

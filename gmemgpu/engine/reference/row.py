@@ -19,6 +19,22 @@ def _nearest_rank(ordered: Sequence[int], percent: int) -> int:
     return ordered[-(-percent * len(ordered) // 100) - 1] if ordered else -1
 
 
+# The bin of a latency: its own below 8 ns, then eight of equal width from each power of two to the next.
+def _latency_bin(latency_ns: int) -> int:
+    if latency_ns < 8:
+        return latency_ns
+    exponent = latency_ns.bit_length() - 1
+    return 8 * (exponent - 2) + (latency_ns >> (exponent - 3)) - 8
+
+
+# Of ascending latencies; the last bin is not empty.
+def _histogram(ordered: Sequence[int]) -> list[int]:
+    counts = [0] * (_latency_bin(ordered[-1]) + 1) if ordered else []
+    for latency_ns in ordered:
+        counts[_latency_bin(latency_ns)] += 1
+    return counts
+
+
 def metric_row(history: TraceHistory, set_time: SetTime, counts: MetricRow) -> MetricRow:
     """
     Compute the whole row of a policy.
@@ -41,6 +57,8 @@ def metric_row(history: TraceHistory, set_time: SetTime, counts: MetricRow) -> M
     warmup_ns, horizon_ns = history.warmup_ns, history.horizon_ns
     latencies_ns = []
     for region, of_region in enumerate(history.regions):
+        if region in history.hole_regions:
+            continue
         n_cores = history.covering_cores[region]
         row["in_use_ns"] += of_region.in_use_ns(warmup_ns, horizon_ns)
         for episode in of_region.episodes:
@@ -68,4 +86,5 @@ def metric_row(history: TraceHistory, set_time: SetTime, counts: MetricRow) -> M
     for percent in (50, 90, 99):
         row[f"latency_p{percent}_ns"] = _nearest_rank(latencies_ns, percent)
     row["latency_max_ns"] = latencies_ns[-1] if latencies_ns else -1
+    row["latency_histogram"] = _histogram(latencies_ns)
     return row
