@@ -41,6 +41,7 @@ POLICIES = {
     "v2": ("inode_free", "immediate", "drop", "window", "all", "all_threads", True),
     "v3": ("vm_destroy", "fixed(10 s)", "rerun", "window", "all", "leader_followers", True),
     "v10": ("vm_destroy", "debounce(10 s)", "rerun", "window", "all", "leader_followers", True),
+    "merged": ("vm_destroy", "debounce(10 s)", "rerun", "window", "all", "leader_followers", True),
     "v10_first": ("vm_destroy", "debounce(10 s)", "rerun", "window", "all", "leader_first", True),
     "capped": ("vm_destroy", "debounce(10 s, 60 s)", "rerun", "window", "all", "leader_followers", True),
     "conv_debounce_1s": ("conversion", "debounce(1 s)", "rerun", "window", "all", "leader_followers", True),
@@ -61,6 +62,7 @@ POLICIES = {
     "refcount": ("region_free", "immediate", "rerun", "region", "free", "leader_first", True),
     "refcount_1s": ("region_free", "fixed(1 s)", "rerun", "region", "free", "leader_first", True),
     "hugetlb_1g": ("folio_1g", "immediate", "rerun", "region", "all", "leader_first", True),
+    "hugetlb_1g_freed": ("freed_1g", "immediate", "rerun", "region", "all", "leader_first", True),
     "periodic_60s": ("none", "periodic(60 s)", "rerun", "window", "all", "leader_first", True),
 }
 
