@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gmemgpu.api import evaluate, generate
+    from gmemgpu.api import evaluate, generate, read_trace
     from gmemgpu.errors import BackendError, GmemgpuError, InputError, SpecError, StoreError, TraceError
     from gmemgpu.metrics.table import MetricTable
     from gmemgpu.model.cost import Costs
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gmemgpu.model.trace import Trace
     from gmemgpu.report.progress_bar import ProgressBar
     from gmemgpu.sweeping.run.sweep import sweep
-    from gmemgpu.trace.read import read_trace
     from gmemgpu.trace.write import write_trace
 
 __version__ = "0.1.0"
@@ -51,7 +50,7 @@ __all__ = [
 
 # Imported when first asked for: `gmemgpu --help` must not pay for NumPy, Arrow or Dask.
 _HOMES = {
-    "read_trace": "gmemgpu.trace.read",
+    "read_trace": "gmemgpu.api",
     "write_trace": "gmemgpu.trace.write",
     "generate": "gmemgpu.api",
     "evaluate": "gmemgpu.api",

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from gmemgpu.catalogue import choose_policies, named_policies, read_costs, read_policies
 from gmemgpu.engine.choice import choose_engine
@@ -18,14 +19,62 @@ from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 from gmemgpu.toml_file import read_toml
 from gmemgpu.trace.check import check_trace
+from gmemgpu.trace.warn import trace_doubts
 from gmemgpu.validation import validated
 
 if TYPE_CHECKING:
     from gmemgpu.workload.spec import Workload
 
-__all__ = ["evaluate", "generate"]
+__all__ = ["evaluate", "generate", "read_trace"]
 
 _SEEDS = 1 << 64
+
+_doubts_told: WeakSet[Trace] = WeakSet()
+"""Nobody wants to hear of the same rows whenever another policy is evaluated."""
+
+
+def _tell_doubts(trace: Trace, where: str) -> None:
+    if trace not in _doubts_told:
+        _doubts_told.add(trace)
+        for doubt in trace_doubts(trace, where):
+            warnings.warn(str(doubt), RuntimeWarning, stacklevel=3)
+
+
+def read_trace(path: str | Path) -> Trace:
+    """
+    Read a trace and check it.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.parquet`` with the header in its metadata, or ``.csv`` or ``.csv.gz`` with ``<stem>.toml`` beside it.
+        Columns in any order, of any integer type that fits; kinds as text, dictionary-encoded or not.
+
+    Returns
+    -------
+    Trace
+        A valid one.
+
+    Raises
+    ------
+    TraceError
+        With every problem of the file: what cannot be read, and what breaks a rule, with 1-based data rows.
+
+    Warns
+    -----
+    RuntimeWarning
+        Of what is doubtful, such as events past the horizon, inode ids that are used twice, folios where none can be.
+        ``gmemgpu trace check`` looks at every page and finds more.
+
+    Notes
+    -----
+    MODEL.md section 3.
+    """
+    from gmemgpu.trace.read import read_trace as read_silently  # Arrow takes longer to load than most need
+
+    trace = read_silently(path)
+    _tell_doubts(trace, str(path))
+    return trace
 
 
 def generate(workload: str | Path | Mapping[str, Any] | Workload, seed: int = 0) -> Trace:
@@ -129,7 +178,8 @@ def evaluate(
     Warns
     -----
     RuntimeWarning
-        If ``auto`` took a device that failed, so that numpy did the work.
+        If ``auto`` took a device that failed, so that numpy did the work; and of what is doubtful in a trace that was
+        not read by `gmemgpu.read_trace`.
 
     Examples
     --------
@@ -141,6 +191,7 @@ def evaluate(
     chosen, table = _policies(policies), _costs(costs)
     choice = choose_engine(backend, n_pairs=len(chosen), n_events=len(trace))
     check_trace(trace)
+    _tell_doubts(trace, "trace")
     if choice.reason is None:
         (rows,) = choice.engine.evaluate([trace], chosen, table)
     else:

@@ -193,3 +193,29 @@ def test_results_go_to_arrow_and_pandas() -> None:
     table = gmemgpu.evaluate(small_trace(), ["v10"])
     assert table.to_arrow().num_rows == 1
     assert table.to_pandas()["policy"].tolist() == ["v10"]
+
+
+def doubtful() -> gmemgpu.Trace:
+    return dataclasses.replace(small_trace(), pfn=np.array([1, 0, 1]))
+
+
+def test_what_is_doubtful_is_told_once_a_trace() -> None:
+    trace = doubtful()
+    with pytest.warns(RuntimeWarning, match="trace: row 1, column pfn: a folio of 512 pages cannot begin at PFN 1"):
+        gmemgpu.evaluate(trace, "v10")
+    gmemgpu.evaluate(trace, "refcount")  # a warning would be an error here
+    with pytest.warns(RuntimeWarning, match="cannot begin"):
+        gmemgpu.evaluate(doubtful(), "v10")
+
+
+def test_what_is_doubtful_in_a_file_names_it(tmp_path: Path) -> None:
+    gmemgpu.write_trace(doubtful(), tmp_path / "t.csv")
+    with pytest.warns(RuntimeWarning, match=re.escape(f"{tmp_path / 't.csv'}: row 1, column pfn")) as told:
+        trace = gmemgpu.read_trace(tmp_path / "t.csv")
+    assert [warning.filename for warning in told] == [__file__]
+    gmemgpu.evaluate(trace, "v10")
+
+
+def test_a_trace_by_the_clock_on_the_wall_is_refused() -> None:
+    with pytest.raises(gmemgpu.TraceError, match="none of 3 events is before the horizon"):
+        gmemgpu.evaluate(dataclasses.replace(small_trace(), t_ns=small_trace().t_ns + 17 * 10**17))

@@ -6,7 +6,6 @@ import argparse
 import csv
 import json
 import sys
-import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -80,12 +79,11 @@ def wanted_policies(arguments: argparse.Namespace) -> tuple[Policy, ...]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print; 0 if that went well."""
-    from gmemgpu.api import evaluate
+    from gmemgpu.api import evaluate, read_trace
     from gmemgpu.catalogue import read_costs
     from gmemgpu.engine.choice import choose_engine
     from gmemgpu.model.cost import Costs
     from gmemgpu.model.policy import ORACLE
-    from gmemgpu.trace.read import read_trace
 
     policies = wanted_policies(arguments)
     costs = read_costs(arguments.costs) if arguments.costs else Costs()
@@ -97,11 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     choice = choose_engine(arguments.backend, n_pairs=len(wanted), n_events=len(trace))
     if choice.reason is not None and not exact and sys.stderr.isatty():
         print(f"backend {choice.engine.name} (auto: {choice.reason})", file=sys.stderr)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", RuntimeWarning)
-        table = evaluate(trace, wanted, costs=costs, backend=arguments.backend)
-    for warning in told:
-        print(f"gmemgpu: warning: {warning.message}", file=sys.stderr)
+    table = evaluate(trace, wanted, costs=costs, backend=arguments.backend)
     if arguments.json:
         print(json.dumps(table.rows(), indent=1, ensure_ascii=False))
     elif arguments.csv:

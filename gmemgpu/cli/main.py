@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 from gmemgpu import __version__
 from gmemgpu.errors import GmemgpuError, InputError
@@ -66,6 +69,22 @@ def command_parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    # What the library warns of is for whoever typed the command: no line of code, and each time anew.
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, RuntimeWarning):
+            print(f"gmemgpu: warning: {message}", file=sys.stderr)
+        else:
+            usual(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+        warnings.simplefilter("always", RuntimeWarning)
+        warnings.showwarning = show
+        yield
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """
     Run the command line.
@@ -89,7 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = import_module(f"gmemgpu.cli.{top.command}")
     arguments = command_parser(top.command).parse_args(top.arguments)
     try:
-        status: int = command.run(arguments)
+        with _warnings_in_a_line():
+            status: int = command.run(arguments)
         sys.stdout.flush()
     except InputError as error:
         for problem in error.problems:

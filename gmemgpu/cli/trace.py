@@ -43,6 +43,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from gmemgpu.trace.read import read_trace
     from gmemgpu.trace.warn import trace_warnings
 
+    # Not the read_trace of the API: that tells some of the warnings, and here come all.
     try:
         trace = read_trace(arguments.file)
     except TraceError as error:
@@ -63,8 +64,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
+    from gmemgpu.api import read_trace
     from gmemgpu.trace.info import trace_info
-    from gmemgpu.trace.read import read_trace
 
     info = trace_info(read_trace(arguments.file))
     if arguments.json:
@@ -82,9 +83,9 @@ def _info(arguments: argparse.Namespace) -> int:
 def _scan(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
+    from gmemgpu.api import read_trace
     from gmemgpu.rmp.image import rmp_image
     from gmemgpu.rmp.summary import summarize
-    from gmemgpu.trace.read import read_trace
 
     scan_regions = _scanner(arguments.backend)
     at_ns = None if arguments.at is None else _time_ns(arguments.at)

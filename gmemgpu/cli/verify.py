@@ -23,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare and report; 0 if all integers agree, 1 if not."""
+    from gmemgpu.api import read_trace
     from gmemgpu.catalogue import read_costs
     from gmemgpu.engine.registry import missing_engines
     from gmemgpu.engine.verify import verify
     from gmemgpu.model.cost import Costs
-    from gmemgpu.trace.read import read_trace
 
     policies = wanted_policies(arguments)
     costs = read_costs(arguments.costs) if arguments.costs else Costs()

@@ -22,7 +22,7 @@ COLUMNS = ("t_ns", "kind", "pfn", "npages", "vm", "inode", "folio_pages")
 """Column names, in file order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Trace:
     """
     Life cycles of guest_memfds on one host, sorted by time; ties keep file order (MODEL.md section 3).

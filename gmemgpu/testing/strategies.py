@@ -119,7 +119,9 @@ def _traces(draw: Any, max_events: int) -> Trace:
             rows.append((t, kind, pfn, npages, vm, inode, draw(_FOLIO_PAGES)))
         else:
             rows.append((t, kind, 0, 0, vm, inode, 0))
-    horizon_ns = max(1, t + draw(st.sampled_from([-10 * TICK_NS, 0, 1, 5 * TICK_NS, 40 * TICK_NS])))
+    # Not so early that no event counts: such a trace is refused.
+    first = rows[0][0] if rows else 0
+    horizon_ns = max(first + 1, t + draw(st.sampled_from([-10 * TICK_NS, 0, 1, 5 * TICK_NS, 40 * TICK_NS])))
     columns = np.array(rows, np.int64).reshape(-1, 7).T
     return Trace(
         host=host,

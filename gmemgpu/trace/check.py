@@ -51,6 +51,7 @@ def row_problems(
     where: str,
     *,
     host: Host | None,
+    horizon_ns: int | None,
     row_numbers: Int64Array | None = None,
 ) -> list[Problem]:
     """
@@ -64,6 +65,8 @@ def row_problems(
         The file, for messages.
     host : Host or None
         None leaves unchecked where memory ends and where it has holes.
+    horizon_ns : int or None
+        None leaves unchecked whether any event is before it.
     row_numbers : (n,) int64, optional
         Data row of each event; 1 to n if left out.
 
@@ -99,6 +102,15 @@ def row_problems(
         lambda i: f"{t_ns[i]} is before {t_ns[i - 1]} of the row above; sort the rows by t_ns, ties as they happened",
         "the time is before the row above",
     )
+
+    if horizon_ns is not None and len(t_ns) and t_ns.min() >= horizon_ns:
+        problems.append(
+            Problem(
+                f"{where}: column t_ns",
+                f"none of {len(t_ns)} events is before the horizon, {horizon_ns}, so that nothing counts; the first is "
+                f"at {t_ns.min()}. Times are from the start of the trace: subtract that from each, or raise horizon_ns",
+            )
+        )
 
     negative = npages < 0
     refuse("npages", negative, lambda i: f"{npages[i]} is negative; an extent has 0 or more pages", "it is negative")
@@ -202,7 +214,9 @@ def trace_problems(trace: Trace, where: str = "trace") -> list[Problem]:
     if misshapen:
         return problems + misshapen
     columns = {name: getattr(trace, name) for name in COLUMNS}
-    return problems + row_problems(columns, where, host=trace.host)
+    # A horizon that is no time is a problem by itself.
+    horizon_ns = None if problems else trace.horizon_ns
+    return problems + row_problems(columns, where, host=trace.host, horizon_ns=horizon_ns)
 
 
 def check_trace(trace: Trace, where: str = "trace") -> None:

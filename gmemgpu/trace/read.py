@@ -145,8 +145,8 @@ def read_trace(path: str | Path) -> Trace:
         columns = read_text_columns(path, integers=integers, words=["kind"], problems=problems)
     arrays, row_numbers = _arrays(columns)
     del columns
-    host = None if header is None else header.host
-    problems.extend(row_problems(arrays, str(path), host=host, row_numbers=row_numbers))
+    host, horizon_ns = (None, None) if header is None else (header.host, header.horizon_ns)
+    problems.extend(row_problems(arrays, str(path), host=host, horizon_ns=horizon_ns, row_numbers=row_numbers))
     if problems or header is None:
         raise TraceError(problems)
     return Trace(host=header.host, horizon_ns=header.horizon_ns, warmup_ns=header.warmup_ns, **arrays)

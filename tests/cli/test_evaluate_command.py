@@ -124,6 +124,43 @@ def test_verify_says_that_engines_agree(trace: str, capsys: pytest.CaptureFixtur
     assert lines[2:] == [f"not run: {name}: {reason}" for name, reason in missing_engines().items()]
 
 
+DOUBTFUL = """t_ns,kind,pfn,npages,vm,inode,folio_pages
+0,assign,1,512,1,1,512
+1,evict_end,0,0,1,1,0
+2,assign,1024,1,1,1,1
+900,vm_destroy,0,0,1,-1,0
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "FILE", "--policy", "v10"],
+        ["evaluate", "FILE", "--json"],
+        ["verify", "FILE", "--policy", "v10"],
+        ["trace", "info", "FILE"],
+        ["trace", "scan", "FILE"],
+    ],
+)
+def test_what_is_doubtful_is_told_wherever_a_trace_is_read(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(DOUBTFUL)
+    host = f"memory_bytes = {4 * GIB}\nnodes = 1\ncores = 4\nthreads_per_core = 2\n"
+    path.with_suffix(".toml").write_text(f"horizon_ns = 900\n[host]\n{host}")
+    assert main([str(path) if word == "FILE" else word for word in command]) == 0
+    warning = f"gmemgpu: warning: {path}:"
+    assert capsys.readouterr().err.splitlines() == [
+        f"{warning} rows from 4: 1 of 4 events are at or after the horizon and do not count",
+        f"{warning} row 3, column inode: inode 1 comes again, after its evict_end in row 2; ids are unique in a trace",
+        f"{warning} row 1, column pfn: a folio of 512 pages cannot begin at PFN 1",
+    ]
+    # Among all that `trace check` finds, once.
+    assert main(["trace", "check", str(path)]) == 0
+    assert len([line for line in capsys.readouterr().err.splitlines() if "cannot begin" in line]) == 1
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -43,7 +43,6 @@ def texts(trace: Trace) -> list[str]:
         (0, ASSIGN, 0, PAGES, -1, -1, 262_144),
         (0, USE, PAGES - 1, 1, 2**31 - 1, 2**31 - 1, 512),
         (0, ASSIGN, PAGES, 0, 1, 1, 1),
-        (INT64_MAX, EVICT_BEGIN, 0, 0, 1, 1, 0),
         (0, VM_DESTROY, 0, 0, -1, -1, 0),
     ],
 )
@@ -84,6 +83,15 @@ def test_sound_rows(row: tuple[int, int, int, int, int, int, int]) -> None:
 def test_a_broken_row_is_one_problem(row: tuple[int, int, int, int, int, int, int], problem: str) -> None:
     (text,) = texts(trace_of(row))
     assert problem in text
+
+
+def test_a_trace_of_which_nothing_counts_is_refused() -> None:
+    rows = [(t, EVICT_BEGIN, 0, 0, 1, 1, 0) for t in (1000, 1000, INT64_MAX)]
+    assert texts(trace_of(*rows)) == [
+        "t: column t_ns: none of 3 events is before the horizon, 1000, so that nothing counts; the first is at 1000. "
+        "Times are from the start of the trace: subtract that from each, or raise horizon_ns"
+    ]
+    assert texts(trace_of((999, EVICT_BEGIN, 0, 0, 1, 1, 0), *rows)) == []
 
 
 def test_no_event_touches_a_hole() -> None:

@@ -12,9 +12,9 @@ from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Trace
 from gmemgpu.testing.strategies import traces
 from gmemgpu.trace.assigned import replay_assigned
-from gmemgpu.trace.warn import trace_warnings
+from gmemgpu.trace.warn import trace_doubts, trace_warnings
 from gmemgpu.units import GIB, PAGES_PER_REGION
-from gmemgpu.workload.preset import preset, small_variant
+from gmemgpu.workload.preset import preset, preset_names, small_variant
 
 
 def trace_of(*rows: tuple[Kind, int, int, int], horizon_ns: int = 1000) -> Trace:
@@ -135,3 +135,47 @@ def test_generated_folios_begin_where_they_can(name: str) -> None:
     trace = generate(workload.model_copy(update={"memory": memory}), 7).trace
     assert np.any(trace.folio_pages == 512)
     assert not [text for text in texts(trace) if "cannot begin" in text]
+
+
+def test_an_inode_id_is_used_twice() -> None:
+    rows = [
+        (Kind.ASSIGN, 0, 9, 1),
+        (Kind.ASSIGN, 9, 9, 2),
+        (Kind.EVICT_BEGIN, 0, 0, 1),
+        (Kind.EVICT_END, 0, 0, 1),
+        (Kind.ASSIGN, 100, 1, 1),
+        (Kind.INODE_FREE, 0, 0, 1),
+        (Kind.INODE_FREE, 0, 0, 2),
+        (Kind.ASSIGN, 101, 1, -1),
+        (Kind.EVICT_BEGIN, 0, 0, 2),
+        (Kind.RELEASE, 9, 9, 2),
+    ]
+    assert texts(trace_of(*rows)) == [
+        "t: row 5, column inode: inode 1 comes again, after its evict_end in row 4; ids are unique in a trace",
+        "t: row 9, column inode: inode 2 comes again, after its inode_free in row 7; ids are unique in a trace",
+    ]
+
+
+def test_an_inode_of_two_vms() -> None:
+    trace = trace_of(*[(Kind.ASSIGN, i, 1, inode) for i, inode in enumerate([7, 8, 7, -1, 7, 8])])
+    assert texts(replace(trace, vm=np.array([1, 2, 3, 4, 3, -1], np.int32))) == [
+        "t: row 3, column inode: inode 7 is of VM 3 here, and of VM 1 in row 1; ids are unique in a trace"
+    ]
+
+
+def test_a_folio_is_whole() -> None:
+    trace = trace_of((Kind.ASSIGN, 512, 700, 1), (Kind.RELEASE, 512, 700, 1), (Kind.ASSIGN, 0, 512, 2))
+    assert texts(replace(trace, folio_pages=np.full(3, 512, np.int32))) == [
+        "t: row 1, column npages: assign of 700 pages, which are no whole folios of 512"
+    ]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_nothing_is_doubtful_in_a_generated_trace(name: str) -> None:
+    workload = small_variant(preset(name))
+    for folio in ("4K", "2M", "1G"):
+        changes = {"folio": folio, "leak_per_page": 1e-5, "pinned_share": 1e-3}
+        if folio == "1G":
+            changes["placement"] = "pool_1g"
+        memory = workload.memory.model_copy(update=changes)
+        assert trace_doubts(generate(workload.model_copy(update={"memory": memory}), 7).trace) == []
