@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from gmemgpu.columns.message import list_rows, shown
+from gmemgpu.columns.message import MAX_ROWS_NAMED, list_rows, shown
 from gmemgpu.errors import Problem, TraceError
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Int64Array
@@ -72,6 +73,15 @@ def _microseconds(days: list[float]) -> Int64Array:
     return result
 
 
+def _warn_of_repeated_ids(path: Path) -> None:
+    again = _rows(path, "SELECT vmId, COUNT(*) FROM vm WHERE vmId IS NOT NULL GROUP BY vmId HAVING COUNT(*) > 1")
+    if again:
+        named = ", ".join(f"{shown(vm)} ({n} times)" for vm, n in again[:MAX_ROWS_NAMED])
+        more = f" and {len(again) - MAX_ROWS_NAMED} more" if len(again) > MAX_ROWS_NAMED else ""
+        text = f"{path}: vm: vmId {named}{more}: each row is taken for a VM"
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+
+
 def read_azure_packing(
     path: Path, host: Host, *, machine: int | None = None, priority: Literal["all", "high", "low"] = "all"
 ) -> VmRecords:
@@ -99,6 +109,11 @@ def read_azure_packing(
     ------
     TraceError
         With every problem of the file.
+
+    Warns
+    -----
+    RuntimeWarning
+        Of VM ids that come several times.
     """
     problems: list[Problem] = []
     sizes = _type_sizes(path, machine, problems)
@@ -126,6 +141,7 @@ def read_azure_packing(
     list_rows(f"{path}: vm", None, rows, lambda i: f"{shown(faulty[i])} {rule}", f"they {rule}", problems)
     if problems:
         raise TraceError(problems)
+    _warn_of_repeated_ids(path)
     start_us = _microseconds([max(start, 0.0) for start, _, _, _ in kept])
     endless = np.array([end == float("inf") for _, end, _, _ in kept], dtype=bool)
     end_us = _microseconds([start if end == float("inf") else end for start, end, _, _ in kept])

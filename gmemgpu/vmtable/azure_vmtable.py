@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
+from gmemgpu.columns.message import MAX_ROWS_NAMED, shown
 from gmemgpu.columns.table import Columns
 from gmemgpu.columns.text_file import read_header_line, read_text_columns
 from gmemgpu.model.trace import Int64Array
@@ -53,6 +55,24 @@ def _batches(file: Columns, created: Int64Array) -> Int64Array:
     return np.array([deployments.setdefault(pair, len(deployments)) for pair in pairs], dtype=np.int64)
 
 
+def _warn_of_repeated_ids(file: Columns) -> None:
+    ids = file.text("vmid")
+    if len(set(ids)) == len(ids):
+        return
+    _, row_numbers = file.sound_rows()
+    rows: dict[str, list[int]] = {}
+    for vm, row in zip(ids, range(1, len(ids) + 1) if row_numbers is None else row_numbers.tolist(), strict=True):
+        rows.setdefault(vm, []).append(row)
+    again = [(vm, at) for vm, at in rows.items() if len(at) > 1]
+    for vm, at in again[:MAX_ROWS_NAMED]:
+        named = ", ".join(map(str, at[:MAX_ROWS_NAMED])) + (" …" if len(at) > MAX_ROWS_NAMED else "")
+        text = f"{shown(vm)} comes {len(at)} times (rows {named}); each row is taken for a VM"
+        warnings.warn(f"{file.where}: column vmid: {text}", RuntimeWarning, stacklevel=3)
+    if len(again) > MAX_ROWS_NAMED:
+        text = f"… and {len(again) - MAX_ROWS_NAMED} more that come several times"
+        warnings.warn(f"{file.where}: column vmid: {text}", RuntimeWarning, stacklevel=3)
+
+
 def read_azure_vmtable(path: Path) -> VmRecords:
     """
     Read a published VM table, V1 or V2.
@@ -72,6 +92,11 @@ def read_azure_vmtable(path: Path) -> VmRecords:
     ------
     TraceError
         With every problem of the file, by row and column.
+
+    Warns
+    -----
+    RuntimeWarning
+        Of VM ids that come several times.
     """
     if "vmcreated" in read_header_line(path):
         # Somebody added the names, in whatever order.
@@ -86,6 +111,8 @@ def read_azure_vmtable(path: Path) -> VmRecords:
     memory_gb, open_memory = _bucketed(file, "vmmemory", ">64", _GIB_PAST_64)
     file.refuse("vmcorecount", (cores < 1) | (cores != np.rint(cores)), "is no whole number of cores")
     file.raise_problems()
+    if "vmid" in file.names:
+        _warn_of_repeated_ids(file)
     last_tick = _LAST_TICK_V2_S if open_cores or open_memory else _LAST_TICK_V1_S
     lifetime = np.maximum(deleted - created, _SLOT_S) * NS_PER_S
     return vm_records(

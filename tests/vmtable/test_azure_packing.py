@@ -117,3 +117,15 @@ def test_problems(database: Path, tmp_path: Path) -> None:
         "vm: row 51",
         "vm: row 52",
     ]
+
+
+def test_ids_that_come_several_times_are_told(database: Path) -> None:
+    connection = sqlite3.connect(database)
+    connection.executemany("INSERT INTO vm VALUES (?, 1, 1, 0, 1.0, 2.0)", [(4,), (4,), (110,), (None,), (None,)])
+    connection.commit()
+    connection.close()
+    with pytest.warns(RuntimeWarning) as told:
+        assert len(read_azure_packing(database, HOST)) == 48 + 5
+    assert [str(warning.message) for warning in told] == [
+        f"{database}: vm: vmId 4 (3 times), 110 (2 times): each row is taken for a VM"
+    ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ S = 10**9
 GIB = 1 << 30
 
 
+IDS = count()
+
+
 def row(created: int, deleted: int, cores: str, memory: str, deployment: str = "d+/=", category: str = "Unkown") -> str:
-    return f"vm+/=,sub,{deployment},{created},{deleted},99.5,3.25,10,{category},{cores},{memory}"
+    return f"vm{next(IDS)}+/=,sub,{deployment},{created},{deleted},99.5,3.25,10,{category},{cores},{memory}"
 
 
 def write(path: Path, *rows: str, end: str = "\n") -> Path:
@@ -87,3 +91,24 @@ def test_a_header_line_that_somebody_added_is_read(tmp_path: Path) -> None:
     named = read_azure_vmtable(write(tmp_path / "named.csv", ",".join(COLUMNS), *rows))
     assert named.arrival_ns.tolist() == plain.arrival_ns.tolist() == [300 * S, 600 * S]
     assert named.vcpus.tolist() == plain.vcpus.tolist() == [32, 2]
+
+
+def test_ids_that_come_several_times_are_told(tmp_path: Path) -> None:
+    rows = [row(300, 900, "1", "1") for _ in range(4)]
+    for i in (1, 3):
+        rows[i] = rows[0].replace("300", "600")
+    path = write(tmp_path / "t.csv", *rows)
+    (vm, *_) = rows[0].split(",")
+    with pytest.warns(RuntimeWarning) as told:
+        assert len(read_azure_vmtable(path)) == 4
+    assert [str(warning.message) for warning in told] == [
+        f"{path}: column vmid: '{vm}' comes 3 times (rows 1, 2, 4); each row is taken for a VM"
+    ]
+
+
+def test_of_many_repeated_ids_some_are_named(tmp_path: Path) -> None:
+    rows = [row(300, 900, "1", "1") for _ in range(25)]
+    with pytest.warns(RuntimeWarning) as told:
+        read_azure_vmtable(write(tmp_path / "t.csv", *rows, *rows))
+    assert len(told) == 21
+    assert str(told[-1].message).endswith("column vmid: … and 5 more that come several times")
