@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from gmemgpu.catalogue import choose_policies, named_policies, read_costs, read_policies
+from gmemgpu.catalogue import choose_policies, named_policies, read_costs, read_policies, tell_doubts
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.fallback import evaluate_with_fallback
 from gmemgpu.errors import Problem, SpecError
@@ -142,6 +142,7 @@ def evaluate(
     *,
     costs: Costs | Mapping[str, Any] | str | Path | None = None,
     backend: str = "auto",
+    strict: bool = False,
 ) -> MetricTable:
     """
     Compute what every policy costs and recovers on a trace.
@@ -160,6 +161,8 @@ def evaluate(
     backend : str
         ``auto`` (the fastest for a batch of this size, as measured by ``gmemgpu bench``), or an engine's name. All
         engines give the same integers.
+    strict : bool
+        Refuse policies whose requests can name nothing that their scope visits; otherwise a warning tells of them.
 
     Returns
     -------
@@ -178,8 +181,8 @@ def evaluate(
     Warns
     -----
     RuntimeWarning
-        If ``auto`` took a device that failed, so that numpy did the work; and of what is doubtful in a trace that was
-        not read by `gmemgpu.read_trace`.
+        If ``auto`` took a device that failed, so that numpy did the work; of policies whose requests can name nothing
+        that their scope visits; and of what is doubtful in a trace that was not read by `gmemgpu.read_trace`.
 
     Examples
     --------
@@ -189,6 +192,7 @@ def evaluate(
     [12, 0]
     """
     chosen, table = _policies(policies), _costs(costs)
+    tell_doubts(chosen, "policies", strict=strict)
     choice = choose_engine(backend, n_pairs=len(chosen), n_events=len(trace))
     check_trace(trace)
     _tell_doubts(trace, "trace")

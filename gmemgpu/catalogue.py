@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from gmemgpu.model.policy import ORACLE, Policy
 from gmemgpu.toml_file import packaged_toml, read_toml, unknown_key
 from gmemgpu.validation import validated
 
-__all__ = ["named_policies", "read_policies", "read_costs", "policies_from_tables", "choose_policies"]
+__all__ = ["named_policies", "read_policies", "read_costs", "policies_from_tables", "choose_policies", "tell_doubts"]
 
 
 def policies_from_tables(tables: object, where: str) -> tuple[Policy, ...]:
@@ -173,3 +174,33 @@ def choose_policies(
     if problems:
         raise SpecError(problems)
     return tuple(chosen.values())
+
+
+def tell_doubts(policies: Iterable[Policy], where: str, *, strict: bool = False) -> None:
+    """
+    Tell which policies cannot do what they seem to ask for.
+
+    Parameters
+    ----------
+    policies : iterable of Policy
+        Those that will be evaluated.
+    where : str
+        For messages.
+    strict : bool
+        Refuse them.
+
+    Raises
+    ------
+    SpecError
+        With every such policy, if `strict`.
+
+    Warns
+    -----
+    RuntimeWarning
+        Of each, otherwise.
+    """
+    doubts = [Problem(f'{where}: policy "{policy.name}"', policy.doubt) for policy in policies if policy.doubt]
+    if strict and doubts:
+        raise SpecError(doubts)
+    for doubt in doubts:
+        warnings.warn(str(doubt), RuntimeWarning, stacklevel=3)

@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from gmemgpu.catalogue import tell_doubts
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.sweeping.estimate import estimate
 from gmemgpu.sweeping.run.plan import make_plan
@@ -37,6 +38,7 @@ def run_dry(arguments: argparse.Namespace) -> int:
         0.
     """
     spec = read_spec(arguments.spec)
+    tell_doubts(spec.policies, spec.source, strict=arguments.strict)
     found = estimate(spec, workers=_workers(arguments), backend=arguments.backend)
     n_there = count_parts(arguments.output, spec, make_plan(spec, found.backend))
     if arguments.json:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from gmemgpu.model.policy import Policy
     from gmemgpu.model.trace import Trace
 
-__all__ = ["add_arguments", "add_policy_arguments", "run", "wanted_policies"]
+__all__ = ["STRICT_HELP", "add_arguments", "add_policy_arguments", "run", "wanted_policies"]
+
+STRICT_HELP = "refuse a policy whose requests can name nothing that its scope visits; else a warning tells of it"
 
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +36,7 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--policies", metavar="FILE", help="TOML file with [[policy]] tables")
     parser.add_argument("--costs", metavar="FILE", help="TOML file with costs in ns, in place of the package's")
+    parser.add_argument("--strict", action="store_true", help=STRICT_HELP)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     choice = choose_engine(arguments.backend, n_pairs=len(wanted), n_events=len(trace))
     if choice.reason is not None and not exact and sys.stderr.isatty():
         print(f"backend {choice.engine.name} (auto: {choice.reason})", file=sys.stderr)
-    table = evaluate(trace, wanted, costs=costs, backend=arguments.backend)
+    table = evaluate(trace, wanted, costs=costs, backend=arguments.backend, strict=arguments.strict)
     if arguments.json:
         print(json.dumps(table.rows(), indent=1, ensure_ascii=False))
     elif arguments.csv:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from gmemgpu.cli.evaluate import STRICT_HELP
+
 if TYPE_CHECKING:
     from gmemgpu.sweeping.run.progress import SweepEvent
     from gmemgpu.sweeping.run.share import ShareResult
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", metavar="B", help="auto, numpy, numba, reference or cupy (default: what SPEC says)"
     )
+    parser.add_argument("--strict", action="store_true", help=STRICT_HELP)
     parser.add_argument("--json", action="store_true", help="write what became of the share as JSON")
     parser.add_argument("--quiet", action="store_true", help="say nothing but failures")
 
@@ -58,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
             of=arguments.of,
             backend=arguments.backend,
             progress=None if arguments.quiet else listen,
+            strict=arguments.strict,
         )
     if not arguments.quiet:
         _say(f"{who}: {result.n_shards_computed:,} shards computed, {len(result.failures):,} failed")

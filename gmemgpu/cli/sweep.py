@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gmemgpu.cli.evaluate import STRICT_HELP
 from gmemgpu.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how often to try a shard again that failed, or whose worker died (default: 2)",
     )
     parser.add_argument("--take-over", action="store_true", help="go on although another client seems to hold DIR")
+    parser.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _add_cluster_arguments(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="only time a few traces here, and tell what time and disk all would take"
@@ -101,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
             on_error=arguments.on_error,
             retries=arguments.retries,
             take_over=arguments.take_over,
+            strict=arguments.strict,
         )
     if result.fallback is not None:
         n, reason = result.fallback.n_shards, result.fallback.reason

@@ -24,12 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare and report; 0 if all integers agree, 1 if not."""
     from gmemgpu.api import read_trace
-    from gmemgpu.catalogue import read_costs
+    from gmemgpu.catalogue import read_costs, tell_doubts
     from gmemgpu.engine.registry import missing_engines
     from gmemgpu.engine.verify import verify
     from gmemgpu.model.cost import Costs
 
     policies = wanted_policies(arguments)
+    tell_doubts(policies, "policies", strict=arguments.strict)
     costs = read_costs(arguments.costs) if arguments.costs else Costs()
     reports: list[dict[str, Any]] = []
     for path in arguments.traces:

@@ -33,6 +33,18 @@ Scope = Literal["window", "dirty", "dirty_retry", "vm", "inode", "region"]
 Gate = Literal["all", "gmem_free", "free"]
 Executor = Literal["leader_followers", "leader_first", "all_cores", "all_threads", "serial"]
 
+_NAMING_SCOPES: tuple[Scope, ...] = ("vm", "inode", "region")
+"""Scopes that visit what the requests of a pass name; the others need no request."""
+_CANNOT_NAME: dict[Hook, tuple[str, tuple[Scope, ...]]] = {
+    "none": ("a clock, which", _NAMING_SCOPES),
+    "vm_destroy": ("the end of a VM, which", ("inode", "region")),
+    "evict_begin": ("the eviction of an inode, which", ("region",)),
+    "evict_end": ("the eviction of an inode, which", ("region",)),
+    "inode_free": ("the end of an inode, which", ("region",)),
+    "region_free": ("a count of assigned pages, which", ("vm", "inode")),
+}
+"""Of each hook what requests, and what such a request has not; those that are left out have an extent and its owner."""
+
 _MAX_DELAY_NS = INT64_MAX // 4
 _TIMER = re.compile(r"\s*(fixed|debounce|periodic)\s*\(([^(),]*)(?:,([^(),]*))?\)\s*")
 
@@ -164,6 +176,19 @@ class Policy:
         if self.is_oracle and (self.hook != "none" or self.boot or self.timer != Timer()):
             raise ValueError('name "oracle" is the bound, which cannot be redefined')
         return self
+
+    @property
+    def doubt(self) -> str | None:
+        """Why no pass that is requested ever finds a region, None if one may."""
+        source, lacking = _CANNOT_NAME.get(self.hook, ("", ()))
+        if self.scope not in lacking or (self.hook == "none" and self.timer.kind != "periodic"):
+            return None
+        hook = f'timer = "{self.timer}"' if self.hook == "none" else f'hook = "{self.hook}"'
+        others = [scope for scope in _NAMING_SCOPES if scope not in lacking]
+        return (
+            f'{hook} with scope = "{self.scope}" visits nothing: a request comes from {source} names no {self.scope}; '
+            f"nothing follows the boot pass. Use scope {', '.join([*others, 'dirty'])} or window"
+        )
 
     @property
     def is_oracle(self) -> bool:

@@ -230,3 +230,16 @@ def test_verify_names_what_differs(
     report = json.loads(capsys.readouterr().out)
     assert report["traces"][0]["equal"] is False
     assert report["traces"][0]["differences"] == [{"policy": "v10", "metric": "ipis", "values": values}]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "verify"])
+def test_a_policy_that_visits_nothing_is_told_or_refused(
+    command: str, trace: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policies = tmp_path / "p.toml"
+    policies.write_text('[[policy]]\nname = "mine"\nhook = "region_free"\nscope = "vm"\n')
+    told = 'policies: policy "mine": hook = "region_free" with scope = "vm" visits nothing'
+    assert main([command, trace, "--policies", str(policies)]) == 0
+    assert capsys.readouterr().err.startswith(f"gmemgpu: warning: {told}")
+    assert main([command, trace, "--policies", str(policies), "--strict"]) == 2
+    assert capsys.readouterr().err.startswith(f"gmemgpu: {told}")

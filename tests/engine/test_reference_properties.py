@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gmemgpu.engine.reference import ReferenceEngine
 from gmemgpu.model.cost import Costs
+from gmemgpu.model.event import Kind
 from gmemgpu.model.metric import MetricRow
-from gmemgpu.model.policy import ORACLE, Policy
+from gmemgpu.model.policy import ORACLE, Policy, Timer
 from gmemgpu.model.trace import COLUMNS, Trace
 from gmemgpu.testing.strategies import costs, policies, traces
 
@@ -76,6 +79,21 @@ def test_splitting_an_extent_at_a_folio_changes_request_counts_only(
     whole_row, split_row = row(of, by, cost), row(split, by, cost)
     assert {name for name in whole_row if whole_row[name] != split_row[name]} <= set(REQUEST_COUNTS)
     assert all(whole_row[name] <= split_row[name] <= whole_row[name] + 1 for name in REQUEST_COUNTS)
+
+
+@given(of=traces(), by=policies(), cost=costs(), data=st.data())
+def test_a_doubtful_policy_does_nothing_after_the_boot_pass(
+    of: Trace, by: Policy, cost: Costs, data: st.DataObject
+) -> None:
+    hook = data.draw(st.sampled_from(["vm_destroy", "evict_begin", "inode_free", "region_free", "none"]))
+    timer = Timer("periodic", 50_001) if hook == "none" else Timer(delay_ns=data.draw(st.sampled_from([0, 50_000])))
+    by = replace(by, hook=hook, timer=timer, scope=data.draw(st.sampled_from(["vm", "inode", "region"])))
+    assume(by.doubt)
+    # A VM's end is no inode's.
+    of = replace(of, inode=np.where(of.kind == Kind.VM_DESTROY, -1, of.inode).astype(np.int32))
+    found, boot_only = row(of, by, cost), row(of, replace(by, hook="none", timer=Timer()), cost)
+    told = {*REQUEST_COUNTS, "request_folios", "passes_empty", "passes_skipped", "tracker_updates"}
+    assert {name for name in found if found[name] != boot_only[name]} <= told
 
 
 @given(of=traces(), by=policies(), cost=costs())

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from gmemgpu.catalogue import named_policies, policies_from_tables, read_costs
+from gmemgpu.catalogue import named_policies, policies_from_tables, read_costs, tell_doubts
 from gmemgpu.errors import SpecError
 from gmemgpu.model.cost import MAX_COST_NS, Costs
-from gmemgpu.model.policy import ORACLE, Policy
+from gmemgpu.model.policy import ORACLE, Hook, Policy, Scope, Timer
 
 COSTS = {
     "base": 30,
@@ -180,3 +180,47 @@ def test_every_mistake_of_every_policy_at_once() -> None:
         "[8].name: is empty; results are told apart by name",
         "[9]: 7 is no table of keys and values",
     ]
+
+
+NAMED = {
+    "extent": {"vm", "inode", "region"},
+    "vm": {"vm"},
+    "inode": {"vm", "inode"},
+    "region": {"region"},
+    "clock": set(),
+}
+HOOKS = {
+    "conversion": "extent", "invalidate_folio": "extent", "free_folio": "extent", "freed": "extent",
+    "folio_1g": "extent", "freed_1g": "extent", "evict_begin": "inode", "evict_end": "inode", "inode_free": "inode",
+    "vm_destroy": "vm", "region_free": "region", "none": "clock",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("hook", get_args(Hook))
+def test_requests_that_name_nothing_that_the_scope_visits(hook: Hook) -> None:
+    timer = Timer("periodic", 1) if hook == "none" else Timer()
+    doubtful = {scope for scope in get_args(Scope) if Policy(name="p", hook=hook, timer=timer, scope=scope).doubt}
+    assert doubtful == {"vm", "inode", "region"} - NAMED[HOOKS[hook]]
+
+
+def test_a_doubt_names_the_pair_and_says_why() -> None:
+    assert Policy(name="p", hook="vm_destroy", scope="region").doubt == (
+        'hook = "vm_destroy" with scope = "region" visits nothing: a request comes from the end of a VM, which names '
+        "no region; nothing follows the boot pass. Use scope vm, dirty or window"
+    )
+    assert 'timer = "periodic(1 s)" with scope = "vm" visits nothing: a request comes from a clock' in str(
+        Policy(name="p", hook="none", timer="periodic(1 s)", scope="vm").doubt
+    )
+    # Without a clock nothing is asked for.
+    assert Policy(name="p", hook="none", scope="vm").doubt is None
+    assert not [policy.name for policy in named_policies() if policy.doubt]
+
+
+def test_doubts_are_told_or_refused() -> None:
+    doubtful = Policy(name="p", hook="evict_end", scope="region")
+    with pytest.warns(RuntimeWarning, match='^f: policy "p": hook = "evict_end" with scope = "region" visits nothing'):
+        tell_doubts([ORACLE, doubtful], "f")
+    with pytest.raises(SpecError) as caught:
+        tell_doubts([doubtful, ORACLE, replace(doubtful, name="q")], "f", strict=True)
+    assert [problem.where for problem in caught.value.problems] == ['f: policy "p"', 'f: policy "q"']
+    tell_doubts(named_policies(), "f", strict=True)

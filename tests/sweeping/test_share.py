@@ -101,3 +101,19 @@ def test_no_dask_is_loaded(tiny_file: Path, tmp_path: Path) -> None:
         "assert code == 0 and not {'dask', 'distributed'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_S)
+
+
+def test_a_policy_that_visits_nothing_is_told_or_refused(
+    tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "doubtful.toml"
+    own = '[[policy]]\nname = "mine"\nhook = "vm_destroy"\nscope = "region"\n'
+    spec.write_text(f"{tiny_file.read_text()}\n{own}")
+    told = f'{spec}: policy "mine": hook = "vm_destroy" with scope = "region" visits nothing'
+    share = ["shard", str(spec), "-o", str(tmp_path / "out"), "--index", "0", "--of", "1"]
+    for command in (share, ["sweep", str(spec), "-o", str(tmp_path / "out")]):
+        assert main([*command, "--strict"]) == 2
+        assert capsys.readouterr().err.startswith(f"gmemgpu: {told}")
+    assert not (tmp_path / "out").exists()
+    assert main([*share, "--quiet"]) == 0
+    assert capsys.readouterr().err.startswith(f"gmemgpu: warning: {told}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gmemgpu.catalogue import tell_doubts
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.registry import device_count
 from gmemgpu.errors import DirectoryError, GmemgpuError, InputError, Problem, SpecError
@@ -59,6 +60,7 @@ def compute_share(
     of: int,
     backend: str | None = None,
     progress: Listener | None = None,
+    strict: bool = False,
 ) -> ShareResult:
     """
     Compute every `of`-th shard of a sweep, one after another, in this process.
@@ -80,6 +82,8 @@ def compute_share(
         Engine, in place of the spec's.
     progress : callable, optional
         Called with each `SweepEvent`; `SweepStarted` counts the share alone.
+    strict : bool
+        As for `sweep`.
 
     Returns
     -------
@@ -100,6 +104,7 @@ def compute_share(
     if not 0 <= index < of:
         raise SpecError(Problem("index", f"{index} is outside 0 to {of - 1}; number {of} shares from 0"))
     what = read_spec(spec)
+    tell_doubts(what.policies, what.source, strict=strict)
     n_rows = len(what.scenarios) * len(what.seeds) * len(what.policies)
     choice = choose_engine(backend or what.backend, n_pairs=pairs_at_once(n_rows // of))
     plan = make_plan(what, choice.engine.name, auto=choice.reason is not None)

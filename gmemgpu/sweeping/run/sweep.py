@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gmemgpu.catalogue import tell_doubts
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.registry import device_count, runs_on_devices
 from gmemgpu.errors import Problem, SpecError
@@ -114,6 +115,7 @@ def sweep(
     on_error: OnError = "stop",
     retries: int = 2,
     take_over: bool = False,
+    strict: bool = False,
 ) -> SweepResult:
     """
     Evaluate every policy of a spec on every scenario and seed.
@@ -142,6 +144,8 @@ def sweep(
         How often a shard is tried again that failed, or whose worker died.
     take_over : bool
         Go on although another client seems to hold the directory.
+    strict : bool
+        Refuse policies whose requests can name nothing that their scope visits; otherwise a warning tells of them.
 
     Returns
     -------
@@ -179,6 +183,7 @@ def sweep(
     refuse_in_starting_process()
     _refuse_wrong(client, workers, on_error, retries)
     what = read_spec(spec)
+    tell_doubts(what.policies, what.source, strict=strict)
     name, reason = _engine(client, backend or what.backend, what)
     plan = make_plan(what, name, auto=reason is not None)
     store = open_store(directory, what, plan)

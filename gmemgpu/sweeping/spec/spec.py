@@ -81,6 +81,11 @@ class SweepSpec(Section):
         """Names of the columns that tell scenarios apart, in file order; ``preset`` is not among them."""
         return tuple(self.scenarios[0].axes)
 
+    @property
+    def source(self) -> str:
+        """The file that says it, for messages."""
+        return self._document.source
+
     @cached_property
     def input_hashes(self) -> dict[Path, str]:
         """SHA-256 of every file that a scenario reads, hexadecimal; a `SpecError` if one has gone by now."""
