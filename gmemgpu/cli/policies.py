@@ -26,10 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the policies; 0 if all are known."""
-    from gmemgpu.catalogue import choose_policies, named_policies, read_policies
+    from gmemgpu.catalogue import choose_policies, named_policies, read_policies, tell_doubts
 
     among = read_policies(arguments.policies) if arguments.policies else named_policies()
     policies = choose_policies(arguments.names or None, among, where="NAME")
+    tell_doubts(policies, arguments.policies or "policies")
     if arguments.json:
         rows = [
             {
