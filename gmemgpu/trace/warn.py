@@ -73,11 +73,8 @@ def trace_doubts(trace: Trace, where: str = "trace") -> list[Problem]:
     Returns
     -------
     list of Problem
-        Events past the horizon, inode ids that are used twice, folios that begin where none can or are not whole, and
-        a trace without events.
+        Events past the horizon, inode ids that are used twice, folios that begin where none can or are not whole.
     """
-    if not len(trace):
-        return [Problem(where, "has no events: every region is free from the start to the horizon")]
     doubts: list[Problem] = []
     live = trace.before_horizon()
     late = len(trace) - len(live)
@@ -134,8 +131,11 @@ def trace_warnings(trace: Trace, where: str = "trace") -> list[Problem]:
     -------
     list of Problem
         What `trace_doubts` returns, then, by a replay of the whole trace, assigns of assigned pages, releases and
-        shares of unassigned ones (counted to the page), and ends of evictions that did not begin.
+        shares of unassigned ones (counted to the page), and ends of evictions that did not begin; or that there are no
+        events at all.
     """
+    if not len(trace):
+        return [Problem(where, "has no events: every region is free from the start to the horizon")]
     warnings = trace_doubts(trace, where)
     live = trace.before_horizon()
     changed = np.abs(replay_assigned(live).pages)
