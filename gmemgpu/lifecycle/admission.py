@@ -10,6 +10,8 @@ import numpy as np
 
 from gmemgpu.model.trace import BoolArray, Int64Array
 from gmemgpu.placement.allocator import Allocator, Extent
+from gmemgpu.placement.displaced import Displaced
+from gmemgpu.placement.extent_allocator import ExtentAllocator
 from gmemgpu.placement.kernel_pages import KernelPages
 from gmemgpu.units import PAGES_PER_BLOCK
 from gmemgpu.vmtable.random_stream import Stream
@@ -91,6 +93,8 @@ def place_vms(
     *,
     allocator: Allocator,
     kernel_pages: KernelPages,
+    displaced: Displaced,
+    displaced_draws: Iterator[int],
 ) -> Placed:
     """
     Play arrivals and returns in the order of time; at equal times returns go first.
@@ -107,6 +111,10 @@ def place_vms(
         Places guests' memory.
     kernel_pages : KernelPages
         Over the same allocator.
+    displaced : Displaced
+        Blocks that lie at random; an `ExtentAllocator` alone has VMs with such.
+    displaced_draws : iterator of int
+        Endless uniform draws from [0, 2**62), for where they lie.
 
     Returns
     -------
@@ -126,6 +134,7 @@ def place_vms(
     return_vm, return_first, return_end = (
         column.tolist() for column in (returns.vm, returns.first_block, returns.end_block)
     )
+    displaced_first, displaced_block = displaced.first.tolist(), displaced.block.tolist()
     vm_blocks, vm_pages, vm_node, vm_snp = (column.tolist() for column in (n_blocks, n_kernel_pages, node, snp))
     for step in order.tolist():
         if step >= n_returns:
@@ -133,7 +142,12 @@ def place_vms(
             pages = kernel_pages.allocate(vm_pages[vm])
             if pages is None:
                 continue
-            extents = allocator.allocate(vm_blocks[vm], vm_node[vm], snp=vm_snp[vm])
+            places = displaced_block[displaced_first[vm] : displaced_first[vm + 1]]
+            if places:
+                assert isinstance(allocator, ExtentAllocator)
+                extents = allocator.allocate_displaced(vm_blocks[vm], vm_node[vm], places, displaced_draws)
+            else:
+                extents = allocator.allocate(vm_blocks[vm], vm_node[vm], snp=vm_snp[vm])
             if extents is None:
                 kernel_pages.free(pages)
                 continue
@@ -153,6 +167,10 @@ def place_vms(
         first, end = return_first[step], return_end[step]
         if first < 0:
             kernel_pages.free(pages_of.pop(vm))
+        elif places := displaced_block[displaced_first[vm] : displaced_first[vm + 1]]:
+            part, cold = _part_and_displaced(extents_of[vm], first, end, set(places))
+            allocator.free(part)
+            allocator.free_cold(cold)
         elif end - first == vm_blocks[vm]:
             allocator.free(extents_of[vm])
         else:
@@ -184,3 +202,19 @@ def _part(extents: list[Extent], first: int, end: int) -> list[Extent]:
             part.append((start + low - at, high - low))
         at += length
     return part
+
+
+def _part_and_displaced(
+    extents: list[Extent], first: int, end: int, places: set[int]
+) -> tuple[list[Extent], list[int]]:
+    # As `_part`, displaced blocks apart: they draw no guest to where they lay, or each would displace others.
+    part, cold = [], []
+    at = 0
+    for start, length in extents:
+        low, high = max(first, at), min(end, at + length)
+        if at in places:
+            cold += [start] if low < high else []
+        elif low < high:
+            part.append((start + low - at, high - low))
+        at += length
+    return part, cold

@@ -8,14 +8,15 @@ import numpy as np
 
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.lifecycle.guest_pages import offsets_within
-from gmemgpu.lifecycle.rare_event import binomial
+from gmemgpu.lifecycle.rare_event import binomial, hits
 from gmemgpu.model.trace import Int64Array
+from gmemgpu.placement.displaced import Displaced, no_displaced
 from gmemgpu.units import BLOCK_BYTES, PAGES_PER_BLOCK, PAGES_PER_REGION
 from gmemgpu.vmtable.random_stream import Purpose, Stream
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.guest_memory import FOLIO_PAGES_BY_NAME, GuestMemory
 
-__all__ = ["Guests", "Inodes", "guests_of", "inodes_of"]
+__all__ = ["Guests", "Inodes", "guests_of", "inodes_of", "displaced_of"]
 
 _SHOWN = 10
 
@@ -181,3 +182,30 @@ def inodes_of(guests: Guests, vms: VmTable, memory: GuestMemory, seed: int) -> I
         high=high,
         is_last=place == of - 1,
     )
+
+
+def displaced_of(guests: Guests, memory: GuestMemory, seed: int) -> Displaced:
+    """
+    Draw which blocks of each guest lie at random.
+
+    Parameters
+    ----------
+    guests : Guests
+        All of them.
+    memory : GuestMemory
+        How guests use memory.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    Displaced
+        None where the placement puts all blocks at random.
+    """
+    n_blocks = guests.n_blocks
+    if memory.placement == "scatter" or not memory.displaced:
+        return no_displaced(len(n_blocks))
+    ends = np.concatenate([[0], np.cumsum(n_blocks)])
+    number = hits(Stream(seed, Purpose.DISPLACED), int(ends[-1]), memory.displaced)
+    first = np.searchsorted(number, ends)
+    return Displaced(first=first, block=number - np.repeat(ends[:-1], np.diff(first)))

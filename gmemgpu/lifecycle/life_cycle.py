@@ -9,7 +9,7 @@ import numpy as np
 from gmemgpu.lifecycle.admission import GivenBack, Placed, endless_draws, place_vms
 from gmemgpu.lifecycle.conversion import add_conversions, conversions_of
 from gmemgpu.lifecycle.event_columns import ARRIVAL, END_OF_LIFE, EventColumns
-from gmemgpu.lifecycle.guest import Guests, Inodes, guests_of, inodes_of
+from gmemgpu.lifecycle.guest import Guests, Inodes, displaced_of, guests_of, inodes_of
 from gmemgpu.lifecycle.guest_pages import Backing, step_index
 from gmemgpu.lifecycle.launch import Launch, launch_of
 from gmemgpu.lifecycle.private_memory import PrivateExtents, backing_of, contiguous, private_extents
@@ -151,7 +151,8 @@ def _place(
 ) -> Placed:
     n = len(n_kernel_pages)
     arrival_ns, node = vms.arrival_ns[:n], vms.node[:n].astype(np.int64)
-    page_stream = Stream(seed, Purpose.VMSA)
+    page_stream, displaced_stream = Stream(seed, Purpose.VMSA), Stream(seed, Purpose.DISPLACED_PLACE)
+    displaced = displaced_of(guests, memory, seed)
     if compiled:
         from gmemgpu.lifecycle.compiled_admission import place_vms_compiled
 
@@ -164,6 +165,8 @@ def _place(
             host_map=host_map,
             memory=memory,
             stream=page_stream,
+            displaced=displaced,
+            displaced_stream=displaced_stream,
         )
     allocator = build_allocator(host_map, memory, Stream(seed, Purpose.PLACEMENT))
     return place_vms(
@@ -175,6 +178,8 @@ def _place(
         returns,
         allocator=allocator,
         kernel_pages=KernelPages(allocator, memory.vmsa, endless_draws(page_stream)),
+        displaced=displaced,
+        displaced_draws=endless_draws(displaced_stream),
     )
 
 

@@ -11,7 +11,7 @@ from gmemgpu.compiled import compiled_function
 from gmemgpu.model.trace import Int32Array, Int64Array
 from gmemgpu.placement.allocator import Extent
 
-__all__ = ["FreeMemory", "free_memory", "allocate", "allocate_block", "put", "take_block"]
+__all__ = ["FreeMemory", "free_memory", "allocate", "allocate_block", "emptiest_node", "put", "take_block"]
 
 _START_BITS = 31  # of a heap key (-stamp, start); the rest holds 2**31 freeings
 _START_MASK = (1 << _START_BITS) - 1
@@ -237,8 +237,22 @@ def _take(memory: FreeMemory, node: int, node_blocks: int, n_blocks: int, extent
 
 
 @compiled_function
-def _fullest_room(memory: FreeMemory) -> tuple[int, int]:
-    # All free blocks, and the first of the nodes with the most.
+def emptiest_node(memory: FreeMemory) -> tuple[int, int]:
+    """
+    Return how much is free, and where most of it is.
+
+    Parameters
+    ----------
+    memory : FreeMemory
+        Of the host.
+
+    Returns
+    -------
+    int
+        Free blocks of all nodes.
+    int
+        The first of the nodes with the most.
+    """
     total, best = 0, 0
     for node in range(len(memory.counts)):
         total += memory.counts[node, _N_FREE]
@@ -274,7 +288,7 @@ def allocate(
     int
         Rows in use then; -1 if there is no room on the host, and then nothing changed.
     """
-    total, fullest = _fullest_room(memory)
+    total, fullest = emptiest_node(memory)
     if n_blocks > total:
         return -1
     if node < 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from gmemgpu.placement.allocator import Extent
+from gmemgpu.placement.displaced import interleaved
 from gmemgpu.placement.free_extents import FreeExtents
 
 __all__ = ["ExtentAllocator", "ATTEMPTS"]
@@ -58,8 +59,7 @@ class ExtentAllocator:
         if n_blocks > sum([node.n_free for node in nodes]):
             return None
         if node < 0:
-            # max takes the first of equals, the lowest node.
-            node = max(range(len(nodes)), key=lambda i: nodes[i].n_free) if len(nodes) > 1 else 0
+            node = self._emptiest()
         extents: list[Extent] = []
         while True:
             taken = min(n_blocks, nodes[node].n_free)
@@ -68,6 +68,52 @@ class ExtentAllocator:
             if not n_blocks:
                 return extents
             node = (node + 1) % len(nodes)
+
+    def _emptiest(self) -> int:
+        # max takes the first of equals, the lowest node.
+        return max(range(len(self._nodes)), key=lambda i: self._nodes[i].n_free) if len(self._nodes) > 1 else 0
+
+    def allocate_displaced(
+        self, n_blocks: int, node: int, places: Sequence[int], draws: Iterator[int]
+    ) -> list[Extent] | None:
+        """
+        Reserve blocks, some of which lie anywhere on the node, or on the nodes that follow it once it is full.
+
+        Parameters
+        ----------
+        n_blocks : int
+            How many in all.
+        node : int
+            As for `allocate`.
+        places : sequence of int
+            Which of them lie anywhere, counted within the guest, ascending. They are taken before the others.
+        draws : iterator of int
+            Endless uniform draws from [0, 2**62).
+
+        Returns
+        -------
+        list of Extent, or None
+            In guest order, each displaced block an extent of its own; None if there is no room.
+        """
+        nodes, node_blocks = self._nodes, self._node_blocks
+        if n_blocks > sum([one.n_free for one in nodes]):
+            return None
+        if node < 0:
+            node = self._emptiest()
+        blocks: list[int] = []
+        at = node
+        for _ in places:
+            while not nodes[at].n_free:
+                at = (at + 1) % len(nodes)
+            for _ in range(ATTEMPTS):
+                block = at * node_blocks + next(draws) % node_blocks
+                if nodes[at].take_block(block):
+                    blocks.append(block)
+                    break
+            else:
+                blocks += [first for first, _ in self.allocate(1, at, snp=False) or ()]
+        rest = self.allocate(n_blocks - len(blocks), node, snp=False) or []
+        return interleaved(rest, places, blocks)
 
     def free(self, extents: Iterable[Extent]) -> None:
         """

@@ -70,6 +70,10 @@ class Purpose(IntEnum):
     PLACEMENT = 72
     PIN_DELAY = 74
     CONVERSION_EXTENT = 75
+    DISPLACED = 76
+    DISPLACED_PLACE = 77
+    SHARED_PIN = 78
+    SHARED_PIN_DELAY = 79
 
 
 def seconds_to_ns(seconds: ArrayLike) -> Int64Array:

@@ -40,6 +40,12 @@ class GuestMemory(Section):
         description="lifo: most recently freed first, as hot reuse in the buddy allocator; first_fit: a fresh boot; "
         "scatter: random blocks, an aged host; pool_1g: whole regions of a share kept for SNP guests. Assumed.",
     )
+    displaced: Share = Field(
+        default=0.0,
+        description="Of a guest's 2 MiB blocks the share, drawn block by block, that lies at random as with scatter, "
+        "whatever the placement: 0, no fragmentation above 2 MiB; 1, hardly a region without a guest. Linux is in "
+        "between (DIMES'24, doi 10.1145/3698783.3699378); sweep it. Not with pool_1g.",
+    )
     snp_pool: Share = Field(
         default=0.5, description="pool_1g: share of each node's whole free regions kept for SNP guests. Assumed."
     )
@@ -170,6 +176,10 @@ class GuestMemory(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.displaced and self.placement == "pool_1g":
+            raise ValueError(
+                f'displaced {self.displaced} breaks up the regions of placement "pool_1g"; use "lifo" or "first_fit"'
+            )
         if self.folio == "1G" and self.placement != "pool_1g":
             raise ValueError(f'folio "1G" cannot be had from placement "{self.placement}"; use placement "pool_1g"')
         if self.shared_min_bytes > self.shared_max_bytes:

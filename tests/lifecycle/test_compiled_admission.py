@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gmemgpu.lifecycle.admission import GivenBack, endless_draws, place_vms
 from gmemgpu.placement.choice import build_allocator, compiled_pays
+from gmemgpu.placement.displaced import Displaced, no_displaced
 from gmemgpu.placement.host_map import HostMap
 from gmemgpu.placement.kernel_pages import KernelPages
 from gmemgpu.vmtable.random_stream import Purpose, Stream
@@ -25,7 +26,7 @@ SOME = preset("iaas-mixed").memory.model_copy(update={"placement": "lifo"})
 
 
 @st.composite
-def _cases(draw: st.DrawFn) -> tuple[HostMap, list[np.ndarray], GivenBack]:
+def _cases(draw: st.DrawFn) -> tuple[HostMap, list[np.ndarray], GivenBack, Displaced]:
     nodes, node_blocks = draw(st.integers(1, 3)), draw(st.sampled_from([40, 100]))
     free = []
     for first in range(0, nodes * node_blocks, node_blocks):
@@ -49,11 +50,24 @@ def _cases(draw: st.DrawFn) -> tuple[HostMap, list[np.ndarray], GivenBack]:
     t_ns, vms, first, end = np.array(rows, np.int64).reshape(-1, 4).T
     returns = GivenBack(t_ns=t_ns, vm=vms, first_block=first, end_block=end)
     host_map = HostMap(node_blocks=node_blocks, free=tuple(free), assigned=(), in_use=())
-    return host_map, [arrival, n_blocks, n_pages, node], returns
+    share = draw(st.sampled_from([0.0, 0.0, 0.2, 1.0]))
+    return host_map, [arrival, n_blocks, n_pages, node], returns, some_displaced(n_blocks, share)
+
+
+def some_displaced(n_blocks: np.ndarray, share: float) -> Displaced:
+    rng = np.random.default_rng(3)
+    places = [np.flatnonzero(rng.random(n) < share) for n in n_blocks]
+    first = np.cumsum([0, *map(len, places)])
+    return Displaced(first=first, block=np.concatenate([np.zeros(0, np.int64), *places]))
 
 
 def assert_equal_placements(
-    host_map: HostMap, columns: list[np.ndarray], returns: GivenBack, placement: str, vmsa: str
+    host_map: HostMap,
+    columns: list[np.ndarray],
+    returns: GivenBack,
+    displaced: Displaced,
+    placement: str,
+    vmsa: str,
 ) -> None:
     from gmemgpu.lifecycle.compiled_admission import place_vms_compiled
 
@@ -62,10 +76,23 @@ def assert_equal_placements(
     draws = endless_draws(Stream(7, Purpose.VMSA))
     snp = np.ones(len(columns[0]), np.bool_)
     plain = place_vms(
-        *columns, snp, returns, allocator=allocator, kernel_pages=KernelPages(allocator, memory.vmsa, draws)
+        *columns,
+        snp,
+        returns,
+        allocator=allocator,
+        kernel_pages=KernelPages(allocator, memory.vmsa, draws),
+        displaced=displaced,
+        displaced_draws=endless_draws(Stream(7, Purpose.DISPLACED_PLACE)),
     )
-    stream = Stream(7, Purpose.VMSA)
-    compiled = place_vms_compiled(*columns, returns, host_map=host_map, memory=memory, stream=stream)
+    compiled = place_vms_compiled(
+        *columns,
+        returns,
+        host_map=host_map,
+        memory=memory,
+        stream=Stream(7, Purpose.VMSA),
+        displaced=displaced,
+        displaced_stream=Stream(7, Purpose.DISPLACED_PLACE),
+    )
     for name in ("admitted", "extent_vm", "extent_pfn", "extent_pages", "page_vm", "page_pfn"):
         one, other = getattr(compiled, name), getattr(plain, name)
         assert one.dtype == other.dtype, name
@@ -74,13 +101,14 @@ def assert_equal_placements(
 
 @settings(max_examples=60 if NOT_COMPILED else 150)
 @given(_cases(), st.sampled_from(["lifo", "first_fit"]), st.sampled_from(["packed", "scatter"]))
-def test_drawn_hosts(case: tuple[HostMap, list[np.ndarray], GivenBack], placement: str, vmsa: str) -> None:
+def test_drawn_hosts(case: tuple[HostMap, list[np.ndarray], GivenBack, Displaced], placement: str, vmsa: str) -> None:
     assert_equal_placements(*case, placement, vmsa)
 
 
 @pytest.mark.parametrize("vmsa", ["packed", "scatter"])
 @pytest.mark.parametrize("placement", ["lifo", "first_fit"])
-def test_a_long_day_on_a_small_host(placement: str, vmsa: str) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_a_long_day_on_a_small_host(share: float, placement: str, vmsa: str) -> None:
     # So long that the keys of free extents, most of them stale by then, are collected anew many times.
     rng = np.random.default_rng(7)
     n, node_blocks = 2000, 60
@@ -96,7 +124,8 @@ def test_a_long_day_on_a_small_host(placement: str, vmsa: str) -> None:
     )
     host_map = HostMap(node_blocks=node_blocks, free=(((0, 50),), ((60, 60),)), assigned=(), in_use=())
     columns = [arrival, n_blocks, rng.integers(1, 5, n), rng.integers(-1, 2, n)]
-    assert_equal_placements(host_map, columns, returns, placement, vmsa)
+    displaced = some_displaced(n_blocks, share) if share else no_displaced(n)
+    assert_equal_placements(host_map, columns, returns, displaced, placement, vmsa)
 
 
 def test_it_pays_for_many_vms_of_a_placement_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,13 @@ RESERVED = np.zeros(HOST.pages, np.bool_)
 RESERVED[:PAGES_PER_REGION] = True
 RESERVED[-4096:] = True
 
+
+def possible(fields: dict[str, Any]) -> GuestMemory:
+    if fields["folio"] == "1G":
+        fields = {**fields, "placement": "pool_1g"}
+    return GuestMemory(**({**fields, "displaced": 0.0} if fields["placement"] == "pool_1g" else fields))
+
+
 one_vm = st.fixed_dictionaries(
     {
         "arrival_s": st.integers(0, 60),
@@ -43,6 +50,7 @@ vm_rows = st.lists(one_vm, max_size=12).map(lambda rows: sorted(rows, key=lambda
 memories = st.fixed_dictionaries(
     {
         "placement": st.sampled_from(["lifo", "first_fit", "scatter", "pool_1g"]),
+        "displaced": st.sampled_from([0.0, 0.1, 1.0]),
         "vmsa": st.sampled_from(["scatter", "packed"]),
         "folio": st.sampled_from(["4K", "2M", "1G"]),
         "folio_2m_success": st.sampled_from([0.0, 0.6, 1.0]),
@@ -58,7 +66,7 @@ memories = st.fixed_dictionaries(
         "leak_per_page": st.sampled_from([0.0, 1e-5]),
         "pinned_share": st.sampled_from([0.0, 1e-4]),
     }
-).map(lambda fields: GuestMemory(**({**fields, "placement": "pool_1g"} if fields["folio"] == "1G" else fields)))
+).map(possible)
 
 
 def table(rows: list[dict[str, Any]]) -> VmTable:

@@ -89,6 +89,11 @@ def test_every_mistake_at_once_each_with_its_key() -> None:
         ({"horizon_ns": 0}, "workload.horizon_ns: 0 cannot be used: it must be greater than 0"),
         ({"horizon_ns": 1.5}, "workload.horizon_ns: 1.5 cannot be used"),
         ({"snp": {"share": float("nan")}}, "workload.snp.share: nan cannot be used"),
+        ({"memory": {"displaced": 1.5}}, "workload.memory.displaced: 1.5 cannot be used"),
+        (
+            {"memory": {"displaced": 0.1, "placement": "pool_1g"}},
+            'workload.memory: displaced 0.1 breaks up the regions of placement "pool_1g"; use "lifo" or "first_fit"',
+        ),
         ({"memory": {"folio": "1G"}}, 'workload.memory: folio "1G" cannot be had from placement'),
         (
             {"lifetime": {"define": {"mine": {"family": "weibull", "shape": 1}}}},
