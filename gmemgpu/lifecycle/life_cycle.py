@@ -15,6 +15,7 @@ from gmemgpu.lifecycle.launch import Launch, launch_of
 from gmemgpu.lifecycle.private_memory import PrivateExtents, backing_of, contiguous, private_extents
 from gmemgpu.lifecycle.returns import returns_of
 from gmemgpu.lifecycle.schedule import faults_of, schedule_of
+from gmemgpu.lifecycle.split_folio import split_folios
 from gmemgpu.lifecycle.teardown import add_teardowns
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
@@ -105,15 +106,17 @@ def trace_from_vms(
     guests = guests_of(vms, memory, n)
     inodes = inodes_of(guests, vms, memory, seed)
     launch = launch_of(guests, vms, memory, horizon_ns=horizon_ns, seed=seed)
-    schedule = schedule_of(guests, inodes, launch, vms, memory, horizon_ns=horizon_ns, seed=seed)
-    faults = faults_of(guests, inodes, schedule, memory, horizon_ns=horizon_ns, seed=seed)
+    conversions = conversions_of(guests, inodes, launch, vms, memory, horizon_ns=horizon_ns, seed=seed)
+    split = split_folios(conversions, guests, inodes)
+    schedule = schedule_of(guests, inodes, launch, split, vms, memory, horizon_ns=horizon_ns, seed=seed)
+    faults = faults_of(guests, inodes, schedule, split, memory, horizon_ns=horizon_ns, seed=seed)
 
     n_kernel_pages = np.where(vms.snp[:n], memory.context_pages + vms.vcpus[:n].astype(np.int64), 0)
     placed = _place(
         vms,
         guests,
         n_kernel_pages,
-        returns_of(guests, inodes, schedule, faults, vms, n_kernel_pages, horizon_ns=horizon_ns),
+        returns_of(guests, inodes, schedule, split, faults, vms, n_kernel_pages, horizon_ns=horizon_ns),
         host_map,
         memory,
         seed=seed,
@@ -126,9 +129,8 @@ def trace_from_vms(
     _add_host(events, host_map)
     _add_arrivals(events, private, guests, inodes, launch, vms, placed, backing)
     _add_ordinary(events, vms, placed)
-    conversions = conversions_of(guests, inodes, launch, vms, memory, horizon_ns=horizon_ns, seed=seed)
     add_conversions(events, conversions, placed.admitted, backing)
-    add_teardowns(events, private, guests, inodes, schedule, faults, placed, backing, memory)
+    add_teardowns(events, private, guests, inodes, schedule, split, faults, placed, backing, memory)
     admitted = int(np.count_nonzero(placed.admitted))
     return GeneratedTrace(
         trace=events.build(host, warmup_ns),

@@ -8,6 +8,7 @@ from gmemgpu.lifecycle.admission import GivenBack
 from gmemgpu.lifecycle.guest import Guests, Inodes
 from gmemgpu.lifecycle.guest_pages import cut, step_index
 from gmemgpu.lifecycle.schedule import Faults, Schedule
+from gmemgpu.lifecycle.split_folio import SplitFolios
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import PAGES_PER_BLOCK
 from gmemgpu.vmtable.table import VmTable
@@ -19,6 +20,7 @@ def returns_of(
     guests: Guests,
     inodes: Inodes,
     schedule: Schedule,
+    split: SplitFolios,
     faults: Faults,
     vms: VmTable,
     n_kernel_pages: Int64Array,
@@ -29,11 +31,12 @@ def returns_of(
     Return when all VMs' memory goes back, as though all got in.
 
     An inode's blocks return at its `evict_end`, a block with a pinned folio when the pin is dropped, if that is later,
-    and one with a leaked page never; an ordinary guest's at its departure; kernel pages at `vm_destroy`.
+    those of a split folio when it is merged, and one with a leaked page never; an ordinary guest's at its departure;
+    kernel pages at `vm_destroy`.
 
     Parameters
     ----------
-    guests, inodes, schedule, faults : Guests, Inodes, Schedule, Faults
+    guests, inodes, schedule, split, faults : Guests, Inodes, Schedule, SplitFolios, Faults
         Of the same VMs.
     vms : VmTable
         The VM table.
@@ -50,7 +53,7 @@ def returns_of(
     n = len(guests.n_blocks)
     with_pages = np.flatnonzero(n_kernel_pages)
     ordinary = np.flatnonzero(~vms.snp[:n])
-    vm, first, end, t_ns = _inode_returns(guests, inodes, schedule, faults)
+    vm, first, end, t_ns = _inode_returns(guests, inodes, schedule, split, faults)
     rows = [
         (schedule.destroy_ns[with_pages], with_pages, np.full(len(with_pages), -1), np.full(len(with_pages), -1)),
         (t_ns, vm, first, end),
@@ -62,19 +65,25 @@ def returns_of(
 
 
 def _inode_returns(
-    guests: Guests, inodes: Inodes, schedule: Schedule, faults: Faults
+    guests: Guests, inodes: Inodes, schedule: Schedule, split: SplitFolios, faults: Faults
 ) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:
     # Blocks of all guests on one line, as pages are, cut around those that are held back.
     base = guests.base // PAGES_PER_BLOCK
     leaked = np.unique(faults.leaked // PAGES_PER_BLOCK)
-    pinned = faults.pinned // PAGES_PER_BLOCK
+    pinned = np.concatenate([faults.pinned, faults.shared_pinned]) // PAGES_PER_BLOCK
     held = np.union1d(leaked, pinned)
     vm = inodes.vm
-    low, high, inode = cut(base[vm] + inodes.first_block, base[vm] + inodes.end_block, np.union1d(held, held + 1))
+    borders = np.union1d(np.union1d(held, held + 1), split.borders // PAGES_PER_BLOCK)
+    low, high, inode = cut(base[vm] + inodes.first_block, base[vm] + inodes.end_block, borders)
     t_ns = schedule.end_ns[inode]
+    if len(split.low):
+        of = split.at(low * PAGES_PER_BLOCK)
+        t_ns = np.where(of >= 0, np.maximum(t_ns, faults.merged_ns[of]), t_ns)
     if len(held):
         unpinned_ns = np.zeros(len(held), np.int64)
-        np.maximum.at(unpinned_ns, np.searchsorted(held, pinned), faults.unpinned_ns)
+        np.maximum.at(
+            unpinned_ns, np.searchsorted(held, pinned), np.concatenate([faults.unpinned_ns, faults.shared_unpinned_ns])
+        )
         which = np.maximum(step_index(held, low), 0)
         t_ns = np.where(held[which] == low, np.maximum(t_ns, unpinned_ns[which]), t_ns)
     keep = (low < high) & ~np.isin(low, leaked)

@@ -10,6 +10,7 @@ from gmemgpu.lifecycle.guest import Guests, Inodes
 from gmemgpu.lifecycle.guest_pages import running_sum
 from gmemgpu.lifecycle.launch import Launch
 from gmemgpu.lifecycle.rare_event import hits
+from gmemgpu.lifecycle.split_folio import SplitFolios
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import PAGES_PER_REGION
 from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose, Stream
@@ -38,6 +39,8 @@ class Schedule:
         `inode_free`.
     destroy_ns : (n,) int64
         `vm_destroy` of each SNP guest; of an ordinary one its departure.
+    split_end_ns : (k,) int64
+        When the last page of each split folio is converted.
     """
 
     high: Int64Array
@@ -48,12 +51,13 @@ class Schedule:
     end_ns: Int64Array
     free_ns: Int64Array
     destroy_ns: Int64Array
+    split_end_ns: Int64Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Faults:
     """
-    Private pages that leave late or never.
+    Pages that leave late or never.
 
     Parameters
     ----------
@@ -65,23 +69,38 @@ class Faults:
         Pages of each such folio.
     unpinned_ns : (l,) int64
         When each pin is dropped.
+    shared_pinned, shared_unpinned_ns : (j,) int64
+        The same of pages of guests' shared parts.
+    merged_ns : (k,) int64
+        When each split folio is whole again; `NEVER_NS` if one of its pages leaked.
     """
 
     leaked: Int64Array
     pinned: Int64Array
     pinned_pages: Int64Array
     unpinned_ns: Int64Array
+    shared_pinned: Int64Array
+    shared_unpinned_ns: Int64Array
+    merged_ns: Int64Array
 
 
 def schedule_of(
-    guests: Guests, inodes: Inodes, launch: Launch, vms: VmTable, memory: GuestMemory, *, horizon_ns: int, seed: int
+    guests: Guests,
+    inodes: Inodes,
+    launch: Launch,
+    split: SplitFolios,
+    vms: VmTable,
+    memory: GuestMemory,
+    *,
+    horizon_ns: int,
+    seed: int,
 ) -> Schedule:
     """
     Compute the teardown times of every SNP guest: its inodes one after another, each page at its folio's cost.
 
     Parameters
     ----------
-    guests, inodes, launch : Guests, Inodes, Launch
+    guests, inodes, launch, split : Guests, Inodes, Launch, SplitFolios
         Of the same VMs.
     vms : VmTable
         The VM table.
@@ -109,7 +128,8 @@ def schedule_of(
 
     high = np.clip(launch.assigned_end[vm], inodes.low, inodes.high)
     big_high = np.minimum(inodes.big_high, high)
-    n_big: Int64Array = np.maximum(big_high - inodes.big_low, 0)
+    n_split_pages = np.bincount(split.inode, minlength=len(vm)) * PAGES_PER_REGION
+    n_big: Int64Array = np.maximum(big_high - inodes.big_low, 0) - n_split_pages
     duration = (high - inodes.low - n_big) * page_ns + n_big * big_page_ns
     departure = np.minimum(vms.departure_ns[:n], horizon_ns)
     # The inodes of a VM are evicted one after another.
@@ -117,6 +137,9 @@ def schedule_of(
     begin_ns = end_ns - duration
     grace = Stream(seed, Purpose.RCU).lognormal(len(vm), float(memory.rcu_median_ns), memory.rcu_sigma)
     grace_ns = np.maximum(np.rint(np.minimum(grace, NEVER_NS)).astype(np.int64), memory.rcu_min_ns)
+    of = split.inode
+    split_end_ns = begin_ns[of] + (inodes.big_low - inodes.low)[of] * page_ns[of]
+    split_end_ns += PAGES_PER_REGION * ((split.n_split + 1) * page_ns[of] + split.n_whole * big_page_ns[of])
     destroy_ns = departure.copy()
     destroy_ns[vm[inodes.is_last]] = begin_ns[inodes.is_last]
     return Schedule(
@@ -128,18 +151,26 @@ def schedule_of(
         end_ns=end_ns,
         free_ns=end_ns + grace_ns,
         destroy_ns=destroy_ns,
+        split_end_ns=split_end_ns,
     )
 
 
 def faults_of(
-    guests: Guests, inodes: Inodes, schedule: Schedule, memory: GuestMemory, *, horizon_ns: int, seed: int
+    guests: Guests,
+    inodes: Inodes,
+    schedule: Schedule,
+    split: SplitFolios,
+    memory: GuestMemory,
+    *,
+    horizon_ns: int,
+    seed: int,
 ) -> Faults:
     """
     Draw which pages of departing guests leak and which folios are pinned.
 
     Parameters
     ----------
-    guests, inodes, schedule : Guests, Inodes, Schedule
+    guests, inodes, schedule, split : Guests, Inodes, Schedule, SplitFolios
         Of the same VMs.
     memory : GuestMemory
         How guests use memory.
@@ -170,15 +201,53 @@ def faults_of(
     page, inode = pages_hit(Purpose.PIN, memory.pinned_share)
     delay = Stream(seed, Purpose.PIN_DELAY).lognormal(len(page), float(memory.pin_median_ns), memory.pin_sigma)
     delay_ns = np.rint(np.minimum(delay, NEVER_NS)).astype(np.int64)
-    big = (page >= inodes.big_low[inode]) & (page < schedule.big_high[inode])
+    big = (page >= inodes.big_low[inode]) & (page < schedule.big_high[inode]) & (split.at(page) < 0)
     folio_pages = np.where(big, guests.folio_pages[inodes.vm[inode]], 1)
     is_head = (page - inodes.big_low[inode]) % folio_pages == 0
     # A page that leaked is not freed: only the rest of a larger folio can be pinned.
     goes = (folio_pages > 1) | ~np.isin(page, leaked)
     held = is_head & goes & (page < schedule.high[inode]) & (schedule.begin_ns[inode] < horizon_ns)
+    unpinned_ns = schedule.begin_ns[inode[held]] + delay_ns[held]
+    shared_pinned, shared_unpinned_ns = _shared_pins(guests, inodes, schedule, memory, horizon_ns, seed)
     return Faults(
         leaked=leaked,
         pinned=page[held],
         pinned_pages=folio_pages[held],
-        unpinned_ns=schedule.begin_ns[inode[held]] + delay_ns[held],
+        unpinned_ns=unpinned_ns,
+        shared_pinned=shared_pinned,
+        shared_unpinned_ns=shared_unpinned_ns,
+        merged_ns=_merged_ns(split, schedule, leaked, page[held], unpinned_ns, memory.merge_ns),
     )
+
+
+def _shared_pins(
+    guests: Guests, inodes: Inodes, schedule: Schedule, memory: GuestMemory, horizon_ns: int, seed: int
+) -> tuple[Int64Array, Int64Array]:
+    # Pages of guests' shared parts that a DMA pin holds, and until when.
+    line = np.cumsum(guests.shared_pages)
+    length = int(line[-1]) if len(line) else 0
+    number = hits(Stream(seed, Purpose.SHARED_PIN), length, memory.shared_pinned_share)
+    delay = Stream(seed, Purpose.SHARED_PIN_DELAY).lognormal(len(number), float(memory.pin_median_ns), memory.pin_sigma)
+    vm = np.searchsorted(line, number, side="right").astype(np.int64)
+    first = np.searchsorted(inodes.vm, vm)
+    held = schedule.begin_ns[first] < horizon_ns
+    page = guests.base[vm] + number - (line - guests.shared_pages)[vm]
+    unpinned_ns = schedule.begin_ns[first] + np.rint(np.minimum(delay, NEVER_NS)).astype(np.int64)
+    return page[held], unpinned_ns[held]
+
+
+def _merged_ns(
+    split: SplitFolios,
+    schedule: Schedule,
+    leaked: Int64Array,
+    pinned: Int64Array,
+    unpinned_ns: Int64Array,
+    merge_ns: int,
+) -> Int64Array:
+    freed_ns = schedule.split_end_ns.copy()
+    of = split.at(pinned)
+    np.maximum.at(freed_ns, of[of >= 0], unpinned_ns[of >= 0])
+    merged_ns = np.minimum(freed_ns, NEVER_NS - merge_ns) + merge_ns
+    of = split.at(leaked)
+    merged_ns[of[of >= 0]] = NEVER_NS
+    return merged_ns

@@ -10,8 +10,10 @@ from gmemgpu.lifecycle.guest import Guests, Inodes
 from gmemgpu.lifecycle.guest_pages import Backing, cut, regular_cuts, running_sum, step_index
 from gmemgpu.lifecycle.private_memory import PrivateExtents, contiguous
 from gmemgpu.lifecycle.schedule import Faults, Schedule
+from gmemgpu.lifecycle.split_folio import SplitFolios
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import BoolArray, Int64Array
+from gmemgpu.units import PAGES_PER_REGION
 from gmemgpu.workload.guest_memory import GuestMemory
 
 __all__ = ["add_teardowns"]
@@ -19,7 +21,7 @@ __all__ = ["add_teardowns"]
 # Order at equal times. Every inode has a slot for its beginning, one for each of its pieces and one for its end.
 _SLOT = 8
 _KERNEL_PAGES, _DESTROY, _EVICT_BEGIN, _UNUSE = 0, 1, 2, 3
-_INVALIDATE, _RELEASE, _FREED = 0, 1, 2
+_INVALIDATE, _RELEASE, _FREED, _MERGED = 0, 1, 2, 3
 _EVICT_END, _INODE_FREE = 0, 1
 
 
@@ -29,6 +31,7 @@ def add_teardowns(
     guests: Guests,
     inodes: Inodes,
     schedule: Schedule,
+    split: SplitFolios,
     faults: Faults,
     placed: Placed,
     backing: Backing,
@@ -43,12 +46,14 @@ def add_teardowns(
         Gets the events.
     private : PrivateExtents
         Assigned memory.
-    guests, inodes, schedule, faults, placed, backing : Guests, Inodes, Schedule, Faults, Placed, Backing
+    guests, inodes, schedule, split, faults : Guests, Inodes, Schedule, SplitFolios, Faults
+        Of the same VMs.
+    placed, backing : Placed, Backing
         Of the same VMs.
     memory : GuestMemory
         How guests use memory.
     """
-    pieces = _granules(private, guests, inodes, faults, memory)
+    pieces = _granules(_split(private, schedule, split), guests, inodes, faults, memory)
     # Slots count pieces and two more for each inode before; inodes without pieces have theirs all the same.
     ids = np.arange(len(inodes.vm))
     begin_slot = np.searchsorted(pieces.inode, ids) + 2 * ids
@@ -65,20 +70,43 @@ def add_teardowns(
     last = evicted[inodes.is_last[evicted]]
     events.add(Kind.VM_DESTROY, schedule.begin_ns[last], begin_rank[last] + _DESTROY, vm=inodes.vm[last])
     _add_pieces(events, pieces, piece_rank, inodes, schedule, faults, backing)
+    _add_merged(events, pieces, piece_rank, inodes, split, faults, placed, backing)
     _add_kernel_pages(events, begin_rank, last, inodes, schedule, placed)
 
     first = evicted[np.diff(vm, prepend=-1) != 0]
     low = guests.base[inodes.vm[first]]
-    pfn, npages, source = contiguous(low, low + guests.shared_pages[inodes.vm[first]], backing)
-    source = first[source]
+    # What a DMA pin holds of the shared part stays in use until the pin is dropped.
+    pins = faults.shared_pinned
+    low, high, of = cut(low, low + guests.shared_pages[inodes.vm[first]], np.union1d(pins, pins + 1))
+    unused_ns = schedule.begin_ns[first[of]]
+    if len(pins):
+        pin = np.maximum(step_index(pins, low), 0)
+        unused_ns = np.where(pins[pin] == low, faults.shared_unpinned_ns[pin], unused_ns)
+    pfn, npages, source = contiguous(low, high, backing)
+    unused_ns, source = unused_ns[source], first[of[source]]
     events.add(
         Kind.UNUSE,
-        schedule.begin_ns[source],
+        unused_ns,
         begin_rank[source] + _UNUSE,
         pfn=pfn,
         npages=npages,
         vm=inodes.vm[source],
         folio_pages=1,
+    )
+
+
+def _split(private: PrivateExtents, schedule: Schedule, split: SplitFolios) -> PrivateExtents:
+    # Extents as they are when their guest departs: split folios in pages.
+    if not len(split.low):
+        return private
+    pieces = private.cut(split.borders)
+    inside = split.at(pieces.low) >= 0
+    return PrivateExtents(
+        low=pieces.low,
+        high=pieces.high,
+        inode=pieces.inode,
+        folio_pages=np.where(inside, 1, pieces.folio_pages),
+        page_ns=np.where(inside, schedule.page_ns[pieces.inode], pieces.page_ns),
     )
 
 
@@ -161,6 +189,33 @@ def _add_freed(
         vm=inodes.vm[inode],
         inode=inode,
         folio_pages=pieces.folio_pages[source],
+    )
+
+
+def _add_merged(
+    events: EventColumns,
+    pieces: PrivateExtents,
+    rank: Int64Array,
+    inodes: Inodes,
+    split: SplitFolios,
+    faults: Faults,
+    placed: Placed,
+    backing: Backing,
+) -> None:
+    # A split folio is given back whole, some time after its last page was freed.
+    vm = inodes.vm[split.inode]
+    kept = placed.admitted[vm]
+    low = split.low[kept]
+    last_piece = step_index(pieces.low, low + PAGES_PER_REGION - 1)
+    events.add(
+        Kind.FREED,
+        faults.merged_ns[kept],
+        rank[last_piece] + _MERGED,
+        pfn=backing.pfn_at(low),
+        npages=PAGES_PER_REGION,
+        vm=vm[kept],
+        inode=split.inode[kept],
+        folio_pages=PAGES_PER_REGION,
     )
 
 

@@ -140,7 +140,11 @@ class GuestMemory(Section):
     )
 
     granule_pages: int = Field(
-        default=PAGES_PER_REGION, ge=1, le=1 << 40, description="Most pages of one assign, invalidate or release event."
+        default=PAGES_PER_REGION,
+        ge=1,
+        le=1 << 40,
+        description="Most pages of one assign, invalidate or release event; a folio is never cut, so that 1 gives each "
+        "folio events of its own, as the kernel calls .free_folio. In 4 KiB folios that is a million events a GiB.",
     )
     convert_4k_ns: DurationNs = Field(
         default=1526,
@@ -151,6 +155,11 @@ class GuestMemory(Section):
         default=153, description="The same in 2 MiB folios: 0.04 s/GiB (assumed; flush alone 0.028 s/GiB)."
     )
     convert_1g_ns: DurationNs = Field(default=153, description="The same in 1 GiB folios: as 2 MiB ones. Assumed.")
+    merge_ns: DurationNs = Field(
+        default=1_000_000,
+        description="1 GiB folios of which a part was converted at run time are split, and torn down in 4 KiB pages; "
+        "so long after the last one is freed they are merged and given back whole. Assumed.",
+    )
     convert_sigma: Sigma = Field(
         default=0.5, description="Spread of a guest's conversion speed: lognormal factor of median 1. Assumed."
     )
@@ -168,6 +177,11 @@ class GuestMemory(Section):
     )
     pinned_share: Share = Field(
         default=0.0, description="Share of private folios that a DMA pin holds past eviction; 1e-6 to 1e-3. Assumed."
+    )
+    shared_pinned_share: Share = Field(
+        default=0.0,
+        description="Share of the shared part's pages that a DMA pin holds past the guest's end: they stay in use, and "
+        "away from the allocator, until it is dropped. The hypervisor owns them, so they block no region. Assumed.",
     )
     pin_median_ns: DurationNs = Field(
         default=NS_PER_S, description="How long such a pin lasts from the inode's eviction on, lognormal. Assumed."

@@ -65,6 +65,8 @@ memories = st.fixed_dictionaries(
         "convert_4k_ns": st.sampled_from([0, 1526, 40_000]),
         "leak_per_page": st.sampled_from([0.0, 1e-5]),
         "pinned_share": st.sampled_from([0.0, 1e-4]),
+        "shared_pinned_share": st.sampled_from([0.0, 1e-3]),
+        "merge_ns": st.sampled_from([0, 30 * S]),
     }
 ).map(possible)
 
@@ -105,14 +107,29 @@ class Replay:
         self.begun: set[int] = set()
         self.inodes_of: dict[int, set[int]] = {}
         self.destroyed: set[int] = set()
+        self.gone: set[int] = set()
+        """VMs of which an inode is evicted."""
+        self.huge: set[int] = set()
+        """Regions that are a 1 GiB folio, by number, and those of them that are split and not yet merged."""
+        self.split: set[int] = set()
 
     def play(self, trace: Trace) -> None:
-        names = ("t_ns", "kind", "pfn", "npages", "vm", "inode")
+        names = ("t_ns", "kind", "pfn", "npages", "vm", "inode", "folio_pages")
         columns = [getattr(trace, name).tolist() for name in names]
-        for t_ns, kind, pfn, npages, vm, inode in zip(*columns, strict=True):
+        for t_ns, kind, pfn, npages, vm, inode, folio_pages in zip(*columns, strict=True):
             if vm < 0 and t_ns == 0 and inode < 0:
                 (self.in_use if kind == Kind.USE else self.assigned)[pfn : pfn + npages] = True
                 continue
+            region = pfn // PAGES_PER_REGION
+            if kind == Kind.ASSIGN and folio_pages == PAGES_PER_REGION:
+                self.huge |= set(range(region, region + npages // PAGES_PER_REGION))
+            elif kind == Kind.SHARE and region in self.huge:
+                self.split.add(region)
+            elif kind in (Kind.RELEASE, Kind.FREED) and region in self.split:
+                if folio_pages == PAGES_PER_REGION:
+                    self.merge(kind, region)
+                    continue
+                assert folio_pages == 1
             if npages:
                 self.extent(Kind(kind), slice(pfn, pfn + npages), npages, vm, inode)
             else:
@@ -152,8 +169,8 @@ class Replay:
         elif kind == Kind.UNUSE:
             assert self.in_use[pages].all()
             self.in_use[pages] = False
-            if inode < 0 and vm not in self.inodes_of and vm not in self.destroyed:
-                # An ordinary guest is gone at once.
+            if inode < 0 and (vm in self.gone or (vm not in self.inodes_of and vm not in self.destroyed)):
+                # An ordinary guest is gone at once; of an SNP guest a DMA pin may hold shared pages until now.
                 self.holder[pages] = -1
         elif kind == Kind.INVALIDATE:
             assert (self.inode[pages] == inode).all()
@@ -172,8 +189,19 @@ class Replay:
         elif kind == Kind.FREED:
             assert self.not_freed[pages].all()
             self.not_freed[pages] = False
+            if pages.start // PAGES_PER_REGION in self.split:
+                return
+            self.huge.discard(pages.start // PAGES_PER_REGION)
             if inode in self.evicted:
                 self.give_back(pages)
+
+    def merge(self, kind: int, region: int) -> None:
+        pages = slice(region * PAGES_PER_REGION, (region + 1) * PAGES_PER_REGION)
+        assert kind == Kind.FREED
+        assert not self.not_freed[pages].any()
+        self.split.remove(region)
+        self.huge.discard(region)
+        self.give_back(pages)
 
     def give_back(self, pages: slice | NDArray[np.bool_]) -> None:
         assert not self.assigned[pages].any()
@@ -192,10 +220,13 @@ class Replay:
             assert self.evicting[inode] == 0
             self.evicted.add(inode)
             gone = (self.inode == inode) & ~self.not_freed
+            for region in self.split:
+                gone[region * PAGES_PER_REGION : (region + 1) * PAGES_PER_REGION] = False
             assert not self.assigned[gone].any()
             self.give_back(gone)
             # The shared part lies in the first inode, seldom in more: it may go now.
-            self.holder[(self.holder == vm) & (self.inode == -1) & ~self.assigned] = -1
+            self.holder[(self.holder == vm) & (self.inode == -1) & ~self.assigned & ~self.in_use] = -1
+            self.gone.add(vm)
         elif kind == Kind.INODE_FREE:
             assert inode in self.evicted
         elif kind == Kind.VM_DESTROY:

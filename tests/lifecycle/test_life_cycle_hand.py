@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gmemgpu.catalogue import choose_policies, named_policies
+from gmemgpu.engine.registry import engine
 from gmemgpu.errors import SpecError
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace, trace_from_vms
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import COLUMNS, Trace
@@ -363,6 +366,35 @@ def test_a_pin_holds_its_folio_and_no_other() -> None:
     # Of 32 folios one half, standard deviation 2.8.
     assert 6 <= len(pinned) <= 26
     assert len(late) == 512 * len(pinned)
+
+
+def test_pinned_shared_pages_stay_in_use_and_block_nothing() -> None:
+    vms = vm_table(
+        {"departure": S, "memory": 64 * MIB},
+        {"arrival": 3 * S, "memory": 64 * MIB, "snp": False},
+        {"arrival": 6 * S, "memory": 64 * MIB, "snp": False},
+    )
+    shared: dict[str, Any] = {"shared_min_bytes": "4 MiB", "shared_fraction": 0}
+    pins: dict[str, Any] = {"shared_pinned_share": 1, "pin_median_ns": "4 s", "pin_sigma": 0}
+    free, held = (generate(vms, **shared, **more).trace for more in ({}, pins))
+    # The shared part is blocks 513 and 514, the private one ends with 544.
+    of_guest = [[row for row in rows(trace) if row[4] == 0] for trace in (free, held)]
+    unuse = [[row for row in found if row[1] == "unuse"] for found in of_guest]
+    assert unuse[0] == [(S, "unuse", 513 * 512, 1024, 0, -1, 1)]
+    assert unuse[1] == [(5 * S, "unuse", 513 * 512 + i, 1, 0, -1, 1) for i in range(1024)]
+    # All else is the same: what is assigned, and so which regions are free, knows no such pin.
+    private = [[row for row in found if row[1] != "unuse"] for found in of_guest]
+    assert private[0] == private[1]
+    # Nobody gets the blocks while they are pinned; the guest of 6 s does.
+    where = [(row[4], row[2] // 512, row[3] // 512) for row in rows(held) if row[1] == "use" and row[4] > 0]
+    assert where == [(1, 512, 1), (1, 515, 31), (2, 513, 2), (2, 546, 30)]
+    regions = region_states([free, held])
+    assert regions[0] == regions[1]
+
+
+def region_states(traces: list[Trace]) -> list[tuple[int, int]]:
+    found = engine("numpy").evaluate(traces, choose_policies(["refcount"], named_policies()), Costs())
+    return [(rows_of_one[0]["optimizable_ns"], rows_of_one[0]["optimized_ns"]) for rows_of_one in found]
 
 
 @pytest.mark.parametrize("leak_per_page", [0.01, 0.02, 0.3])
