@@ -42,5 +42,6 @@ def generate(workload: Workload, seed: int, *, compiled: bool | None = None) -> 
         horizon_ns=workload.horizon_ns,
         warmup_ns=workload.warmup_ns,
         seed=seed,
+        snp_life=workload.snp_life,
         compiled=compiled,
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gmemgpu.lifecycle.admission import GivenBack, Placed, endless_draws, place_vms
+from gmemgpu.lifecycle.admission import Placed
+from gmemgpu.lifecycle.arriving import Admission
 from gmemgpu.lifecycle.conversion import add_conversions, conversions_of
 from gmemgpu.lifecycle.event_columns import ARRIVAL, END_OF_LIFE, EventColumns
 from gmemgpu.lifecycle.guest import Guests, Inodes, displaced_of, guests_of, inodes_of
@@ -15,17 +16,17 @@ from gmemgpu.lifecycle.launch import Launch, launch_of
 from gmemgpu.lifecycle.private_memory import PrivateExtents, backing_of, contiguous, private_extents
 from gmemgpu.lifecycle.returns import returns_of
 from gmemgpu.lifecycle.schedule import faults_of, schedule_of
+from gmemgpu.lifecycle.snp_times import arrives_before, snp_times
 from gmemgpu.lifecycle.split_folio import split_folios
 from gmemgpu.lifecycle.teardown import add_teardowns
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Int64Array, Trace
-from gmemgpu.placement.choice import build_allocator, compiled_pays, has_compiled
+from gmemgpu.placement.choice import compiled_pays, has_compiled
 from gmemgpu.placement.host_map import HostMap, map_host
-from gmemgpu.placement.kernel_pages import KernelPages
-from gmemgpu.vmtable.random_stream import Purpose, Stream
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.guest_memory import GuestMemory
+from gmemgpu.workload.snp_life import SnpLife
 
 __all__ = ["GeneratedTrace", "trace_from_vms"]
 
@@ -62,6 +63,7 @@ def trace_from_vms(
     horizon_ns: int,
     warmup_ns: int,
     seed: int,
+    snp_life: SnpLife | None = None,
     compiled: bool | None = None,
 ) -> GeneratedTrace:
     """
@@ -81,6 +83,8 @@ def trace_from_vms(
         Goes into the trace unchanged.
     seed : int
         What is drawn for a VM depends on the seed and the VM table, not on placement.
+    snp_life : SnpLife or None, default None
+        When SNP is shut down and initialized, and KVM unloaded; None leaves them as they are.
     compiled : bool or None, default None
         Whether compiled code places the VMs, where there is any for the placement; None leaves it to `compiled_pays`.
         The trace is the same.
@@ -112,20 +116,31 @@ def trace_from_vms(
     faults = faults_of(guests, inodes, schedule, split, memory, horizon_ns=horizon_ns, seed=seed)
 
     n_kernel_pages = np.where(vms.snp[:n], memory.context_pages + vms.vcpus[:n].astype(np.int64), 0)
-    placed = _place(
-        vms,
-        guests,
-        n_kernel_pages,
-        returns_of(guests, inodes, schedule, split, faults, vms, n_kernel_pages, horizon_ns=horizon_ns),
-        host_map,
-        memory,
+    admission = Admission(
+        vms=vms,
+        n_blocks=guests.n_blocks,
+        n_kernel_pages=n_kernel_pages,
+        returns=returns_of(guests, inodes, schedule, split, faults, vms, n_kernel_pages, horizon_ns=horizon_ns),
+        displaced=displaced_of(guests, memory, seed),
+        host_map=host_map,
+        memory=memory,
         seed=seed,
         compiled=compiled_pays(memory, n) if compiled is None else compiled and has_compiled(memory),
     )
+    events = EventColumns(horizon_ns)
+    if snp_life is None:
+        placed = admission.place()
+    else:
+        arrives = arrives_before(snp_life, vms, n)
+        placed = admission.place(arrives)
+        times = snp_times(snp_life, schedule.destroy_ns[placed.admitted], vms.snp[:n][placed.admitted])
+        times.add_to(events)
+        if times.init_ns is not None:
+            # Who came before is placed as before, whoever comes now.
+            placed = admission.place(arrives | (vms.arrival_ns[:n] >= times.init_ns))
 
     backing = backing_of(guests, placed)
     private = private_extents(guests, inodes, schedule, placed, backing)
-    events = EventColumns(horizon_ns)
     _add_host(events, host_map)
     _add_arrivals(events, private, guests, inodes, launch, vms, placed, backing)
     _add_ordinary(events, vms, placed)
@@ -137,51 +152,6 @@ def trace_from_vms(
         admitted=admitted,
         rejected=n - admitted,
         extents=len(placed.extent_vm),
-    )
-
-
-def _place(
-    vms: VmTable,
-    guests: Guests,
-    n_kernel_pages: Int64Array,
-    returns: GivenBack,
-    host_map: HostMap,
-    memory: GuestMemory,
-    *,
-    seed: int,
-    compiled: bool,
-) -> Placed:
-    n = len(n_kernel_pages)
-    arrival_ns, node = vms.arrival_ns[:n], vms.node[:n].astype(np.int64)
-    page_stream, displaced_stream = Stream(seed, Purpose.VMSA), Stream(seed, Purpose.DISPLACED_PLACE)
-    displaced = displaced_of(guests, memory, seed)
-    if compiled:
-        from gmemgpu.lifecycle.compiled_admission import place_vms_compiled
-
-        return place_vms_compiled(
-            arrival_ns,
-            guests.n_blocks,
-            n_kernel_pages,
-            node,
-            returns,
-            host_map=host_map,
-            memory=memory,
-            stream=page_stream,
-            displaced=displaced,
-            displaced_stream=displaced_stream,
-        )
-    allocator = build_allocator(host_map, memory, Stream(seed, Purpose.PLACEMENT))
-    return place_vms(
-        arrival_ns,
-        guests.n_blocks,
-        n_kernel_pages,
-        node,
-        vms.snp[:n],
-        returns,
-        allocator=allocator,
-        kernel_pages=KernelPages(allocator, memory.vmsa, endless_draws(page_stream)),
-        displaced=displaced,
-        displaced_draws=endless_draws(displaced_stream),
     )
 
 

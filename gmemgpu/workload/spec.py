@@ -15,6 +15,7 @@ from gmemgpu.workload.lifetime_choice import LifetimeChoice
 from gmemgpu.workload.process.choice import Arrivals
 from gmemgpu.workload.process.rhythm import Rhythm
 from gmemgpu.workload.size_choice import SizeChoice
+from gmemgpu.workload.snp_life import SnpLife
 from gmemgpu.workload.vm_table_source import VmTableSource
 
 __all__ = ["Workload", "Stock", "Snp"]
@@ -56,6 +57,9 @@ class Workload(Section):
     lifetime: LifetimeChoice = Field(default=LifetimeChoice(), description="How long VMs live.")
     sizes: SizeChoice = Field(default=SizeChoice(), description="How large VMs are.")
     memory: GuestMemory = Field(default=GuestMemory(), description="How guests take, convert and give back memory.")
+    snp_life: SnpLife | None = Field(
+        default=None, description="When SNP is shut down and initialized again, and KVM unloaded; never by default."
+    )
     vm_table: VmTableSource | None = Field(default=None, description="A file to replay in place of arrivals.")
 
     @field_validator("host", mode="before")
@@ -68,6 +72,10 @@ class Workload(Section):
         wrong = []
         if self.warmup_ns >= self.horizon_ns:
             wrong.append(f"warmup_ns {self.warmup_ns} leaves nothing before horizon_ns {self.horizon_ns}; shorten it")
+        for key in ("shutdown_ns", "kvm_unload_ns", "init_ns"):
+            time_ns = getattr(self.snp_life, key, None)
+            if time_ns is not None and time_ns >= self.horizon_ns:
+                wrong.append(f"snp_life.{key} {time_ns} is not before horizon_ns {self.horizon_ns}; move one of them")
         night_size = getattr(self.arrivals, "night_size", None)
         if night_size is not None and night_size not in self.sizes.known:
             wrong.append(f'arrivals.night_size "{night_size}" is no mix; known: {", ".join(self.sizes.known)}')

@@ -89,6 +89,19 @@ def test_every_mistake_at_once_each_with_its_key() -> None:
         ({"horizon_ns": 0}, "workload.horizon_ns: 0 cannot be used: it must be greater than 0"),
         ({"horizon_ns": 1.5}, "workload.horizon_ns: 1.5 cannot be used"),
         ({"snp": {"share": float("nan")}}, "workload.snp.share: nan cannot be used"),
+        ({"snp_life": {}}, "workload.snp_life: says nothing; set shutdown_ns or kvm_unload_ns"),
+        ({"snp_life": {"init_ns": "1 h"}}, "workload.snp_life: says nothing; set shutdown_ns or kvm_unload_ns"),
+        (
+            {"snp_life": {"shutdown_ns": "2 h", "init_ns": "1 h"}},
+            "workload.snp_life: init_ns 3600000000000 is before shutdown_ns or kvm_unload_ns",
+        ),
+        (
+            {"snp_life": {"shutdown_ns": "9 d"}},
+            "workload: snp_life.shutdown_ns 777600000000000 is not before horizon_ns",
+        ),
+        ({"snp_life": {"shutdown": "1 h"}}, 'workload.snp_life.shutdown: unknown key; did you mean "shutdown_ns"?'),
+        ({"memory": {"merge_ns": -1}}, "workload.memory.merge_ns: -1 cannot be used"),
+        ({"memory": {"shared_pinned_share": 2}}, "workload.memory.shared_pinned_share: 2 cannot be used"),
         ({"memory": {"displaced": 1.5}}, "workload.memory.displaced: 1.5 cannot be used"),
         (
             {"memory": {"displaced": 0.1, "placement": "pool_1g"}},
