@@ -7,9 +7,13 @@ import json
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gmemgpu.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from gmemgpu.model.trace import Trace
+    from gmemgpu.workload.spec import Workload
 
 __all__ = ["add_arguments", "run", "table_from_settings"]
 
@@ -96,8 +100,25 @@ def table_from_settings(settings: list[str]) -> dict[str, Any]:
     return table
 
 
+def _warn_of_waiting(workload: Workload, trace: Trace) -> None:
+    from gmemgpu.model.event import Kind
+
+    for key, kind in (
+        ("shutdown_ns", Kind.SNP_SHUTDOWN_BEGIN),
+        ("kvm_unload_ns", Kind.KVM_UNLOAD),
+        ("init_ns", Kind.SNP_INIT),
+    ):
+        if getattr(workload.snp_life, key, None) is not None and not (trace.kind == kind).any():
+            print(
+                f"gmemgpu: warning: snp_life.{key}: guests run up to the horizon, so this never comes; let them "
+                "end, or set snp_life.force",
+                file=sys.stderr,
+            )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Write the trace; 0 if it is written."""
+    from gmemgpu.cli.rejected import warn_of_rejected
     from gmemgpu.generator import generate
     from gmemgpu.trace.form import trace_form
     from gmemgpu.trace.write import write_trace
@@ -115,6 +136,8 @@ def run(arguments: argparse.Namespace) -> int:
     workload = workload_from_mapping(lay_over(table, settings), "", Path())
     made = generate(workload, arguments.seed)
     write_trace(made.trace, arguments.output)
+    warn_of_rejected(made.admitted, made.rejected)
+    _warn_of_waiting(workload, made.trace)
     skipped = workload.vm_table.read(workload.host.host).skipped if workload.vm_table else ()
     if arguments.json:
         summary = {

@@ -53,7 +53,7 @@ def _cells(workload: Workload) -> list[str]:
     return [
         workload.preset,
         f"{workload.host.name}, {format_bytes(host.memory_bytes)}",
-        str(workload.stock.vms),
+        str(workload.n_stock),
         f"{workload.snp.share:.0%}",
         workload.arrivals.process,
         workload.lifetime.name,

@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         return run_dry(arguments)
     from gmemgpu.cli.progress import shown_progress
+    from gmemgpu.cli.rejected import warn_of_rejected_in
     from gmemgpu.cli.termination import leaving_on_sigterm
     from gmemgpu.sweeping.run.sweep import sweep
 
@@ -109,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
         n, reason = result.fallback.n_shards, result.fallback.reason
         shards = f"{n:,} {'shard' if n == 1 else 'shards'}"
         print(f"gmemgpu: warning: {shards} ran on CPU cores, since the device failed: {reason}", file=sys.stderr)
+    warn_of_rejected_in(result.directory)
     if arguments.json or not arguments.quiet:
         from gmemgpu.cli.show import print_table
         from gmemgpu.report.decision import decide

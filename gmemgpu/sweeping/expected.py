@@ -38,9 +38,9 @@ def expected_trace_s(workload: Workload, n_policies: int, n_arrivals: float | No
     float
         Seconds; infinite for a VM table that is not thinned to a rate, unless `n_arrivals` is given.
     """
-    vms = workload.stock.vms + (_arrivals(workload) if n_arrivals is None else n_arrivals)
+    vms = workload.n_stock + (_arrivals(workload) if n_arrivals is None else n_arrivals)
     memory, share = workload.memory, workload.snp.share
-    conversions = memory.conversions_per_s * workload.stock.vms * share * workload.horizon_ns / NS_PER_S
+    conversions = memory.conversions_per_s * workload.n_stock * share * workload.horizon_ns / NS_PER_S
     per_vm = share * _EVENTS_PER_SNP_VM + (1.0 - share) * _EVENTS_PER_PLAIN_VM
     if memory.placement == "scatter":
         per_vm = _EVENTS_PER_SCATTERED_VM * workload.sizes.scale
@@ -49,7 +49,7 @@ def expected_trace_s(workload: Workload, n_policies: int, n_arrivals: float | No
 
 def _arrivals(workload: Workload) -> float:
     if workload.vm_table is None:
-        return workload.arrivals.expected_arrivals(workload.horizon_ns, workload.stock.vms)
+        return workload.expected_arrivals
     thin = workload.vm_table.thin
     if thin is None or thin.arrivals_per_day is None:
         # A whole file may come here: one seed is enough for a task.

@@ -73,11 +73,13 @@ def draw_vm_table(workload: Workload, seed: int) -> VmTable:
         raise SpecError(Problem("seed", f"{seed} is outside 0 to {(1 << 64) - 1}"))
     if workload.vm_table is not None:
         return _replayed(workload, seed)
+    tenants = tenants_of(workload)
     given = ArrivalInput(
         seed=seed,
         horizon_ns=workload.horizon_ns,
-        n_stock=workload.stock.vms,
-        tenants=tenants_of(workload),
+        n_stock=workload.n_stock,
+        balanced_per_s=workload.running / tenants.lifetime.mean_s,
+        tenants=tenants,
         sizes=workload.sizes,
     )
     return workload.arrivals.draw(given)
@@ -94,4 +96,4 @@ def _replayed(workload: Workload, seed: int) -> VmTable:
     table = replay(records, seed, snp_share=workload.snp.share, gmems=workload.snp.gmems)
     if from_table:
         return table
-    return concatenate([running_vms(tenants_of(workload), seed, workload.stock.vms), table])
+    return concatenate([running_vms(tenants_of(workload), seed, workload.n_stock), table])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Self
 
 from pydantic import Field, TypeAdapter, model_validator
@@ -11,7 +11,7 @@ from gmemgpu.fields import DurationNs, Section, Share, Sigma
 from gmemgpu.toml_file import packaged_toml, unknown_key
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.lifetime import Lifetime
-from gmemgpu.workload.lifetime_family import Family
+from gmemgpu.workload.lifetime_family import Empirical, Family
 
 __all__ = ["LifetimeChoice", "packaged_lifetimes"]
 
@@ -45,6 +45,16 @@ class LifetimeChoice(Section):
             raise ValueError(f'name "{self.name}": {unknown_key(self.name, known, "distribution")}')
         return self
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the distribution is in a file, which is read when VMs are drawn."""
+        return isinstance(self.define.get(self.name), Empirical)
+
+    @property
+    def mean_s(self) -> float:
+        """Mean lifetime in seconds; of one that `is_file` see `distribution`."""
+        return _mean_s(self.model_dump_json())
+
     def distribution(self) -> Lifetime:
         """
         Build the distribution.
@@ -62,3 +72,9 @@ class LifetimeChoice(Section):
         family = self.define.get(self.name) or packaged_lifetimes()[self.name]
         cap_s = None if self.cap_ns is None else self.cap_ns / NS_PER_S
         return Lifetime(tuple(family.components()), cap_s, self.offset_ns / NS_PER_S)
+
+
+# Thousands of scenarios of a sweep have the same few, and the mean of a capped one takes some milliseconds.
+@lru_cache(maxsize=256)
+def _mean_s(choice: str) -> float:
+    return LifetimeChoice.model_validate_json(choice).distribution().mean_s

@@ -25,10 +25,18 @@ _MAX_ARRIVALS = 100_000_000
 """A table of so many VMs takes several GiB, their trace far more."""
 
 
+_UNREAD_MEAN_S = 3600.0
+
+
 class Stock(Section):
     """What runs at t = 0."""
 
-    vms: int = Field(default=110, ge=0, le=1_000_000, description="Running VMs, long-lived ones as on any old host.")
+    vms: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Running VMs, long-lived ones as on any old host; as many as `running` says if left out.",
+    )
 
 
 class Snp(Section):
@@ -51,6 +59,13 @@ class Workload(Section):
     host: HostChoice = Field(default=HostChoice(), description='A table, or a name: host = "pod".')
     horizon_ns: DurationNs = Field(default=8 * _DAY_NS, gt=0, le=NEVER_NS // 2, description="Length of the trace.")
     warmup_ns: DurationNs = Field(default=0, description="Metrics count from here on.")
+    running: int = Field(
+        default=110,
+        ge=0,
+        le=1_000_000,
+        description="VMs that run in the long run: as many come as end, by their mean lifetime, where arrivals have no "
+        "rate of their own. So many also run at t = 0 if `stock` does not say otherwise.",
+    )
     stock: Stock = Field(default=Stock(), description="What runs at t = 0.")
     snp: Snp = Field(default=Snp(), description="Which guests are confidential.")
     arrivals: Arrivals = Field(default=Rhythm(process="batches"), description="When VMs come: a process.")
@@ -67,6 +82,19 @@ class Workload(Section):
     def _named(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
+    @property
+    def n_stock(self) -> int:
+        """VMs that run at t = 0, where no table says who does."""
+        return self.running if self.stock.vms is None else self.stock.vms
+
+    @property
+    def expected_arrivals(self) -> float:
+        """VMs that come before the horizon, by the parameters alone: lives that a file holds are taken for an hour."""
+        mean_s = 1.0
+        if self.arrivals.is_balanced:
+            mean_s = _UNREAD_MEAN_S if self.lifetime.is_file else self.lifetime.mean_s
+        return self.arrivals.expected_arrivals(self.horizon_ns, self.n_stock, self.running / mean_s)
+
     @model_validator(mode="after")
     def _sound(self) -> Self:
         wrong = []
@@ -79,7 +107,7 @@ class Workload(Section):
         night_size = getattr(self.arrivals, "night_size", None)
         if night_size is not None and night_size not in self.sizes.known:
             wrong.append(f'arrivals.night_size "{night_size}" is no mix; known: {", ".join(self.sizes.known)}')
-        expected = 0.0 if self.vm_table else self.arrivals.expected_arrivals(self.horizon_ns, self.stock.vms)
+        expected = 0.0 if self.vm_table else self.expected_arrivals
         if expected > _MAX_ARRIVALS:
             wrong.append(
                 f"arrivals brings about {expected:.2g} VMs before horizon_ns {self.horizon_ns}, more than "

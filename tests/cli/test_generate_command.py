@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,27 @@ def test_what_is_no_setting() -> None:
     with pytest.raises(SpecError) as caught:
         table_from_settings(["novalue", ".a=1", "a=1", "a.b=2"])
     assert len(caught.value.problems) == 3
+
+
+def test_a_load_that_does_not_fit_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["generate", "--preset", "idle-snp", "--small", "--set", "warmup_ns=1 s", "--set", "horizon_ns=1 h"]
+    assert main([*command, "-o", str(tmp_path / "t.csv")]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert main([*command, "--set", "running=1000", "-o", str(tmp_path / "t.csv")]) == 0
+    warning = capsys.readouterr().err.splitlines()[0]
+    assert re.fullmatch(
+        r"gmemgpu: warning: \d{3} of 1,0\d\d VMs were rejected; lower running or sizes.scale, or take a larger host",
+        warning,
+    )
+
+
+def test_a_shutdown_that_never_comes_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["generate", "--preset", "last-big-VM", "--small", "-o", str(tmp_path / "t.csv")]
+    life = "snp_life={ shutdown_ns = '10 min', kvm_unload_ns = '40 min' }"
+    assert main([*command, "--set", life]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "snp_life" in line]
+    # The SNP guest ends at half an hour, ordinary ones stay.
+    assert told == [
+        "gmemgpu: warning: snp_life.kvm_unload_ns: guests run up to the horizon, so this never comes; let them end, or "
+        "set snp_life.force"
+    ]

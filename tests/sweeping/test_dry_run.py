@@ -92,12 +92,13 @@ def test_a_vm_table_needs_no_rate(tmp_path: Path, thin: dict[str, float] | None)
     "workload",
     [
         {"preset": "iaas-mixed", "stock": {"vms": 0}, "arrivals": {"batches_per_day": 0.0}},
-        {"preset": "idle-snp", "horizon_ns": 1},
+        {"preset": "idle-snp", "horizon_ns": 1, "warmup_ns": 0},
         {
             "preset": "idle-snp",
             "host": "lab",
             "stock": {"vms": 3},
             "horizon_ns": ["1 min", "1 h"],
+            "warmup_ns": "1 s",
             "memory": {"placement": ["scatter", "lifo"]},
         },
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from gmemgpu.errors import SpecError
@@ -24,20 +23,26 @@ from gmemgpu.workload.preset import workload_from_mapping
         {"process": "night_batch"},
         {"process": "gang_eviction", "gangs_per_week": 70},
         {"process": "maintenance"},
+        {"process": "batches"},
+        {"process": "weibull_gaps", "p_coloc": 1.0},
+        {"process": "poisson"},
         {"process": "autoscale"},
+        {"process": "autoscale", "backfill_share": 0.5},
         {"process": "last_big_vm"},
     ],
     ids=lambda arrivals: str(arrivals["process"]),
 )
 def test_about_as_many_come_as_expected(arrivals: dict[str, Any]) -> None:
-    # Lives of a year: no slot is filled again but after a gang.
-    lifetime = {"name": "year", "define": {"year": {"family": "constant", "value_ns": "365 d"}}}
+    # Lives of a year: no slot is filled again but after a gang. What is balanced has lives of an hour.
+    rated = {"vms_per_s", "batches_per_day", "gap_scale_ns"} & set(arrivals)
+    balanced = arrivals["process"] in ("batches", "weibull_gaps", "poisson") and not rated
+    value_ns = "1 h" if balanced else "365 d"
+    lifetime = {"name": "same", "define": {"same": {"family": "constant", "value_ns": value_ns}}}
     mapping = {"horizon_ns": "14 d", "stock": {"vms": 50}, "arrivals": arrivals, "lifetime": lifetime}
     workload = workload_from_mapping(mapping, "", Path())
     vms = draw_vm_table(workload, 1)
-    extra = 1 if arrivals["process"] == "last_big_vm" else int(np.count_nonzero(~vms.stock))
-    expected = workload.arrivals.expected_arrivals(workload.horizon_ns, workload.stock.vms)
-    assert extra == pytest.approx(expected, rel=0.15)
+    extra = len(vms) - workload.n_stock
+    assert extra == pytest.approx(workload.expected_arrivals, rel=0.15)
 
 
 @pytest.mark.parametrize(

@@ -12,20 +12,20 @@ from gmemgpu.model.trace import COLUMNS, Trace
 from gmemgpu.workload.preset import preset, preset_names, small_variant
 
 FINGERPRINTS = {
-    "iaas-mixed": "57ee4e5fa01d2ade",
-    "idle-snp": "066758addbae8919",
-    "iaas-2019-large": "4254db8b54684a16",
-    "confidential-only": "a0a4178d51274259",
+    "iaas-mixed": "1622aff32634d54f",
+    "idle-snp": "a4c7892939d097fb",
+    "iaas-2019-large": "20c661a0a6fe8dd9",
+    "confidential-only": "96063f85b412624c",
     "coco-pods": "9a75545fe35ee681",
     "mixed-pods": "e166d9890c163c62",
     "faas-stress": "031fd61b3fab6740",
-    "batch-night": "475b3ff7470e4a0e",
+    "batch-night": "6e0971c7071142b0",
     "spot-evict": "8ac1baa12e882702",
     "maintenance": "b666e65414be5703",
-    "rolling-autoscale": "f57a98332a276461",
-    "last-big-VM": "f004061c36dcb522",
-    "fragment-age": "9ca9cbc38476ce1f",
-    "leak-fault": "93d6d9f18ddeec6b",
+    "rolling-autoscale": "a2de68e0cc420ec9",
+    "last-big-VM": "adef4376f1aeb693",
+    "fragment-age": "f8c28e27730901fd",
+    "leak-fault": "639bfc84966bec26",
 }
 """First 16 hex digits of SHA-256 over all columns as int64. A change here changes every published result: say so."""
 

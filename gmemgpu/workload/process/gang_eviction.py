@@ -38,7 +38,7 @@ class GangEviction(Process):
     )
     refill_sigma: Sigma = Field(default=0.5, description="Spread of the same.")
 
-    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+    def expected_arrivals(self, horizon_ns: int, n_stock: int, balanced_per_s: float) -> float:
         """Count the refills after gangs; those after a life that ended by itself are left out."""
         return n_stock * self.gangs_per_week * horizon_ns / (7 * 86_400 * NS_PER_S)
 

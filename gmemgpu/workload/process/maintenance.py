@@ -42,7 +42,7 @@ class Maintenance(Process):
                 raise ValueError(f"{low} {getattr(self, low)} is above {high} {getattr(self, high)}; swap them")
         return self
 
-    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+    def expected_arrivals(self, horizon_ns: int, n_stock: int, balanced_per_s: float) -> float:
         """Return one VM for each that leaves."""
         return float(n_stock)
 

@@ -46,10 +46,10 @@ class NightBatch(Rhythm):
             )
         return self
 
-    def expected_arrivals(self, horizon_ns: int, n_stock: int) -> float:
+    def expected_arrivals(self, horizon_ns: int, n_stock: int, balanced_per_s: float) -> float:
         """Add the nights' batches to the usual arrivals."""
         per_night = (self.night_min_vms + self.night_max_vms) / 2
-        return super().expected_arrivals(horizon_ns, n_stock) + per_night * horizon_ns / _DAY_NS
+        return super().expected_arrivals(horizon_ns, n_stock, balanced_per_s) + per_night * horizon_ns / _DAY_NS
 
     def draw(self, given: ArrivalInput) -> VmTable:
         """Draw the usual arrivals and one batch a night."""

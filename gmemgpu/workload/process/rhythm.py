@@ -19,11 +19,10 @@ class Rhythm(BatchProcess):
     """A Poisson process of batches with a daily and a weekly rhythm; day 0 is a Monday."""
 
     process: Literal["batches"] = Field(description="Batches at a rate that follows the day and the week.")
-    batches_per_day: NonNegative = Field(
-        default=41.1,
+    batches_per_day: NonNegative | None = Field(
+        default=None,
         le=10_000_000,
-        description="Batches a day that send this host something. In balance: rate × running VMs / (1 + p_coloc × "
-        "(mean batch − 1)), with 0.43 (2017) or 0.365 (2019) arrivals per running VM and day.",
+        description="Batches a day that send this host something; as many as `running` asks for if left out.",
     )
     amplitude_24h: NonNegative = Field(default=0.377, le=10, description="Of the daily cosine: Azure 2017.")
     amplitude_12h: NonNegative = Field(default=0.031, le=10, description="Of the half-daily cosine: Azure 2017.")
@@ -34,16 +33,24 @@ class Rhythm(BatchProcess):
         default=0.0, description="Spread of a Gamma factor for each day; 0.2 for drift as seen, 0 for none. Assumed."
     )
 
-    def expected_batches(self, horizon_ns: int) -> float:
-        """Return rate times time."""
-        return self.batches_per_day * horizon_ns / (86_400 * NS_PER_S)
+    @property
+    def is_balanced(self) -> bool:
+        """Whether there is no rate of its own."""
+        return self.batches_per_day is None
 
-    def times(self, seed: int, horizon_ns: int) -> Int64Array:
+    def expected_batches(self, horizon_ns: int, batches_per_s: float) -> float:
+        """Return rate times time."""
+        return self._per_day(batches_per_s) * horizon_ns / (86_400 * NS_PER_S)
+
+    def _per_day(self, batches_per_s: float) -> float:
+        return 86_400 * batches_per_s if self.batches_per_day is None else self.batches_per_day
+
+    def times(self, seed: int, horizon_ns: int, batches_per_s: float) -> Int64Array:
         """Draw the times of batches."""
         return rhythmic_times(
             seed,
             horizon_ns,
-            per_day=self.batches_per_day,
+            per_day=self._per_day(batches_per_s),
             amplitude_24h=self.amplitude_24h,
             amplitude_12h=self.amplitude_12h,
             peak_ns=self.peak_ns,

@@ -1,0 +1,62 @@
+"""Warnings of VMs that found no room: a load that does not fit its host says little about policies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+__all__ = ["warn_of_rejected", "warn_of_rejected_in"]
+
+_TOLD_FROM = 0.01
+_SHOWN = 10
+
+
+def warn_of_rejected(admitted: int, rejected: int, where: str = "") -> bool:
+    """
+    Write a warning to standard error if more than one in a hundred VMs was rejected.
+
+    Parameters
+    ----------
+    admitted, rejected : int
+        VMs of a trace, or of several.
+    where : str
+        What they arrived in, for the message.
+
+    Returns
+    -------
+    bool
+        Whether it was written.
+    """
+    if rejected <= _TOLD_FROM * (admitted + rejected):
+        return False
+    print(
+        f"gmemgpu: warning: {where}{rejected:,} of {admitted + rejected:,} VMs were rejected; lower running or "
+        "sizes.scale, or take a larger host",
+        file=sys.stderr,
+    )
+    return True
+
+
+def warn_of_rejected_in(directory: Path) -> None:
+    """
+    Write such a warning for each scenario of a sweep that needs one, ten at most.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the finished sweep.
+    """
+    import pyarrow.compute as pc
+
+    from gmemgpu.sweeping.store.read import read_rows
+
+    rows = read_rows(directory, ("label", "policy", "admitted", "rejected")).table
+    # A trace has a row for each policy.
+    first = pc.equal(rows["policy"], rows["policy"][0])
+    sums = rows.filter(first).group_by("label").aggregate([("admitted", "sum"), ("rejected", "sum")])
+    n_told = 0
+    for row in sums.to_pylist():
+        if n_told == _SHOWN:
+            print("gmemgpu: warning: other scenarios may have more than their host can hold, too", file=sys.stderr)
+            return
+        n_told += warn_of_rejected(row["admitted_sum"], row["rejected_sum"], f'scenario "{row["label"]}": ')
