@@ -31,6 +31,7 @@ FINGERPRINTS: dict[str, str] = {
     "last-big-VM": "fbc98cbe1f8bec432096a3095f796f72b707da21604d969e72fc97bc4f3e17da",
     "fragment-age": "45e9d4f0330d67c5cd125ed38aa734039360c3e16911c6aa89c659adfa35df4c",
     "leak-fault": "c443cb212580961e9b588afbe69037f45140884e5a15533ec050bd3e3b74b72e",
+    "hugetlb-1g": "325079265f159c5d2950c2eeadd0093044eb11f9dc3a476f234dead565a77765",
 }
 REMEDY = (
     "rows of this preset have other integers: if the model or a preset's meaning changed, raise MODEL_VERSION in "

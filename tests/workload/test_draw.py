@@ -41,6 +41,7 @@ FINGERPRINTS = {
     "last-big-VM": "81ee2994f2bc4149",
     "fragment-age": "749ad7d0f5781d80",
     "leak-fault": "6fd841e583c3e532",
+    "hugetlb-1g": "2d4344adb9373bc2",
 }
 
 

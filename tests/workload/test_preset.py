@@ -9,7 +9,7 @@ from gmemgpu.errors import SpecError
 from gmemgpu.generator import generate
 from gmemgpu.model.event import Kind
 from gmemgpu.toml_file import packaged_toml
-from gmemgpu.units import GIB, NS_PER_S
+from gmemgpu.units import GIB, NS_PER_S, PAGES_PER_REGION
 from gmemgpu.workload.draw import draw_vm_table
 from gmemgpu.workload.preset import lay_over, preset, preset_names, preset_summary, small_variant, workload_from_mapping
 from gmemgpu.workload.spec import Workload
@@ -32,6 +32,7 @@ CHARACTER = {
     "last-big-VM": (1536, 100, 0.0, 1 / 6, 1 / 1440, "first_fit"),
     "fragment-age": (1024, 60, 0.1, 90, 1, "scatter"),
     "leak-fault": (1024, 60, 0.2, 30, 1, "lifo"),
+    "hugetlb-1g": (1536, 45, 0.5, 4, 1 / 24, "pool_1g"),
 }
 # How many VMs run, on average after the warm-up; a balance of rate × mean lifetime.
 RUNNING = {
@@ -44,6 +45,7 @@ RUNNING = {
     "faas-stress": 127,
     "leak-fault": 60,
     "fragment-age": 60,
+    "hugetlb-1g": 45,
     "spot-evict": 16,
 }
 
@@ -125,6 +127,15 @@ def test_small_variants_are_small_and_keep_their_kind(name: str) -> None:
     destroyed = int((made.trace.kind == Kind.VM_DESTROY).sum())
     assert destroyed == 0 if name == "idle-snp" else destroyed > 0
     assert made.rejected <= made.admitted // 10
+
+
+def test_1g_folios_have_events_of_their_own_and_some_are_split() -> None:
+    trace = generate(preset("hugetlb-1g"), 1).trace
+    whole = trace.folio_pages == PAGES_PER_REGION
+    freed, released = (whole & (trace.kind == kind) for kind in (Kind.FREED, Kind.RELEASE))
+    assert set(trace.npages[freed | released].tolist()) == {PAGES_PER_REGION}
+    merged = int(freed.sum()) - int(released.sum())
+    assert 0 < merged < int(released.sum()) // 10
 
 
 def test_a_changed_key_stays_changed_when_small() -> None:
