@@ -42,8 +42,9 @@ def expected_trace_s(workload: Workload, n_policies: int, n_arrivals: float | No
     memory, share = workload.memory, workload.snp.share
     conversions = memory.conversions_per_s * workload.n_stock * share * workload.horizon_ns / NS_PER_S
     per_vm = share * _EVENTS_PER_SNP_VM + (1.0 - share) * _EVENTS_PER_PLAIN_VM
-    if memory.placement == "scatter":
-        per_vm = _EVENTS_PER_SCATTERED_VM * workload.sizes.scale
+    # A displaced block cuts what lies in order around it.
+    scattered = 1.0 if memory.placement == "scatter" else min(1.0, 2.0 * memory.displaced)
+    per_vm = max(per_vm, scattered * _EVENTS_PER_SCATTERED_VM * workload.sizes.scale)
     return (_POLICY_S + _EVENT_S * (vms * per_vm + conversions * _EVENTS_PER_CONVERSION)) * n_policies
 
 
