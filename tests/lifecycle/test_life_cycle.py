@@ -17,6 +17,7 @@ from gmemgpu.trace.check import trace_problems
 from gmemgpu.units import GIB, NS_PER_S, PAGES_PER_REGION
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.guest_memory import GuestMemory
+from gmemgpu.workload.snp_life import SnpLife
 
 MIB = 1 << 20
 S = NS_PER_S
@@ -265,6 +266,60 @@ def test_every_page_has_one_owner_and_comes_back(rows: list[dict[str, Any]], mem
         following = begins[(begins > event) & (trace.vm[begins] == trace.vm[event])]
         assert len(following) == 1
         assert trace.t_ns[following[0]] == trace.t_ns[event]
+
+
+@settings(max_examples=40)
+@given(
+    rows=vm_rows,
+    memory=memories,
+    shutdown_s=st.integers(0, 80),
+    length_s=st.integers(0, 20),
+    init_after_s=st.none() | st.integers(0, 40),
+    unload_s=st.none() | st.integers(0, 80),
+    force=st.booleans(),
+)
+def test_snp_is_shut_down_between_guests(
+    rows: list[dict[str, Any]],
+    memory: GuestMemory,
+    shutdown_s: int,
+    length_s: int,
+    init_after_s: int | None,
+    unload_s: int | None,
+    force: bool,
+) -> None:
+    vms = table(rows)
+    asked_s = max(shutdown_s, unload_s or 0)
+    life = SnpLife(
+        shutdown_ns=shutdown_s * S,
+        shutdown_length_ns=length_s * S,
+        init_ns=None if init_after_s is None else (asked_s + init_after_s) * S,
+        kvm_unload_ns=None if unload_s is None else unload_s * S,
+        force=force,
+    )
+    made = trace_from_vms(vms, HOST, memory, horizon_ns=FOREVER_S * S, warmup_ns=0, seed=1, snp_life=life)
+    trace = made.trace
+    assert trace_problems(trace) == []
+    assert made.admitted == len(set(trace.vm.tolist()) - {-1})
+    assert made.admitted + made.rejected == len(vms)
+    Replay().play(trace)
+
+    def times(kind: Kind) -> list[int]:
+        return trace.t_ns[trace.kind == kind].tolist()
+
+    (begin_ns,), (end_ns,) = times(Kind.SNP_SHUTDOWN_BEGIN), times(Kind.SNP_SHUTDOWN_END)
+    assert end_ns - begin_ns == length_s * S
+    back_ns = min(times(Kind.SNP_INIT), default=1 << 62)
+    assert end_ns <= back_ns
+    gone_ns = [t for t in times(Kind.VM_DESTROY) if t < back_ns]
+    # As early as it can be: when asked for, or right after the last guest.
+    assert begin_ns == max([shutdown_s * S, *([] if force else [t + 1 for t in gone_ns])])
+    admitted = sorted(set(trace.vm.tolist()) - {-1})
+    for vm in admitted:
+        arrival_ns = int(vms.arrival_ns[vm])
+        if vms.snp[vm]:
+            assert not shutdown_s * S <= arrival_ns < back_ns
+        if unload_s is not None:
+            assert not unload_s * S <= arrival_ns < back_ns
 
 
 @settings(max_examples=40)
