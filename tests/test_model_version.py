@@ -17,21 +17,21 @@ from gmemgpu.workload.preset import preset, preset_names, small_variant
 SEED = 1
 VERSION = 2
 FINGERPRINTS: dict[str, str] = {
-    "iaas-mixed": "7fad7783f8429e94a05c23ea38649f561587bce8802ba6ce459339d4d597a298",
-    "idle-snp": "b2a097959171819e42b35960816c8c4ad4357c56da3b67c01398e5253ebfd21a",
-    "iaas-2019-large": "6bd77f0bc4f518391676ca789463bbfd21f9946b4108d2a53beb606e45e39686",
-    "confidential-only": "225a04e7c9870e287400a38505bb2de130d84e386d5135cfc0f68f06ff4435b6",
-    "coco-pods": "7d4cce2c619d59b16aa3f318730ee92ecf75d0845941f8539a7fc3d5c848b9a4",
-    "mixed-pods": "aa63e7c078e8a86168f67fc342b7866ae71da9324249d7ec968439d11695824e",
-    "faas-stress": "e3876cf4ec23315e1563855d10a9213b62fb6ab79c67eb6dc1a6a0239e1a3984",
-    "batch-night": "10cc57c1bea8e3b6b34556d2297500ba9cfaf10311433effe8e92cf6f45de419",
-    "spot-evict": "fb8653a96c08ab67fbf2a33b1d3c2c55051a48de4d0a4b75d5941fef4c0684ec",
-    "maintenance": "10d50c9411a4a79b123b542d7d706d582d676b8b8b395603cbcc994f0bb123bc",
-    "rolling-autoscale": "f245073cf084930699f4541756af0854b72ecde0fec4a60ad7a33bfd642ffa6a",
-    "last-big-VM": "fbc98cbe1f8bec432096a3095f796f72b707da21604d969e72fc97bc4f3e17da",
-    "fragment-age": "45e9d4f0330d67c5cd125ed38aa734039360c3e16911c6aa89c659adfa35df4c",
-    "leak-fault": "c443cb212580961e9b588afbe69037f45140884e5a15533ec050bd3e3b74b72e",
-    "hugetlb-1g": "325079265f159c5d2950c2eeadd0093044eb11f9dc3a476f234dead565a77765",
+    "iaas-mixed": "2e17acd7e001bd4e8351251fe331bd984030ac9d58aa6b8d415b828138d4d363",
+    "idle-snp": "03c0c276606f598e90c7a2159c52a3ad9433c288ddc1108dde061b1426a7b505",
+    "iaas-2019-large": "8dcb773fb855a74d4825004f977ef618ecd834b963b4ce63adf5c83beb807286",
+    "confidential-only": "497da2602a2c4125be4835921fafb76606ccb121501b664c469331975e87e2f0",
+    "coco-pods": "b47fa0f34d692fece7e8cb990478388dea9505e43e37044f9325687a66c83119",
+    "mixed-pods": "72a8b727d59bca95602bc65275acafda26ba8e1d339407aa9ec64fc5c87107a7",
+    "faas-stress": "d47e067dc9f1d321a4ac47ae7efb91a04aa3e6bcf17bfc77c055cbfe8f7e7857",
+    "batch-night": "096ab93de44520c145397ad7777f0d28c59c274548a5ad46a5d947baacded640",
+    "spot-evict": "257c6b9f58e62f42f84d12225e73d91a94656a9c4d75cab5d372eefb7f49b8a2",
+    "maintenance": "3d74e2f6ca8dde7aebb4fe7ea70cd5dc484e40201be48033314d20f67ebdc113",
+    "rolling-autoscale": "8ede5062fc94b4df17eefe68f8e52d58631f35340a085f7991ecb6bca7ea5dd1",
+    "last-big-VM": "0886d7f3a921f022c9dce3ebd4f86e7a24acbda7861132bebe89eefdb62dfc6f",
+    "fragment-age": "131419b5a8f0360c4700189377bc9bc67848846b9faa66af3fc484fb49f6e203",
+    "leak-fault": "a13ce2d1d49913c23c23380835102677c367ad9fea73f6fcfc2463724893151d",
+    "hugetlb-1g": "b5f9096d69ee35e1e8267fcd780e4a7885ca5404883efb381e31f1eb9bc1aafd",
 }
 REMEDY = (
     "rows of this preset have other integers: if the model or a preset's meaning changed, raise MODEL_VERSION in "
@@ -45,7 +45,7 @@ def fingerprint(name: str) -> str:
     made = generate(small_variant(preset(name)), SEED)
     policies = named_policies()
     (rows,) = engine("numpy").evaluate([made.trace], policies, Costs())
-    numbers = {policy.name: {key: int(row[key]) for key in row} for policy, row in zip(policies, rows, strict=True)}
+    numbers = {policy.name: row for policy, row in zip(policies, rows, strict=True)}
     facts = [len(made.trace), made.admitted, made.rejected, made.trace.horizon_ns, made.trace.warmup_ns]
     return hashlib.sha256(json.dumps([facts, numbers], sort_keys=True).encode()).hexdigest()
 
