@@ -100,7 +100,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
 # Ceilings about a fifth above what was measured when they were set: what crosses one has become more work.
 @pytest.mark.parametrize(
     ("scope", "arrays", "elements", "rounds"),
-    [("window", 430, 56_000, 2), ("dirty_retry", 290, 14_500, 2), ("dirty", 350, 65_000, 2)],
+    [("window", 430, 70_000, 2), ("dirty_retry", 290, 14_500, 2), ("dirty", 350, 65_000, 2)],
 )
 def test_work_does_not_grow(counted: type[Counted], scope: str, arrays: int, elements: int, rounds: int) -> None:
     table = TraceTable(Prepared(generate(small_variant(preset("mixed-pods")), 1).trace))
