@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmemgpu import catalogue
@@ -14,6 +14,7 @@ from gmemgpu.engine.array import evaluate_pairs, settle, starts
 from gmemgpu.engine.array.batch import pair_of
 from gmemgpu.engine.array.settle import settled_rows
 from gmemgpu.engine.array.table import TraceTable
+from gmemgpu.engine.array.xp.on_cupy import CupyNamespace
 from gmemgpu.engine.prepared import Prepared
 from gmemgpu.engine.registry import engine
 from gmemgpu.generator import generate
@@ -39,6 +40,22 @@ def test_random_batches_equal_the_pairs_one_by_one(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settle, "ARRAY_ROUNDS", array_rounds)
         assert evaluate_pairs(pairs) == [settled_rows([pair])[0] for pair in pairs]
+
+
+@settings(max_examples=settings.default.max_examples // 5)  # tenths of a second each where emulated
+@given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs(), data=st.data())
+def test_random_batches_on_a_device(some: list[Trace], chosen: list[Policy], cost: Costs, data: st.DataObject) -> None:
+    cupy = pytest.importorskip("cupy", reason="no CUDA device, and no g++ to emulate one")
+    from gmemgpu.engine.cupy.kernel import launch_here
+
+    xp = CupyNamespace(cupy, launch_here)
+    order = data.draw(st.permutations(range(len(some) * len(chosen))))
+    expected, found = (
+        [pair_of(table, policy, cost) for table in tables for policy in chosen]
+        for tables in ([TraceTable(Prepared(trace)) for trace in some], [TraceTable(Prepared(t), xp) for t in some])
+    )
+    rows = evaluate_pairs([found[q] for q in order], most_items=data.draw(st.integers(1, 1000)))
+    assert rows == [settled_rows([expected[q]])[0] for q in order]
 
 
 @given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs(), rows=st.integers(1, 200))

@@ -1,8 +1,8 @@
 """
 The primitives as CuPy can do them: no loop over pairs, and nothing that its ufuncs lack.
 
-As of CuPy 14, `accumulate` is there for sums and products only, weights of `bincount` become floats, `repeat` wants its
-counts on the host, and of several values assigned to one place any may stay.
+As of CuPy 14, `accumulate` is there for sums and products only, weights of `bincount` become floats, sums along an axis
+of a table take kernels that count in 32 bits, and of several values assigned to one place any may stay.
 """
 
 from __future__ import annotations
