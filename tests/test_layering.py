@@ -233,3 +233,9 @@ def test_reading_a_trace_loads_no_data_frames() -> None:
     # pandas and pyarrow.dataset take longer to load than most traces to read.
     code = "import gmemgpu.trace.read, gmemgpu.trace.check, sys\nassert 'pyarrow.dataset' not in sys.modules"
     assert "pandas" not in _loaded_after(code)
+
+
+def test_a_decision_table_needs_no_workloads_and_no_specs() -> None:
+    # They are half of the time that `show` takes of a small sweep.
+    code = "import gmemgpu.report.decision, sys\nassert not any('.workload' in name for name in sys.modules)"
+    assert not _loaded_after(code) & {"pydantic", "scipy", "pandas", "dask", "distributed"}

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gmemgpu.fields import DurationNs
+from gmemgpu.model import ORACLE_NAME
 from gmemgpu.units import INT64_MAX, format_duration_ns, parse_duration_ns
 from gmemgpu.validation import checked_dataclass, validated
 
@@ -193,11 +194,11 @@ class Policy:
     @property
     def is_oracle(self) -> bool:
         """Whether this is the bound rather than a policy: every episode optimized at once, for nothing."""
-        return self.name == "oracle"
+        return self.name == ORACLE_NAME
 
 
 ORACLE = Policy(
-    name="oracle",
+    name=ORACLE_NAME,
     hook="none",
     boot=False,
     origin="the bound, no policy: each region has its bit for as long as it is free, for nothing",

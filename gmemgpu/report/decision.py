@@ -14,7 +14,7 @@ import pyarrow as pa
 from gmemgpu.errors import Problem, SpecError, StoreError
 from gmemgpu.metrics.columns import Columns, chunks
 from gmemgpu.metrics.quantity import QUANTITIES, quantity_named
-from gmemgpu.model.policy import ORACLE
+from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.grouping import Codes, codes_of, combined, groups_of, numbered
 from gmemgpu.report.statistics import Estimate, group_estimates, group_means
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
@@ -229,8 +229,8 @@ def decision_table(
 def _oracle_rows(trace: Codes, policy: Codes, names: Sequence[str]) -> Codes:
     # For each row that of the oracle on the same trace, -1 where there is none.
     row_of = np.full(int(trace.max()) + 1, -1, np.int32)
-    if ORACLE.name in names:
-        rows = np.flatnonzero(policy == names.index(ORACLE.name))
+    if ORACLE_NAME in names:
+        rows = np.flatnonzero(policy == names.index(ORACLE_NAME))
         row_of[trace[rows]] = rows
     return row_of[trace]
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -17,8 +17,10 @@ from gmemgpu.atomic import written_whole
 from gmemgpu.errors import StoreError
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.model.metric import METRIC_NAMES
-from gmemgpu.sweeping.spec import AxisValue
 from gmemgpu.sweeping.store.files import read_regular, unreadable
+
+if TYPE_CHECKING:
+    from gmemgpu.sweeping.spec import AxisValue
 
 __all__ = [
     "TRACE_COLUMNS",
