@@ -101,7 +101,7 @@ def _crossover(size: Size, figures: dict[str, Any]) -> None:
     figures["crossover"] = {
         "pairs": {kind: rates.crossover_pairs(found, kind) for kind in dict.fromkeys(rate.kind for rate in found)},
         "rates": [
-            [rate.kind, rate.n_traces, rate.n_pairs, round(rate.numpy_per_s, 1), round(rate.cupy_per_s or 0, 1)]
+            [rate.kind, rate.n_traces, rate.n_pairs, round(rate.cpu_per_s, 1), round(rate.cupy_per_s or 0, 1)]
             for rate in found
         ],
     }

@@ -60,13 +60,14 @@ def _json(machine: dict[str, Any], rates: Rates, n_pairs: int | None) -> dict[st
     return {
         "machine": machine,
         "gpu_missing": rates.missing,
+        "cpu_engine": rates.cpu_engine,
         "rates": [
             {
                 "policies": rate.kind,
                 "n_policies": rate.n_policies,
                 "n_traces": rate.n_traces,
                 "n_pairs": rate.n_pairs,
-                "numpy_per_s": round(rate.numpy_per_s, 1),
+                "cpu_per_s": round(rate.cpu_per_s, 1),
                 "cupy_per_s": None if rate.cupy_per_s is None else round(rate.cupy_per_s, 1),
             }
             for rate in rates.rates
@@ -87,16 +88,16 @@ def _print(machine: dict[str, Any], rates: Rates, n_pairs: int | None) -> None:
         f"Python {machine['python']}, NumPy {machine['numpy']}, gmemgpu {machine['gmemgpu']}"
     )
     print(f"evaluations per second; traces of the small {PRESET}; all integers compared\n")
-    headings = ["policies", "traces", "evaluations", f"numpy, {cores}"]
+    headings = ["policies", "traces", "evaluations", f"{rates.cpu_engine}, {cores}"]
     on_device = rates.missing is None
     lines = []
     for rate in rates.rates:
         line = [f"{rate.kind} ({rate.n_policies})", f"{rate.n_traces:,}", f"{rate.n_pairs:,}"]
-        line.append(f"{rate.numpy_per_s:,.0f}/s")
+        line.append(f"{rate.cpu_per_s:,.0f}/s")
         if rate.cupy_per_s is not None:
-            line += [f"{rate.cupy_per_s:,.0f}/s", f"{rate.cupy_per_s / rate.numpy_per_s:.2f} ×"]
+            line += [f"{rate.cupy_per_s:,.0f}/s", f"{rate.cupy_per_s / rate.cpu_per_s:.2f} ×"]
         lines.append(line)
-    headings += ["cupy", "cupy / numpy"] if on_device else []
+    headings += ["cupy", f"cupy / {rates.cpu_engine}"] if on_device else []
     print_table(headings, lines, right=range(1, len(headings)))
     print()
     if not on_device:

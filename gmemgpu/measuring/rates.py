@@ -12,7 +12,7 @@ from pathlib import Path
 from gmemgpu.atomic import written_whole
 from gmemgpu.engine.crossover import Crossover, core_count, document, read_crossovers, store_file
 from gmemgpu.engine.protocol import Engine
-from gmemgpu.engine.registry import engine, why_missing
+from gmemgpu.engine.registry import cpu_engine_name, engine, why_missing
 from gmemgpu.errors import BackendError, StoreError
 from gmemgpu.measuring.cores import all_cores
 from gmemgpu.measuring.sample import ALL, policy_kinds, sample_traces
@@ -60,7 +60,7 @@ class Rate:
         Kind of the policies.
     n_policies, n_traces : int
         Size of the batch.
-    numpy_per_s : float
+    cpu_per_s : float
         Rate on all cores; the batch makes no difference to it.
     cupy_per_s : float or None
         Rate on one GPU, from traces in host memory to rows in host memory; None if it cannot run here.
@@ -69,7 +69,7 @@ class Rate:
     kind: str
     n_policies: int
     n_traces: int
-    numpy_per_s: float
+    cpu_per_s: float
     cupy_per_s: float | None
 
     @property
@@ -87,20 +87,23 @@ class Rates:
     ----------
     rates : tuple of Rate
         One for each kind of policies and size of batch.
+    cpu_engine : str
+        The fastest on CPU cores that can run here.
     cores : int
-        Cores that numpy ran on.
+        Cores that it ran on.
     missing : str or None
         Why there is no figure of a GPU.
     """
 
     rates: tuple[Rate, ...]
+    cpu_engine: str
     cores: int
     missing: str | None
 
 
 def measure_rates(plan: BenchPlan, report: Callable[[str], None]) -> Rates:
     """
-    Time the numpy engine on all cores, and the cupy engine if it can run here.
+    Time the fastest CPU engine on all cores, and the cupy engine if it can run here.
 
     Parameters
     ----------
@@ -124,16 +127,18 @@ def measure_rates(plan: BenchPlan, report: Callable[[str], None]) -> Rates:
     kinds = policy_kinds() if plan.kinds else {ALL: policy_kinds()[ALL]}
     n_cores = core_count()
     rates: list[Rate] = []
-    report(f"traces, and numpy on {n_cores} cores")
+    on_cpu = cpu_engine_name()
+    report(f"traces, and {on_cpu} on {n_cores} cores")
     traces = sample_traces(plan.n_traces[-1] if device else _TRACES_ON_CORES)
-    expected = engine("numpy").evaluate(traces, kinds[ALL], Costs())
+    expected = engine(on_cpu).evaluate(traces, kinds[ALL], Costs())
     of_policy = {policy.name: i for i, policy in enumerate(kinds[ALL])}
-    with all_cores(n_cores, _TRACES_ON_CORES) as cores:
-        numpy_per_s = {}
+    with all_cores(on_cpu, n_cores, _TRACES_ON_CORES) as cores:
+        cpu_per_s = {}
         for kind, policies in kinds.items():
-            report(f"numpy on {n_cores} cores, {kind}")
-            numpy_per_s[kind], rows = cores.measure(policies, plan.least_s)
-            _compare(rows, expected, [of_policy[policy.name] for policy in policies], "numpy on another core")
+            report(f"{on_cpu} on {n_cores} cores, {kind}")
+            cpu_per_s[kind], rows = cores.measure(policies, plan.least_s)
+            columns = [of_policy[policy.name] for policy in policies]
+            _compare(rows, expected, columns, f"{on_cpu} on another core", on_cpu)
     # Not before the cores are free again: the device's host code needs one of them.
     for kind, policies in kinds.items():
         columns = [of_policy[policy.name] for policy in policies]
@@ -142,9 +147,9 @@ def measure_rates(plan: BenchPlan, report: Callable[[str], None]) -> Rates:
             if device:
                 report(f"cupy, {kind}, {n} traces")
                 cupy_per_s, rows = _rate(device, traces[:n], policies, plan.least_s)
-                _compare(rows, expected, columns, "cupy")
-            rates.append(Rate(kind, len(policies), n, numpy_per_s[kind], cupy_per_s))
-    return Rates(tuple(rates), n_cores, missing)
+                _compare(rows, expected, columns, "cupy", on_cpu)
+            rates.append(Rate(kind, len(policies), n, cpu_per_s[kind], cupy_per_s))
+    return Rates(tuple(rates), on_cpu, n_cores, missing)
 
 
 def _rate(
@@ -161,11 +166,13 @@ def _rate(
     return n_rounds * len(traces) * len(policies) / (now - begin), rows
 
 
-def _compare(found: list[list[MetricRow]], expected: list[list[MetricRow]], columns: Sequence[int], name: str) -> None:
+def _compare(
+    found: list[list[MetricRow]], expected: list[list[MetricRow]], columns: Sequence[int], name: str, on_cpu: str
+) -> None:
     for seed, (rows, right) in enumerate(zip(found, expected, strict=False)):
         if rows != [right[i] for i in columns]:
             raise BackendError(
-                f"{name} gives other integers than numpy (seed {seed} of the sample); no figure is worth printing. "
+                f"{name} gives other integers than {on_cpu} (seed {seed} of the sample); no figure is worth printing. "
                 "`gmemgpu verify` names the differences of a trace"
             )
 
@@ -188,7 +195,7 @@ def crossover_pairs(rates: Sequence[Rate], kind: str = ALL) -> int | None:
     """
     found: int | None = None
     for rate in sorted((rate for rate in rates if rate.kind == kind), key=lambda rate: -rate.n_pairs):
-        if rate.cupy_per_s is None or rate.cupy_per_s < rate.numpy_per_s:
+        if rate.cupy_per_s is None or rate.cupy_per_s < rate.cpu_per_s:
             break
         found = rate.n_pairs
     return found

@@ -9,6 +9,7 @@ import pytest
 
 from gmemgpu.cli.main import main
 from gmemgpu.engine.crossover import read_crossovers, store_file
+from gmemgpu.engine.registry import cpu_engine_name
 from gmemgpu.measuring import rates
 from gmemgpu.measuring.rates import Rate, Rates
 
@@ -23,6 +24,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rates:
             Rate("window", 8, 1, 30_000.0, 2_000.0),
             Rate("window", 8, 64, 30_000.0, 3_000.0),
         ),
+        cpu_engine="numba",
         cores=16,
         missing=None,
     )
@@ -38,6 +40,7 @@ def test_the_table_and_what_auto_goes_by(measured: Rates, capsys: pytest.Capture
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "16 cores" in lines[0]
     assert "NVIDIA H200, driver 580.65.06" in lines[0]
+    assert any(line.endswith("numba, 16 cores cupy cupy / numba") for line in lines)
     assert "all (27) 64 1,728 20,000/s 1,000,000/s 50.00 ×" in lines
     assert "window (8) 1 8 30,000/s 2,000/s 0.07 ×" in lines
     assert "all: the GPU pays from 1,728 evaluations at once" in lines
@@ -54,14 +57,14 @@ def test_json_is_json_and_a_damaged_cache_is_told(measured: Rates, capsys: pytes
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert found["crossover_pairs"] == 1728
-    assert found["gpu_missing"] is None
+    assert (found["gpu_missing"], found["cpu_engine"]) == (None, "numba")
     assert found["machine"]["gpu"] == "NVIDIA H200, driver 580.65.06"
     assert found["rates"][1] == {
         "policies": "all",
         "n_policies": 27,
         "n_traces": 64,
         "n_pairs": 1728,
-        "numpy_per_s": 20000.4,
+        "cpu_per_s": 20000.4,
         "cupy_per_s": 1000000.0,
     }
     assert err.startswith(f"gmemgpu: warning: {store_file()}: is damaged (")
@@ -76,7 +79,7 @@ def test_without_a_gpu_it_says_why_and_stores_nothing(
     monkeypatch.setattr(rates, "core_count", lambda: 1)
     assert main(["bench", "--quick"]) == 0
     out = capsys.readouterr().out
-    assert "numpy, 1 core\n" in out
+    assert f"{cpu_engine_name()}, 1 core\n" in out
     assert out.splitlines()[-1].startswith("cupy: CuPy is not installed; pip install")
     assert not store_file().exists()
 

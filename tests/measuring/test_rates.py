@@ -76,10 +76,11 @@ def one_core(monkeypatch: pytest.MonkeyPatch) -> OneCore:
     core = OneCore()
 
     @contextmanager
-    def all_cores(n: int, n_traces: int) -> Iterator[OneCore]:
+    def all_cores(name: str, n: int, n_traces: int) -> Iterator[OneCore]:
         yield core
 
     monkeypatch.setattr(rates, "all_cores", all_cores)
+    monkeypatch.setattr(rates, "cpu_engine_name", lambda: "numpy")
     return core
 
 
@@ -111,7 +112,7 @@ def test_every_batch_is_warmed_up_timed_and_reported(one_core: OneCore, device: 
     expected = [(kind, len(policies), n) for kind, policies in kinds.items() for n in (1, 3)]
     assert [(rate.kind, rate.n_policies, rate.n_traces) for rate in found.rates] == expected
     assert device.asked == [(n, n_policies) for _, n_policies, n in expected for _ in range(2)]
-    assert {rate.numpy_per_s for rate in found.rates} == {1000.0}
+    assert {rate.cpu_per_s for rate in found.rates} == {1000.0}
     assert all(rate.cupy_per_s and rate.cupy_per_s > 0 for rate in found.rates)
     assert found.missing is None
     assert told[-1] == "cupy, region, 3 traces"
@@ -121,7 +122,7 @@ def test_without_a_gpu_only_cores_are_measured(one_core: OneCore, monkeypatch: p
     monkeypatch.setattr(rates, "why_missing", lambda name: "there is none; buy one")
     found = measure_rates(BenchPlan((1, 3), kinds=False, least_s=0.0), lambda what: None)
     (rate,) = found.rates
-    assert (rate.kind, rate.numpy_per_s, rate.cupy_per_s) == (ALL, 1000.0, None)
+    assert (rate.kind, rate.cpu_per_s, rate.cupy_per_s) == (ALL, 1000.0, None)
     assert found.missing == "there is none; buy one"
 
 
@@ -169,9 +170,11 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_rates_of_the_real_engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The processes are real, and so is the engine on whatever device these tests have.
+    # The processes are real, and so is the engine on whatever device these tests have. Numba would be compiled anew for
+    # the cache that these tests have.
     monkeypatch.setattr(rates, "core_count", lambda: 2)
+    monkeypatch.setattr(rates, "cpu_engine_name", lambda: "numpy")
     found: Rates = measure_rates(BenchPlan((1, 2), kinds=False, least_s=0.0), lambda what: None)
-    assert found.cores == 2
-    assert all(rate.numpy_per_s > 0 for rate in found.rates)
+    assert (found.cpu_engine, found.cores) == ("numpy", 2)
+    assert all(rate.cpu_per_s > 0 for rate in found.rates)
     assert [rate.cupy_per_s is None for rate in found.rates] == [found.missing is not None] * len(found.rates)
