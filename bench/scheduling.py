@@ -26,7 +26,7 @@ from distributed import Client
 
 from bench.hardware import record
 from bench.store import N_SEEDS, made_up_rows, peak_mib, store_of
-from gmemgpu.sweeping.clusters import local_client
+from gmemgpu.sweeping.clusters.local import local_client
 from gmemgpu.sweeping.run.client import run_on_client
 from gmemgpu.sweeping.run.shard import Setting, Shard
 from gmemgpu.sweeping.run.worker import SweepWorker

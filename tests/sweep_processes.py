@@ -77,11 +77,16 @@ def wait_for_parts(process: subprocess.Popen[str], directory: Path, n: int) -> N
 def workers_of(pid: int) -> list[psutil.Process]:
     """List the processes in which the nannies of a process have their workers compute."""
     found = []
-    for child in psutil.Process(pid).children():
+    for child in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if "--multiprocessing-fork" in child.cmdline():
+            # Spawned by themselves, or forked from the server of Python that does nothing else.
+            if "--multiprocessing-fork" in child.cmdline() or _is_fork_server(child.parent()):
                 found.append(child)
     return found
+
+
+def _is_fork_server(process: psutil.Process | None) -> bool:
+    return process is not None and any("multiprocessing.forkserver" in word for word in process.cmdline())
 
 
 def preload(folder: Path, text: str) -> dict[str, str]:

@@ -60,7 +60,7 @@ def _workers(arguments: argparse.Namespace) -> int:
         raise SpecError(Problem("workers", "is missing; tell how many workers that scheduler has"))
     if arguments.cluster:
         return int(arguments.adapt.rpartition(":")[2]) if arguments.adapt else int(arguments.jobs or 1)
-    from gmemgpu.sweeping.clusters import default_workers
+    from gmemgpu.sweeping.clusters.local import default_workers
 
     return default_workers()
 

@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the sweep and print its table; 0 if all of it is done."""
     jobs = _checked(arguments)
     if arguments.print_job:
-        from gmemgpu.sweeping.clusters import job_script
+        from gmemgpu.sweeping.clusters.jobs import job_script
 
         sys.stdout.write(
             job_script(arguments.cluster, arguments.cluster_config, on_device=_wants_device(arguments)).rstrip() + "\n"
@@ -85,6 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
         from gmemgpu.cli.dry_run import run_dry
 
         return run_dry(arguments)
+    opening = _opening(arguments, jobs)
+    if opening is None:
+        from gmemgpu.sweeping.clusters.fork_server import start_fork_server
+
+        start_fork_server()
     from gmemgpu.cli.progress import shown_progress
     from gmemgpu.cli.rejected import warn_of_rejected_in
     from gmemgpu.cli.termination import leaving_on_sigterm
@@ -97,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = sweep(
             arguments.spec,
             arguments.output,
-            _opening(arguments, jobs),
+            opening,
             backend=arguments.backend,
             workers=arguments.workers,
             progress=listen,
@@ -158,7 +163,7 @@ def _opening(
     if arguments.scheduler:
 
         def connect() -> AbstractContextManager[Client]:
-            from gmemgpu.sweeping.clusters import scheduler_client
+            from gmemgpu.sweeping.clusters.scheduler import scheduler_client
 
             return scheduler_client(arguments.scheduler)
 
@@ -166,7 +171,7 @@ def _opening(
     if arguments.cluster:
 
         def submit() -> AbstractContextManager[Client]:
-            from gmemgpu.sweeping.clusters import job_client
+            from gmemgpu.sweeping.clusters.jobs import job_client
             from gmemgpu.sweeping.store.files import LOGS
 
             return job_client(

@@ -258,7 +258,7 @@ class _Work:
 
     def run(self, todo: Sequence[Any]) -> Run:
         # Only now: Dask takes half a second to import, and a finished sweep needs none of it.
-        from gmemgpu.sweeping.clusters import local_client
+        from gmemgpu.sweeping.clusters.local import local_client
         from gmemgpu.sweeping.compile_once import compile_once
         from gmemgpu.sweeping.run.client import run_on_client
 

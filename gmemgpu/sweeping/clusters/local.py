@@ -1,0 +1,123 @@
+"""A cluster of processes on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, LocalCluster
+from distributed.core import Status
+from distributed.system import MEMORY_LIMIT
+
+from gmemgpu.errors import GmemgpuError
+from gmemgpu.sweeping.clusters.fork_server import sigint_blocked, start_method
+from gmemgpu.sweeping.clusters.settings import CLUSTER_CONFIG, LOOPBACK_DASHBOARD, innermost, quiet, temporary_security
+from gmemgpu.sweeping.run.unguarded import REMEDY, script_is_unguarded
+
+__all__ = ["local_client", "default_workers"]
+
+_DEVICE_PERCENT = 90
+"""Of a device's memory, for all workers that share it; the rest is for what each keeps on it besides arrays."""
+_FIRST_WORKER_S = 60.0
+
+
+def default_workers() -> int:
+    """Return the number of cores that this process may use, container limits included."""
+    return int(CPU_COUNT)
+
+
+class _MachineCluster(LocalCluster):
+    """A LocalCluster whose workers have an environment each: the GPU that a worker uses, and its share of that."""
+
+    def __init__(self, environments: list[dict[str, str]], **arguments: Any) -> None:
+        self._environments = environments
+        super().__init__(n_workers=0, threads_per_worker=1, processes=True, **arguments)  # type: ignore[no-untyped-call]
+
+    def new_worker_spec(self) -> dict[str, Any]:
+        """Return the name and the options of the next worker."""
+        ((name, spec),) = super().new_worker_spec().items()  # type: ignore[no-untyped-call]
+        environment = self._environments[name % len(self._environments)]
+        return {name: {**spec, "options": {**spec["options"], "env": environment}}}
+
+
+@contextmanager
+def local_client(
+    workers: int | None = None, *, n_devices: int = 0, n_tasks: int = sys.maxsize, retries: int = 2
+) -> Iterator[Client]:
+    """
+    Start a Dask cluster of single-threaded processes on this machine, encrypted, on loopback.
+
+    Parameters
+    ----------
+    workers : int, optional
+        One a device or one a core if left out.
+    n_devices : int
+        CUDA devices that they share, each worker on one of them; 0 if they compute on cores.
+    n_tasks : int
+        No more workers than that.
+    retries : int
+        How often a task's worker may die; that of somebody else's scheduler counts by its own configuration.
+
+    Yields
+    ------
+    distributed.Client
+
+    Raises
+    ------
+    GmemgpuError
+        If no worker can be started. One that dies while it starts ends nothing as long as there are others.
+    """
+    n_workers = min(workers or n_devices or default_workers(), n_tasks)
+    config = {**CLUSTER_CONFIG, "distributed.worker.multiprocessing-method": start_method()}
+    with dask.config.set(config), quiet(), ExitStack() as stack:
+        try:
+            with sigint_blocked():
+                cluster = _MachineCluster(
+                    _device_environments(n_workers, n_devices) if n_devices else [{}],
+                    host="127.0.0.1",
+                    security=temporary_security(),
+                    memory_limit=MEMORY_LIMIT // n_workers,
+                    dashboard_address=LOOPBACK_DASHBOARD,
+                    silence_logs=logging.CRITICAL,
+                )
+                stack.enter_context(cluster)
+                cluster.scale(n_workers)  # type: ignore[no-untyped-call]
+                # Interrupted while it connects, Dask would wait a minute for itself.
+                client = stack.enter_context(Client(cluster, set_as_default=False))
+            _wait_for_first(cluster, client)
+        except (RuntimeError, OSError, ValueError) as error:
+            raise GmemgpuError(f"no worker can be started: {innermost(error)}") from error
+        yield client
+
+
+def _wait_for_first(cluster: Any, client: Client) -> None:
+    until_s = time.monotonic() + _FIRST_WORKER_S
+    while not cluster.scheduler_info["workers"]:
+        started = list(cluster.workers.values())
+        if started and all(worker.status == Status.failed for worker in started):
+            if script_is_unguarded():
+                raise GmemgpuError(f"no worker can be started; {REMEDY}")
+            raise GmemgpuError(
+                "no worker can be started: each ended before it was up; look for memory and process limits of this "
+                "machine, or compute without Dask: gmemgpu shard SPEC -o DIR --index 0 --of 1"
+            )
+        if time.monotonic() > until_s:
+            raise GmemgpuError(f"no worker came up within {_FIRST_WORKER_S:.0f} s; try fewer workers")
+        time.sleep(0.02)
+
+
+def _device_environments(n_workers: int, n_devices: int) -> list[dict[str, str]]:
+    # What this process may see is all that its workers may share out; ids of any form are handed on as they are.
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    devices = named[:n_devices] or [str(i) for i in range(n_devices)]
+    n_sharing = -(-n_workers // len(devices))
+    # CuPy's own variable: each of several takes its part, whatever it sees free while the others start.
+    share = {"CUPY_GPU_MEMORY_LIMIT": f"{_DEVICE_PERCENT / n_sharing:.2f}%"} if n_sharing > 1 else {}
+    return [{"CUDA_VISIBLE_DEVICES": device, **share} for device in devices]
