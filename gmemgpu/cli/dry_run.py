@@ -39,7 +39,8 @@ def run_dry(arguments: argparse.Namespace) -> int:
     """
     spec = read_spec(arguments.spec)
     tell_doubts(spec.policies, spec.source, strict=arguments.strict)
-    found = estimate(spec, workers=_workers(arguments), backend=arguments.backend)
+    elsewhere = bool(arguments.scheduler or arguments.cluster)
+    found = estimate(spec, workers=_workers(arguments), backend=arguments.backend, elsewhere=elsewhere)
     n_there = count_parts(arguments.output, spec, make_plan(spec, found.backend))
     if arguments.json:
         json.dump({**asdict(found), "n_parts_there": n_there}, sys.stdout, indent=1, ensure_ascii=False)

@@ -75,7 +75,7 @@ class Estimate:
     disk_bytes: int
 
 
-def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None) -> Estimate:
+def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None, elsewhere: bool = False) -> Estimate:
     """
     Estimate time, memory and disk of a sweep from some seconds of work in this process.
 
@@ -87,6 +87,8 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None) -> Es
         At least 1.
     backend : str, optional
         Engine, in place of the spec's; it must run here.
+    elsewhere : bool
+        Whether workers of other machines would run it: what ``auto`` then takes is what they would get.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None) -> Es
     """
     n_rows = len(spec.scenarios) * len(spec.seeds) * len(spec.policies)
     n_at_once = pairs_at_once(n_rows)
-    choice = choose_engine(backend or spec.backend, n_pairs=n_at_once)
+    choice = choose_engine(backend or spec.backend, n_pairs=n_at_once, elsewhere=elsewhere)
     plan = make_plan(spec, choice.engine.name, auto=choice.reason is not None)
     on_device = device_count(choice.engine.name) > 0
     # Of a core what this process used, whatever else runs on this machine; a device's time does not count there.

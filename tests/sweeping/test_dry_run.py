@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gmemgpu.cli.main import main
+from gmemgpu.engine.choice import Choice, choose_engine
 from gmemgpu.sweeping import estimate as estimating
 from gmemgpu.sweeping.estimate import Estimate, estimate
 from gmemgpu.sweeping.run.plan import make_plan
@@ -147,6 +148,22 @@ def test_a_dry_run_looks_at_the_directory(
     assert "holds another sweep" in capsys.readouterr().err
     assert dry(tmp_path) == 2
     assert "holds other files (other.toml)" in capsys.readouterr().err
+
+
+def test_of_workers_elsewhere_auto_expects_no_gpu(
+    spec_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked: list[bool] = []
+
+    def choose(name: str, *, n_pairs: int, elsewhere: bool) -> Choice:
+        asked.append(elsewhere)
+        return choose_engine(name, n_pairs=n_pairs, elsewhere=elsewhere)
+
+    monkeypatch.setattr(estimating, "choose_engine", choose)
+    command = ["sweep", str(spec_file), "-o", str(tmp_path / "out"), "--dry-run", "--backend", "auto"]
+    for options in ([], ["--cluster", "slurm"], ["--scheduler", "tcp://127.0.0.1:1", "--workers", "4"]):
+        assert main([*command, *options]) == 0
+    assert asked == [False, True, True]
 
 
 @pytest.mark.parametrize(
