@@ -109,6 +109,20 @@ def test_a_failure_whose_part_is_there_or_that_cannot_be_read_counts_no_more(
     assert report(capsys, "status", str(store))[1]["failures"] == []
 
 
+def test_status_does_not_count_parts_of_another_sweep(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = {**SPEC, "workload": {**SPEC["workload"], "snp": {"share": [0.2, 0.5, 0.9]}}}
+    compute_share(other, tmp_path / "other", index=0, of=1, backend="numpy")
+    (store / "results.parquet").unlink()
+    ours = {path.name[:32] for path in parts(store)}
+    (theirs,) = (path for path in parts(tmp_path / "other") if path.name[:32] not in ours)
+    parts(store)[0].unlink()
+    shutil.copyfile(theirs, store / "parts" / theirs.name)
+    _, found = report(capsys, "status", str(store))
+    assert (found["n_done"], len(parts(store))) == (N_PARTS - 1, N_PARTS)
+
+
 def test_status_does_not_take_any_file_for_merged_rows(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (store / "results.parquet").write_text("garbage")
     assert not report(capsys, "status", str(store))[1]["is_merged"]

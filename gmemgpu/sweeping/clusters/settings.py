@@ -43,6 +43,11 @@ def temporary_security() -> Security:
     Return certificates for one cluster alone, unless Dask's own configuration says what its user wants.
 
     The port is open to every user of this machine, and whoever reaches a scheduler can run code as its owner.
+
+    Returns
+    -------
+    distributed.Security
+        For scheduler, workers and client.
     """
     if dask.config.get("distributed.comm.require-encryption") or dask.config.get("distributed.comm.tls.ca-file"):
         return Security()
@@ -53,7 +58,7 @@ def temporary_security() -> Security:
 @contextmanager
 def quiet() -> Iterator[None]:
     """
-    Silence Dask's own log lines in a block: in tracebacks they would bury what reaches the user as one line.
+    Keep Dask's own log lines from a block: in tracebacks they would bury what reaches the user as one line.
 
     Yields
     ------

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ __all__ = [
     "part_bytes",
     "write_part",
     "read_part",
+    "parts_of_sweep",
 ]
 
 TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "rejected")
@@ -42,6 +44,7 @@ TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "reje
 _METADATA_KEY = b"gmemgpu"
 _NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})\.arrow")
 _SHA_DIGITS = 16
+_HEAD_BYTES = 65_536
 
 
 def _axis_type(values: Iterable[AxisValue]) -> pa.DataType:
@@ -301,3 +304,35 @@ def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> 
     if schema is not None and not batch.schema.equals(schema):
         raise DamagedPart(f"{path}: has other columns than its sweep")
     return Part(file, batch, about)
+
+
+def parts_of_sweep(folder: Path, files: Mapping[str, PartFile], sweep_id: str) -> dict[str, PartFile]:
+    """
+    Return those parts that say that they are of a sweep, by their heads alone: the rest is not looked at.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the parts.
+    files : mapping of str to PartFile
+        By part id.
+    sweep_id : str
+        Of the sweep.
+
+    Returns
+    -------
+    dict of str to PartFile
+        Without those that cannot be read.
+    """
+    wanted = json.dumps({"sweep": sweep_id})[1:-1].encode()
+    found = {}
+    for part_id, file in files.items():
+        with suppress(OSError):
+            number = os.open(f"{folder}/{file.name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                # The metadata come first, as they were written.
+                if wanted in os.read(number, _HEAD_BYTES):
+                    found[part_id] = file
+            finally:
+                os.close(number)
+    return found

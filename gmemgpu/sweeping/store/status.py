@@ -10,7 +10,7 @@ from gmemgpu.sweeping.store.failure import Failure, read_failures
 from gmemgpu.sweeping.store.files import PARTS
 from gmemgpu.sweeping.store.lock import Holder, read_holder
 from gmemgpu.sweeping.store.manifest import read_manifest
-from gmemgpu.sweeping.store.part import part_files
+from gmemgpu.sweeping.store.part import part_files, parts_of_sweep
 from gmemgpu.sweeping.store.results import results_are_whole
 
 __all__ = ["SweepStatus", "read_status"]
@@ -29,7 +29,7 @@ class SweepStatus:
     name : str
         The sweep's.
     n_parts, n_done : int
-        Planned; there by name. Names are trusted here: `gmemgpu check` reads every part.
+        Planned; there by name, and of this sweep by what they say. They are trusted: `gmemgpu check` reads every part.
     n_rows : int
         Of the whole sweep.
     failures : tuple of Failure
@@ -78,11 +78,15 @@ def read_status(directory: str | Path) -> SweepStatus:
     """
     directory = Path(directory)
     manifest = read_manifest(directory)
-    there = part_files(directory / PARTS)
+    folder = directory / PARTS
+    is_merged = results_are_whole(directory, manifest)
+    there = part_files(folder)
+    if not is_merged:
+        there = parts_of_sweep(folder, there, manifest.sweep_id)
     written_s = []
     for file in there.values():
         with suppress(OSError):
-            written_s.append((directory / PARTS / file.name).lstat().st_mtime)
+            written_s.append((folder / file.name).lstat().st_mtime)
     n_missing = max(0, manifest.n_parts - len(there))
     holder = read_holder(directory)
     rate = _rate(written_s)
@@ -94,7 +98,7 @@ def read_status(directory: str | Path) -> SweepStatus:
         n_rows=manifest.n_rows,
         failures=tuple(read_failures(directory, there)),
         holder=holder,
-        is_merged=results_are_whole(directory, manifest),
+        is_merged=is_merged,
         parts_per_s=rate,
         left_s=n_missing / rate if rate and working and n_missing else None,
     )
