@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -24,6 +27,9 @@ __all__ = [
     "cache_folder",
     "cache_problem",
 ]
+
+_NAME = re.compile("[0-9a-f]{16}")
+_KEPT_S = 30 * 86_400.0
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -166,12 +172,25 @@ def _folder() -> tuple[Path | None, str | None]:
     for folder in folders:
         found = folder.absolute() / _source_hash()
         try:
+            is_new = not found.exists()
             found.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=found):
-                return found, None
+                # Whoever uses it says so: it is removed when nobody has for long.
+                os.utime(found)
+            if is_new:
+                _remove_unused(found.parent)
+            return found, None
         except OSError as error:
             problems.append(f"{found}: {error.strerror}")
     return None, "; ".join(problems) or "there is no home folder"
+
+
+def _remove_unused(folder: Path) -> None:
+    # Of other versions, each some megabytes; by the names that only this module gives.
+    for path in folder.iterdir():
+        with suppress(OSError):
+            if _NAME.fullmatch(path.name) and time.time() - path.lstat().st_mtime > _KEPT_S and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def cache_folder() -> Path | None:

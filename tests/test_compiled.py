@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,28 @@ def run(tmp_path: Path, **environment: str) -> tuple[str, str, str]:
 
 def compiled_files(folder: str) -> int:
     return len([path for path in Path(folder).rglob("*.nbc") if "program" in path.name])
+
+
+def test_what_other_versions_compiled_goes_when_nobody_has_used_it_for_a_month(tmp_path: Path) -> None:
+    folder = tmp_path / "gmemgpu"
+    month_s, now_s = 30 * 86_400, time.time()
+    ages_s = {"0123456789abcdef": month_s + 60, "fedcba9876543210": month_s - 60, "mine": 2 * month_s}
+    for name, age_s in ages_s.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "kept.nbc").touch()
+        os.utime(folder / name, (now_s - age_s,) * 2)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "00000000000000ff").symlink_to(elsewhere)
+    os.utime(folder / "00000000000000ff", (0, 0), follow_symlinks=False)
+    _, found, _ = run(tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
+    names = {path.name for path in folder.iterdir()}
+    assert names == {Path(found).name, "fedcba9876543210", "mine", "00000000000000ff"}
+    assert elsewhere.exists()
+    # One that is in use is not old.
+    os.utime(found, (0, 0))
+    run(tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
+    assert time.time() - Path(found).stat().st_mtime < month_s
 
 
 def test_what_is_compiled_lies_in_the_users_cache(tmp_path: Path) -> None:
