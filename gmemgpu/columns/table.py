@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gmemgpu.columns.arrow_values import finite_decimals, is_binary, is_text, joined, mask_of
 from gmemgpu.columns.cell import DECIMAL, PLAIN_INTEGER, integer_of
 from gmemgpu.columns.message import list_rows, shown
 from gmemgpu.errors import Problem, TraceError
@@ -19,8 +20,6 @@ from gmemgpu.toml_file import unknown_key
 from gmemgpu.units import INT64_MAX
 
 __all__ = ["Columns"]
-
-FloatArray = NDArray[np.float64]
 
 _EMPTY = "is empty; every row has every column"
 _NOT_UTF8 = "is not UTF-8 text; save the file as UTF-8"
@@ -149,18 +148,18 @@ class Columns:
             Cells that are no integer of the range are noted, and are `low`.
         """
         column = self._decoded(name)
-        if _is_text(column.type):
+        if is_text(column.type):
             return self._text_integers(name, low, high).astype(dtype, copy=False)
         if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
             self._refuse_column(name, f"holds {column.type}; write integers")
             return np.full(len(self), low, dtype)
         wrong = np.zeros(0, bool)
         if column.null_count:
-            wrong = _mask(column.is_null())
+            wrong = mask_of(column.is_null())
             self._refuse_cells(name, wrong, lambda _: _EMPTY)
             column = column.cast(pa.int64()) if pa.types.is_null(column.type) else column
             column = column.fill_null(0)
-        values = _numpy(column.chunks, dtype)
+        values = joined(column.chunks, dtype)
         # Compared in the column's own type: a uint64 above 2**63 must not wrap first.
         if len(values) and (values.min() < low or values.max() > high):
             outside = (values < low) | (values > high)
@@ -176,7 +175,7 @@ class Columns:
         high: float = float(1 << 40),
         *,
         words: Mapping[str, float] | None = None,
-    ) -> FloatArray:
+    ) -> NDArray[np.float64]:
         """
         Read a column of decimal numbers, of text.
 
@@ -195,14 +194,14 @@ class Columns:
             Cells that are no number of the range are noted, and are `low`.
         """
         column, words = self._trimmed(name), words or {}
-        values = _all_decimals(column)
+        values = finite_decimals(column)
         if values is None:
             is_number = pc.match_substring_regex(column, DECIMAL)
-            values = _numpy(pc.if_else(is_number, column, "nan").cast(pa.float64()).chunks, np.float64)
+            values = joined(pc.if_else(is_number, column, "nan").cast(pa.float64()).chunks, np.float64)
         if words:
             values = values.copy()
             for word, number in words.items():
-                values[_mask(pc.equal(column, word))] = number
+                values[mask_of(pc.equal(column, word))] = number
         others = "".join(f' or "{word}"' for word in words)
 
         def message(i: int) -> str:
@@ -237,7 +236,7 @@ class Columns:
         """
         column = self._table.column(name)
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if not (_is_text(kind) or _is_binary(kind)):
+        if not (is_text(kind) or is_binary(kind)):
             self._refuse_column(name, f"holds {column.type}; write text, one of {', '.join(codes)}")
             return np.zeros(len(self), dtype)
         # Dictionary-encoded at once: millions of rows hold a dozen different words.
@@ -245,10 +244,10 @@ class Columns:
         if not encoded.num_chunks:
             return np.zeros(0, dtype)
         raw = encoded.chunk(0).dictionary.cast(pa.large_binary()).to_pylist()
-        found = [_utf8(cell) for cell in raw]
+        found = [_decoded_text(cell) for cell in raw]
         numbers = [_MISSING if word == "" else codes.get(word or "", _UNKNOWN) for word in found]
         indices = [chunk.indices.cast(pa.int32()) for chunk in encoded.chunks]
-        places = _numpy([pc.fill_null(part, -1) if part.null_count else part for part in indices], np.int32)
+        places = joined([pc.fill_null(part, -1) if part.null_count else part for part in indices], np.int32)
         values: NDArray[Any] = np.array([*numbers, _MISSING], dtype)[places]
 
         def message(i: int) -> str:
@@ -328,7 +327,7 @@ class Columns:
     def _text_integers(self, name: str, low: int, high: int) -> Int64Array:
         column = self._trimmed(name)
         try:
-            values: Int64Array = _numpy(column.cast(pa.int64()).chunks, np.int64)
+            values: Int64Array = joined(column.cast(pa.int64()).chunks, np.int64)
         except pa.ArrowInvalid:
             return self._any_integers(name, column, low, high)
         if len(values) and (values.min() < low or values.max() > high):
@@ -338,9 +337,9 @@ class Columns:
     def _any_integers(self, name: str, column: pa.ChunkedArray, low: int, high: int) -> Int64Array:
         # Arrow reads what is plain; the few other cells go through the grammar one by one.
         plain = pc.match_substring_regex(column, PLAIN_INTEGER)
-        values = _numpy(pc.if_else(plain, column, "0").cast(pa.int64()).chunks, np.int64).copy()
+        values = joined(pc.if_else(plain, column, "0").cast(pa.int64()).chunks, np.int64).copy()
         wrong = (values < low) | (values > high)
-        for i in np.flatnonzero(~_mask(plain)).tolist():
+        for i in np.flatnonzero(~mask_of(plain)).tolist():
             number = integer_of(column[i].as_py())
             wrong[i] = number is None or not low <= number <= high
             if number is not None and not wrong[i]:
@@ -375,38 +374,9 @@ class Columns:
         self._wrong[name] = np.ones(len(self), bool)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _all_decimals(column: pa.ChunkedArray) -> FloatArray | None:
-    # None if some cell is no number to Arrow, or is its nan or inf.
-    try:
-        values: FloatArray = _numpy(column.cast(pa.float64()).chunks, np.float64)
-    except pa.ArrowInvalid:
-        return None
-    return values if np.isfinite(values).all() else None
-
-
-def _utf8(cell: bytes | None) -> str | None:
+def _decoded_text(cell: bytes | None) -> str | None:
     # Without blanks around it; None if it is no UTF-8.
     try:
         return "" if cell is None else cell.decode().strip()
     except UnicodeDecodeError:
         return None
-
-
-def _mask(column: pa.ChunkedArray) -> BoolArray:
-    # A bit a row becomes a byte a row.
-    mask: BoolArray = _numpy([chunk.cast(pa.uint8()) for chunk in column.chunks], np.uint8) == 1
-    return mask
-
-
-def _numpy(chunks: list[pa.Array], dtype: type[np.generic]) -> NDArray[Any]:
-    # Not to_numpy, which loads pandas where it is installed: half a second for nothing.
-    parts = [np.from_dlpack(chunk) for chunk in chunks if len(chunk)]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype)
