@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, is_link, unreadable, writing
 from gmemgpu.sweeping.store.manifest import DamagedManifest, Manifest, read_manifest
-from gmemgpu.sweeping.store.part import DamagedPart, Part, PartFile, part_file, part_files
+from gmemgpu.sweeping.store.part import DamagedPart, Part, PartFile, part_file, part_files, schema_of
 from gmemgpu.sweeping.store.results import gathered, read_parts, results_are_whole
 
 __all__ = ["Fault", "CheckReport", "check_directory"]
@@ -144,15 +144,13 @@ def _parts(directory: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fa
     whole: dict[int, PartFile] = {}
 
     files = list(part_files(folder).values())
-    for file, part in read_parts(folder, files):
+    for file, part in read_parts(folder, files, schema_of(manifest.columns)):
         path = folder / file.name
         if isinstance(part, StoreError):
             what = str(part).removeprefix(f"{path}: ")
             faults.append(Fault(path=path, what=what, is_ours=isinstance(part, DamagedPart)))
         elif part.about.get("sweep") != manifest.sweep_id:
             faults.append(Fault(path=path, what="belongs to another sweep"))
-        elif [[field.name, str(field.type)] for field in part.batch.schema] != manifest.columns:
-            faults.append(Fault(path=path, what="has other columns than its sweep"))
         else:
             whole[int(part.about["index"])] = file
     return [whole[index] for index in sorted(whole)], faults
@@ -193,7 +191,8 @@ def _results_fault(directory: Path, manifest: Manifest, parts: list[PartFile] | 
 def _same_rows(directory: Path, parts: list[PartFile]) -> bool:
     # Both as streams: a sweep may be larger than memory.
     with pq.ParquetFile(directory / RESULTS) as file:
-        merged = (pa.Table.from_batches([batch]) for batch in file.iter_batches(_BATCH_ROWS))
+        # Not `iter_batches`, which holds all of the file in memory.
+        merged = (file.read_row_group(i) for i in range(file.num_row_groups))
         batches = (_batch_of(part) for _, part in read_parts(directory / PARTS, parts))
         held = next(merged)
         for rows in gathered(batches, _BATCH_ROWS):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TRACE_COLUMNS",
     "rows_schema",
+    "schema_of",
     "rows_to_arrow",
     "PartFile",
     "Part",
@@ -83,6 +84,24 @@ def rows_schema(axes: Mapping[str, Sequence[AxisValue]]) -> pa.Schema:
             *((name, metric_arrow_type(name)) for name in METRIC_NAMES),
         ]
     )
+
+
+def schema_of(columns: Sequence[Sequence[str]]) -> pa.Schema:
+    """
+    Return the columns that a manifest names.
+
+    Parameters
+    ----------
+    columns : sequence of (str, str)
+        Name and type of each, as of `rows_schema`.
+
+    Returns
+    -------
+    pyarrow.Schema
+        In their order.
+    """
+    decimal = pa.decimal128(38, 0)
+    return pa.schema([(name, decimal if kind == str(decimal) else pa.type_for_alias(kind)) for name, kind in columns])
 
 
 def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:

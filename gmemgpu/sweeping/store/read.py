@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
-from gmemgpu.sweeping.store.part import DamagedPart, part_files
+from gmemgpu.sweeping.store.part import DamagedPart, part_files, schema_of
 from gmemgpu.sweeping.store.results import gathered, read_parts, results_are_whole
 
 __all__ = ["StoredRows", "read_rows"]
@@ -96,13 +96,11 @@ def _of_parts(directory: Path, manifest: Manifest, columns: Sequence[str], text:
     files = list(part_files(folder).values())
 
     def ours() -> Iterator[pa.RecordBatch]:
-        for file, part in read_parts(folder, files):
+        for _, part in read_parts(folder, files, schema_of(manifest.columns)):
             if isinstance(part, DamagedPart):
                 raise StoreError(f"{part}; run the sweep again, or `gmemgpu check {directory} --repair`")
             if isinstance(part, StoreError):
                 raise part
-            if [[field.name, str(field.type)] for field in part.batch.schema] != manifest.columns:
-                raise StoreError(f"{folder / file.name}: has other columns than its sweep")
             if part.about.get("sweep") == manifest.sweep_id:
                 places.append((part.about["index"], part.batch.num_rows))
                 yield part.batch.select(columns)
