@@ -188,10 +188,10 @@ def test_a_disk_that_fails_at_every_nth_write(
     assert not named({name: digest for name, digest in found.items() if name not in expected})
 
 
-def run_apart(run: str, directory: Path, n: int) -> subprocess.CompletedProcess[str]:
-    """Run in another process, which dies at the `n`-th operation; what Dask logs there is apart from the count."""
-    command = [sys.executable, __file__, run, str(directory), str(n)]
-    return subprocess.run(command, check=False, capture_output=True, text=True)
+def run_apart(run: str, folder: Path, ns: list[int]) -> list[str]:
+    """Run in other processes, each of which dies at its n-th operation; what Dask logs there is apart from counts."""
+    command = [sys.executable, __file__, run, str(folder), *map(str, ns)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
 
 
 @pytest.mark.slow
@@ -200,14 +200,13 @@ def test_a_machine_that_dies_at_the_nth_write(
     whole: Path, contents: Contents, threads: Client, tmp_path: Path, run: str
 ) -> None:
     expected = contents(whole)
-    counted = run_apart(run, tmp_path / "counted", -1)
-    assert counted.returncode == 0, counted.stderr
-    total = int(counted.stdout)
+    (counted,) = run_apart(run, tmp_path, [-1])
+    total = int(counted)
     assert total > 40
-    for n in sorted({1, 3, 8, 11, total // 3, total - 5, total - 2}):
+    ns = sorted({1, 3, 8, 11, total // 3, total - 5, total - 2})
+    assert run_apart(run, tmp_path, ns) == [f"died with {KILLED}"] * len(ns)
+    for n in ns:
         directory = tmp_path / f"dies-at-{n}"
-        died = run_apart(run, directory, n)
-        assert died.returncode == KILLED, died.stderr
         found = contents(directory) if directory.exists() else {}
         assert named(found).items() <= expected.items()
         RUNS[run](directory, threads)
@@ -215,8 +214,19 @@ def test_a_machine_that_dies_at_the_nth_write(
 
 
 if __name__ == "__main__":
-    which, where, at = sys.argv[1:]
-    disk = Disk(Path(where), lambda i: i == int(at), die)
-    with disk.in_use():
-        RUNS[which](Path(where))
-    sys.stdout.write(f"{disk.n}")
+    which, where, *points = sys.argv[1:]
+    for at in map(int, points):
+        # Forked, so that modules are loaded once; no thread runs here yet.
+        child = os.fork()
+        if child:
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            if status:
+                sys.stdout.write(f"died with {status}\n")
+            sys.stdout.flush()
+            continue
+        place = Path(where) / f"dies-at-{at}"
+        disk = Disk(place, lambda i, at=at: i == at, die)
+        with disk.in_use():
+            RUNS[which](place)
+        os.write(1, f"{disk.n}\n".encode())
+        os._exit(0)
