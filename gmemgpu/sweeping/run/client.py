@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from distributed import as_completed
@@ -306,10 +307,18 @@ class _Loop:
         with suppress(OSError):
             n_workers = len(self._client.nthreads())
             if (n_workers > 0) != (self._n_workers > 0) or self._n_workers < 0:
-                self._listen(WorkersReady(n_workers=n_workers))
+                self._listen(WorkersReady(n_workers=n_workers, dashboard=self._dashboard()))
             self._n_workers = n_workers
             if not n_workers and not self._run.n_rows:
                 self._raise_if_all_unfit()
+
+    def _dashboard(self) -> str | None:
+        # Without Bokeh its pages say that they need it.
+        if find_spec("bokeh") is None:
+            return None
+        with suppress(Exception):
+            return str(self._client.dashboard_link)
+        return None
 
     def _raise_if_all_unfit(self) -> None:
         # A node that runs other code leaves the work to others; where all do, no row would ever come.

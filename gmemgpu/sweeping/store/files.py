@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gmemgpu.errors import StoreError
 
-__all__ = ["PARTS", "FAILURES", "LOGS", "MANIFEST", "RESULTS", "LOCK", "read_regular", "is_link", "writing", "is_full"]
+__all__ = ["PARTS", "FAILURES", "LOGS", "MANIFEST", "RESULTS", "LOCK", "read_regular", "is_link", "writing"]
 __all__ += ["unreadable"]
 
 MANIFEST = "manifest.json"
@@ -27,7 +27,6 @@ _REMEDIES = {
     errno.EPERM: "let all who share it read and write there, as with a common group and umask 002",
     errno.ENOENT: "somebody removed it or what was in it",
 }
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def read_regular(path: Path) -> bytes:
@@ -113,23 +112,6 @@ def writing(directory: Path) -> Iterator[None]:
         raise StoreError(
             f"{where}: cannot be written: {reason}; {remedy}, then run the same command again: finished parts are kept"
         ) from error
-
-
-def is_full(error: BaseException) -> bool:
-    """
-    Check whether a disk is full, or a quota used up: then it is so for everybody who writes there.
-
-    Parameters
-    ----------
-    error : BaseException
-        Any.
-
-    Returns
-    -------
-    bool
-        False for any other error.
-    """
-    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def unreadable(path: Path, error: OSError) -> StoreError:

@@ -7,14 +7,12 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import gmemgpu
-from gmemgpu.errors import Problem, SpecError
 from gmemgpu.model import MODEL_VERSION
 
-__all__ = ["canonical_json", "digest", "digester", "file_hash", "versions", "differences"]
+__all__ = ["canonical_json", "digest", "digester", "versions", "differences"]
 
 
 def canonical_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
@@ -84,32 +82,6 @@ def digester(shared: Mapping[str, Any], key: str, default: Callable[[Any], Any] 
         return total.hexdigest()
 
     return digest_of
-
-
-def file_hash(path: Path) -> str:
-    """
-    Compute the SHA-256 of a file's contents.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    str
-        In hexadecimal.
-
-    Raises
-    ------
-    SpecError
-        If it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SpecError(Problem(str(path), f"cannot be read: {error.strerror}; check the path")) from None
 
 
 def versions() -> dict[str, str]:
