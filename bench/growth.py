@@ -80,8 +80,8 @@ def stages(spec_file: str, backend: str, repeats: int) -> dict[str, Any]:
 
 
 def workload_of(**changes: Any) -> Workload:
-    # Ten minutes of pods on an ordinary host, and as many VMs whatever its size.
-    table = {"preset": "mixed-pods", "horizon_ns": "10 min", "warmup_ns": "1 min", **changes}
+    # An hour of pods on an ordinary host, and as many VMs whatever its size.
+    table = {"preset": "mixed-pods", "horizon_ns": "1 h", "warmup_ns": "1 min", **changes}
     return workload_from_mapping(table, "", Path())
 
 
@@ -95,7 +95,7 @@ def chosen() -> list[Policy]:
 
 def grown() -> Iterator[tuple[str, list[tuple[list[Trace], list[Policy]]]]]:
     """Yield the name of what grows, and the batches: each twice what the one before was."""
-    horizons = [workload_of(horizon_ns=f"{10 * n} min") for n in FACTORS]
+    horizons = [workload_of(horizon_ns=f"{n} h") for n in FACTORS]
     yield "events", [(traces_of(one), chosen()) for one in horizons]
     # A terabyte, and two, and four, under one window, so that passes visit as many times as many regions.
     hosts = [{"name": "pod", "memory_bytes": f"{n / 2} TiB", "window_bytes": "4 TiB"} for n in FACTORS]
@@ -105,7 +105,7 @@ def grown() -> Iterator[tuple[str, list[tuple[list[Trace], list[Policy]]]]]:
     yield "policies", [(base, policies) for policies in named]
     seeds = [[generate(workload_of(), SEED + k).trace for k in range(n)] for n in FACTORS]
     yield "seeds", [(traces, chosen()) for traces in seeds]
-    granules = [workload_of(memory={"granule_pages": 8192 // n}) for n in FACTORS]
+    granules = [workload_of(horizon_ns="10 min", memory={"granule_pages": 8192 // n}) for n in FACTORS]
     yield "granules a GiB", [(traces_of(one), chosen()) for one in granules]
 
 
