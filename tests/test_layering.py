@@ -239,3 +239,9 @@ def test_a_decision_table_needs_no_workloads_and_no_specs() -> None:
     # They are half of the time that `show` takes of a small sweep.
     code = "import gmemgpu.report.decision, sys\nassert not any('.workload' in name for name in sys.modules)"
     assert not _loaded_after(code) & {"pydantic", "scipy", "pandas", "dask", "distributed"}
+
+
+def test_the_fork_server_is_started_before_anything_heavy_is_loaded() -> None:
+    # It gains time by loading these while the client does.
+    loaded = _loaded_after("import gmemgpu.sweeping.clusters.fork_server")
+    assert not loaded & {"numpy", "pyarrow", "dask", "distributed", "pydantic", "rich"}
