@@ -178,7 +178,7 @@ def choose_policies(
 
 def tell_doubts(policies: Iterable[Policy], where: str, *, strict: bool = False) -> None:
     """
-    Tell which policies cannot do what they seem to ask for.
+    Report which policies cannot do what they seem to ask for.
 
     Parameters
     ----------
