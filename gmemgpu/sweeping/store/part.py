@@ -100,8 +100,9 @@ def schema_of(columns: Sequence[Sequence[str]]) -> pa.Schema:
     pyarrow.Schema
         In their order.
     """
-    decimal = pa.decimal128(38, 0)
-    return pa.schema([(name, decimal if kind == str(decimal) else pa.type_for_alias(kind)) for name, kind in columns])
+    # Arrow reads no decimals and no lists from their names.
+    of_metrics = {str(kind): kind for kind in map(metric_arrow_type, METRIC_NAMES)}
+    return pa.schema([(name, of_metrics.get(kind) or pa.type_for_alias(kind)) for name, kind in columns])
 
 
 def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
