@@ -16,7 +16,7 @@ def generate(workload: Workload, seed: int, *, compiled: bool | None = None) -> 
     Parameters
     ----------
     workload : Workload
-        Host, arrivals, lifetimes, sizes and memory behaviour.
+        Host, arrivals, lifetimes, sizes and memory behaviour; or a trace that it writes out.
     seed : int
         0 to 2**64 - 1.
     compiled : bool or None, default None
@@ -35,6 +35,8 @@ def generate(workload: Workload, seed: int, *, compiled: bool | None = None) -> 
     SpecError
         If its memory side is impossible on its host.
     """
+    if workload.event is not None:
+        return GeneratedTrace(trace=workload.written(), admitted=0, rejected=0, extents=0)
     return trace_from_vms(
         draw_vm_table(workload, seed),
         workload.host.host,

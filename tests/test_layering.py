@@ -21,7 +21,7 @@ ROOT = Path(gmemgpu.__file__).parent
 _WORDS = {"units", "errors"}
 _MODEL = {*_WORDS, "model"}
 _FILES = {"atomic", "toml_file"}
-_WORKLOAD = {*_MODEL, "fields", "toml_file", "validation", "columns", "vmtable"}
+_WORKLOAD = {*_MODEL, "fields", "toml_file", "validation", "columns", "vmtable", "trace"}
 ALLOWED: dict[str, set[str]] = {
     "units": set(),
     "errors": set(),

@@ -38,6 +38,8 @@ def expected_trace_s(workload: Workload, n_policies: int, n_arrivals: float | No
     float
         Seconds; infinite for a VM table that is not thinned to a rate, unless `n_arrivals` is given.
     """
+    if workload.event is not None:
+        return (_POLICY_S + _EVENT_S * sum(event.times for event in workload.event)) * n_policies
     vms = workload.n_stock + (_arrivals(workload) if n_arrivals is None else n_arrivals)
     memory, share = workload.memory, workload.snp.share
     conversions = memory.conversions_per_s * workload.n_stock * share * workload.horizon_ns / NS_PER_S

@@ -7,6 +7,8 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from gmemgpu.fields import DurationNs, Section, Share
+from gmemgpu.model.trace import Trace
+from gmemgpu.trace.check import trace_problems
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.random_stream import NEVER_NS
 from gmemgpu.workload.guest_memory import GuestMemory
@@ -17,12 +19,15 @@ from gmemgpu.workload.process.rhythm import Rhythm
 from gmemgpu.workload.size_choice import SizeChoice
 from gmemgpu.workload.snp_life import SnpLife
 from gmemgpu.workload.vm_table_source import VmTableSource
+from gmemgpu.workload.written_event import WrittenEvent, written_trace
 
 __all__ = ["Workload", "Stock", "Snp"]
 
 _DAY_NS = 86_400 * NS_PER_S
 _MAX_ARRIVALS = 100_000_000
 """A table of so many VMs takes several GiB, their trace far more."""
+_BESIDE_EVENTS = {"host", "horizon_ns", "warmup_ns", "event"}
+"""The keys that mean something where a trace is written out."""
 
 
 _UNREAD_MEAN_S = 3600.0
@@ -76,6 +81,9 @@ class Workload(Section):
         default=None, description="When SNP is shut down and initialized again, and KVM unloaded; never by default."
     )
     vm_table: VmTableSource | None = Field(default=None, description="A file to replay in place of arrivals.")
+    event: tuple[WrittenEvent, ...] | None = Field(
+        default=None, description="A trace written out, in place of VMs: tables; [] for one in which nothing happens."
+    )
 
     @field_validator("host", mode="before")
     @classmethod
@@ -113,6 +121,15 @@ class Workload(Section):
                 f"arrivals brings about {expected:.2g} VMs before horizon_ns {self.horizon_ns}, more than "
                 f"{_MAX_ARRIVALS:.0e}; let fewer come or shorten horizon_ns"
             )
+        if self.event is not None:
+            wrong.extend(
+                f"{key} means nothing beside event; remove it" for key in sorted(self.model_fields_set - _BESIDE_EVENTS)
+            )
+            wrong.extend(map(str, trace_problems(self.written(), "event, written out")))
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    def written(self) -> Trace:
+        """Return the trace of `event`; without events if there are none."""
+        return written_trace(self.event or (), self.host.host, horizon_ns=self.horizon_ns, warmup_ns=self.warmup_ns)
