@@ -72,7 +72,7 @@ def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the sweep and print its table; 0 if all of it is done."""
+    """Run the sweep and print its table; 0 if all of it is done and gave what the spec expects."""
     jobs = _checked(arguments)
     if arguments.print_job:
         from gmemgpu.sweeping.clusters.jobs import job_script
@@ -121,7 +121,13 @@ def run(arguments: argparse.Namespace) -> int:
         from gmemgpu.report.decision import decide
 
         print_table(decide(result.directory), form="json" if arguments.json else "text")
-    return 0
+    checked = result.checked
+    for line in checked.unmet:
+        print(f"gmemgpu: {arguments.spec}: {line}", file=sys.stderr)
+    if checked.n_figures and not arguments.quiet:
+        n_met = checked.n_figures - len(checked.unmet)
+        print(f"{n_met:,} of {checked.n_figures:,} figures as {arguments.spec} expects them", file=sys.stderr)
+    return 1 if checked.unmet else 0
 
 
 def _checked(arguments: argparse.Namespace) -> tuple[int, int]:

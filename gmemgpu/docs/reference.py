@@ -214,6 +214,7 @@ _IN_TOML = {
     "costs": "table, or file name",
     "workload": "table",
     "scenario": "tables",
+    "expect": "tables",
 }
 """How a file writes the keys of a spec that a model holds as something else."""
 _DEFAULTS = {"name": "the file's name", "seeds": "`1`", "policies": "all named", "costs": "`{}`", "workload": "`{}`"}

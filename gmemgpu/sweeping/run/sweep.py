@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,10 +17,12 @@ from gmemgpu.sweeping.run.progress import Compiling, Listener, SweepMerged, Swee
 from gmemgpu.sweeping.run.shard import ShardError
 from gmemgpu.sweeping.run.unguarded import refuse_in_starting_process
 from gmemgpu.sweeping.spec import SweepSpec, read_spec
+from gmemgpu.sweeping.spec.expectation import Checked, check_expectations
 from gmemgpu.sweeping.store.directory import Store, open_store
 from gmemgpu.sweeping.store.failure import Failure
 from gmemgpu.sweeping.store.files import RESULTS
 from gmemgpu.sweeping.store.lock import Lock, held
+from gmemgpu.sweeping.store.read import read_rows
 from gmemgpu.sweeping.store.results import DamagedParts
 
 if TYPE_CHECKING:
@@ -86,12 +88,15 @@ class SweepResult:
         Rows that this call computed; 0 if all were there.
     fallback : Fallback or None
         How many shards ran on CPU cores since a device failed, and why; the integers are the same.
+    checked : Checked
+        Whether it gave what the spec expects.
     """
 
     directory: Path
     n_rows: int
     n_computed: int
     fallback: Fallback | None = None
+    checked: Checked = field(default_factory=Checked)
 
     def to_arrow(self) -> pa.Table:
         """Return all rows: scenario columns, seed, policy, facts of the trace, every metric."""
@@ -220,7 +225,13 @@ def sweep(
                     raise
                 todo = store.missing()
         store.remove_temporaries()
-    return SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_computed, fallback=fallback)
+    result = SweepResult(directory=Path(directory), n_rows=plan.n_rows, n_computed=n_computed, fallback=fallback)
+    return replace(result, checked=_check(what, result)) if what.expect else result
+
+
+def _check(spec: SweepSpec, result: SweepResult) -> Checked:
+    columns = {"label", "seed", "policy", *(name for expected in spec.expect for name in expected.metrics)}
+    return check_expectations(spec.expect, read_rows(result.directory, sorted(columns)).table.to_pylist())
 
 
 def _refuse_wrong(client: object, workers: int | None, on_error: str, retries: int) -> None:

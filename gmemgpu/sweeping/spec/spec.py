@@ -18,6 +18,7 @@ from gmemgpu.fields import Section
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import ORACLE, Policy
 from gmemgpu.sweeping.spec.document import Document, read_document, shown
+from gmemgpu.sweeping.spec.expectation import Expectation, expectations_of
 from gmemgpu.sweeping.spec.keys import input_files, relative_paths
 from gmemgpu.sweeping.spec.scenario import Scenario, scenarios_of
 from gmemgpu.toml_file import unknown_key
@@ -69,6 +70,12 @@ class SweepSpec(Section):
         alias="scenario",
         validate_default=True,
         description="Tables, each with a name and laid over workload in turn; workload alone if left out.",
+    )
+    expect: tuple[Expectation, ...] = Field(
+        default=(),
+        validate_default=True,
+        description="Tables of a policy, a scenario (each if left out) and metrics: integers, or [least, most]. "
+        "`gmemgpu sweep` says whether they came true; no effect on results.",
     )
     _document: Document = PrivateAttr()
 
@@ -208,6 +215,14 @@ class SweepSpec(Section):
             except OSError as error:
                 document.problems.append(_unreadable(path, error))
         return scenarios
+
+    @field_validator("expect", mode="plain")
+    @classmethod
+    def _expectations(cls, _: Any, info: ValidationInfo) -> tuple[Expectation, ...]:
+        policies, scenarios = info.data["policies"], info.data["scenarios"]
+        names, labels = [policy.name for policy in policies], [scenario.label for scenario in scenarios]
+        # Without its scenarios nothing can be said of a spec.
+        return expectations_of(_document(info), names, labels) if labels else ()
 
 
 def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
