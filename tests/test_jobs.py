@@ -29,6 +29,8 @@ SCRIPTS = sorted([*JOBS.glob("slurm/*.sbatch"), *JOBS.glob("pbs/*.pbs")])
 CONFIGS = sorted(JOBS.glob("*/jobqueue*.yaml"))
 MANIFESTS = sorted(JOBS.glob("kubernetes/*.yaml"))
 README = (JOBS / "README.md").read_text(encoding="utf-8")
+CASES = sorted(JOBS.glob("cases/*.toml"))
+README_OF_CASES = (JOBS / "cases" / "README.md").read_text(encoding="utf-8")
 
 
 def free_port() -> int:
@@ -210,3 +212,14 @@ def test_readme_links_lead_somewhere() -> None:
     assert {link for link in links if not link.startswith("https://") and not (JOBS / link).exists()} == set()
     shipped = {str(path.relative_to(JOBS)) for path in (*SPECS, *SCRIPTS, *CONFIGS)}
     assert shipped <= set(links)
+
+
+@pytest.mark.parametrize("path", CASES, ids=name_of)
+def test_a_case_says_how_to_run_it_and_the_table_what_it_gives(path: Path) -> None:
+    command = f"#   gmemgpu sweep jobs/cases/{path.name} -o results/{path.stem}"
+    assert re.match(rf"(# .+\n)+{re.escape(command)}\n\n", path.read_text(encoding="utf-8"))
+    (row,) = re.findall(rf"^\| \[{path.stem}\]\({path.name}\) .*$", README_OF_CASES, re.MULTILINE)
+    ((policy, metric, figure),) = re.findall(r"\| `(\w+)` `(\w+)` ([\d,]+) \|$", row)
+    expected = [one.metrics for one in read_spec(path).expect if one.policy == policy]
+    value = int(figure.replace(",", ""))
+    assert (value, value) in [metrics.get(metric) for metrics in expected]
