@@ -8,7 +8,6 @@ from pydantic import Field, field_validator, model_validator
 
 from gmemgpu.fields import DurationNs, Section, Share
 from gmemgpu.model.trace import Trace
-from gmemgpu.trace.check import trace_problems
 from gmemgpu.units import NS_PER_S
 from gmemgpu.vmtable.random_stream import NEVER_NS
 from gmemgpu.workload.guest_memory import GuestMemory
@@ -19,7 +18,7 @@ from gmemgpu.workload.process.rhythm import Rhythm
 from gmemgpu.workload.size_choice import SizeChoice
 from gmemgpu.workload.snp_life import SnpLife
 from gmemgpu.workload.vm_table_source import VmTableSource
-from gmemgpu.workload.written_event import WrittenEvent, written_trace
+from gmemgpu.workload.written_event import WrittenEvent, written_problems, written_trace
 
 __all__ = ["Workload", "Stock", "Snp"]
 
@@ -125,7 +124,7 @@ class Workload(Section):
             wrong.extend(
                 f"{key} means nothing beside event; remove it" for key in sorted(self.model_fields_set - _BESIDE_EVENTS)
             )
-            wrong.extend(map(str, trace_problems(self.written(), "event, written out")))
+            wrong.extend(map(str, written_problems(self.event, self.host.host, horizon_ns=self.horizon_ns)))
         if wrong:
             raise ValueError("; ".join(wrong))
         return self

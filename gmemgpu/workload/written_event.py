@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from gmemgpu.errors import Problem
 from gmemgpu.fields import Count, DurationNs, Integer, Section
 from gmemgpu.model.event import KIND_BY_NAME, LIFE_CYCLE_KINDS
 from gmemgpu.model.host import Host
-from gmemgpu.model.trace import Int64Array, Trace
+from gmemgpu.model.trace import COLUMNS, Int64Array, Trace
 from gmemgpu.toml_file import unknown_key
+from gmemgpu.trace.check import COLUMN_DTYPES, row_problems
 from gmemgpu.units import INT64_MAX
 
-__all__ = ["WrittenEvent", "written_trace"]
+__all__ = ["WrittenEvent", "written_trace", "written_problems"]
 
 _MOST_EVENTS = 1_000_000
 _LARGEST_ID = (1 << 31) - 1
@@ -66,7 +69,7 @@ def written_trace(events: Sequence[WrittenEvent], host: Host, *, horizon_ns: int
     events : sequence of WrittenEvent
         In any order of time; at equal times they happen in this order, repetitions of one in theirs.
     host : Host
-        Where they happen; whether they fit there is not checked.
+        Where they happen; `written_problems` says whether they can.
     horizon_ns, warmup_ns : int
         Go into the trace unchanged.
 
@@ -75,28 +78,55 @@ def written_trace(events: Sequence[WrittenEvent], host: Host, *, horizon_ns: int
     Trace
         Sorted by time.
     """
+    columns, _ = _columns(events)
+    return Trace(host=host, horizon_ns=horizon_ns, warmup_ns=warmup_ns, **columns)
+
+
+def written_problems(events: Sequence[WrittenEvent], host: Host, *, horizon_ns: int) -> list[Problem]:
+    """
+    Return what is impossible in written events; a mistake that repetitions repeat is named once.
+
+    Parameters
+    ----------
+    events : sequence of WrittenEvent
+        As for `written_trace`.
+    host : Host
+        Where they happen.
+    horizon_ns : int
+        End of the trace.
+
+    Returns
+    -------
+    list of Problem
+        Their rows are the tables of events, the first being 1.
+    """
+    columns, source = _columns(events)
+    found = row_problems(columns, "event", host=host, horizon_ns=horizon_ns, row_numbers=source + 1)
+    return list({problem.where: problem for problem in reversed(found)}.values())[::-1]
+
+
+def _columns(events: Sequence[WrittenEvent]) -> tuple[dict[str, NDArray[Any]], Int64Array]:
+    # The columns of the trace, and the event that each of its rows repeats.
     times = np.array([event.times for event in events], np.int64)
-    row = np.repeat(np.arange(len(events)), times)
-    nth = np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
+    source = np.repeat(np.arange(len(events)), times)
+    nth = np.arange(len(source)) - np.repeat(np.cumsum(times) - times, times)
 
-    def column(name: str, step: str) -> Int64Array:
-        first, more = (np.array([getattr(event, key) for event in events], np.int64)[row] for key in (name, step))
-        return np.where(first < 0, first, first + nth * more)
+    def values(name: str) -> Int64Array:
+        return np.array([getattr(event, name) for event in events], np.int64)[source]
 
-    t_ns = column("t_ns", "step_ns")
-    kind = np.array([KIND_BY_NAME[event.kind] for event in events], np.int8)[row]
-    folio_pages = np.array([event.folio_pages for event in events], np.int32)[row]
-    folio_pages[np.isin(kind, list(LIFE_CYCLE_KINDS))] = 0
-    order = np.argsort(t_ns, kind="stable")
-    return Trace(
-        host=host,
-        horizon_ns=horizon_ns,
-        warmup_ns=warmup_ns,
-        t_ns=t_ns[order],
-        kind=kind[order],
-        pfn=column("pfn", "step_pages")[order],
-        npages=np.array([event.npages for event in events], np.int64)[row][order],
-        vm=column("vm", "step_ids")[order].astype(np.int32),
-        inode=column("inode", "step_ids")[order].astype(np.int32),
-        folio_pages=folio_pages[order],
-    )
+    def stepped(name: str, step: str) -> Int64Array:
+        first = values(name)
+        return np.where(first < 0, first, first + nth * values(step))
+
+    kind = np.array([KIND_BY_NAME[event.kind] for event in events], np.int64)[source]
+    columns = {
+        "t_ns": stepped("t_ns", "step_ns"),
+        "kind": kind,
+        "pfn": stepped("pfn", "step_pages"),
+        "npages": values("npages"),
+        "vm": stepped("vm", "step_ids"),
+        "inode": stepped("inode", "step_ids"),
+        "folio_pages": np.where(np.isin(kind, list(LIFE_CYCLE_KINDS)), 0, values("folio_pages")),
+    }
+    order = np.argsort(columns["t_ns"], kind="stable")
+    return {name: columns[name][order].astype(COLUMN_DTYPES[name]) for name in COLUMNS}, source[order]

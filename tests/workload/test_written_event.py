@@ -78,3 +78,13 @@ def test_mistakes_are_named(event: dict[str, Any], more: dict[str, Any], message
     with pytest.raises(SpecError) as caught:
         workload({"t_ns": 0, **event}, **more)
     assert message in str(caught.value)
+
+
+def test_a_mistake_that_is_repeated_is_named_once() -> None:
+    past = {"t_ns": 0, "kind": "assign", "npages": 0x40000, "times": 99, "step_pages": 0x40000}
+    with pytest.raises(SpecError) as caught:
+        workload({"t_ns": 0, "kind": "snp_init"}, past, {**past, "kind": "use", "times": 2, "step_pages": 0x100000})
+    text = str(caught.value)
+    assert text.count("event: row 2, column pfn: 262144 pages from 1048576 are not inside") == 1
+    assert text.count("event: row 2") == 1
+    assert "more rows" in text

@@ -61,7 +61,7 @@ def expectations_of(document: Document, policies: Sequence[str], scenarios: Sequ
     document : Document
         Mistakes are reported to it.
     policies, scenarios : sequence of str
-        Names of the sweep's policies, and labels of its scenarios.
+        Names of the sweep's policies, and labels of its scenarios; none of those where a mistake in them was found.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def expectations_of(document: Document, policies: Sequence[str], scenarios: Sequ
             name = table.get(key)
             if name is None and key == "policy":
                 document.report(f"expect[{i}].policy", 'is missing; name one, as in policy = "v10"')
-            elif name is not None and name not in known:
+            elif name is not None and known and name not in known:
                 hint = unknown_key(str(name), list(known), "name")
                 document.report(f"expect[{i}].{key}", f"{shown(name)} is no {key} of this sweep; {hint}")
         for key, value in table.items():

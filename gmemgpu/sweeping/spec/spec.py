@@ -221,8 +221,7 @@ class SweepSpec(Section):
     def _expectations(cls, _: Any, info: ValidationInfo) -> tuple[Expectation, ...]:
         policies, scenarios = info.data["policies"], info.data["scenarios"]
         names, labels = [policy.name for policy in policies], [scenario.label for scenario in scenarios]
-        # Without its scenarios nothing can be said of a spec.
-        return expectations_of(_document(info), names, labels) if labels else ()
+        return expectations_of(_document(info), names, labels)
 
 
 def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
