@@ -9,10 +9,12 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from gmemgpu.engine.registry import available_engines
+from gmemgpu.generator import generate
 from gmemgpu.sweeping.run.plan import make_plan
 from gmemgpu.sweeping.run.shard import shard_rows
 from gmemgpu.sweeping.spec import read_spec
 from gmemgpu.sweeping.spec.expectation import check_expectations
+from gmemgpu.trace.warn import trace_doubts
 
 SPECS = sorted((Path(__file__).parents[2] / "jobs" / "cases").glob("*.toml"))
 
@@ -31,6 +33,12 @@ def pairs() -> list[ParameterSet]:
             marks = [pytest.mark.slow] if engine.name == "reference" and path.stem in LARGE else []
             found.append(pytest.param(path, engine.name, id=f"{path.stem}-{engine.name}", marks=marks))
     return found
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_a_case_means_what_its_events_say(path: Path) -> None:
+    for scenario in read_spec(path).scenarios:
+        assert trace_doubts(generate(scenario.workload, seed=0).trace) == []
 
 
 @pytest.mark.parametrize(("path", "engine"), pairs())
