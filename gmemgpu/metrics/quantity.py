@@ -30,9 +30,11 @@ class Quantity:
     meaning : str
         One sentence, for people.
     columns : tuple of str
-        What `values` reads.
-    values : callable
+        What `numerator` and `denominator` read.
+    numerator : callable
         From `Columns` to one float64 a row; not a number where the quantity has no meaning.
+    denominator : callable or None
+        For a ratio, what `numerator` is divided by; both add up over traces. None for a quantity of its own.
     high_is_good : bool
         Whether the best policy has the highest value.
     in_tables : bool
@@ -44,14 +46,33 @@ class Quantity:
     unit: Literal["share", "ns", "s", "count"]
     meaning: str
     columns: tuple[str, ...]
-    values: Callable[[Columns], Floats]
+    numerator: Callable[[Columns], Floats]
+    denominator: Callable[[Columns], Floats] | None = None
     high_is_good: bool = False
     in_tables: bool = True
 
+    def values(self, rows: Columns) -> Floats:
+        """
+        Compute the quantity of each row.
 
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    quotient: Floats = np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator != 0)
-    return quotient
+        Parameters
+        ----------
+        rows : Columns
+            With `columns`.
+
+        Returns
+        -------
+        (n_rows,) float64
+            Not a number where the quantity has no meaning, as a ratio to nothing.
+        """
+        numerator = self.numerator(rows)
+        if self.denominator is None:
+            return numerator
+        denominator = self.denominator(rows)
+        quotient: Floats = np.divide(
+            numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator != 0
+        )
+        return quotient
 
 
 def _metric(name: str, header: str, unit: Literal["ns", "count"], meaning: str) -> Quantity:
@@ -61,7 +82,7 @@ def _metric(name: str, header: str, unit: Literal["ns", "count"], meaning: str) 
         unit=unit,
         meaning=meaning,
         columns=(name,),
-        values=lambda rows: rows.existing(name),
+        numerator=lambda rows: rows.existing(name),
     )
 
 
@@ -72,7 +93,8 @@ QUANTITIES = (
         unit="share",
         meaning="time × cores × regions optimized, of all time × cores × regions free",
         columns=("cores", "optimizable_ns", "optimized_core_ns"),
-        values=lambda rows: _ratio(rows["optimized_core_ns"], rows["cores"] * rows["optimizable_ns"]),
+        numerator=lambda rows: rows["optimized_core_ns"],
+        denominator=lambda rows: rows["cores"] * rows["optimizable_ns"],
         high_is_good=True,
     ),
     Quantity(
@@ -81,7 +103,8 @@ QUANTITIES = (
         unit="share",
         meaning="memory in use that profits, integrated over time, of the oracle's",
         columns=("in_use_optimized_core_ns",),
-        values=lambda rows: _ratio(rows["in_use_optimized_core_ns"], rows.of_oracle("in_use_optimized_core_ns")),
+        numerator=lambda rows: rows["in_use_optimized_core_ns"],
+        denominator=lambda rows: rows.of_oracle("in_use_optimized_core_ns"),
         high_is_good=True,
     ),
     _metric("latency_p50_ns", "latency p50", "ns", "median time from free to the bit"),
@@ -93,7 +116,7 @@ QUANTITIES = (
         unit="s",
         meaning="CPU time, leaders and followers together",
         columns=("leader_busy_ns", "follower_busy_ns"),
-        values=lambda rows: (rows["leader_busy_ns"] + rows["follower_busy_ns"]) / NS_PER_S,
+        numerator=lambda rows: (rows["leader_busy_ns"] + rows["follower_busy_ns"]) / NS_PER_S,
     ),
     Quantity(
         key="ipis_per_region",
@@ -101,7 +124,8 @@ QUANTITIES = (
         unit="count",
         meaning="inter-processor interrupts for each region newly optimized",
         columns=("ipis", "attempts_new"),
-        values=lambda rows: _ratio(rows["ipis"], rows["attempts_new"]),
+        numerator=lambda rows: rows["ipis"],
+        denominator=lambda rows: rows["attempts_new"],
     ),
     Quantity(
         key="longest_pass_ns",
@@ -109,7 +133,7 @@ QUANTITIES = (
         unit="ns",
         meaning="one core busy, and in older versions all of them, for so long",
         columns=("pass_wall_max_ns",),
-        values=lambda rows: rows["pass_wall_max_ns"],
+        numerator=lambda rows: rows["pass_wall_max_ns"],
     ),
     Quantity(
         key="regret",
@@ -117,7 +141,8 @@ QUANTITIES = (
         unit="share",
         meaning="time × cores × regions optimized by the oracle and not by the policy, of the oracle's",
         columns=("optimized_core_ns",),
-        values=lambda rows: _ratio(rows.behind_oracle("optimized_core_ns"), rows.of_oracle("optimized_core_ns")),
+        numerator=lambda rows: rows.behind_oracle("optimized_core_ns"),
+        denominator=lambda rows: rows.of_oracle("optimized_core_ns"),
     ),
     Quantity(
         key="tracker_updates",
