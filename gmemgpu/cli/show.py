@@ -1,4 +1,4 @@
-"""``gmemgpu show``: the decision table of a results directory."""
+"""``gmemgpu show``: the decision table of a results directory, or its policies beside a baseline."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import gc
 import sys
 from typing import TYPE_CHECKING
+
+from gmemgpu.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from gmemgpu.report.decision import DecisionTable
@@ -32,10 +34,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one table for each value of: label, preset, or an axis",
     )
     parser.add_argument("--policy", nargs="+", default=[], metavar="NAME", help="show only these, in this order")
+    parser.add_argument(
+        "--baseline",
+        nargs="?",
+        const="",
+        metavar="POLICY",
+        help="print differences to this policy on the same traces (default: merged, else v10, else the first)",
+    )
+    parser.add_argument(
+        "--metric",
+        nargs="+",
+        default=[],
+        metavar="KEY",
+        help="with --baseline: which figures (default: coverage benefit never core_s); any of `gmemgpu help metrics`",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table; 0 if there is one."""
+    if arguments.baseline is not None:
+        return _print_differences(arguments)
+    if arguments.metric:
+        raise SpecError(Problem("--metric", "chooses among differences; give --baseline too"))
     from gmemgpu.report.decision import decide
 
     # Half a million small objects of a large table stay: to look for cycles in them takes a quarter of a second.
@@ -45,6 +65,31 @@ def run(arguments: argparse.Namespace) -> int:
         print_table(table, form="json" if arguments.json else "csv" if arguments.csv else "text")
     finally:
         gc.enable()
+    return 0
+
+
+def _print_differences(arguments: argparse.Namespace) -> int:
+    problems = []
+    if arguments.sort is not None:
+        problems.append(Problem("--sort", "differences stay in the order of the policies; leave it out"))
+    if arguments.csv:
+        problems.append(Problem("--csv", "holds no differences; use --json"))
+    if problems:
+        raise SpecError(problems)
+    from gmemgpu.report.comparison import compare
+    from gmemgpu.report.comparison_text import comparison_json, comparison_lines
+
+    table = compare(
+        arguments.directory,
+        baseline=arguments.baseline or None,
+        group_by=arguments.group_by,
+        policies=arguments.policy,
+        quantities=arguments.metric,
+    )
+    if arguments.json:
+        sys.stdout.write(comparison_json(table) + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in comparison_lines(table))
     return 0
 
 

@@ -9,9 +9,13 @@ from typing import Literal
 import numpy as np
 
 from gmemgpu.metrics.columns import Columns, Floats
-from gmemgpu.units import NS_PER_S
+from gmemgpu.model.metric import METRICS
+from gmemgpu.units import GIB, NS_PER_S, PAGE_BYTES
 
-__all__ = ["Quantity", "QUANTITIES", "TABLE_QUANTITIES", "quantity_named"]
+__all__ = ["Quantity", "QUANTITIES", "TABLE_QUANTITIES", "MORE_QUANTITIES", "quantity_named", "quantity_names"]
+
+_GIB_H = GIB / PAGE_BYTES * 3600 * NS_PER_S
+_MORE_IS_GOOD = ("reoptimized", "attempts_new")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,20 @@ def _metric(name: str, header: str, unit: Literal["ns", "count"], meaning: str) 
         meaning=meaning,
         columns=(name,),
         numerator=lambda rows: rows.existing(name),
+        high_is_good=name in _MORE_IS_GOOD,
+    )
+
+
+def _priced(price_ns: int) -> Quantity:
+    return Quantity(
+        key=f"core_s_at_{price_ns}ns",
+        header=f"core-s at {price_ns} ns",
+        unit="s",
+        meaning=f"CPU time, and {price_ns} ns for each update of a tracker",
+        columns=("leader_busy_ns", "follower_busy_ns", "tracker_updates"),
+        numerator=lambda rows: (
+            (rows["leader_busy_ns"] + rows["follower_busy_ns"] + price_ns * rows["tracker_updates"]) / NS_PER_S
+        ),
     )
 
 
@@ -150,7 +168,7 @@ QUANTITIES = (
         unit="count",
         meaning="folios that the policy's count of pages or bitmap would have to be told of; what one costs is unknown",
         columns=("tracker_updates",),
-        values=lambda rows: rows["tracker_updates"],
+        numerator=lambda rows: rows["tracker_updates"],
         in_tables=False,
     ),
 )
@@ -158,7 +176,86 @@ QUANTITIES = (
 
 TABLE_QUANTITIES = tuple(quantity for quantity in QUANTITIES if quantity.in_tables)
 
-_BY_NAME = {name.casefold(): quantity for quantity in QUANTITIES for name in (quantity.key, quantity.header)}
+_PRICES_NS = (1, 10, 50)
+
+MORE_QUANTITIES = (
+    Quantity(
+        key="missed_gib_h",
+        header="missed GiB·h",
+        unit="count",
+        meaning="memory in use that would profit with the oracle and does not, integrated over time, mean over cores",
+        columns=("cores", "in_use_optimized_core_ns"),
+        numerator=lambda rows: rows.behind_oracle("in_use_optimized_core_ns") / rows["cores"] / _GIB_H,
+    ),
+    Quantity(
+        key="ipis_per_core_s",
+        header="IPIs/core-s",
+        unit="count",
+        meaning="inter-processor interrupts a core and second while a pass runs",
+        columns=("ipis", "cores", "scan_wall_ns"),
+        numerator=lambda rows: rows["ipis"],
+        denominator=lambda rows: rows["cores"] * rows["scan_wall_ns"] / NS_PER_S,
+    ),
+    Quantity(
+        key="leader_per_pass_ns",
+        header="leader/pass",
+        unit="ns",
+        meaning="time that a pass takes from its leader",
+        columns=("leader_busy_ns", "passes"),
+        numerator=lambda rows: rows["leader_busy_ns"],
+        denominator=lambda rows: rows["passes"],
+    ),
+    Quantity(
+        key="follower_per_pass_ns",
+        header="follower/pass",
+        unit="ns",
+        meaning="time that a pass takes from each other core",
+        columns=("follower_busy_ns", "passes", "cores"),
+        numerator=lambda rows: rows["follower_busy_ns"],
+        denominator=lambda rows: (rows["cores"] - 1) * rows["passes"],
+    ),
+    Quantity(
+        key="failed_share",
+        header="failed",
+        unit="share",
+        meaning="visits that found the region busy, of all",
+        columns=("attempts_failed", "attempts"),
+        numerator=lambda rows: rows["attempts_failed"],
+        denominator=lambda rows: rows["attempts"],
+    ),
+    *(_priced(price_ns) for price_ns in _PRICES_NS),
+)
+"""Shown when asked for; so is every metric that is a plain number, by its name."""
+
+_PLAIN = tuple(
+    _metric(
+        metric.name,
+        metric.name.removesuffix("_ns").replace("_", " "),
+        "ns" if metric.unit == "ns" else "count",
+        metric.meaning,
+    )
+    for metric in METRICS
+    if not metric.wide and not metric.is_list
+)
+
+# A quantity of a table comes before the plain metric of the same name.
+_BY_NAME = {
+    name.casefold(): quantity
+    for quantity in (*_PLAIN, *MORE_QUANTITIES, *QUANTITIES)
+    for name in (quantity.key, quantity.header)
+}
+
+
+def quantity_names() -> list[str]:
+    """
+    Return what can be asked for by name.
+
+    Returns
+    -------
+    list of str
+        Keys, those of a table first.
+    """
+    return list(dict.fromkeys(quantity.key for quantity in (*QUANTITIES, *MORE_QUANTITIES, *_PLAIN)))
 
 
 def quantity_named(name: str) -> Quantity | None:

@@ -1,0 +1,308 @@
+"""Paired differences as plain text of a given width, for terminals, pipes and mails, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gmemgpu.metrics.quantity import Quantity
+from gmemgpu.report.comparison import ComparedGroup, Comparison, ComparisonTable
+from gmemgpu.report.paired import LEVEL, POWER, Difference
+
+__all__ = [
+    "Scale",
+    "scale_of",
+    "value_text",
+    "difference_text",
+    "comparison_lines",
+    "compact_lines",
+    "comparison_json",
+]
+
+_TIMES = ((86_400e9, "d"), (3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+_NONE = "–"
+_MINUS = "−"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """
+    The unit of a column.
+
+    Parameters
+    ----------
+    factor : float
+        What a figure is divided by.
+    unit : str
+        Its name; empty for counts.
+    """
+
+    factor: float
+    unit: str
+
+
+def scale_of(quantity: Quantity, comparisons: Iterable[Comparison]) -> Scale:
+    """
+    Choose one unit for all figures of a column.
+
+    Parameters
+    ----------
+    quantity : Quantity
+        What the column holds.
+    comparisons : iterable of Comparison
+        Of that quantity.
+
+    Returns
+    -------
+    Scale
+        Shares in %, times in the largest unit of which the largest figure has three.
+    """
+    if quantity.unit == "share":
+        return Scale(0.01, "%")
+    if quantity.unit == "s":
+        return Scale(1.0, "s")
+    if quantity.unit == "count":
+        return Scale(1.0, "")
+    largest = max((max(abs(one.found.value), abs(one.found.baseline)) for one in comparisons if one.found), default=0.0)
+    return next((Scale(size, name) for size, name in _TIMES if largest >= 3 * size), Scale(1.0, "ns"))
+
+
+def _decimals(figure: float, digits: int) -> int:
+    # As many as show so many digits that matter.
+    return min(6, max(0, digits - 1 - math.floor(math.log10(abs(figure))))) if figure else 0
+
+
+def _figure(figure: float, decimals: int, *, signed: bool = False) -> str:
+    text = f"{abs(figure):,.{decimals}f}"
+    sign = "" if float(text.replace(",", "")) == 0 else _MINUS if figure < 0 else "+" if signed else ""
+    return sign + text
+
+
+def value_text(figure: float, scale: Scale) -> str:
+    """
+    Write a figure with four digits that matter.
+
+    Parameters
+    ----------
+    figure : float
+        As a quantity has it.
+    scale : Scale
+        Of its column.
+
+    Returns
+    -------
+    str
+        Without the unit.
+    """
+    figure /= scale.factor
+    decimals = min(2, _decimals(figure, 4)) if abs(figure) >= 1 else _decimals(figure, 3)
+    return _figure(figure, 0 if figure.is_integer() else decimals)
+
+
+def difference_text(found: Difference, scale: Scale) -> str:
+    """
+    Write a difference and half of its interval, to two digits of the latter.
+
+    Parameters
+    ----------
+    found : Difference
+        What to write.
+    scale : Scale
+        Of its column.
+
+    Returns
+    -------
+    str
+        Such as ``+3.70 ±1.62``; without an interval if there is none or the seeds all agree.
+    """
+    mean, half_width = found.mean / scale.factor, (found.half_width or 0.0) / scale.factor
+    if not half_width:
+        return _figure(mean, 0 if mean.is_integer() else _decimals(mean, 3), signed=True)
+    decimals = _decimals(half_width, 2)
+    return f"{_figure(mean, decimals, signed=True)} ±{_figure(half_width, decimals)}"
+
+
+def _verdict(one: Comparison) -> str:
+    if one.verdict != "can't tell":
+        return one.verdict
+    return f"can't tell ({f'{one.seeds:,}' if one.seeds else _NONE})"
+
+
+def _title(group: ComparedGroup) -> str:
+    if list(group.keys) == ["label"]:
+        title = str(group.keys["label"])
+    else:
+        title = ", ".join(f"{key}={_NONE if value is None else value}" for key, value in group.keys.items())
+    if group.n_scenarios > 1:
+        title += f" ({group.n_scenarios} scenarios)"
+    return f"{title} · {group.n_seeds} seed{'s' if group.n_seeds > 1 else ''}"
+
+
+def _aligned(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    # The first column flush left, the others right but for the last; a name that does not fit has a line of its own.
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[1:]]
+    room = max(8, width - sum(widths) - 2 * len(widths))
+    first = min(room, max(len(row[0]) for row in rows))
+    for name, *cells in rows:
+        if len(name) > first:
+            yield name
+            name = ""
+        line = "  ".join([name.ljust(first), *(cell.rjust(size) for cell, size in zip(cells, widths, strict=True))])
+        yield line.rstrip()
+
+
+def comparison_lines(table: ComparisonTable, width: int = 80) -> Iterator[str]:
+    """
+    Write a table of comparisons in full: for each group and quantity a line a policy.
+
+    Parameters
+    ----------
+    table : ComparisonTable
+        What to write.
+    width : int
+        Columns that a line may take; longer names break out.
+
+    Yields
+    ------
+    str
+        A line without its end.
+    """
+    for group in table.groups:
+        yield _title(group)
+        for quantity in table.quantities:
+            comparisons = [one for one in group.comparisons if one.quantity is quantity]
+            scale = scale_of(quantity, comparisons)
+            unit = f" [{scale.unit}]" if scale.unit else ""
+            rows = [(f"{quantity.header}{unit}", "value", f"less {table.baseline}", "W/T/L", "verdict".ljust(15))]
+            known = next((one.found for one in comparisons if one.found), None)
+            if known is not None:
+                rows.append((table.baseline, value_text(known.baseline, scale), "", "", ""))
+            for one in comparisons:
+                if one.found is None:
+                    rows.append((one.policy, _NONE, _NONE, _NONE, _NONE.ljust(15)))
+                    continue
+                wins = f"{one.wins}/{one.found.ties}/{one.losses}"
+                figures = value_text(one.found.value, scale), difference_text(one.found, scale)
+                rows.append((one.policy, *figures, wins, _verdict(one).ljust(15)))
+            yield ""
+            yield from _aligned(rows, width)
+        yield ""
+    yield from _legend(table, width)
+
+
+def _legend(table: ComparisonTable, width: int) -> Iterator[str]:
+    n = len(table.groups[0].comparisons) if table.groups else 0
+    text = (
+        f"less {table.baseline}: difference on the same traces, ± half of its 95 % interval over seeds (ratios: of "
+        "sums, by jackknife). W/T/L: seeds won, tied, lost. better, worse: told apart by Holm's method at "
+        f"{100 * LEVEL:.0f} % over the {n} comparisons of a group. can't tell (N): N seeds would tell, with a chance "
+        f"of {100 * POWER:.0f} %, if the difference is what it seems."
+    )
+    yield from textwrap.wrap(text, width, break_long_words=False)
+    if table.n_parts_done < table.n_parts:
+        yield f"Not finished: {table.n_parts_done} of {table.n_parts} parts; run the sweep again to go on."
+
+
+def compact_lines(group: ComparedGroup, baseline: str, width: int = 76) -> list[str]:
+    """
+    Write one group with a column for each quantity.
+
+    Parameters
+    ----------
+    group : ComparedGroup
+        What to write.
+    baseline : str
+        The policy whose own figures come first; those of others are differences.
+    width : int
+        Columns that a line may take.
+
+    Returns
+    -------
+    list of str
+        Lines; after a difference ``?`` says that one can't tell, ``=`` that all seeds agree.
+    """
+    quantities = list(dict.fromkeys(one.quantity.key for one in group.comparisons))
+    policies = list(dict.fromkeys(one.policy for one in group.comparisons))
+    of = {(one.policy, one.quantity.key): one for one in group.comparisons}
+    columns: list[list[str]] = [["", baseline, *policies]]
+    for key in quantities:
+        cells = [of[policy, key] for policy in policies]
+        scale = scale_of(cells[0].quantity, cells)
+        unit = f" [{scale.unit}]" if scale.unit else ""
+        known = next((one.found for one in cells if one.found), None)
+        column = [
+            f"{cells[0].quantity.header}{unit}  ",
+            f"{_NONE if known is None else value_text(known.baseline, scale)}  ",
+        ]
+        marks = {"same": " =", "can't tell": " ?"}
+        column += [
+            _NONE + "  "
+            if one.found is None
+            else ("0" if one.verdict == "same" else difference_text(one.found, scale)) + marks.get(one.verdict, "  ")
+            for one in cells
+        ]
+        columns.append(column)
+    return list(_aligned(list(zip(*columns, strict=True)), width))
+
+
+def comparison_json(table: ComparisonTable) -> str:
+    """
+    Write a table of comparisons as JSON.
+
+    Parameters
+    ----------
+    table : ComparisonTable
+        What to write.
+
+    Returns
+    -------
+    str
+        An object with ``name``, ``baseline``, ``parts``, ``parts_done`` and ``groups``: each a ``group`` (its keys),
+        ``scenarios`` and ``seeds`` (how many) and ``comparisons``, of a quantity and a policy each. Shares are 0 to 1,
+        times in the unit of the key; null where there is nothing.
+    """
+    return json.dumps(
+        {
+            "name": table.name,
+            "baseline": table.baseline,
+            "parts": table.n_parts,
+            "parts_done": table.n_parts_done,
+            "groups": [
+                {
+                    "group": group.keys,
+                    "scenarios": group.n_scenarios,
+                    "seeds": group.n_seeds,
+                    "comparisons": [_comparison_object(one) for one in group.comparisons],
+                }
+                for group in table.groups
+            ],
+        },
+        ensure_ascii=False,
+        indent=1,
+    )
+
+
+def _comparison_object(one: Comparison) -> dict[str, Any]:
+    found = one.found
+    wide = None if found is None else found.half_width
+    return {
+        "quantity": one.quantity.key,
+        "policy": one.policy,
+        "value": None if found is None else found.value,
+        "baseline": None if found is None else found.baseline,
+        "difference": None if found is None else found.mean,
+        "low": None if found is None or wide is None else found.mean - wide,
+        "high": None if found is None or wide is None else found.mean + wide,
+        "p": None if found is None else found.p,
+        "p_holm": one.p_adjusted,
+        "n": 0 if found is None else found.n,
+        "wins": one.wins,
+        "ties": 0 if found is None else found.ties,
+        "losses": one.losses,
+        "verdict": one.verdict,
+        "seeds_needed": one.seeds,
+    }
