@@ -20,6 +20,7 @@ __all__ = [
     "difference_text",
     "comparison_lines",
     "compact_lines",
+    "grid_lines",
     "comparison_json",
 ]
 
@@ -209,7 +210,7 @@ def _legend(table: ComparisonTable, width: int) -> Iterator[str]:
 
 def compact_lines(group: ComparedGroup, baseline: str, width: int = 76) -> list[str]:
     """
-    Write one group with a column for each quantity.
+    Write one group with a line for each policy and a column for each quantity.
 
     Parameters
     ----------
@@ -223,30 +224,57 @@ def compact_lines(group: ComparedGroup, baseline: str, width: int = 76) -> list[
     Returns
     -------
     list of str
-        Lines; after a difference ``?`` says that one can't tell, ``=`` that all seeds agree.
+        Lines; after a difference ``?`` says that one can't tell, and ``=`` that all seeds agree.
     """
     quantities = list(dict.fromkeys(one.quantity.key for one in group.comparisons))
     policies = list(dict.fromkeys(one.policy for one in group.comparisons))
     of = {(one.policy, one.quantity.key): one for one in group.comparisons}
-    columns: list[list[str]] = [["", baseline, *policies]]
-    for key in quantities:
-        cells = [of[policy, key] for policy in policies]
+    headers = [of[policies[0], key].quantity.header for key in quantities]
+    return grid_lines(
+        headers, [(policy, [of[policy, key] for key in quantities]) for policy in policies], baseline, width
+    )
+
+
+def grid_lines(
+    headers: Sequence[str], rows: Sequence[tuple[str, Sequence[Comparison]]], baseline: str = "", width: int = 76
+) -> list[str]:
+    """
+    Write comparisons in lines and columns; a column is of one quantity and has one unit.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        One a column, without its unit.
+    rows : sequence of (str, sequence of Comparison)
+        A name and a comparison for each column.
+    baseline : str
+        If not empty, a first line of this name has the baseline's own figures.
+    width : int
+        Columns that a line may take.
+
+    Returns
+    -------
+    list of str
+        As `compact_lines` has them.
+    """
+    columns: list[list[str]] = [["", *([baseline] if baseline else []), *(name for name, _ in rows)]]
+    for i, header in enumerate(headers):
+        cells = [cells[i] for _, cells in rows]
         scale = scale_of(cells[0].quantity, cells)
-        unit = f" [{scale.unit}]" if scale.unit else ""
-        known = next((one.found for one in cells if one.found), None)
-        column = [
-            f"{cells[0].quantity.header}{unit}  ",
-            f"{_NONE if known is None else value_text(known.baseline, scale)}  ",
-        ]
-        marks = {"same": " =", "can't tell": " ?"}
-        column += [
-            _NONE + "  "
-            if one.found is None
-            else ("0" if one.verdict == "same" else difference_text(one.found, scale)) + marks.get(one.verdict, "  ")
-            for one in cells
-        ]
-        columns.append(column)
+        column = [f"{header} [{scale.unit}]  " if scale.unit else f"{header}  "]
+        if baseline:
+            known = next((one.found for one in cells if one.found), None)
+            column.append(f"{_NONE if known is None else value_text(known.baseline, scale)}  ")
+        columns.append(column + [_cell(one, scale) for one in cells])
     return list(_aligned(list(zip(*columns, strict=True)), width))
+
+
+def _cell(one: Comparison, scale: Scale) -> str:
+    if one.found is None:
+        return f"{_NONE}  "
+    if one.verdict == "same":
+        return "0 ="
+    return difference_text(one.found, scale) + (" ?" if one.verdict == "can't tell" else "  ")
 
 
 def comparison_json(table: ComparisonTable) -> str:
