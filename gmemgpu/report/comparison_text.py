@@ -236,7 +236,7 @@ def compact_lines(group: ComparedGroup, baseline: str, width: int = 76) -> list[
 
 
 def grid_lines(
-    headers: Sequence[str], rows: Sequence[tuple[str, Sequence[Comparison]]], baseline: str = "", width: int = 76
+    headers: Sequence[str], rows: Sequence[tuple[str, Sequence[Comparison | None]]], baseline: str = "", width: int = 76
 ) -> list[str]:
     """
     Write comparisons in lines and columns; a column is of one quantity and has one unit.
@@ -245,8 +245,8 @@ def grid_lines(
     ----------
     headers : sequence of str
         One a column, without its unit.
-    rows : sequence of (str, sequence of Comparison)
-        A name and a comparison for each column.
+    rows : sequence of (str, sequence of Comparison or None)
+        A name and a comparison for each column; None leaves the cell empty.
     baseline : str
         If not empty, a first line of this name has the baseline's own figures.
     width : int
@@ -260,16 +260,19 @@ def grid_lines(
     columns: list[list[str]] = [["", *([baseline] if baseline else []), *(name for name, _ in rows)]]
     for i, header in enumerate(headers):
         cells = [cells[i] for _, cells in rows]
-        scale = scale_of(cells[0].quantity, cells)
+        there = [one for one in cells if one is not None]
+        scale = scale_of(there[0].quantity, there)
         column = [f"{header} [{scale.unit}]  " if scale.unit else f"{header}  "]
         if baseline:
-            known = next((one.found for one in cells if one.found), None)
+            known = next((one.found for one in there if one.found), None)
             column.append(f"{_NONE if known is None else value_text(known.baseline, scale)}  ")
         columns.append(column + [_cell(one, scale) for one in cells])
     return list(_aligned(list(zip(*columns, strict=True)), width))
 
 
-def _cell(one: Comparison, scale: Scale) -> str:
+def _cell(one: Comparison | None, scale: Scale) -> str:
+    if one is None:
+        return ""
     if one.found is None:
         return f"{_NONE}  "
     if one.verdict == "same":
