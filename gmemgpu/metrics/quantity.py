@@ -180,6 +180,15 @@ _PRICES_NS = (1, 10, 50)
 
 MORE_QUANTITIES = (
     Quantity(
+        key="profit_gib_h",
+        header="profit GiB·h",
+        unit="count",
+        meaning="memory in use that profits, integrated over time, mean over cores",
+        columns=("cores", "in_use_optimized_core_ns"),
+        numerator=lambda rows: rows["in_use_optimized_core_ns"] / rows["cores"] / _GIB_H,
+        high_is_good=True,
+    ),
+    Quantity(
         key="missed_gib_h",
         header="missed GiB·h",
         unit="count",
