@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from gmemgpu.catalogue import named_policies
 from gmemgpu.cli.policies import policies_markdown
-from gmemgpu.metrics.quantity import QUANTITIES
+from gmemgpu.metrics.quantity import MORE_QUANTITIES, QUANTITIES, Quantity
 from gmemgpu.model import policy as choices
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import METRICS
@@ -230,8 +230,8 @@ def _spec_keys() -> str:
     return _table(("key", "type", "default", "meaning"), rows)
 
 
-def _figures() -> str:
-    rows = ((q.header, f"`{q.key}`", q.meaning, "more" if q.high_is_good else "less") for q in QUANTITIES)
+def _figures(quantities: Iterable[Quantity]) -> str:
+    rows = ((q.header, f"`{q.key}`", q.meaning, "more" if q.high_is_good else "less") for q in quantities)
     return _table(("heading", "key", "meaning", "better"), rows)
 
 
@@ -242,7 +242,11 @@ def _metrics() -> str:
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "specs.md": {"spec": _spec_keys, "workload": workload_keys, "costs": _costs, "presets": _presets, "hosts": _hosts},
     "policies.md": {"policies": lambda: policies_markdown(named_policies()), "choices": _policy_choices},
-    "metrics.md": {"figures": _figures, "metrics": _metrics},
+    "metrics.md": {
+        "figures": lambda: _figures(QUANTITIES),
+        "more": lambda: _figures(MORE_QUANTITIES),
+        "metrics": _metrics,
+    },
 }
 """Page to the name of each generated part, to what writes it."""
 

@@ -60,21 +60,22 @@ def scale_of(quantity: Quantity, comparisons: Iterable[Comparison]) -> Scale:
     Returns
     -------
     Scale
-        Shares in %, times in the largest unit of which the largest figure has three.
+        Shares in %, times in the largest unit of which the largest figure has three, counts from ten million on in
+        millions.
     """
     if quantity.unit == "share":
         return Scale(0.01, "%")
     if quantity.unit == "s":
         return Scale(1.0, "s")
-    if quantity.unit == "count":
-        return Scale(1.0, "")
     largest = max((max(abs(one.found.value), abs(one.found.baseline)) for one in comparisons if one.found), default=0.0)
+    if quantity.unit == "count":
+        return Scale(1e6, "million") if largest >= 1e7 else Scale(1.0, "")
     return next((Scale(size, name) for size, name in _TIMES if largest >= 3 * size), Scale(1.0, "ns"))
 
 
 def _decimals(figure: float, digits: int) -> int:
-    # As many as show so many digits that matter.
-    return min(6, max(0, digits - 1 - math.floor(math.log10(abs(figure))))) if figure else 0
+    # As many as show so many digits that matter, if four show them.
+    return min(4, max(0, digits - 1 - math.floor(math.log10(abs(figure))))) if figure else 0
 
 
 def _figure(figure: float, decimals: int, *, signed: bool = False) -> str:

@@ -88,7 +88,7 @@ def figure(one: Figure, question: Question, results: Results) -> float:
     ]
     if not values:
         raise GmemgpuError(f"question {question.number}: {', '.join(one.policy)}, {one.quantity}: no row has it")
-    value = max(values, key=abs) if one.pick == "max_abs" else max(values) if one.pick == "max" else min(values)
+    value = {"max": max(values), "min": min(values), "max_abs": max(map(abs, values))}[one.pick]
     if one.per is not None:
         below = figure(one.per, question, results)
         if not below:
@@ -159,7 +159,8 @@ def variations(claim: Claim, question: Question, results: Results) -> Iterator[t
         yield name, one, outcome(claim, one)
     if claim.quantity == "core_s":
         for group in results.groups(table, base):
+            free = comparison_of(group, claim.policy, "core_s").found
             for price in PRICES_NS:
                 one = comparison_of(group, claim.policy, f"core_s_at_{price}ns")
-                if one.found is not None:
+                if free is not None and one.found is not None and one.found.mean != free.mean:
                     yield f"update {price} ns", one, outcome(claim, one)

@@ -114,30 +114,27 @@ def _name(keys: Mapping[str, object], table: Table) -> str:
 
 def _changed(question: Question, results: Results) -> Iterator[str]:
     # Claim by claim what other assumptions make of it, then the figures.
-    yield "What other assumptions make of it:"
+    yield "Under other assumptions:"
     yield ""
-    for letter, claim in zip(_LETTERS, question.claim, strict=False):
+    claims = list(zip(_LETTERS, question.claim, strict=False))
+    for letter, claim in claims:
         told: dict[str, list[str]] = {}
         for name, _, got in variations(claim, question, results):
             told.setdefault(got, []).append(name)
-        held = told.pop(claim.expect, [])
-        others = "; ".join(f"{_WORDS[got]}: {', '.join(names)}" for got, names in told.items())
-        found = f"the same in all {len(held)}" if not others else f"but {others}"
-        lines = textwrap.wrap(
-            f"({letter}) {claim.text}: {found}.", _PROSE_WIDTH - 2, break_long_words=False, break_on_hyphens=False
-        )
-        yield from (f"{'  ' if i else '- '}{line}" for i, line in enumerate(lines))
-    for table in question.table:
-        claims = [
-            (letter, claim)
-            for letter, claim in zip(_LETTERS, question.claim, strict=False)
-            if claim.table == table.name
-        ]
-        if claims:
-            yield ""
-            yield "```text"
-            yield from grid_lines(*_grid(claims, question, results), width=WIDTH)
-            yield "```"
+        told.pop(claim.expect, None)
+        others = "; ".join(f"{_WORDS[got]} with {', '.join(names)}" for got, names in told.items())
+        found = f"but {others}" if others else "the same under all of them"
+        text = textwrap.wrap(f"({letter}) {claim.text}: {found}.", _PROSE_WIDTH - 2, break_on_hyphens=False)
+        yield from (f"{'  ' if i else '- '}{line}" for i, line in enumerate(text))
+    grids = [grid_lines(*_grid(claims, question, results), width=1000)]
+    if max(map(len, grids[0])) > WIDTH:
+        by_table = [[one for one in claims if one[1].table == table.name] for table in question.table]
+        grids = [grid_lines(*_grid(some, question, results), width=WIDTH) for some in by_table if some]
+    for grid in grids:
+        yield ""
+        yield "```text"
+        yield from grid
+        yield "```"
 
 
 def _grid(

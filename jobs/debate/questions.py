@@ -31,7 +31,9 @@ class Figure(Section):
     quantity: str = Field(description="Key of a quantity of the table.")
     where: Where | None = Field(default=None, description="Which groups; those of the table if left out.")
     field: Literal["value", "baseline", "difference"] = Field(default="difference", description="What of it.")
-    pick: Literal["max", "min", "max_abs"] = Field(default="max", description="Which, if there are several.")
+    pick: Literal["max", "min", "max_abs"] = Field(
+        default="max", description="Which of several; max_abs: the size alone."
+    )
     per: Figure | None = Field(default=None, description="Another, by which it is divided.")
     scale: float = Field(default=1.0, description="What it is multiplied by: 100 makes a share %.")
 
