@@ -77,7 +77,8 @@ def _print_differences(arguments: argparse.Namespace) -> int:
     if problems:
         raise SpecError(problems)
     from gmemgpu.report.comparison import compare
-    from gmemgpu.report.comparison_text import comparison_json, comparison_lines
+    from gmemgpu.report.comparison_text import comparison_lines
+    from gmemgpu.report.export import comparison_json
 
     table = compare(
         arguments.directory,

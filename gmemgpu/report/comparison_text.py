@@ -1,13 +1,11 @@
-"""Paired differences as plain text of a given width, for terminals, pipes and mails, and as JSON."""
+"""Paired differences as plain text of a given width: for terminals, pipes and mails."""
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gmemgpu.metrics.quantity import Quantity
 from gmemgpu.report.comparison import ComparedGroup, Comparison, ComparisonTable
@@ -21,7 +19,7 @@ __all__ = [
     "comparison_lines",
     "compact_lines",
     "grid_lines",
-    "comparison_json",
+    "pivot_lines",
 ]
 
 _TIMES = ((86_400e9, "d"), (3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
@@ -263,12 +261,48 @@ def grid_lines(
         cells = [cells[i] for _, cells in rows]
         there = [one for one in cells if one is not None]
         scale = scale_of(there[0].quantity, there)
-        column = [f"{header} [{scale.unit}]  " if scale.unit else f"{header}  "]
-        if baseline:
-            known = next((one.found for one in there if one.found), None)
-            column.append(f"{_NONE if known is None else value_text(known.baseline, scale)}  ")
-        columns.append(column + [_cell(one, scale) for one in cells])
+        known = next((one.found for one in there if one.found), None)
+        columns.append(
+            [
+                f"{header} [{scale.unit}]  " if scale.unit else f"{header}  ",
+                *([f"{_NONE if known is None else value_text(known.baseline, scale)}  "] if baseline else []),
+                *(_cell(one, scale) for one in cells),
+            ]
+        )
     return list(_aligned(list(zip(*columns, strict=True)), width))
+
+
+def pivot_lines(
+    groups: Sequence[tuple[str, ComparedGroup]], quantity: str, baseline: str, width: int = 76
+) -> list[str]:
+    """
+    Write one quantity with a line for each group and a column for each policy.
+
+    Parameters
+    ----------
+    groups : sequence of (str, ComparedGroup)
+        A name for each.
+    quantity : str
+        Its key.
+    baseline : str
+        The policy whose own figures are the first column.
+    width : int
+        Columns that a line may take.
+
+    Returns
+    -------
+    list of str
+        As `compact_lines` has them.
+    """
+    chosen = [[one for one in group.comparisons if one.quantity.key == quantity] for _, group in groups]
+    scale = scale_of(chosen[0][0].quantity, [one for row in chosen for one in row])
+    head = f"{chosen[0][0].quantity.header} [{scale.unit}]" if scale.unit else chosen[0][0].quantity.header
+    lines = [[head, f"{baseline}  ", *(f"{one.policy}  " for one in chosen[0])]]
+    for (name, _), row in zip(groups, chosen, strict=True):
+        known = next((one.found for one in row if one.found), None)
+        own = _NONE if known is None else value_text(known.baseline, scale)
+        lines.append([name, f"{own}  ", *(_cell(one, scale) for one in row)])
+    return list(_aligned(lines, width))
 
 
 def _cell(one: Comparison | None, scale: Scale) -> str:
@@ -279,62 +313,3 @@ def _cell(one: Comparison | None, scale: Scale) -> str:
     if one.verdict == "same":
         return "0 ="
     return difference_text(one.found, scale) + (" ?" if one.verdict == "can't tell" else "  ")
-
-
-def comparison_json(table: ComparisonTable) -> str:
-    """
-    Write a table of comparisons as JSON.
-
-    Parameters
-    ----------
-    table : ComparisonTable
-        What to write.
-
-    Returns
-    -------
-    str
-        An object with ``name``, ``baseline``, ``parts``, ``parts_done`` and ``groups``: each a ``group`` (its keys),
-        ``scenarios`` and ``seeds`` (how many) and ``comparisons``, of a quantity and a policy each. Shares are 0 to 1,
-        times in the unit of the key; null where there is nothing.
-    """
-    return json.dumps(
-        {
-            "name": table.name,
-            "baseline": table.baseline,
-            "parts": table.n_parts,
-            "parts_done": table.n_parts_done,
-            "groups": [
-                {
-                    "group": group.keys,
-                    "scenarios": group.n_scenarios,
-                    "seeds": group.n_seeds,
-                    "comparisons": [_comparison_object(one) for one in group.comparisons],
-                }
-                for group in table.groups
-            ],
-        },
-        ensure_ascii=False,
-        indent=1,
-    )
-
-
-def _comparison_object(one: Comparison) -> dict[str, Any]:
-    found = one.found
-    wide = None if found is None else found.half_width
-    return {
-        "quantity": one.quantity.key,
-        "policy": one.policy,
-        "value": None if found is None else found.value,
-        "baseline": None if found is None else found.baseline,
-        "difference": None if found is None else found.mean,
-        "low": None if found is None or wide is None else found.mean - wide,
-        "high": None if found is None or wide is None else found.mean + wide,
-        "p": None if found is None else found.p,
-        "p_holm": one.p_adjusted,
-        "n": 0 if found is None else found.n,
-        "wins": one.wins,
-        "ties": 0 if found is None else found.ties,
-        "losses": one.losses,
-        "verdict": one.verdict,
-        "seeds_needed": one.seeds,
-    }

@@ -1,4 +1,4 @@
-"""A decision table for programs: JSON with every estimate in full, CSV with one line a policy."""
+"""Tables for programs: JSON with every estimate and comparison in full, CSV with one line a policy."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import json
 from typing import Any
 
 from gmemgpu.metrics.quantity import QUANTITIES
+from gmemgpu.report.comparison import Comparison, ComparisonTable
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.statistics import Estimate
 
-__all__ = ["table_json", "table_csv"]
+__all__ = ["table_json", "table_csv", "comparison_json"]
 
 
 def _ends(found: Estimate | None) -> dict[str, Any]:
@@ -82,3 +83,62 @@ def table_csv(table: DecisionTable) -> str:
                 cells.extend((ends["mean"], ends["low"], ends["high"]))
             writer.writerow([*group.keys.values(), line.policy, line.n_seeds, *cells])
     return out.getvalue()
+
+
+def comparison_json(table: ComparisonTable) -> str:
+    """
+    Write a table of comparisons as JSON.
+
+    Parameters
+    ----------
+    table : ComparisonTable
+        What to write.
+
+    Returns
+    -------
+    str
+        An object with ``name``, ``baseline``, ``parts``, ``parts_done`` and ``groups``: each a ``group`` (its keys),
+        ``scenarios`` and ``seeds`` (how many) and ``comparisons``, of a quantity and a policy each. Shares are 0 to 1,
+        times in the unit of the key; null where there is nothing.
+    """
+    return json.dumps(
+        {
+            "name": table.name,
+            "baseline": table.baseline,
+            "parts": table.n_parts,
+            "parts_done": table.n_parts_done,
+            "groups": [
+                {
+                    "group": group.keys,
+                    "scenarios": group.n_scenarios,
+                    "seeds": group.n_seeds,
+                    "comparisons": [_comparison_object(one) for one in group.comparisons],
+                }
+                for group in table.groups
+            ],
+        },
+        ensure_ascii=False,
+        indent=1,
+    )
+
+
+def _comparison_object(one: Comparison) -> dict[str, Any]:
+    found = one.found
+    wide = None if found is None else found.half_width
+    return {
+        "quantity": one.quantity.key,
+        "policy": one.policy,
+        "value": None if found is None else found.value,
+        "baseline": None if found is None else found.baseline,
+        "difference": None if found is None else found.mean,
+        "low": None if found is None or wide is None else found.mean - wide,
+        "high": None if found is None or wide is None else found.mean + wide,
+        "p": None if found is None else found.p,
+        "p_holm": one.p_adjusted,
+        "n": 0 if found is None else found.n,
+        "wins": one.wins,
+        "ties": 0 if found is None else found.ties,
+        "losses": one.losses,
+        "verdict": one.verdict,
+        "seeds_needed": one.seeds,
+    }

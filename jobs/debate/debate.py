@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from answers import Results, comparison_of, contradictions, figure, quantities_of, variations
+from answers import Results, contradictions, figure, quantities_of, variations
 from questions import Claim, Debate, Question, Table, fingerprint, read_debate
 
 import gmemgpu
@@ -24,7 +24,7 @@ from gmemgpu.atomic import written_whole
 from gmemgpu.cli.progress import shown_progress
 from gmemgpu.errors import GmemgpuError, InputError
 from gmemgpu.report.comparison import Comparison
-from gmemgpu.report.comparison_text import compact_lines, grid_lines
+from gmemgpu.report.comparison_text import compact_lines, grid_lines, pivot_lines
 from gmemgpu.sweeping.spec import SweepSpec
 
 __all__ = ["main", "page"]
@@ -86,11 +86,7 @@ def _shown(table: Table, spec: SweepSpec, results: Results) -> Iterator[str]:
     groups = results.groups(table)
     if table.pivot:
         (quantity,) = table.quantities
-        rows = [
-            (_name(group.keys, table), [comparison_of(group, policy, quantity) for policy in table.policies])
-            for group in groups
-        ]
-        yield from grid_lines(table.policies, rows, width=WIDTH)
+        yield from pivot_lines([(_name(group.keys, table), group) for group in groups], quantity, table.baseline, WIDTH)
     else:
         for group in groups:
             if len(groups) > 1:
