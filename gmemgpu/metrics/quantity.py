@@ -207,7 +207,7 @@ MORE_QUANTITIES = (
     ),
     Quantity(
         key="leader_per_pass_ns",
-        header="leader/pass",
+        header="leader",
         unit="ns",
         meaning="time that a pass takes from its leader",
         columns=("leader_busy_ns", "passes"),
@@ -216,7 +216,7 @@ MORE_QUANTITIES = (
     ),
     Quantity(
         key="follower_per_pass_ns",
-        header="follower/pass",
+        header="follower",
         unit="ns",
         meaning="time that a pass takes from each other core",
         columns=("follower_busy_ns", "passes", "cores"),

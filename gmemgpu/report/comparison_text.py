@@ -25,6 +25,8 @@ __all__ = [
 _TIMES = ((86_400e9, "d"), (3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _NONE = "–"
 _MINUS = "−"
+_BESIDE_MARKS = " "
+"""Between columns whose cells end in a mark or in two blanks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ def scale_of(quantity: Quantity, comparisons: Iterable[Comparison]) -> Scale:
 
 
 def _decimals(figure: float, digits: int) -> int:
-    # As many as show so many digits that matter, if four show them.
-    return min(4, max(0, digits - 1 - math.floor(math.log10(abs(figure))))) if figure else 0
+    # As many as show so many digits that matter, if three show them.
+    return min(3, max(0, digits - 1 - math.floor(math.log10(abs(figure))))) if figure else 0
 
 
 def _figure(figure: float, decimals: int, *, signed: bool = False) -> str:
@@ -142,16 +144,16 @@ def _title(group: ComparedGroup) -> str:
     return f"{title} · {group.n_seeds} seed{'s' if group.n_seeds > 1 else ''}"
 
 
-def _aligned(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+def _aligned(rows: Sequence[Sequence[str]], width: int, gap: str = "  ") -> Iterator[str]:
     # The first column flush left, the others right but for the last; a name that does not fit has a line of its own.
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[1:]]
-    room = max(8, width - sum(widths) - 2 * len(widths))
+    room = max(8, width - sum(widths) - len(gap) * len(widths))
     first = min(room, max(len(row[0]) for row in rows))
     for name, *cells in rows:
         if len(name) > first:
             yield name
             name = ""
-        line = "  ".join([name.ljust(first), *(cell.rjust(size) for cell, size in zip(cells, widths, strict=True))])
+        line = gap.join([name.ljust(first), *(cell.rjust(size) for cell, size in zip(cells, widths, strict=True))])
         yield line.rstrip()
 
 
@@ -269,7 +271,7 @@ def grid_lines(
                 *(_cell(one, scale) for one in cells),
             ]
         )
-    return list(_aligned(list(zip(*columns, strict=True)), width))
+    return list(_aligned(list(zip(*columns, strict=True)), width, gap=_BESIDE_MARKS))
 
 
 def pivot_lines(
@@ -297,12 +299,12 @@ def pivot_lines(
     chosen = [[one for one in group.comparisons if one.quantity.key == quantity] for _, group in groups]
     scale = scale_of(chosen[0][0].quantity, [one for row in chosen for one in row])
     head = f"{chosen[0][0].quantity.header} [{scale.unit}]" if scale.unit else chosen[0][0].quantity.header
-    lines = [[head, f"{baseline}  ", *(f"{one.policy}  " for one in chosen[0])]]
+    lines = [[head, baseline, *(f"{one.policy}  " for one in chosen[0])]]
     for (name, _), row in zip(groups, chosen, strict=True):
         known = next((one.found for one in row if one.found), None)
         own = _NONE if known is None else value_text(known.baseline, scale)
-        lines.append([name, f"{own}  ", *(_cell(one, scale) for one in row)])
-    return list(_aligned(lines, width))
+        lines.append([name, own, *(_cell(one, scale) for one in row)])
+    return list(_aligned(lines, width, gap=_BESIDE_MARKS))
 
 
 def _cell(one: Comparison | None, scale: Scale) -> str:

@@ -179,10 +179,10 @@ def test_long_names_break_out_and_no_figure_does() -> None:
 def test_the_compact_table_has_a_column_a_quantity() -> None:
     table = comparison_table(stored(ROWS), quantities=["coverage", "never", "ipis_per_region"])
     assert compact_lines(table.groups[0], table.baseline) == [
-        "      coverage [%]        never    IPIs/region",
-        "v10             50        1,074              –",
-        "slow             0 =  −4.0 ±2.5 ?            –",
-        "fast           +25 ?  −0.7 ±5.2 ?            –",
+        "     coverage [%]       never   IPIs/region",
+        "v10            50       1,074             –",
+        "slow            0 = −4.0 ±2.5 ?           –",
+        "fast          +25 ? −0.7 ±5.2 ?           –",
     ]
 
 
