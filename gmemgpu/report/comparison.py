@@ -14,7 +14,7 @@ from gmemgpu.errors import Problem, SpecError
 from gmemgpu.metrics.columns import Columns, Floats, chunks
 from gmemgpu.metrics.quantity import Quantity, quantity_named, quantity_names
 from gmemgpu.model.policy import ORACLE
-from gmemgpu.report.grouping import Codes, codes_of, combined, groups_of, numbered
+from gmemgpu.report.grouping import Codes, codes_of, combined, groups_of, numbered, rows_beside
 from gmemgpu.report.paired import LEVEL, Difference, holm, paired_difference, ratio_difference, seeds_needed
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
 from gmemgpu.toml_file import unknown_key
@@ -208,18 +208,17 @@ def comparison_table(
     trace, _ = combined(label, seed, len(seeds))
     pairs = combined(group, label, len(labels))[1]
     n_scenarios = np.bincount(pairs // len(labels), minlength=len(keys)).tolist()
-    rows = _Rows(policy, trace, group * np.int64(len(seeds)) + seed, len(keys), len(seeds))
-    base = rows.of_policy(names.index(baseline))
-    columns = Columns(
-        stored.table.column, rows.of_policy(names.index(ORACLE.name)) if ORACLE.name in names else base * 0 - 1
-    )
+    cells = _Cells(group * np.int64(len(seeds)) + seed, len(keys), len(seeds))
+    base = rows_beside(trace, policy, names.index(baseline))
+    bound = names.index(ORACLE.name) if ORACLE.name in names else None
+    columns = Columns(stored.table.column, rows_beside(trace, policy, bound))
     differences: list[list[tuple[str, Quantity, Difference | None]]] = [[] for _ in keys]
     for quantity in compared:
         numerator = quantity.numerator(columns)
         denominator = None if quantity.denominator is None else quantity.denominator(columns)
         for name in chosen:
             there = np.flatnonzero((policy == names.index(name)) & (base >= 0))
-            for i, one in enumerate(rows.differences(numerator, denominator, there, base[there])):
+            for i, one in enumerate(cells.differences(numerator, denominator, there, base[there])):
                 differences[i].append((name, quantity, one))
     n_seeds = [len(np.unique(seed[group == i])) for i in range(len(keys))]
     return ComparisonTable(
@@ -241,20 +240,11 @@ def comparison_table(
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    # Rows by policy, trace, and cell: a seed of a group.
-    policy: Codes
-    trace: Codes
+class _Cells:
+    # For each row its cell: a seed of a group.
     cell: NDArray[np.int64]
     n_groups: int
     n_seeds: int
-
-    def of_policy(self, code: int) -> Codes:
-        # For each row that of this policy on the same trace, -1 where there is none.
-        row_of = np.full(int(self.trace.max()) + 1, -1, np.int32)
-        found = np.flatnonzero(self.policy == code)
-        row_of[self.trace[found]] = found
-        return row_of[self.trace]
 
     def differences(
         self, numerator: Floats, denominator: Floats | None, own: NDArray[np.int64], base: Codes

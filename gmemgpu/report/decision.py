@@ -15,7 +15,7 @@ from gmemgpu.errors import Problem, SpecError, StoreError
 from gmemgpu.metrics.columns import Columns, chunks
 from gmemgpu.metrics.quantity import QUANTITIES, quantity_named
 from gmemgpu.model import ORACLE_NAME
-from gmemgpu.report.grouping import Codes, codes_of, combined, groups_of, numbered
+from gmemgpu.report.grouping import codes_of, combined, groups_of, numbered, rows_beside
 from gmemgpu.report.statistics import Estimate, group_estimates, group_means
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
 from gmemgpu.toml_file import unknown_key
@@ -182,7 +182,8 @@ def decision_table(
     group, keys = groups_of([(label, labels) if name == "label" else codes_of(read(name)) for name in group_by])
     pairs = combined(group, label, len(labels))[1]
     n_scenarios = np.bincount(pairs // len(labels), minlength=len(keys)).tolist()
-    oracle = _oracle_rows(combined(label, seed, len(seeds))[0], policy, names)
+    bound = names.index(ORACLE_NAME) if ORACLE_NAME in names else None
+    oracle = rows_beside(combined(label, seed, len(seeds))[0], policy, bound)
 
     # A line is a group and a policy; a seed counts once in it, with the mean over the group's scenarios.
     line = (group * np.int64(len(names)) + policy).astype(np.int32)
@@ -224,15 +225,6 @@ def decision_table(
             for index, key in enumerate(keys)
         ),
     )
-
-
-def _oracle_rows(trace: Codes, policy: Codes, names: Sequence[str]) -> Codes:
-    # For each row that of the oracle on the same trace, -1 where there is none.
-    row_of = np.full(int(trace.max()) + 1, -1, np.int32)
-    if ORACLE_NAME in names:
-        rows = np.flatnonzero(policy == names.index(ORACLE_NAME))
-        row_of[trace[rows]] = rows
-    return row_of[trace]
 
 
 def _check(

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["Codes", "codes_of", "numbered", "combined", "groups_of"]
+__all__ = ["Codes", "codes_of", "numbered", "combined", "groups_of", "rows_beside"]
 
 Codes: TypeAlias = NDArray[np.int32]
 """32 bits are enough to number rows, and half the memory."""
@@ -140,3 +140,26 @@ def groups_of(columns: Sequence[tuple[Codes, list[Any]]]) -> tuple[Codes, list[t
     row = np.empty(n_groups, np.int32)
     row[group] = np.arange(len(group), dtype=np.int32)
     return group, [tuple(values[codes[at]] for codes, values in columns) for at in row.tolist()]
+
+
+def rows_beside(trace: Codes, policy: Codes, code: int | None) -> Codes:
+    """
+    Return for each row the one that a policy has on the same trace.
+
+    Parameters
+    ----------
+    trace, policy : (n,) int32
+        Of each row.
+    code : int or None
+        The policy; None for one that has no rows.
+
+    Returns
+    -------
+    (n,) int32
+        Its row, -1 where there is none.
+    """
+    row_of = np.full(int(trace.max()) + 1, -1, np.int32)
+    if code is not None:
+        rows = np.flatnonzero(policy == code)
+        row_of[trace[rows]] = rows
+    return row_of[trace]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from metric_rows import by_hand
 
 from gmemgpu.metrics.columns import Columns
-from gmemgpu.metrics.quantity import QUANTITIES, quantity_named
+from gmemgpu.metrics.quantity import MORE_QUANTITIES, QUANTITIES, quantity_named, quantity_names
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.model.metric import METRIC_NAMES, METRICS, MetricRow
 
@@ -70,6 +70,43 @@ def test_each_quantity() -> None:
         "regret": 0.25,
         "tracker_updates": 13.0,
     }
+
+
+def test_each_quantity_that_is_shown_when_asked_for() -> None:
+    gib_h = 262_144 * 3600 * 10**9
+    policy = row(
+        in_use_optimized_core_ns=4 * 3 * gib_h,
+        ipis=600,
+        scan_wall_ns=3 * 10**9,
+        leader_busy_ns=10**9,
+        follower_busy_ns=6 * 10**9,
+        passes=2,
+        attempts=8,
+        attempts_failed=2,
+        tracker_updates=10**9,
+    )
+    oracle = row(in_use_optimized_core_ns=4 * 5 * gib_h)
+    rows = Columns(columns([policy, oracle]).__getitem__, np.array([1, 1]))
+    assert {quantity.key: quantity.values(rows)[0] for quantity in MORE_QUANTITIES} == {
+        "profit_gib_h": 3.0,
+        "missed_gib_h": 2.0,
+        "ipis_per_core_s": 50.0,
+        "leader_per_pass_ns": 0.5e9,
+        "follower_per_pass_ns": 1e9,
+        "failed_share": 0.25,
+        "core_s_at_1ns": 8.0,
+        "core_s_at_10ns": 17.0,
+        "core_s_at_50ns": 57.0,
+    }
+
+
+def test_plain_metrics_are_quantities_too_and_wide_ones_are_not() -> None:
+    assert quantity_names()[: len(QUANTITIES)] == [quantity.key for quantity in QUANTITIES]
+    plain = quantity_named("attempts_failed")
+    assert plain is not None
+    assert (plain.header, plain.unit, plain.high_is_good) == ("attempts failed", "count", False)
+    assert quantity_named("latency_p90_ns") is quantity_named("latency p90")
+    assert quantity_named("optimized_ns") is quantity_named("latency_histogram") is None
 
 
 def test_what_has_no_meaning_is_not_a_number() -> None:
@@ -131,7 +168,7 @@ def test_other_columns_are_refused(column: list[object]) -> None:
 
 
 def test_a_quantity_reads_the_columns_that_it_names() -> None:
-    for quantity in QUANTITIES:
+    for quantity in (*QUANTITIES, *MORE_QUANTITIES):
         read: list[str] = []
         column = columns([row()])
 
