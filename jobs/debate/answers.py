@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from questions import Claim, Figure, Key, Question, Table
@@ -17,6 +17,7 @@ __all__ = [
     "comparison_of",
     "contradictions",
     "figure",
+    "name_of",
     "outcome",
     "quantities_of",
     "variations",
@@ -72,6 +73,13 @@ class Results:
 def comparison_of(group: ComparedGroup, policy: str, quantity: str) -> Comparison:
     """Return one comparison of a group."""
     return next(one for one in group.comparisons if (one.policy, one.quantity.key) == (policy, quantity))
+
+
+def name_of(keys: Mapping[str, Key], chosen: Sequence[str]) -> str:
+    """Return what a group is called by some of its keys: a scenario or preset by its name, an axis by its last word."""
+    return ", ".join(
+        str(keys[key]) if key in ("scenario", "preset") else f"{key.rpartition('.')[2]} {keys[key]}" for key in chosen
+    )
 
 
 def figure(one: Figure, question: Question, results: Results) -> float:
@@ -153,9 +161,7 @@ def variations(claim: Claim, question: Question, results: Results) -> Iterator[t
     fixed = {key: value for key, value in base.items() if key not in table.vary}
     for group in results.groups(table, fixed):
         one = comparison_of(group, claim.policy, claim.quantity)
-        name = ", ".join(
-            str(group.keys[key]) if key in ("scenario", "preset") else f"{key} {group.keys[key]}" for key in table.vary
-        )
+        name = name_of(group.keys, table.vary)
         yield name, one, outcome(claim, one)
     if claim.quantity == "core_s":
         for group in results.groups(table, base):

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from answers import Results, contradictions, figure, quantities_of, variations
-from questions import Claim, Debate, Question, Table, fingerprint, read_debate
+from answers import Results, contradictions, figure, name_of, quantities_of, variations
+from questions import Claim, Debate, Key, Question, Table, fingerprint, read_debate
 
 import gmemgpu
 from gmemgpu.atomic import written_whole
@@ -103,9 +103,8 @@ def _shown(table: Table, spec: SweepSpec, results: Results) -> Iterator[str]:
     yield "```"
 
 
-def _name(keys: Mapping[str, object], table: Table) -> str:
-    chosen = [key for key in table.group_by if key not in table.where] or list(table.group_by)
-    return ", ".join(str(keys[key]) if key in ("scenario", "preset") else f"{key} {keys[key]}" for key in chosen)
+def _name(keys: Mapping[str, Key], table: Table) -> str:
+    return name_of(keys, [key for key in table.group_by if key not in table.where] or table.group_by)
 
 
 def _changed(question: Question, results: Results) -> Iterator[str]:
@@ -140,7 +139,8 @@ def _grid(
     names = dict.fromkeys(name for column in columns for name in column)
     # What an update costs changes CPU time alone: other columns have no such line.
     rows = [(name, [column.get(name) for column in columns]) for name in names]
-    return [f"({letter}) {claim.quantity}" for letter, claim in claims], rows
+    headers = [next(iter(column.values())).quantity.header for column in columns]
+    return [f"({letter}) {header}" for (letter, _), header in zip(claims, headers, strict=True)], rows
 
 
 def main(argv: Sequence[str] | None = None) -> int:
