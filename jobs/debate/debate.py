@@ -40,6 +40,7 @@ def page(debate: Debate, specs: Mapping[str, SweepSpec], results: Results) -> st
     """Return DEBATE.md."""
     lines = ["# The debate, question by question", "", *_prose(debate.intro), ""]
     lines += [f"{one.number}. [{one.title}](#{_anchor(one)})" for one in debate.question]
+    lines += ["", "## Which assumptions matter", "", *_assumptions(debate, results)]
     for question in debate.question:
         lines += ["", *_section(question, specs, results)]
     lines += ["", "## What was not run, and what no run can say", "", *_prose(debate.outside), ""]
@@ -57,6 +58,29 @@ def _prose(text: str) -> Iterator[str]:
         if i:
             yield ""
         yield from textwrap.wrap(paragraph, _PROSE_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _assumptions(debate: Debate, results: Results) -> Iterator[str]:
+    # Of each assumption the claims that do not come out as they do in the base; presets are other hosts altogether.
+    changed: dict[str, dict[str, list[str]]] = {}
+    n_claims: dict[str, int] = {}
+    for question in debate.question:
+        for letter, claim in zip(_LETTERS, question.claim, strict=False):
+            if "preset" in question.table_of(claim).vary:
+                continue
+            for name, _, got in variations(claim, question, results):
+                n_claims[name] = n_claims.get(name, 0) + 1
+                if got != claim.expect:
+                    turned = {got, claim.expect} == {"better", "worse"}
+                    kind = "turned round" if turned else _WORDS[got]
+                    changed.setdefault(name, {}).setdefault(kind, []).append(f"{question.number}{letter}")
+    yield from _prose("Claims that come out otherwise, by question and letter; all others stand under all assumptions.")
+    yield ""
+    for name, kinds in sorted(changed.items(), key=lambda item: -sum(map(len, item[1].values()))):
+        n_changed = sum(map(len, kinds.values()))
+        found = "; ".join(f"{kind}: {', '.join(claims)}" for kind, claims in kinds.items())
+        text = textwrap.wrap(f"**{name}**: {n_changed} of {n_claims[name]}; {found}.", _PROSE_WIDTH - 2)
+        yield from (f"{'  ' if i else '- '}{line}" for i, line in enumerate(text))
 
 
 def _section(question: Question, specs: Mapping[str, SweepSpec], results: Results) -> Iterator[str]:
