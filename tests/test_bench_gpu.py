@@ -83,7 +83,7 @@ def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str
         assert figures["rmp_scan"][name]["share_of_copy"] > 0
     assert figures["rmp_scan"]["host_memory"]["bytes"] == 5 << 15
     (batch,) = figures["batches"].values()
-    assert (batch["traces"], batch["policies"], batch["pairs"]) == (3, 30, 90)
+    assert (batch["traces"], batch["policies"], batch["pairs"]) == (3, 32, 96)
     assert set(batch["kernels_ms"]) == set(KERNELS) - {"rmp_scan"}
     assert batch["timeline_pieces_per_s"] > 0
     assert batch["portions"] == 3

@@ -43,6 +43,7 @@ policies = ["v10"]
 preset = "idle-snp"
 horizon_ns = "10 min"
 warmup_ns = "1 s"
+sizes.scale = 0.25
 snp.share = [0.2, 0.4, 0.6, 0.8, 1.0]
 """
 

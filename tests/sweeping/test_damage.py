@@ -30,7 +30,13 @@ Contents = Callable[[Path], dict[str, str]]
 
 OTHER = {
     "policies": ["v10"],
-    "workload": {"preset": "idle-snp", "horizon_ns": "10 min", "warmup_ns": "1 s", "snp": {"share": [0.4, 0.6, 0.7]}},
+    "workload": {
+        "preset": "idle-snp",
+        "horizon_ns": "10 min",
+        "warmup_ns": "1 s",
+        "sizes": {"scale": 0.25},
+        "snp": {"share": [0.4, 0.6, 0.7]},
+    },
 }
 """Two of its scenarios are also the tiny sweep's, at other places."""
 

@@ -138,16 +138,16 @@ def test_a_share_writes_failures_down_and_goes_on(
 
 KILLER = """
 import os, signal
-import gmemgpu.generator as generator
-if not hasattr(generator, "really"):  # Dask runs it twice
-    generator.really = generator.generate
+import gmemgpu.sweeping.run.shard as shard
+if not hasattr(shard, "really"):  # Dask runs it twice
+    shard.really = shard.generate
 def generate(workload, seed):
     if workload.snp.share == {share}:
         with open({log!r}, "a") as log:
             print(os.getpid(), file=log)
         os.kill(os.getpid(), signal.SIGKILL)
-    return generator.really(workload, seed)
-generator.generate = generate
+    return shard.really(workload, seed)
+shard.generate = generate
 """
 
 
