@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from gmemgpu.columns.message import shown
 from gmemgpu.columns.table import Columns
-from gmemgpu.columns.text_file import open_for_arrow, read_text_columns
+from gmemgpu.columns.file_form import open_for_arrow
+from gmemgpu.columns.text_file import read_text_columns
 from gmemgpu.errors import Problem, SpecError, TraceError
 from gmemgpu.model.event import KIND_BY_NAME
 from gmemgpu.model.trace import COLUMNS, Int64Array, Trace

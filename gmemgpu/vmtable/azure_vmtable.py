@@ -9,7 +9,7 @@ import numpy as np
 
 from gmemgpu.columns.message import MAX_ROWS_NAMED, shown
 from gmemgpu.columns.table import Columns
-from gmemgpu.columns.text_file import read_header_line, read_text_columns
+from gmemgpu.columns.text_file import read_first_lines, read_text_columns
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import GIB, NS_PER_S
 from gmemgpu.vmtable.exact_math import FloatArray
@@ -98,7 +98,7 @@ def read_azure_vmtable(path: Path) -> VmRecords:
     RuntimeWarning
         Of VM ids that come several times.
     """
-    if "vmcreated" in read_header_line(path):
+    if "vmcreated" in read_first_lines(path, []).rows[0]:
         # Somebody added the names, in whatever order.
         file = read_text_columns(path)
         file.check_names(_NEEDED, [name for name in COLUMNS if name not in _NEEDED])

@@ -140,13 +140,13 @@ def _read(
 
 
 def _guess(path: Path) -> TableFormat:
-    from gmemgpu.columns.text_file import read_header_line
+    from gmemgpu.columns.text_file import read_first_lines
 
     # Guessed by content, not by name: what is downloaded is often renamed.
     with path.open("rb") as file:
         if file.read(16) == b"SQLite format 3\x00":
             return "azure_packing"
-    names = read_header_line(path)
+    names = read_first_lines(path, []).rows[0]
     if "life_lo_s" in names:
         return "native"
     return "own" if "arrival_s" in names else "azure_vmtable"

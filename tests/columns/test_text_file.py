@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from gmemgpu.columns.message import MAX_ROWS_NAMED
 from gmemgpu.columns.table import Columns
-from gmemgpu.columns.text_file import read_header_line, read_text_columns
+from gmemgpu.columns.text_file import read_first_lines, read_text_columns
 from gmemgpu.errors import TraceError
+
+
+def zstd(data: bytes) -> bytes:
+    packed: bytes = pa.compress(data, codec="zstd", asbytes=True)
+    return packed
 
 
 def write(path: Path, text: str) -> Path:
@@ -74,7 +83,7 @@ def test_an_empty_file(tmp_path: Path, text: str) -> None:
     path = write(tmp_path / "t.csv", text)
     assert problem_with(path) == "is empty; the first line names the columns"
     with pytest.raises(TraceError, match="is empty"):
-        read_header_line(path)
+        read_first_lines(path, [])
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
@@ -92,11 +101,71 @@ def test_text_that_is_no_utf8_is_named_by_its_line(tmp_path: Path) -> None:
     assert problem_with(path) == "line 100002: is not UTF-8 text; save the file as UTF-8"
 
 
-def test_utf16_is_refused_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_utf16_with_a_mark_or_without(tmp_path: Path, encoding: str, packed: bool) -> None:
     path = tmp_path / "t.csv"
-    path.write_bytes("a,b\n1,2\n".encode("utf-16"))
-    assert problem_with(path) == "line 1: is not UTF-8 text; save the file as UTF-8"
-    assert capfd.readouterr() == ("", "")
+    data = "name,b\nMüller,2\n".encode(encoding)
+    path.write_bytes(gzip.compress(data) if packed else data)
+    columns = read_text_columns(path)
+    assert columns.text("name") == ["Müller"]
+    assert columns.integers("b").tolist() == [2]
+
+
+def test_utf16_that_breaks_off(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("a,b\n1,2\n".encode("utf-16")[:-1])
+    assert problem_with(path) == "is no sound UTF-16 text; save the file as UTF-8"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_delimiters_line_ends_and_comments(tmp_path: Path, delimiter: str, end: str) -> None:
+    lines = ["# made by a tool, 1, 2", "", "a;b", "1;2", "#3;4", "# half a line", "5;6;7", "# more", "x;8", ""]
+    columns = read_text_columns(write(tmp_path / "t.csv", end.join(lines).replace(";", delimiter)))
+    assert columns.names == ("a", "b")
+    assert columns.integers("b").tolist() == [2, 8]
+    columns.integers("a")
+    assert problems_of(columns) == [
+        "row 2: has 3 fields, not 2 as the first line; repair or remove the row",
+        "row 3, column a: 'x' is not an integer; write it as in 42 or 0x2a",
+    ]
+
+
+def test_if_every_row_begins_with_a_hash_none_is_a_comment(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "id,b\n#1,2\n#2,3\n")
+    # The first lines are looked at before anything is known of columns.
+    assert read_text_columns(path).text("id") == ["#1", "#2"]
+
+
+def test_a_note_of_several_lines_is_one_cell(tmp_path: Path) -> None:
+    columns = read_text_columns(write(tmp_path / "t.csv", 'a,note\n1,"two\nlines, one ""cell"""\n2,\n'))
+    assert columns.text("note") == ['two\nlines, one "cell"', ""]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd])
+def test_compression_shows_in_the_bytes_not_the_name(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "t.txt"
+    path.write_bytes(pack(b"a\n7\n"))
+    assert read_text_columns(path).integers("a").tolist() == [7]
+    path.write_bytes(pack(b"a\n" + bytes(str(list(range(9000))), "ascii"))[:-20])
+    assert "file; copy it again" in problem_with(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"PAR1....", "is a Parquet file, not CSV text; save the table as CSV"),
+        (b"SQLite format 3\x00....", "is an SQLite file, not CSV text; save the table as CSV"),
+        (b"PK\x03\x04....", "is a ZIP or Excel file, not CSV text; save the table as CSV"),
+        (b"a,b\n1,\x00\x00\n", "is no text: it holds zero bytes; save the table as CSV or Parquet"),
+        (b"a,b\xff\n1,2\n", "line 1: is not UTF-8 text; save the file as UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_said_in_one_line(tmp_path: Path, data: bytes, message: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(data)
+    assert problem_with(path) == message
 
 
 def test_a_gzip_file_that_breaks_off(tmp_path: Path) -> None:
@@ -117,4 +186,4 @@ def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
 
 def test_an_endless_line(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "a,b\n1," + "7" * 3_000_000 + "\n")
-    assert problem_with(path) == "has a line of more than 1 MiB; save the table as CSV again"
+    assert problem_with(path) == "has a line of more than 1 MiB, or a quote that is not closed; save the table as CSV again"
