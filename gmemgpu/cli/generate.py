@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gmemgpu.cli.vm_table import MAP_HELP, column_mapping, table_counts, table_lines
 from gmemgpu.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vm-table", metavar="FILE", help="replay this VM table; --set vm_table.thin.keep=0.001 makes it one host's"
     )
+    parser.add_argument("--map", metavar="COLUMN=NAME", action="append", default=[], dest="mapping", help=MAP_HELP)
     parser.add_argument("--json", action="store_true", help="write a summary as JSON to standard output")
 
 
@@ -129,16 +131,21 @@ def run(arguments: argparse.Namespace) -> int:
     trace_form(Path(arguments.output))
     settings = table_from_settings(arguments.settings)
     if arguments.vm_table is not None:
-        settings = lay_over(settings, {"vm_table": {"path": arguments.vm_table}})
+        columns = column_mapping(arguments.mapping)
+        settings = lay_over(settings, {"vm_table": {"path": arguments.vm_table, "columns": columns}})
+    elif arguments.mapping:
+        raise SpecError(Problem("--map", "is about a VM table; name it with --vm-table FILE"))
     table: dict[str, Any] = {"preset": arguments.preset}
     if arguments.small:
         table = small_variant(preset(arguments.preset)).model_dump()
     workload = workload_from_mapping(lay_over(table, settings), "", Path())
+    _keep_the_input(workload, Path(arguments.output))
     made = generate(workload, arguments.seed)
     write_trace(made.trace, arguments.output)
     warn_of_rejected(made.admitted, made.rejected)
     _warn_of_waiting(workload, made.trace)
-    skipped = workload.vm_table.read(workload.host.host).skipped if workload.vm_table else ()
+    read = workload.vm_table.read(workload.host.host) if workload.vm_table else None
+    counts = table_counts(workload, arguments.seed) if read is not None else None
     if arguments.json:
         summary = {
             "output": arguments.output,
@@ -146,17 +153,25 @@ def run(arguments: argparse.Namespace) -> int:
             "events": len(made.trace),
             "admitted": made.admitted,
             "rejected": made.rejected,
-            "skipped": list(skipped),
+            "skipped": list(read.skipped) if read is not None else [],
+            "notes": list(read.notes) if read is not None else [],
+            "vms": counts,
             "workload": workload.model_dump(mode="json"),
         }
         print(json.dumps(summary, indent=1, ensure_ascii=False))
-        return 0
-    source = arguments.vm_table or f"{workload.preset}{' (small)' if arguments.small else ''}"
-    print(
-        f"{arguments.output}: {source}, seed {arguments.seed}, {len(made.trace):,} events in "
-        f"{format_duration_ns(workload.horizon_ns)}; {made.admitted:,} VMs admitted, {made.rejected:,} rejected",
-        file=sys.stderr,
-    )
-    for reason in skipped:
-        print(f"skipped {reason}", file=sys.stderr)
+    else:
+        name = arguments.vm_table or f"{workload.preset}{' (small)' if arguments.small else ''}"
+        for line in table_lines(workload, arguments.seed) if read is not None else ():
+            print(line, file=sys.stderr)
+        print(
+            f"{arguments.output}: {name}, seed {arguments.seed}, {len(made.trace):,} events in "
+            f"{format_duration_ns(workload.horizon_ns)}; {made.admitted:,} VMs admitted, {made.rejected:,} rejected",
+            file=sys.stderr,
+        )
     return 0
+
+
+def _keep_the_input(workload: Workload, output: Path) -> None:
+    source = workload.vm_table
+    if source is not None and output.exists() and source.path.exists() and output.samefile(source.path):
+        raise SpecError(Problem("--output", f"{output} is the VM table that is read; give the trace another name"))

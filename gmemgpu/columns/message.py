@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gmemgpu.errors import Problem
 from gmemgpu.model.trace import Int64Array
 
-__all__ = ["MAX_ROWS_NAMED", "list_rows", "shown"]
+__all__ = ["MAX_ROWS_NAMED", "list_rows", "shown", "shown_name"]
 
 MAX_ROWS_NAMED = 20
 """Rows named for one rule; of the rest only the number is given."""
@@ -34,6 +34,23 @@ def shown(value: object, most: int = 40) -> str:
     return text if len(text) <= most + 2 else f"{text[:most]}…{text[-1]}"
 
 
+def shown_name(name: str) -> str:
+    """
+    Return a column's name as messages have it.
+
+    Parameters
+    ----------
+    name : str
+        As the file has it.
+
+    Returns
+    -------
+    str
+        The name itself if it is a plain word, else as of `shown`.
+    """
+    return name if name.isascii() and name.isidentifier() and len(name) <= 40 else shown(name)
+
+
 def list_rows(
     where: str, column: str | None, rows: Int64Array, message: Callable[[int], str], rule: str, problems: list[Problem]
 ) -> None:
@@ -55,7 +72,7 @@ def list_rows(
     problems : list of Problem
         Appended to.
     """
-    part = f", column {column}" if column else ""
+    part = "" if column is None else f", column {shown_name(column)}"
     for i, row in enumerate(rows[:MAX_ROWS_NAMED].tolist()):
         problems.append(Problem(f"{where}: row {row}{part}", message(i)))
     if len(rows) > MAX_ROWS_NAMED:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gmemgpu.columns.arrow_values import finite_decimals, is_binary, is_text, joined, mask_of
 from gmemgpu.columns.cell import DECIMAL, PLAIN_INTEGER, integer_of
-from gmemgpu.columns.message import list_rows, shown
+from gmemgpu.columns.message import list_rows, shown, shown_name
 from gmemgpu.errors import Problem, TraceError
 from gmemgpu.model.trace import BoolArray, Int64Array
 from gmemgpu.toml_file import unknown_key
@@ -80,7 +80,7 @@ class Columns:
         known = [*required, *optional]
         doubled = False
         for name in dict.fromkeys(self.names):
-            column = name if name.isidentifier() and len(name) <= 40 else shown(name)
+            column = shown_name(name)
             if name not in known:
                 self.problems.append(Problem(f"{self.where}: column {column}", unknown_key(name, known, "column")))
             elif self.names.count(name) > 1:
@@ -93,6 +93,47 @@ class Columns:
             self.problems.append(Problem(self.where, f"{lacks}; it needs {', '.join(required)}"))
         if missing or doubled:
             self.raise_problems()
+
+    def select(self, places: Sequence[int]) -> None:
+        """
+        Keep some columns alone; of those that are left out no cell is looked at.
+
+        Parameters
+        ----------
+        places : sequence of int
+            Which, from 0; no two of the same name.
+        """
+        self._table = self._table.select(list(places))
+        self.names = tuple(self._table.column_names)
+
+    def rename(self, names: Sequence[str]) -> None:
+        """
+        Set the names of the columns.
+
+        Parameters
+        ----------
+        names : sequence of str
+            One a column, in order.
+        """
+        self._table = self._table.rename_columns(list(names))
+        self.names = tuple(names)
+
+    def cells(self, name: str) -> pa.ChunkedArray:
+        """
+        Return a column's cells as the file has them; text without blanks around it.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+
+        Returns
+        -------
+        pyarrow.ChunkedArray
+            Of any type but dictionaries.
+        """
+        column = self._decoded(name)
+        return pc.utf8_trim_whitespace(column) if is_text(column.type) else column
 
     def text(self, name: str) -> list[str]:
         """
@@ -151,19 +192,19 @@ class Columns:
         if is_text(column.type):
             return self._text_integers(name, low, high).astype(dtype, copy=False)
         if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
-            self._refuse_column(name, f"holds {column.type}; write integers")
+            self.refuse_column(name, f"holds {column.type}; write integers")
             return np.full(len(self), low, dtype)
         wrong = np.zeros(0, bool)
         if column.null_count:
             wrong = mask_of(column.is_null())
-            self._refuse_cells(name, wrong, lambda _: _EMPTY)
+            self.refuse_cells(name, wrong, lambda _: _EMPTY)
             column = column.cast(pa.int64()) if pa.types.is_null(column.type) else column
             column = column.fill_null(0)
         values = joined(column.chunks, dtype)
         # Compared in the column's own type: a uint64 above 2**63 must not wrap first.
         if len(values) and (values.min() < low or values.max() > high):
             outside = (values < low) | (values > high)
-            self._refuse_cells(name, outside, lambda i: f"{values[i]} is outside {low} to {high}")
+            self.refuse_cells(name, outside, lambda i: f"{values[i]} is outside {low} to {high}")
             wrong = wrong | outside if len(wrong) else outside
         fitting = values.astype(dtype, copy=False)
         return np.where(wrong, np.array(low, dtype), fitting) if len(wrong) else fitting
@@ -213,7 +254,7 @@ class Columns:
             return f"{values[i]:g} is outside {low:g} to {high:g}"
 
         wrong = ~((values >= low) & (values <= high))
-        self._refuse_cells(name, wrong, message)
+        self.refuse_cells(name, wrong, message)
         return np.where(wrong, low, values)
 
     def words(self, name: str, codes: Mapping[str, int], dtype: type[np.signedinteger[Any]] = np.int64) -> NDArray[Any]:
@@ -237,7 +278,7 @@ class Columns:
         column = self._table.column(name)
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if not (is_text(kind) or is_binary(kind)):
-            self._refuse_column(name, f"holds {column.type}; write text, one of {', '.join(codes)}")
+            self.refuse_column(name, f"holds {column.type}; write text, one of {', '.join(codes)}")
             return np.zeros(len(self), dtype)
         # Dictionary-encoded at once: millions of rows hold a dozen different words.
         encoded = (column if pa.types.is_dictionary(column.type) else column.dictionary_encode()).unify_dictionaries()
@@ -263,7 +304,7 @@ class Columns:
 
         if len(values) and values.min() < 0:
             wrong = values < 0
-            self._refuse_cells(name, wrong, message, f"the {name} is unknown")
+            self.refuse_cells(name, wrong, message, f"the {name} is unknown")
             return np.where(wrong, np.array(0, dtype), values)
         return values
 
@@ -285,7 +326,7 @@ class Columns:
         for column in (name, *needs):
             if column in self._wrong:
                 broken = broken & ~self._wrong[column]
-        self._refuse_cells(name, broken, lambda _: message, f"it {message}")
+        self.refuse_cells(name, broken, lambda _: message, f"it {message}")
 
     def sound_rows(self) -> tuple[BoolArray | None, Int64Array | None]:
         """
@@ -302,6 +343,46 @@ class Columns:
             return None, self._row_numbers
         sound = ~np.logical_or.reduce(list(self._wrong.values()))
         return sound, np.flatnonzero(sound) + 1 if self._row_numbers is None else self._row_numbers[sound]
+
+    def refuse_cells(
+        self, name: str, wrong: BoolArray, message: Callable[[int], str], rule: str = "it cannot be read"
+    ) -> None:
+        """
+        Record cells that cannot be read.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        wrong : (n,) bool
+            True for these; those that were refused before are not named again.
+        message : callable
+            Returns what is wrong in the i-th row of the table.
+        rule : str
+            What those that are not named have in common.
+        """
+        before = self._wrong.get(name)
+        if before is not None:
+            wrong = wrong & ~before
+        indices = np.flatnonzero(wrong)
+        if len(indices):
+            rows = indices + 1 if self._row_numbers is None else self._row_numbers[indices]
+            list_rows(self.where, name, rows, lambda i: message(int(indices[i])), rule, self.problems)
+            self._wrong[name] = wrong if before is None else wrong | before
+
+    def refuse_column(self, name: str, message: str) -> None:
+        """
+        Record a column that cannot be read at all.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        message : str
+            What is wrong with it.
+        """
+        self.problems.append(Problem(f"{self.where}: column {shown_name(name)}", message))
+        self._wrong[name] = np.ones(len(self), bool)
 
     def raise_problems(self) -> None:
         """
@@ -354,24 +435,8 @@ class Columns:
                 return f"{shown(cell)} is not an integer; write it as in 42 or 0x2a"
             return f"{number if len(cell) <= 20 else shown(cell)} is outside {low} to {high}"
 
-        self._refuse_cells(name, wrong, message)
+        self.refuse_cells(name, wrong, message)
         return np.where(wrong, low, values)
-
-    def _refuse_cells(
-        self, name: str, wrong: BoolArray, message: Callable[[int], str], rule: str = "it cannot be read"
-    ) -> None:
-        before = self._wrong.get(name)
-        if before is not None:
-            wrong = wrong & ~before
-        indices = np.flatnonzero(wrong)
-        if len(indices):
-            rows = indices + 1 if self._row_numbers is None else self._row_numbers[indices]
-            list_rows(self.where, name, rows, lambda i: message(int(indices[i])), rule, self.problems)
-            self._wrong[name] = wrong if before is None else wrong | before
-
-    def _refuse_column(self, name: str, message: str) -> None:
-        self.problems.append(Problem(f"{self.where}: column {name}", message))
-        self._wrong[name] = np.ones(len(self), bool)
 
 
 def _decoded_text(cell: bytes | None) -> str | None:

@@ -247,7 +247,9 @@ class _Reading:
             unclosed = "straddling object" in str(error) or "out of sync" in str(error)
             why = "has a line of more than 1 MiB, or a quote that is not closed"
             fault = why if unclosed else f"is no CSV text: {shown(str(error), 200)}"
-            raise TraceError([*self.problems, Problem(str(self.path), f"{fault}; save the table as CSV again")]) from None
+            raise TraceError(
+                [*self.problems, Problem(str(self.path), f"{fault}; save the table as CSV again")]
+            ) from None
 
 
 def _without_comments(

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from gmemgpu.columns.file_form import open_for_arrow
 from gmemgpu.columns.message import shown
 from gmemgpu.columns.table import Columns
-from gmemgpu.columns.file_form import open_for_arrow
 from gmemgpu.columns.text_file import read_text_columns
 from gmemgpu.errors import Problem, SpecError, TraceError
 from gmemgpu.model.event import KIND_BY_NAME

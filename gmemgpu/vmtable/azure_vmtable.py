@@ -98,12 +98,16 @@ def read_azure_vmtable(path: Path) -> VmRecords:
     RuntimeWarning
         Of VM ids that come several times.
     """
-    if "vmcreated" in read_first_lines(path, []).rows[0]:
+    first = [name.lower() for name in read_first_lines(path, []).rows[0]]
+    if "vmcreated" in first:
         # Somebody added the names, in whatever order.
         file = read_text_columns(path)
+        file.rename([name.lower() for name in file.names])
         file.check_names(_NEEDED, [name for name in COLUMNS if name not in _NEEDED])
+        notes = ["read as Azure's VM table, by the names in its first line"]
     else:
         file = read_text_columns(path, COLUMNS)
+        notes = ["read as Azure's VM table without a header line: 11 columns in the published order"]
     created = file.integers("vmcreated", high=10**9)
     deleted = file.integers("vmdeleted", high=10**9)
     file.refuse("vmdeleted", deleted < created, "is before vmcreated", "vmcreated")
@@ -124,4 +128,5 @@ def read_azure_vmtable(path: Path) -> VmRecords:
         vcpus=cores.astype(np.int32),
         running=created == 0,
         batch=_batches(file, created),
+        notes=tuple(f"{path}: {note}" for note in notes),
     )

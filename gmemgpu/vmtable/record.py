@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,6 +10,10 @@ from numpy.typing import ArrayLike
 from gmemgpu.model.trace import BoolArray, Int8Array, Int32Array, Int64Array
 
 __all__ = ["VmRecords", "vm_records"]
+
+
+_OF_THE_FILE = ("hosts", "own", "skipped", "notes")
+"""Fields that are no columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,8 +41,16 @@ class VmRecords:
         As in `VmTable`; -1, 0 and 0 if not said.
     batch : (n,) int64
         Tenant batch; only which are equal matters.
+    host : (n,) int32
+        Place in `hosts` of the host that had the VM; -1 if not said.
+    hosts : tuple of str
+        Names of the hosts that a file tells apart; empty if it tells none.
+    own : bool
+        Whether it is a table of one's own: nothing is added to it unless that is asked for.
     skipped : tuple of str
         Rows left out and why, for people.
+    notes : tuple of str
+        How the file was read, for people.
     """
 
     arrival_ns: Int64Array
@@ -53,7 +65,11 @@ class VmRecords:
     gmems: Int32Array
     folio_pages: Int32Array
     batch: Int64Array
+    host: Int32Array
+    hosts: tuple[str, ...] = ()
+    own: bool = False
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.arrival_ns)
@@ -72,8 +88,8 @@ class VmRecords:
         VmRecords
             In the same order.
         """
-        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "skipped"}
-        return VmRecords(**columns, skipped=self.skipped)
+        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in _OF_THE_FILE}
+        return replace(self, **columns)
 
 
 def vm_records(
@@ -90,7 +106,11 @@ def vm_records(
     node: ArrayLike = -1,
     gmems: ArrayLike = 0,
     folio_pages: ArrayLike = 0,
+    host: ArrayLike = -1,
+    hosts: tuple[str, ...] = (),
+    own: bool = False,
     skipped: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> VmRecords:
     """
     Build records from columns in the file's order; single values hold for every VM.
@@ -99,9 +119,9 @@ def vm_records(
     ----------
     arrival_ns, least_ns, most_ns, memory_bytes, vcpus, batch : array_like
         As in `VmRecords`.
-    endless, snp, running, node, gmems, folio_pages : array_like
+    endless, snp, running, node, gmems, folio_pages, host : array_like
         As in `VmRecords`.
-    skipped : tuple of str
+    hosts, own, skipped, notes : tuple of str, or bool
         As in `VmRecords`.
 
     Returns
@@ -128,5 +148,9 @@ def vm_records(
         gmems=column(gmems, np.int32),
         folio_pages=column(folio_pages, np.int32),
         batch=column(batch, np.int64),
+        host=column(host, np.int32),
+        hosts=hosts,
+        own=own,
         skipped=skipped,
+        notes=notes,
     )

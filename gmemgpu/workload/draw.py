@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.vmtable.assemble import concatenate
-from gmemgpu.vmtable.replay import replay
+from gmemgpu.vmtable.replay import replay, with_kinds
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.vmtable.tenant import Tenants, running_vms
 from gmemgpu.workload.process.process import ArrivalInput
@@ -88,12 +86,16 @@ def draw_vm_table(workload: Workload, seed: int) -> VmTable:
 def _replayed(workload: Workload, seed: int) -> VmTable:
     source = workload.vm_table
     assert source is not None
-    records = source.for_host(workload.host.host, seed)
+    whole = source.read(workload.host.host)
+    if whole.hosts:
+        # A tenant is confidential on all hosts or on none, so this is drawn before one host's VMs are picked.
+        whole = with_kinds(whole, seed, workload.snp.share)
+    records = source.of_host(whole, seed)
     records = records.select(records.arrival_ns < workload.horizon_ns)
-    from_table = source.stock == "table" or (source.stock == "auto" and bool(np.any(records.running)))
-    if not from_table:
+    drawn = source.draws_stock(records)
+    if drawn:
         records = records.select(~records.running)
     table = replay(records, seed, snp_share=workload.snp.share, gmems=workload.snp.gmems)
-    if from_table:
+    if not drawn:
         return table
     return concatenate([running_vms(tenants_of(workload), seed, workload.n_stock), table])

@@ -186,4 +186,7 @@ def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
 
 def test_an_endless_line(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "a,b\n1," + "7" * 3_000_000 + "\n")
-    assert problem_with(path) == "has a line of more than 1 MiB, or a quote that is not closed; save the table as CSV again"
+    assert (
+        problem_with(path)
+        == "has a line of more than 1 MiB, or a quote that is not closed; save the table as CSV again"
+    )

@@ -61,7 +61,7 @@ def test_every_mistake_at_once_each_with_its_key() -> None:
         'workload.sizes: plain "azure": unknown mix; did you mean "azure2019"?',
         'workload.memory.placement: "best_fit" is unknown; did you mean "first_fit"?',
         'workload.memory.folio_2m_sucess: unknown key; did you mean "folio_2m_success"?',
-        "workload.vm_table.path: is missing: The file, plain or gzipped; relative to the file that names it.",
+        "workload.vm_table.path: is missing: The file, compressed or not; relative to the file that names it.",
         "workload.vm_table.thin: does not say how much stays; set either keep or arrivals_per_day",
         'workload.hots: unknown key; did you mean "host"?',
     ]
