@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "model": {*_WORDS, "fields", "validation"},
     "catalogue": {*_MODEL, "toml_file", "validation"},
     "columns": {*_MODEL, "toml_file"},
-    "vmtable": {*_MODEL, "columns"},
+    "vmtable": {*_MODEL, "atomic", "columns"},
     "workload": _WORKLOAD,
     "placement": {*_MODEL, "compiled", "vmtable", "workload"},
     "lifecycle": {*_MODEL, "compiled", "vmtable", "workload", "placement"},

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gmemgpu.cli.vm_table import MAP_HELP, column_mapping, table_counts, table_lines
+from gmemgpu.cli.vm_table import MAP_HELP, column_mapping
 from gmemgpu.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gmemgpu.trace.write import write_trace
     from gmemgpu.units import format_duration_ns
     from gmemgpu.workload.preset import lay_over, preset, small_variant, workload_from_mapping
+    from gmemgpu.workload.table_account import table_counts, table_lines
 
     # A wrong name is an error before minutes of work, not after.
     trace_form(Path(arguments.output))

@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "evaluate policies on one trace",
     "verify": "run every engine on a trace and compare all integers",
     "generate": "make a trace from a workload preset or a VM table",
+    "import": "bring VM tables into one normal form",
     "trace": "say what is in a trace file, check it, or scan its RMP",
     "policies": "list the named policies",
     "presets": "list the workload presets",

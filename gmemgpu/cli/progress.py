@@ -82,6 +82,7 @@ def _print(line: str) -> None:
 def _notes(event: SweepEvent, *, say_why: bool) -> Iterator[str]:
     # What a line on a pipe and one above the bar say alike.
     if isinstance(event, SweepStarted):
+        yield from event.notes
         if say_why and event.reason is not None and event.n_shards > event.n_shards_done:
             yield f"backend {event.backend} (auto: {event.reason})"
     elif isinstance(event, Compiling):

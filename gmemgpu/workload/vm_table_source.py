@@ -111,6 +111,37 @@ class VmTableSource(Section):
             _LAST_READ[key] = records
         return _LAST_READ[key]
 
+    def host_names(self, host: Host) -> tuple[str, ...]:
+        """
+        Return the hosts that a trace each is to be made of.
+
+        Parameters
+        ----------
+        host : Host
+            As of `read`.
+
+        Returns
+        -------
+        tuple of str
+            Empty if the file tells none apart, if one is chosen, or if the table is thinned.
+
+        Raises
+        ------
+        TraceError
+            With every problem of the file.
+        """
+        if self.host is not None or self.thin is not None or self._kind() != "own":
+            return ()
+        return self.read(host).hosts
+
+    def _kind(self) -> TableFormat:
+        if self.format != "auto":
+            return self.format
+        # Arrow is not loaded for those who only draw.
+        from gmemgpu.vmtable.table_kind import table_kind
+
+        return table_kind(self.path, mapped=bool(self.columns))
+
     def for_host(self, host: Host, seed: int) -> VmRecords:
         """
         Read the file, and select what one host gets.
@@ -204,11 +235,7 @@ _LAST_READ: dict[Any, VmRecords] = {}
 
 def _read(source: VmTableSource, host: Host) -> VmRecords:
     # The readers need Arrow or SQLite, which those who only draw do not wait for.
-    kind: TableFormat = source.format
-    if kind == "auto":
-        from gmemgpu.vmtable.table_kind import table_kind
-
-        kind = table_kind(source.path, mapped=bool(source.columns))
+    kind = source._kind()
     if kind == "own":
         from gmemgpu.vmtable.own_table import read_own_table
 

@@ -123,3 +123,47 @@ def test_a_shutdown_that_never_comes_is_told(tmp_path: Path, capsys: pytest.Capt
         "gmemgpu: warning: snp_life.kvm_unload_ns: guests run up to the horizon, so this never comes; let them end, or "
         "set snp_life.force"
     ]
+
+
+OWN = "arrival_s,lifetime_s,vcpus,mem_gib,kind,host\n0,600,2,4,snp,a\n60,600,2,4,plain,a\n90,60,2,4,snp,b\n"
+SHORT = ["--set", "horizon_ns=10 min", "--set", "warmup_ns=0", "--set", "host.name=lab"]
+
+
+def test_what_was_made_of_a_table_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, output = tmp_path / "vms.csv", tmp_path / "t.parquet"
+    path.write_text(OWN)
+    arguments = ["generate", "--vm-table", str(path), *SHORT, "-o", str(output)]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.endswith(
+        "vms.csv: holds the VMs of 2 hosts ('a', 'b'), and a trace is of one: set vm_table.host to its name, or to "
+        '"*" to put all VMs on one; a sweep takes each host in turn\n'
+    )
+    assert main([*arguments, "--set", "vm_table.host=a"]) == 0
+    assert capsys.readouterr().err.replace(f"{tmp_path}/", "").splitlines()[1:3] == [
+        "vms.csv: 3 VMs on 2 hosts",
+        "vms.csv: 2 VMs of the table",
+    ]
+    assert (
+        main([*arguments, "--set", "vm_table.host=*", "--set", "vm_table.stock=drawn", "--set", "stock.vms=100"]) == 0
+    )
+    lines = capsys.readouterr().err.replace(f"{tmp_path}/", "").splitlines()
+    assert lines[2] == "vms.csv: 3 VMs of the table, 100 drawn as stock (vm_table.stock=table leaves them out)"
+    assert lines[-1].startswith("gmemgpu: warning: ")
+    assert "found no room on the host: take a larger one" in lines[-1]
+    assert main([*arguments, "--set", "vm_table.host=c"]) == 2
+    assert "vms.csv: host: 'c' is not in the table; there are 'a', 'b'" in capsys.readouterr().err
+
+
+def test_a_table_is_never_overwritten_by_its_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "vms.csv"
+    path.write_text(OWN)
+    assert main(["generate", "--vm-table", str(path), *SHORT, "--set", "vm_table.host=a", "-o", str(path)]) == 2
+    assert path.read_text() == OWN
+    assert "is the VM table that is read" in capsys.readouterr().err
+
+
+def test_a_node_that_the_host_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "vms.csv"
+    path.write_text("arrival_s,vcpus,mem_gib,lifetime_s,node\n0,2,1,100,7\n")
+    assert main(["generate", "--vm-table", str(path), *SHORT, "-o", str(tmp_path / "t.csv")]) == 2
+    assert capsys.readouterr().err == f"gmemgpu: {path}: row 1, column node: '7' is outside -1 to 0\n"

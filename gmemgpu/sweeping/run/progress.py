@@ -33,6 +33,8 @@ class SweepStarted:
         The engine.
     reason : str or None
         Why ``auto`` took it; None if it was asked for by name.
+    notes : tuple of str
+        How VM tables were read.
     """
 
     n_shards: int
@@ -41,6 +43,7 @@ class SweepStarted:
     n_rows_done: int
     backend: str
     reason: str | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -203,6 +203,7 @@ def sweep(
                 n_rows_done=plan.n_rows - plan.rows_of(todo),
                 backend=name,
                 reason=reason,
+                notes=what.table_notes() if todo and progress else (),
             )
         )
         n_computed, fallback = 0, None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gmemgpu.errors import SpecError
+from gmemgpu.errors import SpecError, TraceError
 from gmemgpu.sweeping.spec.document import Document, shown
 from gmemgpu.sweeping.spec.keys import KeyPath, holds_list, holds_path
 from gmemgpu.workload.preset import lay_over, workload_from_mapping
@@ -19,6 +19,8 @@ from gmemgpu.workload.spec import Workload
 __all__ = ["AxisValue", "Scenario", "scenarios_of"]
 
 MAX_SCENARIOS = 1_000_000
+
+_HOST: KeyPath = ("vm_table", "host")
 
 AxisValue: TypeAlias = str | int | float | bool | None
 """What a result column of an axis holds; None where a scenario has no such key."""
@@ -95,10 +97,13 @@ def scenarios_of(document: Document) -> tuple[Scenario, ...]:
         if n_scenarios > MAX_SCENARIOS:
             document.report(key, f"makes {n_scenarios:,} scenarios of its axes; the most are {MAX_SCENARIOS:,}")
             return ()
+        points = list(_over_hosts(_points(merged, axes), document))
+        if any(_value_at(point, _HOST) is not None for point in points):
+            axes.setdefault(_HOST, [])
         columns.update(dict.fromkeys(axes))
         if name is not None:
             columns = {("scenario",): None, **columns}
-        drafts.extend(_Draft(key, name, own, point) for point in _points(merged, axes))
+        drafts.extend(_Draft(key, name, own, point) for point in points)
     scenarios = [found for draft in drafts if (found := _scenario(draft, columns, workload, document))]
     if not document.problems:
         labels: set[str] = set()
@@ -148,9 +153,25 @@ def _points(table: Mapping[str, Any], axes: Mapping[KeyPath, list[Any]]) -> Iter
         yield point
 
 
+def _over_hosts(points: Iterable[dict[str, Any]], document: Document) -> Iterator[dict[str, Any]]:
+    # A table of several hosts makes a scenario of each, as an axis of their names would.
+    for point in points:
+        names: tuple[str, ...] = ()
+        if isinstance(point.get("vm_table"), Mapping):
+            try:
+                workload = workload_from_mapping(point, "", document.folder)
+                if workload.vm_table is not None and workload.vm_table.path.exists():
+                    names = workload.vm_table.host_names(workload.host.host)
+            except SpecError:
+                pass  # told with the scenario's other mistakes
+            except TraceError as error:
+                document.problems.extend(problem for problem in error.problems if problem not in document.problems)
+        yield from (_with(point, _HOST, name) for name in names) if len(names) > 1 else [point]
+
+
 def _with(table: Mapping[str, Any], path: KeyPath, value: Any) -> dict[str, Any]:
     key, *rest = path
-    return {**table, key: _with(table[key], tuple(rest), value) if rest else value}
+    return {**table, key: _with(table.get(key, {}), tuple(rest), value) if rest else value}
 
 
 def _value_at(table: Mapping[str, Any], path: KeyPath) -> Any:

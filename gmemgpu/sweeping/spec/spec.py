@@ -23,6 +23,7 @@ from gmemgpu.sweeping.spec.keys import input_files, relative_paths
 from gmemgpu.sweeping.spec.scenario import Scenario, scenarios_of
 from gmemgpu.toml_file import unknown_key
 from gmemgpu.validation import problems_of, validated
+from gmemgpu.workload.table_account import table_lines
 
 __all__ = ["SweepSpec", "read_spec", "policy_table"]
 
@@ -118,6 +119,26 @@ class SweepSpec(Section):
             **relative_paths(said, folder),
             "inputs": {os.path.relpath(path, folder): found for path, found in self.input_hashes.items()},
         }
+
+    def table_notes(self) -> tuple[str, ...]:
+        """
+        Tell how VM tables are read, and what is added to them.
+
+        Returns
+        -------
+        tuple of str
+            For people; each once.
+
+        Raises
+        ------
+        TraceError
+            If a table cannot be read.
+        """
+        lines: dict[str, None] = {}
+        for scenario in self.scenarios:
+            if scenario.workload.vm_table is not None:
+                lines.update(dict.fromkeys(table_lines(scenario.workload, self.seeds[0], all_hosts=True)))
+        return tuple(lines)
 
     # Validators that may find several mistakes at once, or mistakes in other files, report them to the document.
 

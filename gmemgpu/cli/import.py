@@ -1,0 +1,65 @@
+"""``gmemgpu import``: bring what people have in hand into the forms that gmemgpu reads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from gmemgpu.cli.vm_table import MAP_HELP, column_mapping
+from gmemgpu.errors import InputError, Problem, SpecError
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``gmemgpu import``."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="what")
+    text = "VM tables: CSV, Parquet or Arrow, to Parquet that vm_table.path and --vm-table read at once"
+    vms = actions.add_parser("vms", help=text, description=text)
+    vms.add_argument("files", metavar="FILE", nargs="+", help="VM tables; several become one")
+    vms.add_argument("-o", "--output", metavar="FILE", required=True, help="table to write: .parquet")
+    vms.add_argument("--map", metavar="COLUMN=NAME", action="append", default=[], dest="mapping", help=MAP_HELP)
+    vms.add_argument("--json", action="store_true", help="write what was read as JSON to standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Import what was named; 0 if it is written."""
+    from gmemgpu.vmtable.normal_form import joined, read_any_table, write_normal_form
+    from gmemgpu.vmtable.own_table import own_records
+
+    output = Path(arguments.output)
+    files = [Path(name) for name in arguments.files]
+    _check_names(output, files)
+    mapping = column_mapping(arguments.mapping)
+    tables, problems = [], []
+    for path in files:
+        try:
+            tables.append(read_any_table(path, mapping))
+        except InputError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise SpecError(problems)
+    table = joined(tables)
+    # Before it is written: what is said is what was read.
+    notes = [f"{one.where}: {line}" for one in tables for line in one.form]
+    records = own_records(table)
+    n_forms = len(table.form)
+    notes.extend(note for note in records.notes[n_forms:])
+    write_normal_form(table, output)
+    if arguments.json:
+        summary = {"output": arguments.output, "vms": len(table), "hosts": len(records.hosts), "notes": notes}
+        print(json.dumps(summary, indent=1, ensure_ascii=False))
+        return 0
+    for note in notes:
+        print(note, file=sys.stderr)
+    print(f"{arguments.output}: {len(table):,} VMs", file=sys.stderr)
+    return 0
+
+
+def _check_names(output: Path, files: list[Path]) -> None:
+    if output.suffix != ".parquet":
+        raise SpecError(Problem("--output", f"{output} does not end in .parquet; the normal form is Parquet"))
+    if output.exists() and any(path.exists() and output.samefile(path) for path in files):
+        raise SpecError(Problem("--output", f"{output} is a table that is read; give the new one another name"))

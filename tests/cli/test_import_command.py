@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+import pytest
+
+from gmemgpu.cli.main import main
+from gmemgpu.trace.read import read_trace
+from gmemgpu.vmtable.own_table import read_own_table
+
+ROWS = (
+    "vm_id,created_at,deleted_at,vcpus,memory,project,hypervisor,note\n"
+    '1,2026-05-01T12:00:00Z,2026-05-01T12:10:00Z,2,4GiB,acme,h1,"one, two"\n'
+    "2,2026-05-01T11:00:00Z,,4,8GiB,acme,h2,\n"
+    "3,2026-05-01T11:30:00Z,2026-05-01T11:45:00Z,1,2GiB,initech,h1,\n"
+)
+AZURE = "h1,s1,d1,0,600,0,0,0,Unknown,4,8\nh2,s1,d1,300,2591700,0,0,0,Unknown,2,4\n"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def stderr_of(capsys: pytest.CaptureFixture[str], folder: Path) -> list[str]:
+    return capsys.readouterr().err.replace(f"{folder}/", "").splitlines()
+
+
+def test_the_normal_form_is_read_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, output = write(tmp_path / "vms.csv", ROWS), tmp_path / "vms.parquet"
+    assert main(["import", "vms", str(path), "-o", str(output)]) == 0
+    assert stderr_of(capsys, tmp_path) == [
+        "vms.csv: read as a table of one's own: vm_id→id, created_at→arrival (ISO 8601), deleted_at→departure "
+        "(ISO 8601), vcpus, memory, project→tenant, hypervisor→host",
+        "vms.csv: not used: note",
+        "vms.csv: no column says which are confidential: drawn by tenant with probability snp.share",
+        "vms.csv: time 0 is 2026-05-01T11:00:00Z, the first arrival",
+        "vms.csv: 3 VMs on 2 hosts",
+        "vms.parquet: 3 VMs",
+    ]
+    assert parquet.read_table(output).column("id").to_pylist() == ["2", "3", "1"]
+    one, two = read_own_table(path), read_own_table(output)
+    for name in ("arrival_ns", "least_ns", "endless", "memory_bytes", "vcpus", "snp", "running"):
+        assert getattr(one, name).tolist() == getattr(two, name).tolist(), name
+    assert [one.hosts[i] for i in one.host] == [two.hosts[i] for i in two.host] == ["h2", "h1", "h1"]
+    # The normal form of the normal form is the same file.
+    assert main(["import", "vms", str(output), "-o", str(tmp_path / "again.parquet")]) == 0
+    assert (tmp_path / "again.parquet").read_bytes() == output.read_bytes()
+
+
+def test_several_files_become_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ROWS.splitlines(keepends=True)
+    parts = [write(tmp_path / f"{i}.csv", lines[0] + line) for i, line in enumerate(lines[1:])]
+    output = tmp_path / "vms.parquet"
+    assert main(["import", "vms", *map(str, parts), "-o", str(output), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["vms"], summary["hosts"]) == (3, 2)
+    assert read_own_table(output).arrival_ns.tolist() == [0, 1800 * 10**9, 3600 * 10**9]
+    assert main(["import", "vms", str(parts[0]), str(write(tmp_path / "az.csv", AZURE)), "-o", str(output)]) == 2
+    assert stderr_of(capsys, tmp_path) == [
+        "gmemgpu: az.csv: counts time otherwise than 0.csv: one has points in time, the other none"
+    ]
+
+
+def test_azures_table_in_the_normal_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "vms.parquet"
+    assert main(["import", "vms", str(write(tmp_path / "az.csv", AZURE)), "-o", str(output)]) == 0
+    records = read_own_table(output)
+    assert records.running.tolist() == [True, False]
+    assert records.least_ns[0] == 600 * 10**9
+    assert records.endless.tolist() == [False, True]
+
+
+def test_what_is_no_vm_table_and_names_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "events.csv", "vmid,cpu,memory,time,type\n0,1,2,0,0\n")
+    output = tmp_path / "vms.parquet"
+    assert main(["import", "vms", str(path), str(tmp_path / "absent.csv"), "-o", str(output)]) == 2
+    first, second = stderr_of(capsys, tmp_path)
+    assert first.startswith(
+        "gmemgpu: events.csv: its first line names vmid, cpu, memory, time, type; a VM table needs arrival, vcpus, "
+        "memory and departure or lifetime, and this one has no arrival, no departure or lifetime"
+    )
+    assert first.endswith('--map arrival=COLUMN, or in a spec vm_table.columns = {arrival = "COLUMN"}')
+    assert second == "gmemgpu: absent.csv: cannot be read: No such file or directory; check the path"
+    assert main(["import", "vms", str(path), "-o", str(tmp_path / "vms.csv")]) == 2
+    assert main(["import", "vms", str(path), "-o", str(path.rename(output))]) == 2
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_mapping(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "vms.csv", "born,died,cores,size,who\n0,9,1,1024,x\n")
+    mapping = ["--map", "arrival=born", "--map", "departure=died", "--map", "memory_mib=size", "--map", "tenant = who"]
+    output = tmp_path / "vms.parquet"
+    assert main(["import", "vms", str(path), "-o", str(output), *mapping]) == 0
+    assert read_own_table(output).memory_bytes.tolist() == [1 << 30]
+    trace = tmp_path / "t.parquet"
+    assert main(["generate", "--vm-table", str(path), *mapping, "--set", "horizon_ns=1 min", "--set", "warmup_ns=0",
+                 "-o", str(trace)]) == 0  # fmt: skip
+    assert len(read_trace(trace)) > 0
+    capsys.readouterr()
+    assert main(["import", "vms", str(path), "-o", str(output), "--map", "arrival"]) == 2
+    assert "maps nothing; write --map arrival=created_at" in capsys.readouterr().err
+    assert main(["generate", "--map", "arrival=born", "-o", str(trace)]) == 2
+    assert "--map: is about a VM table" in capsys.readouterr().err
