@@ -94,6 +94,8 @@ def _type(key: str, annotation: Any, notes: Iterable[Any] = ()) -> str:
         return ", ".join(f"`{value}`" for value in get_args(kind))
     if get_origin(kind) is tuple:
         return f"list of {_type(key, get_args(kind)[0])}"
+    if get_origin(kind) is dict:
+        return f"table of {_type(key, get_args(kind)[1])}"
     name = {str: "text", bool: "true or false", int: "integer", float: "number", Path: "file name"}[kind]
     if kind is int and key.endswith("_ns"):
         name = "time"

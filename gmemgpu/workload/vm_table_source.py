@@ -132,7 +132,7 @@ class VmTableSource(Section):
         """
         if self.host is not None or self.thin is not None or self._kind() != "own":
             return ()
-        return self.read(host).hosts
+        return tuple(sorted(self.read(host).hosts))
 
     def _kind(self) -> TableFormat:
         if self.format != "auto":
