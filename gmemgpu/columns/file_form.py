@@ -11,6 +11,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from gmemgpu.columns.message import shown
 from gmemgpu.errors import Problem, TraceError
 
 __all__ = ["Content", "FileForm", "file_form", "open_for_arrow", "opened"]
@@ -180,5 +181,5 @@ def opened(path: Path, form: FileForm, problems: list[Problem]) -> Iterator[pa.N
                 stream = pa.BufferReader(_as_utf8(path, stream.read(), form.content, problems))
             yield stream
         except (OSError, EOFError, lzma.LZMAError) as error:
-            fault = f"is no complete {form.packing} file" if form.packing else f"cannot be read: {error}"
+            fault = f"is no complete {form.packing} file" if form.packing else f"cannot be read: {shown(str(error))}"
             raise TraceError([*problems, Problem(str(path), f"{fault}; copy it again")]) from None

@@ -70,19 +70,21 @@ def _typed_table(path: Path, *, rows: bool) -> pa.Table | None:
     form = file_form(path, [])
     if form.content not in ("parquet", "arrow", "arrow stream"):
         return None
-    try:
-        with opened(path, form, []) as stream:
-            source = pa.BufferReader(stream.read()) if form.packing else stream
+    with opened(path, form, []) as stream:
+        source = pa.BufferReader(stream.read()) if form.packing else stream
+        try:
             if form.content == "parquet":
                 # Not pyarrow.parquet.read_table, which loads pyarrow.dataset first.
                 file = pa.parquet.ParquetFile(source)
-                return file.read() if rows else file.schema_arrow.empty_table()
-            read = pa.ipc.open_file(source) if form.content == "arrow" else pa.ipc.open_stream(source)
-            table = read.read_all() if rows else read.schema.empty_table()
+                table = file.read() if rows else file.schema_arrow.empty_table()
+            else:
+                read = pa.ipc.open_file(source) if form.content == "arrow" else pa.ipc.open_stream(source)
+                table = read.read_all() if rows else read.schema.empty_table()
             # What a damaged file holds is looked at before any of it is used.
             table.validate(full=True)
             return table
-    except _ARROW_ERRORS as error:
-        kind = "Parquet" if form.content == "parquet" else "Arrow"
-        reason = shown(str(error).partition("\n")[0], 200)
-        raise TraceError(Problem(str(path), f"is no complete {kind} file ({reason}); make or copy it again")) from None
+        except _ARROW_ERRORS as error:
+            kind = "Parquet" if form.content == "parquet" else "Arrow"
+            reason = shown(str(error).partition("\n")[0], 200)
+            fault = f"is no complete {kind} file ({reason}); make or copy it again"
+            raise TraceError(Problem(str(path), fault)) from None

@@ -389,7 +389,7 @@ def test_file_names_start_at_the_file_that_says_them(tmp_path: Path) -> None:
     assert path == tmp_path / "inner" / "vms.csv"
 
 
-def canonical(tmp_path: Path, text: str, data: str = "x") -> dict[str, Any]:
+def canonical(tmp_path: Path, text: str, data: str = "start,end,cpu,mem_mib\n") -> dict[str, Any]:
     tmp_path.mkdir(exist_ok=True)
     (tmp_path / "vms.csv").write_text(data)
     return read(tmp_path, text).canonical
@@ -402,7 +402,7 @@ def test_a_sweep_is_the_same_wherever_it_lies_and_whatever_it_is_called(tmp_path
 
 def test_a_sweep_over_other_data_is_another(tmp_path: Path) -> None:
     text = '[workload]\nvm_table.path = "vms.csv"\n'
-    assert canonical(tmp_path / "a", text) != canonical(tmp_path / "b", text, "y")
+    assert canonical(tmp_path / "a", text) != canonical(tmp_path / "b", text, "start,end,cpu,mem_gib\n")
 
 
 def test_a_mapping_will_do(tmp_path: Path) -> None:

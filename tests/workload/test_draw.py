@@ -149,3 +149,42 @@ def test_no_vm_is_confidential_without_a_share() -> None:
     path = str(DATA / "azure_v1_vm_arrivals_sample_24h.csv.gz")
     vms = replayed(snp={"share": 0.0}, vm_table={"path": path, "thin": {"keep": 0.01}})
     assert not np.any(vms.snp)
+
+
+OWN = "arrival_s,lifetime_s,vcpus,mem_gib,tenant,host\n"
+
+
+def test_nothing_is_added_to_a_table_of_ones_own_unless_asked(tmp_path: Path) -> None:
+    path = tmp_path / "vms.csv"
+    path.write_text("arrival_s,lifetime_s,vcpus,mem_gib\n5,10,1,1\n6,10,1,1\n")
+    assert len(replayed(vm_table={"path": str(path)})) == 2
+    drawn = replayed(vm_table={"path": str(path), "stock": "drawn"}, stock={"vms": 3})
+    assert (drawn.stock.sum(), len(drawn)) == (3, 5)
+
+
+def test_a_tenant_is_confidential_on_all_hosts_or_on_none(tmp_path: Path) -> None:
+    path = tmp_path / "vms.csv"
+    rows = [f"{i},10,1,1,t{i % 40},h{i * 7 % 3}\n" for i in range(240)]
+    path.write_text(OWN + "".join(rows))
+    table = {"path": str(path), "host": "*"}
+    whole = replayed(snp={"share": 0.5}, vm_table=table)
+    by_host = [replayed(snp={"share": 0.5}, vm_table={**table, "host": f"h{i}"}) for i in range(3)]
+    assert [len(vms) for vms in by_host] == [80, 80, 80]
+    said = dict(zip(whole.arrival_ns.tolist(), whole.snp.tolist(), strict=True))
+    assert {True, False} == set(said.values())
+    for vms in by_host:
+        assert vms.snp.tolist() == [said[t] for t in vms.arrival_ns.tolist()]
+
+
+def test_a_table_of_several_hosts_is_no_trace_of_one(tmp_path: Path) -> None:
+    path = tmp_path / "vms.csv"
+    path.write_text(OWN + "0,10,1,1,a,x\n0,10,1,1,a,y\n0,10,1,1,a,\n")
+    with pytest.raises(TraceError, match="holds the VMs of 2 hosts"):
+        replayed(vm_table={"path": str(path)})
+    # Of all VMs of a region some are picked, whichever hosts they had.
+    assert len(replayed(vm_table={"path": str(path), "thin": {"keep": 1.0, "p_coloc": 1.0}})) == 3
+
+
+def test_a_start_that_is_no_time() -> None:
+    with pytest.raises(SpecError, match=r'vm_table.start: "noon" is no time from 1970 on'):
+        replayed(vm_table={"path": "x", "start": "noon"})

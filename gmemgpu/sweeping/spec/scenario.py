@@ -164,6 +164,8 @@ def _over_hosts(points: Iterable[dict[str, Any]], document: Document) -> Iterato
                     names = workload.vm_table.host_names(workload.host.host)
             except SpecError:
                 pass  # told with the scenario's other mistakes
+            except OSError:
+                pass  # as above
             except TraceError as error:
                 document.problems.extend(problem for problem in error.problems if problem not in document.problems)
         yield from (_with(point, _HOST, name) for name in names) if len(names) > 1 else [point]
