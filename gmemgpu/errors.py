@@ -29,10 +29,13 @@ class Problem:
         File and key or row, as in ``sweep.toml: policy[3].timer`` or ``t.parquet: row 12, column kind``.
     message : str
         What is wrong with which value, and what to write instead.
+    n_more : int
+        How many like it this one stands for beside itself; its message says so.
     """
 
     where: str
     message: str
+    n_more: int = 0
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message

@@ -36,6 +36,9 @@ COMMANDS = {
 """Sub-command to one-line help. Its module ``gmemgpu.cli.<name>`` offers `add_arguments` and `run`."""
 
 
+_MOST_PROBLEMS = 20
+
+
 def _parser() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS)) + 2
     parser = argparse.ArgumentParser(
@@ -113,8 +116,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             status: int = command.run(arguments)
         sys.stdout.flush()
     except InputError as error:
-        for problem in error.problems:
+        # One that is left would be counted in as many lines as it takes.
+        most = len(error.problems) if len(error.problems) == _MOST_PROBLEMS + 1 else _MOST_PROBLEMS
+        for problem in error.problems[:most]:
             print(f"gmemgpu: {problem}", file=sys.stderr)
+        if rest := error.problems[most:]:
+            print(f"gmemgpu: … and {sum(1 + problem.n_more for problem in rest):,} more problems", file=sys.stderr)
         return error.exit_code
     except GmemgpuError as error:
         print(f"gmemgpu: {error}", file=sys.stderr)

@@ -76,5 +76,6 @@ def list_rows(
     for i, row in enumerate(rows[:MAX_ROWS_NAMED].tolist()):
         problems.append(Problem(f"{where}: row {row}{part}", message(i)))
     if len(rows) > MAX_ROWS_NAMED:
-        rest = f"… and {len(rows) - MAX_ROWS_NAMED} more rows where {rule}"
-        problems.append(Problem(f"{where}: {part.removeprefix(', ') or 'rows'}", rest))
+        n_rest = len(rows) - MAX_ROWS_NAMED
+        rest = f"… and {n_rest} more rows where {rule}"
+        problems.append(Problem(f"{where}: {part.removeprefix(', ') or 'rows'}", rest, n_more=n_rest - 1))

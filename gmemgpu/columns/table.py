@@ -238,7 +238,10 @@ class Columns:
         values = finite_decimals(column)
         if values is None:
             is_number = pc.match_substring_regex(column, DECIMAL)
-            values = joined(pc.if_else(is_number, column, "nan").cast(pa.float64()).chunks, np.float64)
+            values = joined(pc.if_else(is_number, column, "nan").cast(pa.float64()).chunks, np.float64).copy()
+            for i in np.flatnonzero(mask_of(pc.starts_with(column, "0x", ignore_case=True))).tolist():
+                whole = integer_of(column[i].as_py())
+                values[i] = np.nan if whole is None else whole
         if words:
             values = values.copy()
             for word, number in words.items():

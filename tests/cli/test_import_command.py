@@ -104,3 +104,12 @@ def test_a_mapping(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "maps nothing; write --map arrival=created_at" in capsys.readouterr().err
     assert main(["generate", "--map", "arrival=born", "-o", str(trace)]) == 2
     assert "--map: is about a VM table" in capsys.readouterr().err
+
+
+def test_twenty_problems_are_shown_and_the_rest_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "vms.csv", "start,end,cpu,mem_mib\n" + "x,y,z,64\n" * 5000)
+    assert main(["import", "vms", str(path), "-o", str(tmp_path / "o.parquet")]) == 2
+    lines = stderr_of(capsys, tmp_path)
+    assert len(lines) == 21
+    assert lines[0].startswith("gmemgpu: vms.csv: row 1, column start: 'x' is not a time; ")
+    assert lines[-1] == "gmemgpu: … and 14,980 more problems"

@@ -233,3 +233,12 @@ def test_missing_unknown_and_repeated_columns_at_once() -> None:
         "t: column n: is there 2 times; keep one",
         "t: lacks the column arrival_s; it needs arrival_s, n",
     ]
+
+
+def test_a_number_is_one_whichever_reader_meets_it() -> None:
+    cells = ["42", "-7", "+5", "0x2a", "1_000", "٥", "0x", "", "nan"]
+    table = Columns(pa.table({"a": cells, "b": cells}), "t")
+    assert table.integers("a", low=-10).tolist()[:4] == [42, -7, 5, 42]
+    assert table.decimals("b", low=-10).tolist()[:4] == [42.0, -7.0, 5.0, 42.0]
+    rows = [problem.where.partition(",")[0] for problem in table.problems]
+    assert rows[:5] == rows[5:] == [f"t: row {i}" for i in range(5, 10)]
