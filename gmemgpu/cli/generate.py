@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gmemgpu.cli.vm_table import MAP_HELP, column_mapping
+from gmemgpu.cli.vm_table import MAP_HELP, column_mapping, rejected_remedy
 from gmemgpu.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -143,10 +143,13 @@ def run(arguments: argparse.Namespace) -> int:
     _keep_the_input(workload, Path(arguments.output))
     made = generate(workload, arguments.seed)
     write_trace(made.trace, arguments.output)
-    warn_of_rejected(made.admitted, made.rejected)
-    _warn_of_waiting(workload, made.trace)
     read = workload.vm_table.read(workload.host.host) if workload.vm_table else None
     counts = table_counts(workload, arguments.seed) if read is not None else None
+    if counts is None:
+        warn_of_rejected(made.admitted, made.rejected)
+    else:
+        warn_of_rejected(made.admitted, made.rejected, remedy=rejected_remedy(counts["drawn"]))
+    _warn_of_waiting(workload, made.trace)
     if arguments.json:
         summary = {
             "output": arguments.output,

@@ -9,9 +9,10 @@ __all__ = ["warn_of_rejected", "warn_of_rejected_in"]
 
 _TOLD_FROM = 0.01
 _SHOWN = 10
+_REMEDY = "lower running or sizes.scale, or take a larger host"
 
 
-def warn_of_rejected(admitted: int, rejected: int, where: str = "") -> bool:
+def warn_of_rejected(admitted: int, rejected: int, where: str = "", remedy: str = _REMEDY) -> bool:
     """
     Write a warning to standard error if more than one in a hundred VMs was rejected.
 
@@ -21,6 +22,8 @@ def warn_of_rejected(admitted: int, rejected: int, where: str = "") -> bool:
         VMs of a trace, or of several.
     where : str
         What they arrived in, for the message.
+    remedy : str
+        What to do about it.
 
     Returns
     -------
@@ -30,8 +33,7 @@ def warn_of_rejected(admitted: int, rejected: int, where: str = "") -> bool:
     if rejected <= _TOLD_FROM * (admitted + rejected):
         return False
     print(
-        f"gmemgpu: warning: {where}{rejected:,} of {admitted + rejected:,} VMs were rejected; lower running or "
-        "sizes.scale, or take a larger host",
+        f"gmemgpu: warning: {where}{rejected:,} of {admitted + rejected:,} VMs were rejected; {remedy}",
         file=sys.stderr,
     )
     return True

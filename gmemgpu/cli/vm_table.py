@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from gmemgpu.errors import Problem, SpecError
 
-__all__ = ["MAP_HELP", "column_mapping", "rejected_warning"]
+__all__ = ["MAP_HELP", "column_mapping", "rejected_remedy"]
 
 MAP_HELP = (
     "which column of the VM table is which, as in --map arrival=created_at or, where its cells do not say the unit, "
     "--map memory_mib=ram; may be repeated"
 )
-_MANY_REJECTED = 0.01
 
 
 def column_mapping(texts: list[str]) -> dict[str, str]:
@@ -44,30 +43,19 @@ def column_mapping(texts: list[str]) -> dict[str, str]:
     return mapping
 
 
-def rejected_warning(admitted: int, rejected: int, n_drawn: int) -> str | None:
+def rejected_remedy(n_drawn: int) -> str:
     """
-    Warn of VMs that the host had no room for.
+    Return what to do where a VM table holds more than its host has room for.
 
     Parameters
     ----------
-    admitted, rejected : int
-        VMs that it had room for, and others.
     n_drawn : int
         VMs that were drawn beside it.
 
     Returns
     -------
-    str or None
-        None if there are few.
+    str
+        For a message.
     """
-    asked = admitted + rejected
-    if rejected <= _MANY_REJECTED * asked:
-        return None
-    remedies = ["take a larger one (--set host.name=big, or host.memory_bytes)"]
-    if n_drawn:
-        remedies.append("leave out those that were drawn (--set vm_table.stock=table)")
-    remedies.append("or a share of the table (--set vm_table.thin.keep=0.1)")
-    return (
-        f"warning: {rejected:,} of {asked:,} VMs ({rejected / asked:.0%}) found no room on the host: "
-        f"{', '.join(remedies)}"
-    )
+    stock = "leave out those that were drawn (--set vm_table.stock=table), " if n_drawn else ""
+    return f"{stock}take a larger host (--set host.name=big) or a share of the table (--set vm_table.thin.keep=0.1)"

@@ -31,7 +31,7 @@ def table_counts(workload: Workload, seed: int) -> dict[str, int]:
     in_time = records.select(records.arrival_ns < workload.horizon_ns)
     drawn = source.draws_stock(in_time)
     n_table = int((~in_time.running).sum()) if drawn else len(in_time)
-    return {"table": n_table, "drawn": workload.stock.vms if drawn else 0, "late": len(records) - len(in_time)}
+    return {"table": n_table, "drawn": workload.n_stock if drawn else 0, "late": len(records) - len(in_time)}
 
 
 def table_lines(workload: Workload, seed: int, *, all_hosts: bool = False) -> list[str]:

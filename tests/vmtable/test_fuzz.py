@@ -37,7 +37,9 @@ packing = st.sampled_from([bytes, bytes, gzip.compress, bz2.compress, lzma.compr
 def tables(draw: st.DrawFn) -> bytes:
     names = draw(headers)
     delimiter, end = draw(st.sampled_from(",;\t")), draw(st.sampled_from(["\n", "\r\n", "\r"]))
-    rows = draw(st.lists(st.lists(cells, min_size=len(names), max_size=len(names) + draw(st.integers(0, 1))), max_size=5))
+    rows = draw(
+        st.lists(st.lists(cells, min_size=len(names), max_size=len(names) + draw(st.integers(0, 1))), max_size=5)
+    )
     text = end.join(delimiter.join(row) for row in [names, *rows])
     return text.encode(draw(st.sampled_from(["utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le"])), "surrogatepass")
 
