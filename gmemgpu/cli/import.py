@@ -6,9 +6,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gmemgpu.cli.vm_table import MAP_HELP, column_mapping
 from gmemgpu.errors import InputError, Problem, SpecError
+
+if TYPE_CHECKING:
+    from gmemgpu.vmtable.own_table import OwnTable
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Import what was named; 0 if it is written."""
+    """Read what was named and write it in the normal form; 0 if it is written."""
     from gmemgpu.vmtable.normal_form import joined, read_any_table, write_normal_form
     from gmemgpu.vmtable.own_table import own_records
 
@@ -33,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     files = [Path(name) for name in arguments.files]
     _check_names(output, files)
     mapping = column_mapping(arguments.mapping)
-    tables, problems = [], []
+    tables: list[OwnTable] = []
+    problems: list[Problem] = []
     for path in files:
         try:
             tables.append(read_any_table(path, mapping))

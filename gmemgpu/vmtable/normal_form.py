@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -79,8 +80,8 @@ def joined(tables: Sequence[OwnTable]) -> OwnTable:
         message = f"counts time otherwise than {tables[0].where}: one has points in time, the other none"
         raise TraceError(Problem(apart.where, message))
     first = tables[0]
-    columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in _COLUMNS}
-    words = {
+    columns: dict[str, Any] = {name: np.concatenate([getattr(table, name) for table in tables]) for name in _COLUMNS}
+    words: dict[str, Any] = {
         name: pa.chunked_array([getattr(table, name) for table in tables], pa.string()).combine_chunks()
         for name in _WORDS
     }

@@ -1,4 +1,4 @@
-"""Whatever a file of VMs holds, it is read or refused: no traceback, no control character, at most a screen of lines."""
+"""Whatever a file of VMs holds, it is read or refused: no traceback, no control character, few lines."""
 
 from __future__ import annotations
 

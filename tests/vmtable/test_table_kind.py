@@ -51,9 +51,10 @@ def test_an_unknown_first_line_is_one_message(tmp_path: Path) -> None:
         table_kind(path)
     (problem,) = caught.value.problems
     assert problem.message == (
-        "its first line names born_at, died_at, n_cpu, memsize, '\\x1b[2J'; a VM table needs arrival, vcpus, memory and "
-        "departure or lifetime, and this one has no arrival, no vcpus, no departure or lifetime (near: n_cpu for "
-        'vcpus, died_at for departure); say which column it is: --map arrival=COLUMN, or in a spec vm_table.columns = {arrival = "COLUMN"}'
+        "its first line names born_at, died_at, n_cpu, memsize, '\\x1b[2J'; a VM table needs arrival, vcpus, memory "
+        "and departure or lifetime, and this one has no arrival, no vcpus, no departure or lifetime (near: n_cpu for "
+        "vcpus, died_at for departure); say which column it is: --map arrival=COLUMN, or in a spec "
+        'vm_table.columns = {arrival = "COLUMN"}'
     )
     # Who says which is which has a table of his own.
     assert table_kind(path, mapped=True) == "own"

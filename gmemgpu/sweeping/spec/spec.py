@@ -122,7 +122,7 @@ class SweepSpec(Section):
 
     def table_notes(self) -> tuple[str, ...]:
         """
-        Tell how VM tables are read, and what is added to them.
+        List how VM tables are read, and what is added to them.
 
         Returns
         -------
