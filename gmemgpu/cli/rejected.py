@@ -9,7 +9,7 @@ __all__ = ["warn_of_rejected", "warn_of_rejected_in"]
 
 _TOLD_FROM = 0.01
 _SHOWN = 10
-_REMEDY = "lower running or sizes.scale, or take a larger host"
+_REMEDY = "take a larger host, or fewer or smaller VMs (running, sizes.scale)"
 
 
 def warn_of_rejected(admitted: int, rejected: int, where: str = "", remedy: str = _REMEDY) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from gmemgpu.columns.arrow_values import finite_decimals, is_binary, is_text, joined, mask_of
 from gmemgpu.columns.cell import DECIMAL, PLAIN_INTEGER, integer_of
-from gmemgpu.columns.message import list_rows, shown, shown_name
-from gmemgpu.errors import Problem, TraceError
-from gmemgpu.model.trace import BoolArray, Int64Array
+from gmemgpu.columns.message import shown, shown_name
+from gmemgpu.columns.refusals import Refusals
+from gmemgpu.errors import Problem
+from gmemgpu.model.trace import Int64Array
 from gmemgpu.toml_file import unknown_key
 from gmemgpu.units import INT64_MAX
 
@@ -26,7 +27,7 @@ _NOT_UTF8 = "is not UTF-8 text; save the file as UTF-8"
 _UNKNOWN, _MISSING = -1, -2
 
 
-class Columns:
+class Columns(Refusals):
     """
     A table read from a file, with the problems found in it.
 
@@ -40,10 +41,6 @@ class Columns:
         Where problems are appended; a new list if left out.
     row_numbers : (n,) int64, optional
         1-based data row of each row of the table; 1 to n if left out.
-
-    Notes
-    -----
-    A cell is named once: after that it is judged by no rule, and neither are others of its row by a rule that needs it.
     """
 
     def __init__(
@@ -53,15 +50,12 @@ class Columns:
         problems: list[Problem] | None = None,
         row_numbers: Int64Array | None = None,
     ) -> None:
-        self.where = where
-        self.problems: list[Problem] = [] if problems is None else problems
+        super().__init__(table.num_rows, where, problems, row_numbers)
         self.names: tuple[str, ...] = tuple(table.column_names)
         self._table = table
-        self._row_numbers = row_numbers
-        self._wrong: dict[str, BoolArray] = {}
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return self._n_rows
 
     def check_names(self, required: Sequence[str], optional: Sequence[str] = ()) -> None:
         """
@@ -310,94 +304,6 @@ class Columns:
             self.refuse_cells(name, wrong, message, f"the {name} is unknown")
             return np.where(wrong, np.array(0, dtype), values)
         return values
-
-    def refuse(self, name: str, broken: BoolArray, message: str, *needs: str) -> None:
-        """
-        Record the rows that break a rule.
-
-        Parameters
-        ----------
-        name : str
-            The column to name.
-        broken : (n,) bool
-            True for these.
-        message : str
-            What is wrong there.
-        *needs : str
-            Other columns that the rule looks at: it judges no row in which a cell of theirs was refused.
-        """
-        for column in (name, *needs):
-            if column in self._wrong:
-                broken = broken & ~self._wrong[column]
-        self.refuse_cells(name, broken, lambda _: message, f"it {message}")
-
-    def sound_rows(self) -> tuple[BoolArray | None, Int64Array | None]:
-        """
-        Return the rows without a refused cell, and their numbers.
-
-        Returns
-        -------
-        (n,) bool or None
-            Which rows those are; None for all.
-        (m,) int64 or None
-            Their 1-based data rows; None for 1 to n.
-        """
-        if not self._wrong:
-            return None, self._row_numbers
-        sound = ~np.logical_or.reduce(list(self._wrong.values()))
-        return sound, np.flatnonzero(sound) + 1 if self._row_numbers is None else self._row_numbers[sound]
-
-    def refuse_cells(
-        self, name: str, wrong: BoolArray, message: Callable[[int], str], rule: str = "it cannot be read"
-    ) -> None:
-        """
-        Record cells that cannot be read.
-
-        Parameters
-        ----------
-        name : str
-            The column.
-        wrong : (n,) bool
-            True for these; those that were refused before are not named again.
-        message : callable
-            Returns what is wrong in the i-th row of the table.
-        rule : str
-            What those that are not named have in common.
-        """
-        before = self._wrong.get(name)
-        if before is not None:
-            wrong = wrong & ~before
-        indices = np.flatnonzero(wrong)
-        if len(indices):
-            rows = indices + 1 if self._row_numbers is None else self._row_numbers[indices]
-            list_rows(self.where, name, rows, lambda i: message(int(indices[i])), rule, self.problems)
-            self._wrong[name] = wrong if before is None else wrong | before
-
-    def refuse_column(self, name: str, message: str) -> None:
-        """
-        Record a column that cannot be read at all.
-
-        Parameters
-        ----------
-        name : str
-            The column.
-        message : str
-            What is wrong with it.
-        """
-        self.problems.append(Problem(f"{self.where}: column {shown_name(name)}", message))
-        self._wrong[name] = np.ones(len(self), bool)
-
-    def raise_problems(self) -> None:
-        """
-        Report what was noted.
-
-        Raises
-        ------
-        TraceError
-            If anything was.
-        """
-        if self.problems:
-            raise TraceError(self.problems)
 
     def _decoded(self, name: str) -> pa.ChunkedArray:
         column = self._table.column(name)

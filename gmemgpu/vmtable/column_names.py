@@ -45,7 +45,7 @@ COLUMNS: dict[str, tuple[Mapping[str, int], str]] = {
     "arrival": (
         _TIME_UNITS,
         "arrival arrived arrival_time created created_at creation_time create_time creation_date started started_at "
-        "start start_time launched launched_at launch_time booted_at boot_time begin submission_time vmcreated",
+        "start start_time launched launched_at launch_time booted_at boot_time begin vmcreated",
     ),
     "departure": (
         _TIME_UNITS,
@@ -59,7 +59,7 @@ COLUMNS: dict[str, tuple[Mapping[str, int], str]] = {
         "vcpus vcpu n_vcpus num_vcpus vcpu_count cpus cpu n_cpus num_cpus cpu_count cores n_cores core_count "
         "vmcorecount",
     ),
-    "memory": (_SIZE_UNITS, "memory mem ram memory_size mem_size ram_size guest_memory mem_capacity vmmemory"),
+    "memory": (_SIZE_UNITS, "memory mem ram memory_size mem_size ram_size guest_memory vmmemory"),
     "kind": (
         _NO_UNITS,
         "kind confidential is_confidential snp is_snp sev_snp sev cvm is_cvm confidential_computing "
