@@ -138,8 +138,6 @@ def _spellings() -> dict[str, tuple[str, int | None, int]]:
             known.setdefault(squashed(name), (column, None, rank))
             for unit, factor in units.items():
                 known.setdefault(squashed(name) + unit, (column, factor, rank))
-    # OpenDC says so in its documentation; no other unit was seen under this name.
-    known["memcapacity"] = ("memory", 1 << 20, known["memcapacity"][2])
     return known
 
 

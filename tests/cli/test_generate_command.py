@@ -108,7 +108,8 @@ def test_a_load_that_does_not_fit_is_told(tmp_path: Path, capsys: pytest.Capture
     assert main([*command, "--set", "running=1000", "-o", str(tmp_path / "t.csv")]) == 0
     warning = capsys.readouterr().err.splitlines()[0]
     assert re.fullmatch(
-        r"gmemgpu: warning: \d{3} of 1,0\d\d VMs were rejected; take a larger host, or fewer or smaller VMs \(running, sizes\.scale\)",
+        r"gmemgpu: warning: \d{3} of 1,0\d\d VMs were rejected; "
+        r"take a larger host, or fewer or smaller VMs \(running, sizes\.scale\)",
         warning,
     )
 

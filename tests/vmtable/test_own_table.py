@@ -192,7 +192,7 @@ def test_typed_tables(tmp_path: Path) -> None:
         "start_time": pa.array([0, 60_000], pa.timestamp("ms", "UTC")),
         "stop_time": pa.array([600_000, None], pa.timestamp("ms", "UTC")),
         "cpu_count": pa.array([1.0, 2.0], pa.float32()),
-        "mem_capacity": pa.array([1024, 2048], pa.int32()),
+        "memory_mib": pa.array([1024, 2048], pa.int32()),
         "confidential": pa.array([True, False]),
         "tenant": pa.array([7, 7]),
         "host": pa.array(["a", "b"]).dictionary_encode(),
