@@ -88,7 +88,7 @@ def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str
     assert batch["timeline_pieces_per_s"] > 0
     assert batch["portions"] == 3
     assert batch["memory_held_bytes"] > 0
-    assert [rate[:3] for rate in figures["crossover"]["rates"]] == [["all", 1, 27]]
+    assert [rate[:3] for rate in figures["crossover"]["rates"]] == [["all", 1, 29]]
     assert figures["sweep"]["numpy"]["rows"] == figures["sweep"]["reference, 1 workers"]["rows"] == 4
     # What was only emulated is never kept as if it had run.
     if hardware["emulated"]:
