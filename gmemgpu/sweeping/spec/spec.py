@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from gmemgpu.catalogue import named_policies, policies_from_tables, read_costs, read_policies
-from gmemgpu.errors import Problem, SpecError
+from gmemgpu.errors import Problem, SpecError, TraceError
 from gmemgpu.fields import Section
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import ORACLE, Policy
@@ -127,17 +128,13 @@ class SweepSpec(Section):
         Returns
         -------
         tuple of str
-            For people; each once.
-
-        Raises
-        ------
-        TraceError
-            If a table cannot be read.
+            For people; each once. Of a table that cannot be read there is none: its shards fail, and say why.
         """
         lines: dict[str, None] = {}
         for scenario in self.scenarios:
             if scenario.workload.vm_table is not None:
-                lines.update(dict.fromkeys(table_lines(scenario.workload, self.seeds[0], all_hosts=True)))
+                with suppress(TraceError):
+                    lines.update(dict.fromkeys(table_lines(scenario.workload, self.seeds[0], all_hosts=True)))
         return tuple(lines)
 
     # Validators that may find several mistakes at once, or mistakes in other files, report them to the document.
