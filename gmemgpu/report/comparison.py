@@ -16,6 +16,7 @@ from gmemgpu.metrics.quantity import Quantity, quantity_named, quantity_names
 from gmemgpu.model.policy import ORACLE
 from gmemgpu.report.grouping import Codes, codes_of, combined, groups_of, numbered, rows_beside
 from gmemgpu.report.paired import LEVEL, Difference, holm, paired_difference, ratio_difference, seeds_needed
+from gmemgpu.report.samples import default_baseline
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
 from gmemgpu.toml_file import unknown_key
 
@@ -24,7 +25,6 @@ __all__ = ["Verdict", "Comparison", "ComparedGroup", "ComparisonTable", "compare
 Verdict: TypeAlias = Literal["better", "worse", "same", "can't tell", "–"]
 """What a comparison comes to, after Holm; "same" if no seed differs, a dash if the quantity does not exist."""
 
-_DEFAULT_BASELINES = ("merged", "v10")
 _DEFAULT_QUANTITIES = ("coverage", "benefit", "never", "core_s")
 
 
@@ -196,8 +196,7 @@ def comparison_table(
     """
     group_by = tuple(group_by) or ("label",)
     policy, names = codes_of(stored.table["policy"])
-    if baseline is None:
-        baseline = next((name for name in _DEFAULT_BASELINES if name in names), names[0])
+    baseline = baseline or default_baseline(names)
     _check(baseline, group_by, policies, quantities, names, ("label", "preset", *stored.axes))
     chosen = [name for name in policies or names if name != baseline and (policies or name != ORACLE.name)]
     compared = [found for key in quantities or _DEFAULT_QUANTITIES if (found := quantity_named(key)) is not None]
