@@ -182,7 +182,7 @@ def samples_of(stored: StoredRows, quantities: Iterable[Quantity], *, group_by: 
     n_scenarios = np.bincount(pairs // len(labels), minlength=len(keys)).tolist()
     shape = (len(keys), len(names), len(seeds))
     cell = (group * np.int64(shape[1]) + policy) * shape[2] + seed
-    there = np.bincount(cell, minlength=math.prod(shape)).reshape(shape).any(axis=1)
+    counts = np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
     bound = names.index(ORACLE_NAME) if ORACLE_NAME in names else None
     columns = Columns(stored.table.column, rows_beside(combined(label, seed, len(seeds))[0], policy, bound))
     found: dict[str, list[Sums]] = {}
@@ -200,7 +200,7 @@ def samples_of(stored: StoredRows, quantities: Iterable[Quantity], *, group_by: 
             Sample(
                 keys=dict(zip(group_by, key, strict=True)),
                 n_scenarios=n_scenarios[i],
-                seeds=np.asarray(there[i]),
+                seeds=counts[i].sum(axis=0) > 0,
                 sums={name: sums[i] for name, sums in found.items()},
             )
             for i, key in enumerate(keys)
