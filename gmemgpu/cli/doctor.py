@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import tempfile
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
+
+from gmemgpu.cli.main import dask_problem
 
 __all__ = ["add_arguments", "run"]
 
@@ -54,8 +57,6 @@ def _scratch() -> dict[str, Any]:
 
 
 def _examine() -> dict[str, Any]:
-    from dask.system import CPU_COUNT
-
     from gmemgpu.engine.kernel_runs import has_changed, kernel_runs
     from gmemgpu.engine.registry import available_engines, missing_engines
     from gmemgpu.measuring.machine import memory_bytes
@@ -74,10 +75,19 @@ def _examine() -> dict[str, Any]:
             name: None if run is None else {**asdict(run), "has_changed": has_changed(name, run)}
             for name, run in kernel_runs().items()
         },
-        "cores": int(CPU_COUNT),
+        **_cores(),
         "memory_bytes": memory_bytes(),
         "scratch": _scratch(),
     }
+
+
+def _cores() -> dict[str, Any]:
+    # Dask knows the limits of containers, and reads its configuration as it is imported.
+    try:
+        from dask.system import CPU_COUNT
+    except ValueError as error:
+        return {"cores": os.cpu_count(), "dask_problem": dask_problem(error) or str(error)}
+    return {"cores": int(CPU_COUNT), "dask_problem": None}
 
 
 def _compiled() -> dict[str, Any]:
@@ -147,7 +157,7 @@ def _gpu_lines(gpus: dict[str, Any] | None) -> list[tuple[str, str]]:
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     from gmemgpu.engine.kernel_runs import describe_run, kernel_runs
 
-    scratch = found["scratch"]
+    scratch, problem = found["scratch"], found["dask_problem"]
     return [
         ("python", f"{found['python']} on {found['system']}"),
         *((package, version or "not installed") for package, version in found["packages"].items()),
@@ -156,6 +166,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         *_compiled_lines(found["compiled"]),
         *_gpu_lines(found["gpus"]),
         *((f"kernel {name}", describe_run(name, run)) for name, run in kernel_runs().items()),
+        *([] if problem is None else [("dask", f"sweeps cannot run: {problem}")]),
         ("cores", f"{found['cores']} for this process"),
         ("memory", f"{found['memory_bytes'] / 2**30:.1f} GiB"),
         ("scratch", f"{scratch['folder']}: {'writable' if scratch['writable'] else scratch['reason']}"),

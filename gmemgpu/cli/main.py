@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ from importlib import import_module
 from typing import Any
 
 from gmemgpu import __version__
+from gmemgpu.cli.streams import prepare_streams
 from gmemgpu.errors import GmemgpuError, InputError
 
-__all__ = ["COMMANDS", "command_parser", "main"]
+__all__ = ["COMMANDS", "command_parser", "dask_problem", "main"]
 
 COMMANDS = {
     "sweep": "run a sweep specification and print its decision table",
@@ -73,6 +75,32 @@ def command_parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _harmless(text: str) -> str:
+    # Names of files and words of other programs may hold what a terminal obeys.
+    return "".join(
+        repr(character)[1:-1] if unicodedata.category(character) in ("Cc", "Cf") and character != "\n" else character
+        for character in text
+    )
+
+
+def dask_problem(error: ValueError) -> str | None:
+    """
+    Return what is wrong with Dask's configuration, which Dask reads whenever it is first imported.
+
+    Parameters
+    ----------
+    error : ValueError
+        What importing Dask, or whatever imports it, raised.
+
+    Returns
+    -------
+    str or None
+        Names the file and the remedy; None if the error is about something else.
+    """
+    text, _, more = str(error).partition(", original error")
+    return f"{text}; repair or remove that file" if more and "dask config file" in text else None
+
+
 @contextmanager
 def _warnings_in_a_line() -> Iterator[None]:
     # What the library warns of is for whoever typed the command: no line of code, and each time anew.
@@ -103,6 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 done; 1 failed, or engines disagree; 2 bad input; 130 interrupted.
     """
+    prepare_streams()
     given = sys.argv[1:] if argv is None else argv
     if not given:
         _parser().print_help()
@@ -119,12 +148,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # One that is left would be counted in as many lines as it takes.
         most = len(error.problems) if len(error.problems) == _MOST_PROBLEMS + 1 else _MOST_PROBLEMS
         for problem in error.problems[:most]:
-            print(f"gmemgpu: {problem}", file=sys.stderr)
+            print(f"gmemgpu: {_harmless(str(problem))}", file=sys.stderr)
         if rest := error.problems[most:]:
             print(f"gmemgpu: … and {sum(1 + problem.n_more for problem in rest):,} more problems", file=sys.stderr)
         return error.exit_code
     except GmemgpuError as error:
-        print(f"gmemgpu: {error}", file=sys.stderr)
+        print(f"gmemgpu: {_harmless(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # The reader went away (`gmemgpu … | head`). Python would complain again when it flushes at exit.
@@ -132,8 +161,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
-        print(f"gmemgpu: {error.strerror or error}{place}", file=sys.stderr)
+        print(f"gmemgpu: {_harmless(f'{error.strerror or error}{place}')}", file=sys.stderr)
         return 1
+    except ValueError as error:
+        wrong = dask_problem(error)
+        if wrong is None:
+            raise
+        print(f"gmemgpu: {wrong}", file=sys.stderr)
+        return 2
     except MemoryError as error:
         reason = f"out of memory: {error}" if str(error) else "out of memory"
         print(f"gmemgpu: {reason}; use a shorter horizon, fewer VMs or a larger machine", file=sys.stderr)
