@@ -26,6 +26,7 @@ from gmemgpu.validation import validated
 
 __all__ = ["read_trace"]
 
+_TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_dictionary)
 _ARROW_ERRORS = (pa.ArrowException, OSError, ValueError)
 """What Arrow raises on a damaged file, depending on where the damage is."""
 
@@ -68,7 +69,11 @@ def _read_parquet(path: Path, problems: list[Problem]) -> tuple[pa.Table, Header
     try:
         with open_for_arrow(path) as file:
             # Not pyarrow.parquet.read_table, which loads pyarrow.dataset first.
-            coded = [name for name in pa.parquet.read_schema(file).names if name == "kind"]
+            coded = [
+                field.name
+                for field in pa.parquet.read_schema(file)
+                if field.name == "kind" and any(is_kind(field.type) for is_kind in _TEXT)
+            ]
             table = pa.parquet.ParquetFile(file, read_dictionary=coded).read()
     except _ARROW_ERRORS as error:
         reason = shown(str(error).partition("\n")[0], 200)
