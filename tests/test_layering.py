@@ -51,6 +51,7 @@ ALLOWED: dict[str, set[str]] = {
         "compiled",
         "fields",
         "validation",
+        "columns",
         "catalogue",
         "workload",
         "generator",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gmemgpu.errors import Problem
-from gmemgpu.model.trace import Int64Array
+
+if TYPE_CHECKING:
+    # Loads pydantic, and whoever reads results has none of it.
+    from gmemgpu.model.trace import Int64Array
 
 __all__ = ["MAX_ROWS_NAMED", "list_rows", "shown", "shown_name"]
 

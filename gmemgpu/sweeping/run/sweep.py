@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gmemgpu.catalogue import tell_doubts
+from gmemgpu.columns.file_form import open_for_arrow
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.registry import device_count, runs_on_devices
 from gmemgpu.errors import Problem, SpecError
@@ -102,7 +103,7 @@ class SweepResult:
         """Return all rows: scenario columns, seed, policy, facts of the trace, every metric."""
         import pyarrow.parquet as pq
 
-        return pq.ParquetFile(self.directory / RESULTS).read()
+        return pq.ParquetFile(open_for_arrow(self.directory / RESULTS)).read()
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the same as a data frame; metrics that can pass 2**63 are exact `decimal.Decimal`."""

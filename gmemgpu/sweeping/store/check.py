@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gmemgpu.columns.file_form import open_for_arrow
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, is_link, unreadable, writing
 from gmemgpu.sweeping.store.manifest import DamagedManifest, Manifest, read_manifest
@@ -190,7 +191,7 @@ def _results_fault(directory: Path, manifest: Manifest, parts: list[PartFile] | 
 
 def _same_rows(directory: Path, parts: list[PartFile]) -> bool:
     # Both as streams: a sweep may be larger than memory.
-    with pq.ParquetFile(directory / RESULTS) as file:
+    with pq.ParquetFile(open_for_arrow(directory / RESULTS)) as file:
         # Not `iter_batches`, which holds all of the file in memory.
         merged = (file.read_row_group(i) for i in range(file.num_row_groups))
         batches = (_batch_of(part) for _, part in read_parts(directory / PARTS, parts))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gmemgpu.columns.file_form import open_for_arrow
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
@@ -73,7 +74,7 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
     chosen = [name for name in names if name in columns] if columns else names
     text = [name for name, kind in manifest.columns if kind == "string" and name in chosen]
     if results_are_whole(directory, manifest):
-        with pq.ParquetFile(directory / RESULTS, read_dictionary=text) as file:
+        with pq.ParquetFile(open_for_arrow(directory / RESULTS), read_dictionary=text) as file:
             # A row group at a time: of all at once Arrow holds each column twice.
             pieces = [file.read_row_group(i, chosen) for i in range(file.num_row_groups)]
         table = pa.concat_tables(pieces).replace_schema_metadata(None)
