@@ -14,7 +14,7 @@ ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), 1
 )
 """Each worker is one core's: libraries that start threads of their own would fight over it."""
-_IMPORTED = ("distributed.nanny", "gmemgpu.sweeping.run.worker")
+_IMPORTED = "gmemgpu.sweeping.clusters.preloaded"
 
 _started = False
 
@@ -51,7 +51,7 @@ def start_fork_server() -> None:
     os.environ.update({name: str(n) for name, n in ONE_THREAD.items()})
     try:
         with sigint_blocked():
-            forkserver.set_forkserver_preload(list(_IMPORTED))
+            forkserver.set_forkserver_preload([_IMPORTED])
             forkserver.ensure_running()
         _started = True
     except OSError:

@@ -64,7 +64,7 @@ def _laid_over(path: str | Path) -> Mapping[str, Any]:
     try:
         found = list(dask.config.collect_yaml([str(path)]))
     except ValueError as error:
-        raise SpecError(Problem(str(path), f"is no valid YAML table: {' '.join(innermost(error).split())}")) from None
+        raise SpecError(Problem(str(path), f"is no valid YAML table: {innermost(error)}")) from None
     return dask.config.merge(dask.config.config, *found)
 
 
@@ -149,9 +149,9 @@ def job_script(kind: str, config_file: str | Path | None = None, *, on_device: b
 
 
 def _wrong_config(kind: str, error: Exception) -> SpecError:
-    return SpecError(
-        Problem(f"jobqueue.{kind}", f"{error}; say it in ~/.config/dask/jobqueue.yaml or in --cluster-config FILE")
-    )
+    told = " ".join(str(error).split())
+    remedy = "say it in ~/.config/dask/jobqueue.yaml or in --cluster-config FILE"
+    return SpecError(Problem(f"jobqueue.{kind}", f"{told}; {remedy}"))
 
 
 @contextmanager
@@ -234,7 +234,7 @@ def _submit(cluster: Any, kind: str, n_jobs: int) -> None:
     try:
         cluster.sync(submit)
     except (RuntimeError, OSError, ValueError) as error:
-        told = str(error).partition("stderr:\n")[2].strip() or str(error)
+        told = " ".join((str(error).partition("stderr:\n")[2].strip() or str(error)).split())
     taken = [_is_taken(job) for job in cluster.workers.values()]
     # Of a user who may have no more at a time the others are tried again.
     if told is not None and not any(taken):

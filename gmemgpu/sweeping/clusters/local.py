@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import multiprocessing
 import os
+import resource
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -18,14 +23,36 @@ from distributed.system import MEMORY_LIMIT
 
 from gmemgpu.errors import GmemgpuError
 from gmemgpu.sweeping.clusters.fork_server import sigint_blocked, start_method
-from gmemgpu.sweeping.clusters.settings import CLUSTER_CONFIG, LOOPBACK_DASHBOARD, innermost, quiet, temporary_security
-from gmemgpu.sweeping.run.unguarded import REMEDY, script_is_unguarded
+from gmemgpu.sweeping.clusters.settings import (
+    CLUSTER_CONFIG,
+    LOOPBACK_DASHBOARD,
+    chain_of,
+    innermost,
+    quiet,
+    temporary_security,
+)
+from gmemgpu.sweeping.run.unguarded import REMEDY, program_without_file, script_is_unguarded
 
 __all__ = ["local_client", "default_workers"]
 
 _DEVICE_PERCENT = 90
 """Of a device's memory, for all workers that share it; the rest is for what each keeps on it besides arrays."""
 _FIRST_WORKER_S = 60.0
+_LOOPBACK = "start the loopback interface, over which workers are reached (ip link set lo up)"
+_WITHOUT_DASK = "compute without Dask: gmemgpu shard SPEC -o DIR --index 0 --of 1"
+_FEWER = "try fewer workers (--workers)"
+_REMEDIES: dict[int | None, str] = {
+    errno.EMFILE: f"allow more open files (ulimit -n), {_FEWER}",
+    errno.ENFILE: f"allow more open files (fs.file-max), {_FEWER}",
+    errno.EAGAIN: f"allow more processes (ulimit -u), {_FEWER}",
+    errno.ENOMEM: f"free memory, {_FEWER}",
+    errno.ENOSPC: "free room on the disk",
+    # Python's own word for it is the whole list of folders that it tried.
+    errno.ENOENT: "set TMPDIR to a folder that you may write to",
+}
+_FILES, _FILES_A_WORKER = 24, 10
+"""A little more than this process was seen to hold open: 21, and 9 for each worker."""
+_OTHERWISE = "call sweep from the main process, or give it a client of yours"
 
 
 def default_workers() -> int:
@@ -75,8 +102,9 @@ def local_client(
         If no worker can be started. One that dies while it starts ends nothing as long as there are others.
     """
     n_workers = min(workers or n_devices or default_workers(), n_tasks)
+    _check_machine(n_workers)
     config = {**CLUSTER_CONFIG, "distributed.worker.multiprocessing-method": start_method()}
-    with dask.config.set(config), quiet(), ExitStack() as stack:
+    with dask.config.set(config), quiet(), program_without_file(), ExitStack() as stack:
         try:
             with sigint_blocked():
                 cluster = _MachineCluster(
@@ -93,8 +121,44 @@ def local_client(
                 client = stack.enter_context(Client(cluster, set_as_default=False))
             _wait_for_first(cluster, client)
         except (RuntimeError, OSError, ValueError) as error:
-            raise GmemgpuError(f"no worker can be started: {innermost(error)}") from error
+            raise GmemgpuError(f"no worker can be started: {innermost(error)}; {_remedy(error)}") from error
         yield client
+
+
+def _check_machine(n_workers: int) -> None:
+    # What Dask would only say after a minute or when every worker has failed, and then not why.
+    if multiprocessing.current_process().daemon:
+        raise GmemgpuError(
+            f"a daemonic process (of multiprocessing.Pool, or a Dask worker) cannot start workers; {_OTHERWISE}"
+        )
+    try:
+        multiprocessing.Lock()
+    except (OSError, ImportError) as error:
+        raise GmemgpuError(
+            f"no worker can be started: POSIX semaphores cannot be made ({error}); mount /dev/shm with room, or "
+            f"{_WITHOUT_DASK}"
+        ) from error
+    n_files = sum(1 for _ in Path("/proc/self/fd").iterdir()) + _FILES + n_workers * _FILES_A_WORKER
+    n_allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if n_files > n_allowed != resource.RLIM_INFINITY:
+        raise GmemgpuError(
+            f"no worker can be started: some {n_files} files are open at once, and {n_allowed} are allowed; "
+            f"{_REMEDIES[errno.EMFILE]}, or {_WITHOUT_DASK}"
+        )
+    try:
+        with socket.socket() as here, socket.socket() as there:
+            here.bind(("127.0.0.1", 0))
+            here.listen()
+            there.connect(here.getsockname())
+    except OSError as error:
+        raise GmemgpuError(
+            f"no worker can be started: {error.strerror or error}; {_LOOPBACK}, or {_WITHOUT_DASK}"
+        ) from error
+
+
+def _remedy(error: BaseException) -> str:
+    number = next((one.errno for one in chain_of(error) if isinstance(one, OSError)), None)
+    return f"{_REMEDIES.get(number, 'mend that')}, or {_WITHOUT_DASK}"
 
 
 def _wait_for_first(cluster: Any, client: Client) -> None:
@@ -106,7 +170,7 @@ def _wait_for_first(cluster: Any, client: Client) -> None:
                 raise GmemgpuError(f"no worker can be started; {REMEDY}")
             raise GmemgpuError(
                 "no worker can be started: each ended before it was up; look for memory and process limits of this "
-                "machine, or compute without Dask: gmemgpu shard SPEC -o DIR --index 0 --of 1"
+                f"machine, or {_WITHOUT_DASK}"
             )
         if time.monotonic() > until_s:
             raise GmemgpuError(f"no worker came up within {_FIRST_WORKER_S:.0f} s; try fewer workers")

@@ -12,7 +12,15 @@ from distributed.security import Security
 
 from gmemgpu.sweeping.clusters.fork_server import ONE_THREAD
 
-__all__ = ["WORKER_CONFIG", "CLUSTER_CONFIG", "LOOPBACK_DASHBOARD", "temporary_security", "quiet", "innermost"]
+__all__ = [
+    "WORKER_CONFIG",
+    "CLUSTER_CONFIG",
+    "LOOPBACK_DASHBOARD",
+    "temporary_security",
+    "quiet",
+    "innermost",
+    "chain_of",
+]
 
 LOOPBACK_DASHBOARD = "127.0.0.1:0"
 """None and False would listen on 8787 nevertheless, ":0" on every interface."""
@@ -49,7 +57,7 @@ def temporary_security() -> Security:
     distributed.Security
         For scheduler, workers and client.
     """
-    if dask.config.get("distributed.comm.require-encryption") or dask.config.get("distributed.comm.tls.ca-file"):
+    if dask.config.get("distributed.comm.tls.ca-file"):
         return Security()
     made: Security = Security.temporary()
     return made
@@ -89,9 +97,27 @@ def innermost(error: BaseException) -> str:
     Returns
     -------
     str
-        Not empty.
+        One line, not empty.
+    """
+    told = next((str(one) for one in chain_of(error) if str(one)), type(error).__name__)
+    return " ".join(told.split())
+
+
+def chain_of(error: BaseException) -> list[BaseException]:
+    """
+    Return an error with those that led to it.
+
+    Parameters
+    ----------
+    error : BaseException
+        The outermost.
+
+    Returns
+    -------
+    list of BaseException
+        The innermost first.
     """
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)
-    return next((str(one) for one in reversed(chain) if str(one)), type(error).__name__)
+    return chain[::-1]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from gmemgpu.errors import GmemgpuError
 
-__all__ = ["refuse_in_starting_process", "script_is_unguarded"]
+__all__ = ["REMEDY", "refuse_in_starting_process", "program_without_file", "script_is_unguarded"]
 
 REMEDY = (
     'put the call under `if __name__ == "__main__":`: worker processes import the script, and would sweep once more'
@@ -36,6 +39,28 @@ def refuse_in_starting_process() -> None:
     if process.name == _WORKER_NAME:
         sys.exit(_STATUS)
     raise GmemgpuError(f"a process that is yet starting cannot sweep; {REMEDY}")
+
+
+@contextmanager
+def program_without_file() -> Iterator[None]:
+    """
+    Keep processes that start in a block from reading a program that is no file, such as one on standard input.
+
+    Yields
+    ------
+    None
+        To the block. No task of a sweep needs anything of the program.
+    """
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    if path is None or Path(path).exists():
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = path
 
 
 def _nothing() -> None:
