@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "timeline": {*_MODEL, "compiled"},
     "rmp": {*_MODEL, "timeline"},
     "engine": {*_MODEL, "compiled", "toml_file", "timeline", "rmp"},
+    "explain": {*_MODEL, "timeline", "engine"},
     "metrics": _MODEL,
     "measuring": {*_MODEL, *_FILES, "catalogue", "workload", "generator", "engine"},
     "sweeping": {
@@ -71,6 +72,7 @@ ALLOWED: dict[str, set[str]] = {
         "trace",
         "rmp",
         "engine",
+        "explain",
         "metrics",
         "measuring",
         "sweeping",

@@ -46,6 +46,8 @@ class Requests:
         Regions of the requesting extent, inclusive; 0, -1 if there is none.
     folios : (n,) int64
         Folios that the event covers.
+    event : (n,) int64
+        Row of the trace; -1 for ``region_free``, which no single event makes.
     """
 
     t_ns: Int64Array
@@ -54,6 +56,7 @@ class Requests:
     first_region: Int32Array
     last_region: Int32Array
     folios: Int64Array
+    event: Int64Array
 
 
 def folios_of(trace: Trace, rows: Int64Array) -> Int64Array:
@@ -100,7 +103,8 @@ def hook_requests(hook: Hook, trace: Trace, runs: FreeRuns, covering_cores: Int6
         region, t_ns = runs.region[fired], runs.begin_ns[fired]
         order = np.lexsort((region, t_ns))
         none = np.full(len(order), -1, np.int32)
-        return Requests(t_ns[order], none, none, region[order], region[order], np.zeros(len(order), np.int64))
+        region, no_folios = region[order], np.zeros(len(order), np.int64)
+        return Requests(t_ns[order], none, none, region, region, no_folios, none.astype(np.int64))
     rows = np.flatnonzero(np.isin(trace.kind, [int(kind) for kind in _EVENT_HOOKS.get(hook, ())]))
     if hook in _OWNED_ONLY:
         rows = rows[trace.inode[rows] >= 0]
@@ -116,4 +120,5 @@ def hook_requests(hook: Hook, trace: Trace, runs: FreeRuns, covering_cores: Int6
         first_region=np.where(some, begin // PAGES_PER_REGION, 0).astype(np.int32),
         last_region=np.where(some, (begin + npages - 1) // PAGES_PER_REGION, -1).astype(np.int32),
         folios=folios_of(trace, rows),
+        event=rows,
     )

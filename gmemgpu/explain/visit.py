@@ -1,0 +1,184 @@
+"""A pass region by region: class at its start, cost, and what each visit finds (MODEL.md section 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, check_63_bits, code_costs
+from gmemgpu.engine.prepared import Prepared
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.policy import Executor
+from gmemgpu.model.trace import BoolArray, Int8Array, Int64Array
+
+__all__ = ["Outcome", "Visitor", "Visits"]
+
+
+class Outcome(IntEnum):
+    """How a visit ended."""
+
+    NEW = 0
+    """The bit was set."""
+    CACHED = 1
+    """It was set already."""
+    FAILED = 2
+    """The region was busy, or SNP off."""
+    WASTED = 3
+    """The free episode was over before all cores were done."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Visits:
+    """
+    The visits of one pass, in order.
+
+    Parameters
+    ----------
+    region : (m,) int64
+        Ascending.
+    visit_ns, end_ns : (m,) int64
+        From when the region is looked at until all cores are done with it.
+    outcome : (m,) int8
+        An `Outcome`.
+    early : (m,) bool
+        Failed, with pages of an inode under eviction there.
+    failed_at_start : (m,) bool
+        Whether it was busy when the pass started, by which its cost goes (and with ``leader_first`` its outcome).
+    episode : (m,) int64
+        The free episode that it met; -1 if none.
+    """
+
+    region: Int64Array
+    visit_ns: Int64Array
+    end_ns: Int64Array
+    outcome: Int8Array
+    early: BoolArray
+    failed_at_start: BoolArray
+    episode: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.region)
+
+
+class Visitor:
+    """
+    What passes find on one trace, whichever regions they visit.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The trace and its timeline.
+    executor : Executor
+        Which cores work on a region.
+    costs : Costs
+        Times of RMPOPT, in ns.
+
+    Attributes
+    ----------
+    episode_region, episode_begin_ns, episode_end_ns, episode_fresh : (n_episodes,) array
+        All free episodes by region, then time; one that lasts ends at the horizon.
+
+    Raises
+    ------
+    BackendError
+        If a pass might last so long that its times do not fit 63 bits.
+    """
+
+    def __init__(self, prepared: Prepared, executor: Executor, costs: Costs) -> None:
+        check_63_bits(prepared.trace, costs, "numpy")
+        line, rows, episodes = prepared.timeline, prepared.noticed, prepared.episodes
+        self._length_ns = code_costs(executor, costs, prepared.cores, prepared.trace.host.threads_per_core)
+        self._asks_nobody = executor == "leader_first"
+        order = np.lexsort((episodes.begin_ns, episodes.region))
+        self.episode_region = episodes.region[order]
+        self.episode_begin_ns = episodes.begin_ns[order]
+        self.episode_end_ns = np.minimum(episodes.end_ns[order], prepared.horizon_ns)
+        self.episode_fresh = episodes.fresh[order]
+        # The state is frozen at the horizon, so that what lasts until then is met by any later look.
+        self._until_ns = episodes.end_ns[order]
+        self._code = prepared.codes
+        # One sorted axis of all regions and instants: a lookup is one search.
+        self._instants = np.unique(np.concatenate([line.t_ns[rows], self.episode_begin_ns]))
+        self._row_key = self._key(line.region[rows].astype(np.int64), line.t_ns[rows])
+        self._episode_key = self._key(self.episode_region.astype(np.int64), self.episode_begin_ns)
+
+    def _key(self, region: Int64Array, t_ns: Int64Array | int) -> Int64Array:
+        key: Int64Array = region * len(self._instants) + np.searchsorted(self._instants, t_ns, "right") - 1
+        return key
+
+    def rows(self, region: Int64Array, t_ns: Int64Array | int) -> Int64Array:
+        """
+        Find the state of regions at a time, or each at its own.
+
+        Parameters
+        ----------
+        region : (m,) int64
+            Indices of regions.
+        t_ns : (m,) int64 or int
+            When.
+
+        Returns
+        -------
+        (m,) int64
+            Indices in ``prepared.noticed``.
+        """
+        return np.searchsorted(self._row_key, self._key(region, t_ns), "right") - 1
+
+    def episodes_at(self, region: Int64Array, t_ns: Int64Array | int) -> Int64Array:
+        """
+        Find the free episodes that hold a time, or each its own.
+
+        Parameters
+        ----------
+        region : (m,) int64
+            Indices of regions.
+        t_ns : (m,) int64 or int
+            When.
+
+        Returns
+        -------
+        (m,) int64
+            Indices of episodes; -1 where the region is busy or SNP off.
+        """
+        if not len(self._until_ns):
+            return np.full(len(region), -1)
+        found = np.searchsorted(self._episode_key, self._key(region, t_ns), "right") - 1
+        holds = (found >= 0) & (self.episode_region[found] == region) & (self._until_ns[found] > t_ns)
+        return np.where(holds, found, -1)
+
+    def visits(self, targets: Int64Array, start_ns: int, is_set: BoolArray) -> Visits:
+        """
+        Compute the visits of a pass.
+
+        Parameters
+        ----------
+        targets : (m,) int64
+            Regions, ascending.
+        start_ns : int
+            When it starts.
+        is_set : (n_episodes,) bool
+            Whether a pass before it set the bit.
+
+        Returns
+        -------
+        Visits
+            In order.
+        """
+        code = self._code[self.rows(targets, start_ns)]
+        busy = code < CLEAN
+        at_start = self.episodes_at(targets, start_ns)
+        lit = (at_start >= 0) & ~busy
+        lit[lit] = is_set[at_start[lit]]
+        code = np.where(lit, CACHED, code)
+        end_ns = start_ns + np.cumsum(self._length_ns.length_ns[code + self._length_ns.group[targets]])
+        visit_ns = np.concatenate([[start_ns], end_ns[:-1]]) if len(end_ns) else end_ns
+        episode = self.episodes_at(targets, visit_ns)
+        outcome = np.full(len(targets), Outcome.FAILED, np.int8)
+        met = np.flatnonzero((episode >= 0) & ~(busy & self._asks_nobody))
+        wasted = self.episode_end_ns[episode[met]] <= end_ns[met]
+        outcome[met] = np.where(is_set[episode[met]], Outcome.CACHED, np.where(wasted, Outcome.WASTED, Outcome.NEW))
+        at_visit = self._code[self.rows(targets, visit_ns)]
+        early = (outcome == Outcome.FAILED) & (at_visit >= FAIL_EARLY) & (at_visit < CLEAN)
+        return Visits(targets, visit_ns, end_ns, outcome, early, busy, episode)
