@@ -15,6 +15,7 @@ TOPICS = {
     "specs": "sweep specifications: every key with type, default and unit",
     "vm-tables": "replay VM arrivals of your own or of public data sets",
     "traces": "the trace format: make, check, scan and evaluate traces",
+    "explain": "look into one run: what each pass found, and what a policy missed",
     "policies": "the named policies, and how to write one",
     "metrics": "every figure of the results, with unit and meaning",
     "sweeps-and-clusters": "run sweeps: resume, job arrays, schedulers, batch systems",

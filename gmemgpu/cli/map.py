@@ -1,0 +1,58 @@
+"""``gmemgpu map``: regions × time under a policy, drawn with characters."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+
+from gmemgpu.cli.recorded_run import add_run_arguments, chosen_regions, chosen_time, heading, recorded_runs
+from gmemgpu.errors import Problem, SpecError
+
+__all__ = ["add_arguments", "run"]
+
+_WITHOUT_TERMINAL = (80, 40)
+_MOST_COLUMNS, _MOST_ROWS = 400, 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``gmemgpu map``."""
+    add_run_arguments(parser)
+    parser.add_argument("--region", metavar="A-B", help="only these regions, as in 0-63 (default: all)")
+    parser.add_argument("--from", dest="begin", metavar="TIME", help='from when on, as in "10 s" (default: the start)')
+    parser.add_argument("--until", metavar="TIME", help="until when (default: the horizon)")
+    parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draw; 0 if that went well."""
+    (record,) = recorded_runs(arguments, 1)
+    horizon_ns = record.prepared.horizon_ns
+    begin_ns = chosen_time("--from", arguments.begin, record, 0)
+    end_ns = chosen_time("--until", arguments.until, record, horizon_ns)
+    if begin_ns >= end_ns:
+        raise SpecError(Problem("--until", "is not after --from; give a later time, or an earlier --from"))
+    from gmemgpu.explain.map_text import ASCII_MARKS, BLOCK_MARKS, LABEL_WIDTH, N_LINES_AROUND, map_lines
+    from gmemgpu.explain.region_map import region_map
+
+    columns, lines = shutil.get_terminal_size(_WITHOUT_TERMINAL)
+    title = heading(arguments, record)
+    found = region_map(
+        record,
+        min(max(lines - len(title) - N_LINES_AROUND, 4), _MOST_ROWS),
+        min(max(columns - LABEL_WIDTH, 10), _MOST_COLUMNS),
+        regions=chosen_regions(arguments.region, record),
+        times_ns=(begin_ns, end_ns),
+    )
+    marks = ASCII_MARKS if arguments.ascii or not _can_show("".join(BLOCK_MARKS)) else BLOCK_MARKS
+    for line in (*title, *map_lines(found, marks)):
+        print(line)
+    return 0
+
+
+def _can_show(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
