@@ -1,5 +1,5 @@
 """
-The picture of the README: regions × time of one small trace under one policy, as the reference engine has them.
+The picture of the README: regions × time of one small trace under one policy.
 
 Held fixed: preset, seed and policy, so that the file is the same on every machine.
 
@@ -8,12 +8,13 @@ Held fixed: preset, seed and policy, so that the file is the same on every machi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from gmemgpu.catalogue import named_policies
-from gmemgpu.engine.reference.history import TraceHistory
-from gmemgpu.engine.reference.simulate import Simulation
+from gmemgpu.explain.region_span import State, region_spans
+from gmemgpu.explain.replay import record_run
 from gmemgpu.generator import generate
 from gmemgpu.model.cost import Costs
 from gmemgpu.units import NS_PER_S
@@ -23,38 +24,22 @@ PATH = Path(__file__).parents[1] / "gmemgpu" / "docs" / "v10.svg"
 PRESET, SEED, POLICY = "last-big-VM", 1, "v10"
 
 # Told apart without colour too: dark, light, and between.
-BUSY, OPTIMIZED, LOST = "#5f6b7a", "#b8dcf0", "#e8743b"
+COLOURS = {State.BUSY: "#5f6b7a", State.OPTIMIZED: "#b8dcf0", State.FREE: "#e8743b"}
+MEANINGS = {State.BUSY: "busy", State.OPTIMIZED: "free and optimized", State.FREE: "free and lost"}
 WIDTH, ROW, LEFT, TOP = 760, 12, 64, 66
 TEXT = 'font-family="DejaVu Sans, Verdana, sans-serif" font-size="12" fill="#1f2933"'
-
-Span = tuple[int, int, str]
-
-
-def spans(history: TraceHistory, run: Simulation, region: int) -> Iterator[Span]:
-    """Yield [begin, end) in ns and colour of each stretch of one region's life."""
-    at_ns = 0
-    for episode in history.regions[region].episodes:
-        if at_ns < episode.start_ns:
-            yield at_ns, episode.start_ns, BUSY
-        set_ns = run.bits.set_in(region, episode)
-        lit_ns = episode.end_ns if set_ns is None else set_ns
-        yield episode.start_ns, lit_ns, LOST
-        yield lit_ns, episode.end_ns, OPTIMIZED
-        at_ns = episode.end_ns
-    if at_ns < history.horizon_ns:
-        yield at_ns, history.horizon_ns, BUSY
 
 
 def drawn() -> str:
     """Return the picture as SVG text."""
-    history = TraceHistory(generate(small_variant(preset(PRESET)), SEED).trace)
+    trace = generate(small_variant(preset(PRESET)), SEED).trace
     policy = next(one for one in named_policies() if one.name == POLICY)
-    run = Simulation(history, policy, Costs())
-    n = len(history.regions)
+    spans = region_spans(record_run(trace, policy, Costs()))
+    n = trace.host.n_regions
     bottom = TOP + n * ROW
 
     def x(t_ns: int) -> float:
-        return round(LEFT + (WIDTH - LEFT - 16) * t_ns / history.horizon_ns, 1)
+        return round(LEFT + (WIDTH - LEFT - 16) * t_ns / trace.horizon_ns, 1)
 
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{bottom + 44}" role="img">',
@@ -64,18 +49,18 @@ def drawn() -> str:
         "the last guest is torn down</text>",
     ]
     place = LEFT
-    for colour, meaning in ((BUSY, "busy"), (OPTIMIZED, "free and optimized"), (LOST, "free and lost")):
-        lines.append(f'<rect x="{place}" y="36" width="12" height="12" fill="{colour}"/>')
+    for state, meaning in MEANINGS.items():
+        lines.append(f'<rect x="{place}" y="36" width="12" height="12" fill="{COLOURS[state]}"/>')
         lines.append(f'<text x="{place + 18}" y="46" {TEXT}>{meaning}</text>')
         place += 50 + 8 * len(meaning)
     for region in range(n):
         # Region 0 at the bottom, as addresses grow upwards.
         y = bottom - (region + 1) * ROW
-        for begin_ns, end_ns, colour in spans(history, run, region):
-            left, right = x(begin_ns), x(end_ns)
+        for i in np.flatnonzero(spans.region == region).tolist():
+            left, right = x(int(spans.begin_ns[i])), x(int(spans.end_ns[i]))
             if right > left:
                 box = f'x="{left}" y="{y}" width="{right - left:.1f}" height="{ROW - 1}"'
-                lines.append(f'<rect {box} fill="{colour}"/>')
+                lines.append(f'<rect {box} fill="{COLOURS[State(spans.state[i])]}"/>')
     for region in range(0, n, 4):
         y = bottom - region * ROW - 2
         lines.append(f'<text x="{LEFT - 8}" y="{y}" {TEXT} text-anchor="end">{region}</text>')
@@ -83,7 +68,7 @@ def drawn() -> str:
     lines.append(
         f'<text x="18" y="{middle}" {TEXT} transform="rotate(-90 18 {middle})" text-anchor="middle">GiB</text>'
     )
-    for minute in range(0, history.horizon_ns // (60 * NS_PER_S) + 1, 10):
+    for minute in range(0, trace.horizon_ns // (60 * NS_PER_S) + 1, 10):
         at = x(minute * 60 * NS_PER_S)
         lines.append(f'<line x1="{at}" y1="{bottom}" x2="{at}" y2="{bottom + 5}" stroke="#1f2933"/>')
         lines.append(f'<text x="{at}" y="{bottom + 20}" {TEXT} text-anchor="middle">{minute}</text>')
