@@ -16,7 +16,7 @@ from gmemgpu import __version__
 from gmemgpu.cli.streams import prepare_streams
 from gmemgpu.errors import GmemgpuError, InputError
 
-__all__ = ["COMMANDS", "command_parser", "dask_problem", "main"]
+__all__ = ["COMMANDS", "command_parser", "dask_problem", "harmless", "main"]
 
 COMMANDS = {
     "sweep": "run a sweep specification and print its decision table",
@@ -76,8 +76,20 @@ def command_parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _harmless(text: str) -> str:
-    # Names of files and words of other programs may hold what a terminal obeys.
+def harmless(text: str) -> str:
+    """
+    Return a message without what a terminal obeys: names of files and words of other programs may hold anything.
+
+    Parameters
+    ----------
+    text : str
+        Lines for people.
+
+    Returns
+    -------
+    str
+        Control and format characters but newlines as Python escapes them.
+    """
     return "".join(
         repr(character)[1:-1] if unicodedata.category(character) in ("Cc", "Cf") and character != "\n" else character
         for character in text
@@ -149,12 +161,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # One that is left would be counted in as many lines as it takes.
         most = len(error.problems) if len(error.problems) == _MOST_PROBLEMS + 1 else _MOST_PROBLEMS
         for problem in error.problems[:most]:
-            print(f"gmemgpu: {_harmless(str(problem))}", file=sys.stderr)
+            print(f"gmemgpu: {harmless(str(problem))}", file=sys.stderr)
         if rest := error.problems[most:]:
             print(f"gmemgpu: … and {sum(1 + problem.n_more for problem in rest):,} more problems", file=sys.stderr)
         return error.exit_code
     except GmemgpuError as error:
-        print(f"gmemgpu: {_harmless(str(error))}", file=sys.stderr)
+        print(f"gmemgpu: {harmless(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # The reader went away (`gmemgpu … | head`). Python would complain again when it flushes at exit.
@@ -162,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
-        print(f"gmemgpu: {_harmless(f'{error.strerror or error}{place}')}", file=sys.stderr)
+        print(f"gmemgpu: {harmless(f'{error.strerror or error}{place}')}", file=sys.stderr)
         return 1
     except ValueError as error:
         wrong = dask_problem(error)

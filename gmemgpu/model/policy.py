@@ -162,6 +162,8 @@ class Policy:
     def _is_named(cls, name: str) -> str:
         if not name.strip():
             raise ValueError("is empty; results are told apart by name")
+        if not name.isprintable():
+            raise ValueError("holds what no terminal prints; write letters, digits and signs")
         return name
 
     @field_validator("timer")

@@ -119,6 +119,11 @@ CASES = (
     spec("policies_in_a_list", SPEC.replace('["v10"]', '[["v10"]]'), "policies[0]: ['v10'] is no name"),
     spec("preset_in_lists", SPEC.replace('"mixed-pods"', '[["mixed-pods"]]'), 'did you mean "mixed-pods"?'),
     spec("name_in_a_list", SPEC + '[[scenario]]\nname = ["a"]\n', "scenario[0].name: ['a'] is no name"),
+    spec("unseen", SPEC.replace('["v10"]', '["v\u202e10"]'), "no policy"),
+    spec(
+        "unseen_name", SPEC + '[[policy]]\nname = "a\u202eb"\nhook = "none"\n', "policy[0].name", "no terminal prints"
+    ),
+    spec("unseen_scenario", SPEC + '[[scenario]]\nname = "a\u202eb"\n', r"scenario[0].name: 'a\u202eb' is no name"),
     spec("share", SPEC.replace('["v10"]', '[["v10"]]'), "is no name", command="shard FILE -o OUT --index 9 --of 10"),
 )
 

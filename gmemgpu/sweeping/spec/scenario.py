@@ -126,7 +126,7 @@ def _tables(document: Document) -> Iterator[tuple[str, str | None, dict[str, Any
     names: set[str] = set()
     for i, table in enumerate(tables):
         name = table.get("name")
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name or not name.isprintable():
             wrong = "is missing" if name is None else f"{shown(name)} is no name"
             document.report(f"scenario[{i}].name", f'{wrong}; name each scenario, as in name = "night"')
         elif name in names:
