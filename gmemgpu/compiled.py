@@ -44,6 +44,7 @@ SOURCES = (
     "placement",
     "lifecycle",
     "timeline",
+    "rmp",
     "engine",
 )
 """What compiled functions are made of, functions that they call and constants that are frozen into them included."""

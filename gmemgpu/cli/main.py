@@ -30,6 +30,7 @@ COMMANDS = {
     "generate": "make a trace from a workload preset or a VM table",
     "import": "bring VM tables into one normal form",
     "trace": "say what is in a trace file, check it, or scan its RMP",
+    "scan": "say which regions of a host are free: RMP dump, bitmap, kernel log, debugfs",
     "policies": "list the named policies",
     "presets": "list the workload presets",
     "bench": "measure how fast the engines are here, for --backend auto",

@@ -5,15 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gmemgpu.errors import Problem, SpecError, TraceError
 from gmemgpu.units import parse_duration_ns
-
-if TYPE_CHECKING:
-    from gmemgpu.rmp.image import Words
-    from gmemgpu.rmp.scan import RegionScan
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--json", action="store_true", help="write JSON")
         if name == "scan":
             action.add_argument("--at", metavar="TIME", help='as in "10 s" (default: the end of the trace)')
-            action.add_argument("--backend", default="numpy", metavar="B", help="numpy or cupy (default: numpy)")
+            action.add_argument("--backend", default="numpy", metavar="B", help="numpy, numba or cupy (default: numpy)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,10 +79,11 @@ def _scan(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from gmemgpu.api import read_trace
+    from gmemgpu.cli.scan import region_scanner
     from gmemgpu.rmp.image import rmp_image
     from gmemgpu.rmp.summary import summarize
 
-    scan_regions = _scanner(arguments.backend)
+    scan_regions = region_scanner(arguments.backend)
     at_ns = None if arguments.at is None else _time_ns(arguments.at)
     trace = read_trace(arguments.file)
     at_ns = trace.horizon_ns - 1 if at_ns is None else at_ns
@@ -109,21 +105,6 @@ def _scan(arguments: argparse.Namespace) -> int:
     ]
     print_table([], lines, title=f"{arguments.file}, {at_ns / 1e9:,.3f} s")
     return 0
-
-
-def _scanner(backend: str) -> Callable[[Words], RegionScan]:
-    if backend == "numpy":
-        from gmemgpu.rmp.scan import scan_regions
-
-        return scan_regions
-    if backend != "cupy":
-        raise SpecError(Problem("--backend", f'"{backend}" is unknown here; use numpy or cupy'))
-    from gmemgpu.engine.registry import engine
-
-    engine("cupy")  # says what is missing
-    from gmemgpu.engine.cupy.rmp_scan import scan_through_device
-
-    return scan_through_device
 
 
 def _time_ns(text: str) -> int:

@@ -118,7 +118,7 @@ def test_scan_of_nonsense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["trace", "scan", path, "--at", "noon"]) == 2
     assert '--at: "noon" is not a time' in capsys.readouterr().err
     assert main(["trace", "scan", path, "--backend", "abacus"]) == 2
-    assert '--backend: "abacus" is unknown here; use numpy or cupy' in capsys.readouterr().err
+    assert '--backend: "abacus" is unknown here; use numpy, numba, cupy' in capsys.readouterr().err
 
 
 def test_a_hole_is_neither_free_nor_scanned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
