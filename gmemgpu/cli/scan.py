@@ -85,7 +85,7 @@ def region_scanner(backend: str) -> Callable[[Words], RegionScan]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Say what each file is, scan all, and print or write what they tell; 0 if they could be read."""
+    """Read what files of a host tell, print it and write a row a region; 0 if they could be read."""
     from gmemgpu.rmp.host_form import host_form
 
     paths = [Path(name) for name in arguments.files]

@@ -190,7 +190,8 @@ def _bookkept(dump: DumpFile, start: bytes, why: list[str]) -> Form:
 def _faults(dump: DumpFile, begin: int) -> dict[Layout, tuple[float, int]] | None:
     # Of the entries of the first piece that are not 0: what share a layout would not have, and where the first is.
     for number, piece in dump.pieces(begin, PIECE_BYTES):
-        entries = piece.view(np.uint64).reshape(-1, 2)
+        whole = (dump.size_bytes - begin - number * PIECE_BYTES) // ENTRY_BYTES
+        entries = piece.view(np.uint64).reshape(-1, 2)[:whole]
         used = np.flatnonzero(entries.any(axis=1))
         if len(used):
             found: dict[Layout, tuple[float, int]] = {}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rmp_dumps import entry, table, write_sparse
 
 from gmemgpu.errors import TraceError
 from gmemgpu.rmp.compiled_scan import scan_regions_compiled
@@ -19,7 +20,6 @@ from gmemgpu.rmp.entry import LAYOUTS, Layout
 from gmemgpu.rmp.host_form import BOOKKEEPING_BYTES, Form, HostForm, host_form
 from gmemgpu.rmp.scan import scan_regions
 from gmemgpu.units import GIB, PAGES_PER_REGION
-from rmp_dumps import entry, table, write_sparse
 
 R = PAGES_PER_REGION
 N_REGIONS = 3
@@ -142,7 +142,9 @@ def test_forms_and_layouts_can_be_told(tmp_path: Path) -> None:
     assert scan_dumps([(zeros, host_form(zeros, "rmp"))], scan_regions).regions.scan.assigned.tolist() == [0]
     assert len(scan_dumps([(zeros, host_form(zeros, "bitmap"))], scan_regions).regions) == 128
     damaged = write_sparse(tmp_path / "damaged", 1, {1: entry("raw", asid=3), 2: (1, 0), 3: entry("raw", asid=4)})
-    with pytest.raises(TraceError, match="byte 32: is no entry of an RMP in either layout, as 33.3% of those near it"):
+    with pytest.raises(
+        TraceError, match=r"byte 32: is no entry of an RMP in either layout, as 33\.3% of those near it"
+    ):
         host_form(damaged)
     assert host_form(damaged, layout="raw").layout == "raw"
 

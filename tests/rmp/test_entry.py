@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rmp_dumps import entry, table
 
 from gmemgpu.rmp.entry import LAYOUTS, Layout, decode, implausible
 from gmemgpu.units import PAGES_PER_BLOCK
-from rmp_dumps import entry, table
 
 N_PAGES = 3 * PAGES_PER_BLOCK
 fields = st.fixed_dictionaries(
