@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gmemgpu.errors import Problem, TraceError
-from gmemgpu.model.trace import Int32Array, Int64Array
+from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array
 from gmemgpu.rmp.dump_file import DumpFile, opened_dump
-from gmemgpu.rmp.entry import ENTRY_BYTES, Layout, decode, implausible
+from gmemgpu.rmp.entry import ENTRY_BYTES, Layout, Pages, decode, implausible
 from gmemgpu.rmp.host_form import BOOKKEEPING_BYTES, PIECE_BYTES, HostForm
 from gmemgpu.rmp.image import REGION_IMAGE_BYTES, WORDS_PER_REGION, Words
 from gmemgpu.rmp.regions import OWNERS_KEPT, Regions, first_pages, no_regions
 from gmemgpu.rmp.scan import RegionScan
-from gmemgpu.units import PAGES_PER_REGION, REGION_BYTES
+from gmemgpu.units import BLOCKS_PER_REGION, PAGES_PER_BLOCK, PAGES_PER_REGION, REGION_BYTES
 
 __all__ = ["DumpScan", "OwnerCounts", "Scanner", "scan_dumps"]
 
@@ -26,6 +25,8 @@ Scanner = Callable[[Words], RegionScan]
 MOST_REGIONS = 1 << 20
 """1 PiB of memory: more than any host has, and what keeps the rows of all within 128 MiB."""
 MOST_ASIDS = 1 << 16
+_GROUP_BLOCKS = 64
+"""What is computed of their entries stays in the cache: twice as fast as a whole region at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,46 +193,64 @@ class _EntryScan:
         )
         self.odd = 0
         self.first_odd_pfn = -1
+        self._held = np.zeros(MOST_ASIDS, np.int64)
 
     def scan(self, dump: DumpFile, part: _Part, layout: Layout) -> None:
         """Scan the entries of one file."""
         for number, piece in dump.pieces(part.begin_bytes, PIECE_BYTES):
-            entries = piece.view("<u8").reshape(-1, 2)
-            pages = decode(entries, layout)
-            if not pages.assigned.any():
-                continue
+            blocks = piece.view("<u8").reshape(BLOCKS_PER_REGION, -1)
+            used = np.flatnonzero(np.bitwise_or.reduce(blocks, axis=1))
+            bits = np.zeros((BLOCKS_PER_REGION, PAGES_PER_BLOCK // 8), np.uint8)
             region = part.first_region + number
-            words = np.packbits(pages.assigned, bitorder="little").view("<u8").reshape(1, -1)
-            _scan_words(words, region, self._regions, self._scanner)
-            asid = pages.asid[pages.assigned]
-            if asid.max() >= MOST_ASIDS:
-                offset = part.begin_bytes + number * PIECE_BYTES + int(pages.asid.argmax()) * ENTRY_BYTES
-                fault = f"byte {offset}: ASID {asid.max()}, more than any processor has; is the layout {layout}?"
-                raise TraceError(Problem(str(dump.path), f"{fault} --layout says otherwise"))
-            self._count(region, asid, pages.large, pages.vmsa)
-            self._judge(region, entries, layout, pages.assigned & ~pages.large)
+            self._held[:] = 0
+            for begin in range(0, len(used), _GROUP_BLOCKS):
+                group = used[begin : begin + _GROUP_BLOCKS]
+                entries = blocks[group].reshape(-1, 2)
+                pages = decode(entries, layout)
+                if pages.asid.max() >= MOST_ASIDS:
+                    at = int(pages.asid.argmax())
+                    page = int(group[at // PAGES_PER_BLOCK]) * PAGES_PER_BLOCK + at % PAGES_PER_BLOCK
+                    offset = part.begin_bytes + number * PIECE_BYTES + page * ENTRY_BYTES
+                    fault = (
+                        f"byte {offset}: ASID {pages.asid[at]}, more than any processor has; is the layout {layout}?"
+                    )
+                    raise TraceError(Problem(str(dump.path), f"{fault} --layout says otherwise"))
+                bits[group] = np.packbits(pages.assigned, bitorder="little").reshape(len(group), -1)
+                self._count(region, pages)
+                self._judge(region, group, implausible(entries, layout) & pages.assigned & ~pages.large)
+            if bits.any():
+                _scan_words(bits.view("<u8").reshape(1, -1), region, self._regions, self._scanner)
+                self._sum_up(region)
 
-    def _count(self, region: int, asid: Int64Array, large: NDArray[np.bool_], vmsa: NDArray[np.bool_]) -> None:
-        pages = np.bincount(asid)
-        owners = np.flatnonzero(pages)
-        pages = pages[owners]
+    def _count(self, region: int, pages: Pages) -> None:
+        of = self._regions.owners
+        assert of is not None
+        asid = pages.asid[pages.assigned]
+        if len(asid) and of.first_asid[region] < 0:
+            of.first_asid[region] = asid[0]
+        of.large[region] += pages.large.sum()
+        of.vmsa[region] += pages.vmsa.sum()
+        held = np.bincount(asid)
+        self._held[: len(held)] += held
+
+    def _sum_up(self, region: int) -> None:
+        of = self._regions.owners
+        assert of is not None
+        owners = np.flatnonzero(self._held)
+        pages = self._held[owners]
         self.totals.pages[owners] += pages
         self.totals.regions[owners] += 1
         if len(owners) == 1:
             self.totals.alone[owners] += 1
-        of = self._regions.owners
-        assert of is not None
-        of.large[region] = large.sum()
-        of.vmsa[region] = vmsa.sum()
-        of.firmware[region] = pages[0] if owners[0] == 0 else 0
-        of.first_asid[region] = asid[0]
+        of.firmware[region] = self._held[0]
         most = np.lexsort((owners, -pages))[:OWNERS_KEPT]
         of.asid[region, : len(most)] = owners[most]
         of.pages[region, : len(most)] = pages[most]
 
-    def _judge(self, region: int, entries: NDArray[np.uint64], layout: Layout, own: NDArray[np.bool_]) -> None:
-        wrong = np.flatnonzero(implausible(entries, layout) & own)
-        if len(wrong):
-            self.odd += len(wrong)
+    def _judge(self, region: int, group: Int64Array, wrong: BoolArray) -> None:
+        at = np.flatnonzero(wrong)
+        if len(at):
+            self.odd += len(at)
             if self.first_odd_pfn < 0:
-                self.first_odd_pfn = region * PAGES_PER_REGION + int(wrong[0])
+                block, page = divmod(int(at[0]), PAGES_PER_BLOCK)
+                self.first_odd_pfn = region * PAGES_PER_REGION + int(group[block]) * PAGES_PER_BLOCK + page
