@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gmemgpu.errors import InputError, Problem, SpecError
 from gmemgpu.units import REGION_BYTES, parse_bytes
@@ -15,7 +15,7 @@ from gmemgpu.units import REGION_BYTES, parse_bytes
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from gmemgpu.model.trace import Int32Array
+    from gmemgpu.rmp.findings import Findings
     from gmemgpu.rmp.host_form import HostForm
     from gmemgpu.rmp.image import Words
     from gmemgpu.rmp.scan import RegionScan
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "region_scanner", "run"]
 
 _FORMS = ("rmp", "rmp-table", "bitmap", "log", "rmpopt-table")
-_LISTED = 20
 BACKENDS = ("numpy", "numba", "cupy")
 
 
@@ -86,6 +85,7 @@ def region_scanner(backend: str) -> Callable[[Words], RegionScan]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read what files of a host tell, print it and write a row a region; 0 if they could be read."""
+    from gmemgpu.rmp.findings import dump_findings, log_findings, table_findings
     from gmemgpu.rmp.host_form import host_form
 
     paths = [Path(name) for name in arguments.files]
@@ -110,10 +110,14 @@ def run(arguments: argparse.Namespace) -> int:
         for path, form in files:
             print(f"{path}: {form.why}", file=sys.stderr)
     if by_kind["log"]:
-        report = _of_logs(by_kind["log"])
+        found = log_findings([path for path, _ in by_kind["log"]])
+    elif by_kind["dump"] or by_kind["bitmap"]:
+        table = by_kind["rmpopt-table"][0][0] if by_kind["rmpopt-table"] else None
+        dumps = by_kind["dump"] or by_kind["bitmap"]
+        found = dump_findings(dumps, scanner, segment_bytes=segment_bytes, rmpopt_table=table)
     else:
-        report = _of_dumps(by_kind["dump"] or by_kind["bitmap"], by_kind["rmpopt-table"], scanner, segment_bytes)
-    _finish(arguments, files, *report)
+        found = table_findings(by_kind["rmpopt-table"][0][0])
+    _finish(arguments, files, found)
     return 0
 
 
@@ -150,175 +154,18 @@ def _check_kinds(by_kind: dict[str, list[tuple[Path, HostForm]]]) -> None:
         raise SpecError(Problem("FILE", "more than one rmpopt-table; give one, it is of one moment"))
 
 
-Report = tuple[dict[str, Any], "list[str]", "Any", "Callable[[], pa.Table]"]
-
-
-def _cpus(tables: list[tuple[Path, HostForm]], n: int) -> Int32Array | None:
-    import numpy as np
-
-    from gmemgpu.rmp.host_form import text_lines
-    from gmemgpu.rmp.rmpopt_table import read_rmpopt_table
-
-    if not tables:
-        return None
-    path = tables[0][0]
-    found = read_rmpopt_table(text_lines(path), str(path))
-    cpus = np.full(n or max(found) + 1, -1, np.int32)
-    for region, count in found.items():
-        if region < len(cpus):
-            cpus[region] = count
-    return cpus
-
-
-def _of_dumps(
-    dumps: list[tuple[Path, HostForm]],
-    tables: list[tuple[Path, HostForm]],
-    scanner: Callable[[Words], RegionScan],
-    segment_bytes: int | None,
-) -> Report:
-    from dataclasses import asdict
-
-    import numpy as np
-    import pyarrow as pa
-
-    from gmemgpu.rmp.dump_scan import scan_dumps
-    from gmemgpu.rmp.host_view import region_columns, region_states, table_states
-    from gmemgpu.rmp.pool import pool_steps
-    from gmemgpu.rmp.summary import summarize
-    from gmemgpu.units import PAGES_PER_REGION
-
-    if not dumps:
-        cpus = _cpus(tables, 0)
-        assert cpus is not None
-        signs = table_states(cpus)
-        counts = {name: int((signs == sign).sum()) for name, sign in _TABLE_COUNTS.items()}
-        found: dict[str, Any] = {"complete": True, "bits": {**counts, "cpus": int(cpus.max())}}
-        return found, [], signs, lambda: pa.table({"region": np.arange(len(cpus)), "cpus": cpus})
-    scanned = scan_dumps(dumps, scanner, segment_bytes=segment_bytes)
-    regions, assigned = scanned.regions, scanned.regions.scan.assigned
-    unknown = np.flatnonzero((regions.known == 0) & (assigned == 0))
-    summary = asdict(summarize(regions.scan, unknown.tolist()))
-    notes = []
-    if scanned.odd:
-        notes.append(
-            f"{scanned.odd:,} assigned entries have reserved bits set or an owner that cannot be, the first at PFN "
-            f"{scanned.first_odd_pfn:#x}; is the dump whole, and the layout right?"
-        )
-    partial = np.flatnonzero((regions.known > 0) & (regions.known < PAGES_PER_REGION))
-    if len(partial):
-        named = ", ".join(
-            f"{region} ({regions.known[region]:,} of {PAGES_PER_REGION:,} pages)" for region in partial[:3]
-        )
-        more = f" and {len(partial) - 3} more" if len(partial) > 3 else ""
-        notes.append(f"told of in part: region {named}{more}; what lies past that counts as not assigned")
-    found = {"complete": True, "summary": summary, "unknown_regions": len(unknown)}
-    of = regions.owners
-    if of is not None and scanned.owners is not None:
-        other = of.firmware + of.vmsa
-        summary["pages_2m"] = int(of.large.sum(dtype=np.int64))
-        summary["busy_without_guest_pages"] = int(((assigned > 0) & (other >= assigned)).sum())
-        totals = scanned.owners
-        order = np.argsort(-totals.pages, kind="stable")[: int((totals.pages > 0).sum())]
-        found["owners"] = [
-            {"asid": asid, "pages": pages, "regions": n, "alone": alone}
-            for asid, pages, n, alone in zip(
-                order.tolist(),
-                totals.pages[order].tolist(),
-                totals.regions[order].tolist(),
-                totals.alone[order].tolist(),
-                strict=True,
-            )
-        ]
-    found["pool"] = [asdict(step) for step in pool_steps(assigned)]
-    one = np.flatnonzero(assigned == 1)
-    found["one_page"] = [
-        {
-            "region": int(region),
-            "pfn": int(regions.first_pfn[region]),
-            "asid": None if of is None else int(of.first_asid[region]),
-        }
-        for region in one
-    ]
-    cpus = _cpus(tables, len(regions))
-    signs = region_states(assigned, regions.known, cpus)
-    if cpus is not None:
-        most = int(cpus.max())
-        told = cpus >= 0
-        free = (assigned == 0) & (regions.known > 0)
-        found["bits"] = {
-            "free_set_on_all": int((free & (cpus == most) & (most > 0)).sum()),
-            "free_set_on_some": int((free & (cpus > 0) & (cpus < most)).sum()),
-            "free_set_on_none": int((free & (cpus == 0)).sum()),
-            "free_not_told": int((free & ~told).sum()),
-            "busy_but_set": int((~free & (cpus > 0)).sum()),
-            "cpus": most,
-        }
-    return found, notes, signs, lambda: region_columns(regions, signs, cpus)
-
-
-_TABLE_COUNTS = {"set_on_all": "*", "set_on_some": "~", "set_on_none": "-", "not_told": "?"}
-
-
-def _of_logs(logs: list[tuple[Path, HostForm]]) -> Report:
-    from itertools import chain
-
-    import numpy as np
-    import pyarrow as pa
-
-    from gmemgpu.rmp.host_form import text_lines
-    from gmemgpu.rmp.host_view import log_regions
-    from gmemgpu.rmp.kernel_log import read_kernel_log
-
-    # Rotated files of one log follow one another.
-    found = read_kernel_log(chain.from_iterable(text_lines(path) for path, _ in logs), str(logs[0][0]))
-    regions = log_regions(found)
-    signs = regions.states()
-    notes = []
-    if found.damaged:
-        notes.append(
-            f"{len(found.damaged):,} lines on the RMP are damaged and left out, the first is {found.damaged[0]}"
-        )
-    summary = {
-        "lines": found.n_lines,
-        "blocked_at_least": int((signs != "?").sum()),
-        "assigned_pages_at_least": int(regions.assigned.sum(dtype=np.int64)),
-        "regions_of_the_rmp": int(regions.rmp.sum()),
-        "leaked_pages": int(regions.leaked.sum(dtype=np.int64)),
-        "regions_with_leaked_pages": int((regions.leaked > 0).sum()),
-        "failed_rmpupdates": found.n_failed,
-        "passes_begun": found.n_passes,
-    }
-    columns = {
-        "region": np.arange(len(signs)),
-        "state": signs.tolist(),
-        "assigned_pages_at_least": regions.assigned,
-        "leaked_pages": regions.leaked,
-        "rmp": regions.rmp,
-        "first_pfn": regions.first_pfn,
-        "first_asid": regions.first_asid,
-    }
-    return {"complete": False, "log": summary}, notes, signs, lambda: pa.table(columns)
-
-
-def _finish(
-    arguments: argparse.Namespace,
-    files: list[tuple[Path, HostForm]],
-    found: dict[str, Any],
-    notes: list[str],
-    signs: Any,
-    table: Callable[[], pa.Table],
-) -> None:
+def _finish(arguments: argparse.Namespace, files: list[tuple[Path, HostForm]], found: Findings) -> None:
     if arguments.json:
         read = [{"file": str(path), "form": form.form, "layout": form.layout, "why": form.why} for path, form in files]
-        document = {"files": read, "notes": notes, **found, "map": "".join(signs.tolist())}
+        document = {"files": read, "notes": found.notes, **found.document, "map": "".join(found.signs.tolist())}
         print(json.dumps(document, indent=1))
     else:
         from gmemgpu.cli.host_report import print_host
 
-        print_host(found, notes, signs)
+        print_host(found.document, found.notes, found.signs)
     if arguments.output is not None:
-        _write(table(), Path(arguments.output))
-        print(f"{arguments.output}: {len(signs):,} regions", file=sys.stderr)
+        _write(found.table(), Path(arguments.output))
+        print(f"{arguments.output}: {len(found.signs):,} regions", file=sys.stderr)
 
 
 def _write(table: pa.Table, path: Path) -> None:

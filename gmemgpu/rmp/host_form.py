@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
-from gmemgpu.columns.file_form import FileForm, opened
-from gmemgpu.columns.message import shown
+from gmemgpu.columns.lines import packing_of, text_stream
 from gmemgpu.errors import Problem, TraceError
 from gmemgpu.rmp.dump_file import DumpFile, opened_dump
 from gmemgpu.rmp.entry import ENTRY_BYTES, LAYOUTS, Layout, implausible
@@ -20,7 +16,7 @@ from gmemgpu.rmp.kernel_log import MARK
 from gmemgpu.rmp.rmpopt_table import LINE
 from gmemgpu.units import PAGES_PER_REGION
 
-__all__ = ["BOOKKEEPING_BYTES", "FORMS", "Form", "HostForm", "PIECE_BYTES", "host_form", "text_lines"]
+__all__ = ["BOOKKEEPING_BYTES", "FORMS", "Form", "HostForm", "PIECE_BYTES", "host_form"]
 
 Form = Literal["rmp", "rmp-table", "bitmap", "log", "rmpopt-table"]
 FORMS: tuple[Form, ...] = ("rmp", "rmp-table", "bitmap", "log", "rmpopt-table")
@@ -30,9 +26,7 @@ BOOKKEEPING_BYTES = 16 << 10
 PIECE_BYTES = PAGES_PER_REGION * ENTRY_BYTES
 _MIB = 1 << 20
 _START_BYTES = 1 << 16
-_LONGEST_LINE = 1 << 16
 
-_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
 _FOREIGN = {
     b"PAR1": "a Parquet file",
     b"ARROW1": "an Arrow file",
@@ -95,7 +89,7 @@ def host_form(path: Path, form: Form | None = None, layout: Layout | None = None
             if foreign is not None:
                 fault = f"is {foreign}; scan reads dumps of an RMP, bitmaps, kernel logs and rmpopt-table"
                 raise TraceError(Problem(str(path), fault))
-            if (packing := _packing(start)) is not None:
+            if (packing := packing_of(start)) is not None:
                 with text_stream(path) as stream:
                     start = bytes(stream.read(_START_BYTES))
                 return _text_form(path, start, packing)
@@ -104,10 +98,6 @@ def host_form(path: Path, form: Form | None = None, layout: Layout | None = None
         if form in ("log", "rmpopt-table"):
             return HostForm(form, None, "as told")
         return _dump_form(dump, start, form, layout)
-
-
-def _packing(start: bytes) -> str | None:
-    return next((name for magic, name in _PACKED.items() if start.startswith(magic)), None)
 
 
 def _is_text(start: bytes) -> bool:
@@ -201,79 +191,3 @@ def _faults(dump: DumpFile, begin: int) -> dict[Layout, tuple[float, int]] | Non
                 found[layout] = float(wrong.mean()), begin + number * PIECE_BYTES + int(first) * ENTRY_BYTES
             return found
     return None
-
-
-@contextmanager
-def text_stream(path: Path) -> Iterator[pa.NativeFile]:
-    """
-    Open a text file, decompressed if it is compressed.
-
-    Parameters
-    ----------
-    path : Path
-        A regular file.
-
-    Yields
-    ------
-    pyarrow.NativeFile
-        To read from its start.
-
-    Raises
-    ------
-    TraceError
-        If it cannot be read, now or while it is.
-    """
-    with opened_dump(path) as dump:
-        packing = _packing(dump.file.read(8))
-    with opened(path, FileForm(packing, "text"), []) as stream:
-        yield stream
-
-
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """
-    Read the lines of a text file.
-
-    Parameters
-    ----------
-    path : Path
-        A regular file, compressed or not.
-
-    Yields
-    ------
-    int
-        Number of the line, from 1.
-    str
-        Its text without what ends it.
-
-    Raises
-    ------
-    TraceError
-        If a line is no UTF-8 or is longer than any that a kernel writes.
-    """
-    number = 0
-    rest = b""
-    with text_stream(path) as stream:
-        while True:
-            block = bytes(stream.read(1 << 20))
-            lines = (rest + block).split(b"\n")
-            rest = lines.pop() if block else b""
-            for line in lines if block or lines != [b""] else []:
-                number += 1
-                yield number, _decoded(line, number, path)
-            if len(rest) > _LONGEST_LINE:
-                _decoded(rest, number + 1, path)
-            if not block:
-                return
-
-
-def _decoded(line: bytes, number: int, path: Path) -> str:
-    where = f"{path}: line {number}"
-    if len(line) > _LONGEST_LINE:
-        fault = f"is longer than {_LONGEST_LINE} bytes, as no line of a kernel is; is this the right file?"
-        raise TraceError(Problem(where, fault))
-    try:
-        return line.decode()
-    except UnicodeDecodeError as error:
-        bad = shown(line[error.start : error.start + 8])
-        fault = f"byte {error.start + 1} of the line is no UTF-8: {bad}; save it again, or with iconv -c"
-        raise TraceError(Problem(where, fault)) from None
