@@ -60,6 +60,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics",
     },
     "report": {*_MODEL, "toml_file", "metrics", "sweeping"},
+    "decision": {*_MODEL, "toml_file", "metrics", "sweeping", "report"},
     "api": {*_MODEL, "toml_file", "validation", "catalogue", "workload", "generator", "trace", "engine", "metrics"},
     "cli": {
         *_MODEL,
@@ -77,6 +78,7 @@ ALLOWED: dict[str, set[str]] = {
         "measuring",
         "sweeping",
         "report",
+        "decision",
         "api",
     },
     # Writes the tables of the pages; nothing imports it, and `gmemgpu help` reads the pages as files.

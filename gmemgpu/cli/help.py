@@ -18,6 +18,7 @@ TOPICS = {
     "explain": "look into one run: what each pass found, and what a policy missed",
     "host": "scan the RMP of a real host: dumps, bitmaps, kernel logs, debugfs",
     "policies": "the named policies, and how to write one",
+    "decide": "which policy to take, for every worth of a set bit",
     "metrics": "every figure of the results, with unit and meaning",
     "sweeps-and-clusters": "run sweeps: resume, job arrays, schedulers, batch systems",
     "gpus": "the CuPy engine: what it needs, when it pays",

@@ -9,7 +9,7 @@ import numpy as np
 
 from gmemgpu.metrics.columns import Floats
 
-__all__ = ["Interval", "best_ranges", "not_told_apart", "told_from"]
+__all__ = ["Interval", "best_ranges", "not_told_apart", "told_around"]
 
 Interval = tuple[float, float]
 """Both ends belong to it; the upper one may be infinite."""
@@ -119,9 +119,9 @@ def _not_positive(a: float, b: float, c: float) -> list[Interval]:
     return [(low, high)] if a > 0 else [(-math.inf, low), (high, math.inf)]
 
 
-def told_from(intervals: Sequence[Interval], worth: float) -> float | None:
+def told_around(intervals: Sequence[Interval], worth: float) -> Interval | None:
     """
-    Return the worth from which on two policies are told apart, up to a given one.
+    Return the worths around a given one for which two policies are told apart.
 
     Parameters
     ----------
@@ -132,9 +132,10 @@ def told_from(intervals: Sequence[Interval], worth: float) -> float | None:
 
     Returns
     -------
-    float or None
-        0 if they are told apart at any lower worth; None if at `worth` they are not.
+    (float, float) or None
+        From 0 if they are told apart at any lower worth; None if at `worth` they are not.
     """
     if any(low <= worth <= high for low, high in intervals):
         return None
-    return max((high for _, high in intervals if high < worth), default=0.0)
+    below = max((high for _, high in intervals if high < worth), default=0.0)
+    return below, min((low for low, _ in intervals if low > worth), default=math.inf)

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gmemgpu.decision.envelope import best_ranges, not_told_apart, told_from
+from gmemgpu.decision.envelope import best_ranges, not_told_apart, told_around
 from gmemgpu.report.paired import paired_difference
 
 # Few distinct values, so that lines often agree, run parallel, or meet three in a point.
@@ -45,9 +45,7 @@ def test_of_equal_lines_the_first_stands_for_all() -> None:
 
 
 seeds = st.integers(2, 9).flatmap(
-    lambda n: st.tuples(
-        *(arrays(float, n, elements=st.integers(-9, 9).map(lambda value: value / 4)) for _ in range(2))
-    )
+    lambda n: st.tuples(*(arrays(float, n, elements=st.integers(-9, 9).map(lambda value: value / 4)) for _ in range(2)))
 )
 
 
@@ -83,9 +81,9 @@ def test_one_seed_tells_nothing() -> None:
     assert not_told_apart(np.ones(1), np.ones(1), 0.05) == [(0.0, math.inf)]
 
 
-def test_told_from_is_the_end_of_the_last_interval_below() -> None:
-    assert told_from([], 3.0) == 0.0
-    assert told_from([(1.0, 2.0)], 3.0) == 2.0
-    assert told_from([(1.0, 2.0)], 1.5) is None
-    assert told_from([(0.0, 1.0), (5.0, math.inf)], 3.0) == 1.0
-    assert told_from([(4.0, 5.0)], 3.0) == 0.0
+def test_told_around_ends_where_the_next_intervals_do() -> None:
+    assert told_around([], 3.0) == (0.0, math.inf)
+    assert told_around([(1.0, 2.0)], 3.0) == (2.0, math.inf)
+    assert told_around([(1.0, 2.0)], 1.5) is None
+    assert told_around([(0.0, 1.0), (5.0, math.inf)], 3.0) == (1.0, 5.0)
+    assert told_around([(4.0, 5.0)], 3.0) == (0.0, 4.0)

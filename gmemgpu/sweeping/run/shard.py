@@ -20,6 +20,7 @@ from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 from gmemgpu.sweeping.spec import Scenario
 from gmemgpu.sweeping.store.part import rows_to_arrow, write_part
+from gmemgpu.units import PAGE_BYTES
 
 __all__ = ["Shard", "Setting", "ShardError", "shard_rows", "compute_shards"]
 
@@ -145,6 +146,7 @@ def _trace(shard: Shard, seed: int, setting: Setting, facts: list[dict[str, Any]
             **{name: scenario.axes.get(name) for name in setting.axes},
             "seed": seed,
             "cores": trace.host.cores,
+            "present_bytes": trace.host.present_pages * PAGE_BYTES,
             "horizon_ns": trace.horizon_ns,
             "warmup_ns": trace.warmup_ns,
             "events": len(trace),

@@ -39,8 +39,9 @@ __all__ = [
     "parts_of_sweep",
 ]
 
-TRACE_COLUMNS = ("cores", "horizon_ns", "warmup_ns", "events", "admitted", "rejected")
-"""What a row says of its trace, all int64; VMs admitted and rejected are counted over the whole trace."""
+TRACE_COLUMNS = ("cores", "present_bytes", "horizon_ns", "warmup_ns", "events", "admitted", "rejected")
+"""What a row says of its trace, all int64: the host's cores and its memory without holes; VMs admitted and rejected are
+counted over the whole trace."""
 
 _METADATA_KEY = b"gmemgpu"
 _NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})\.arrow")

@@ -1,0 +1,142 @@
+"""The answer for a group of scenarios: which policy beats the baseline, from which worth on, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from gmemgpu.decision.envelope import Interval, not_told_apart, told_around
+from gmemgpu.decision.ranges import lead_at, net_at
+from gmemgpu.decision.weighing import Weighed
+from gmemgpu.report.paired import LEVEL, Difference, seeds_needed
+
+__all__ = ["Finding", "Answer", "answer_at"]
+
+Finding: TypeAlias = Literal["beats", "nothing beats", "can't tell"]
+
+_AS_GOOD = 0.99
+"""Whoever has this share of the best one's lead over the baseline is as good for all that a model can say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """
+    What is best at one worth, with trackers for nothing, beside the baseline.
+
+    Parameters
+    ----------
+    worth : float
+        Of a set bit.
+    finding : {"beats", "nothing beats", "can't tell"}
+        Whether a policy is told apart from the baseline as better; else whether one has more on average.
+    policy : str
+        The best of those that beat the baseline, else the best; the baseline itself if nothing beats it.
+    lead : Difference or None
+        Over the baseline, in the kind's `lead_unit`; None for the baseline itself.
+    of_stake : float
+        The lead as a share of what set bits could save if all memory in use profited, for nothing.
+    n_agree : int
+        Seeds in which it is ahead of the baseline; for the baseline, in which nothing is.
+    worths : (float, float) or None
+        Where it beats the baseline, the worths around this one at which it does.
+    as_good : tuple of str
+        Those with at least 99 % of that lead, the best first.
+    up_to_ns : float or None
+        The highest of `Weighed.prices_ns` up to which it beats the baseline at this worth; None if it does not, if it
+        has no tracker, or if costs are no CPU time.
+    seeds : int or None
+        Where one can't tell, how many seeds in all would; None if too many.
+
+    Notes
+    -----
+    The best of many beats the baseline by chance more often than one that was named before. So each comparison
+    is tested at 5 % divided by how many policies are held against the baseline (Bonferroni).
+    """
+
+    worth: float
+    finding: Finding
+    policy: str
+    lead: Difference | None
+    of_stake: float
+    n_agree: int
+    worths: Interval | None = None
+    as_good: tuple[str, ...] = ()
+    up_to_ns: float | None = None
+    seeds: int | None = None
+
+
+def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_tests: int | None = None) -> Answer:
+    """
+    Find what beats the baseline at one worth.
+
+    Parameters
+    ----------
+    group : Weighed
+        The baseline is its first policy.
+    worth : float
+        Of a set bit.
+    policy : str, optional
+        Which to hold against the baseline; the best if left out.
+    n_tests : int, optional
+        Comparisons among which this one was chosen; one for each policy but the baseline if left out.
+
+    Returns
+    -------
+    Answer
+        That the seeds carry.
+    """
+    baseline, *others = group.policies
+    level = LEVEL / max(1, n_tests or len(others))
+    leads = {name: lead_at(group, name, baseline, worth) for name in others if policy in (None, name)}
+    ahead = sorted((name for name in leads if leads[name].mean > 0), key=lambda name: -leads[name].mean)
+    if not ahead:
+        net = net_at(group, worth)
+        n_agree = int((net[0] >= net.max(axis=0)).sum())
+        return Answer(worth=worth, finding="nothing beats", policy=baseline, lead=None, of_stake=0.0, n_agree=n_agree)
+    told = [name for name in ahead if _is_told(leads[name], level)]
+    best = (told or ahead)[0]
+    lead = leads[best]
+    stake = group.per_day * worth * group.in_use
+    found = Answer(
+        worth=worth,
+        finding="can't tell",
+        policy=best,
+        lead=lead,
+        of_stake=lead.mean / stake if stake else math.inf,
+        n_agree=lead.above,
+    )
+    if not told:
+        return replace(found, seeds=seeds_needed(lead, level))
+    return replace(
+        found,
+        finding="beats",
+        worths=_worths(group, best, worth, level),
+        as_good=tuple(name for name in ahead if name != best and leads[name].mean >= _AS_GOOD * lead.mean),
+        up_to_ns=_up_to_ns(group, best, worth, level),
+    )
+
+
+def _is_told(lead: Difference, level: float) -> bool:
+    return lead.p is not None and lead.p <= level
+
+
+def _worths(group: Weighed, policy: str, worth: float, level: float) -> Interval:
+    i = group.policies.index(policy)
+    intervals = not_told_apart(group.profit[i] - group.profit[0], group.cost[i] - group.cost[0], level)
+    # Who is ahead changes nowhere but in these intervals.
+    return told_around(intervals, worth) or (worth, worth)
+
+
+def _up_to_ns(group: Weighed, policy: str, worth: float, level: float) -> float | None:
+    baseline = group.policies[0]
+    if not (group.kind.is_cpu and group.updates[group.policies.index(policy)].any()):
+        return None
+    first, *prices_ns = group.prices_ns
+    highest = first
+    for price_ns in prices_ns:
+        lead = lead_at(group, policy, baseline, worth, price_ns)
+        if lead.mean <= 0 or not _is_told(lead, level):
+            break
+        highest = price_ns
+    return highest

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import pytest
+from decision_rows import Figures, decided, rows, stored
+
+from gmemgpu.decision.conditions import group_conditions
+from gmemgpu.decision.decision import Decision
+from gmemgpu.decision.figures import ends_text, figure_text, lead_text, listed, share_text
+from gmemgpu.decision.sentence import headline, notes, sentence
+from gmemgpu.decision.text import decision_lines
+from gmemgpu.report.paired import Difference
+
+KEPT = ([20, 40, 60, 80], [0, 0, 0, 0])
+MORE = ([30, 50, 70.5, 89.5], [8, 9, 7, 8])
+FIGURES: Figures = {"merged": KEPT, "more": MORE, "oracle": ([90, 91, 92, 93], [0] * 4)}
+
+
+def told(found: Decision, group: int = 0) -> str:
+    return sentence(found, found.groups[group])
+
+
+def test_a_policy_that_beats_the_kernel() -> None:
+    found = decided(rows("a", FIGURES, updates={"more": 10**9}), worth=10)
+    assert told(found) == (
+        "On a (p, 4 cores, 16 GiB, 1 d, 4 seeds, costs as fitted), `more` beats what the kernel does (`merged`) from "
+        "0.97 core-s per GiB·h (0.11 % of CPU) on: by 92.0 ±7.2 core-s a day, 9.2 % of what is at stake, where a set "
+        "bit is worth 10 core-s per GiB·h; 4 of 4 seeds agree."
+    )
+    assert list(notes(found, found.groups[0])) == [
+        "Of the profit of the bound `more` has 65.57 %, `merged` 54.64 %.",
+        "That holds even if an update of its tracker takes 50 ns.",
+        "For less, `merged` is best.",
+    ]
+    assert headline(found) == told(found)
+
+
+def test_a_tracker_that_is_too_dear() -> None:
+    found = decided(rows("a", FIGURES, updates={"more": 5 * 10**9}), worth=10)
+    assert "That holds if an update of its tracker takes 10 ns, not if 50 ns." in notes(found, found.groups[0])
+    found = decided(rows("a", FIGURES, updates={"more": 10**11}), worth=10)
+    assert "That holds only if an update of its tracker takes less than 1 ns." in notes(found, found.groups[0])
+
+
+def test_a_lead_that_is_next_to_nothing_is_told_so() -> None:
+    little = {**FIGURES, "more": ([20.5, 40.5, 60.5, 80.5], [0, 0, 0, 0.1])}
+    assert "`more` beats what the kernel does (`merged`), though hardly, from" in told(decided(rows("a", little)))
+
+
+def test_what_is_ahead_by_what_it_saves_names_no_share_of_the_stake() -> None:
+    cheap = {"merged": (KEPT[0], [900, 950, 930, 920]), "less": KEPT}
+    text = told(decided(rows("a", cheap), worth=1))
+    assert "`less` beats what the kernel does (`merged`) at any worth: by 925 ±33 core-s a day, where" in text
+
+
+def test_worths_have_an_upper_end_where_the_seeds_leave_one() -> None:
+    # Cheaper, and with less profit: ahead only while a bit is worth little.
+    cheap = {"merged": (MORE[0], [8, 9, 7, 8]), "less": (KEPT[0], [0, 0, 0, 0])}
+    text = told(decided(rows("a", cheap), worth=0.1))
+    assert "`less` beats what the kernel does (`merged`) up to 0.64 core-s per GiB·h (0.072 % of CPU): by 7.0" in text
+
+
+def test_nothing_beats_the_kernel() -> None:
+    assert told(decided(rows("a", FIGURES), worth=0.1)) == (
+        "On a (p, 4 cores, 16 GiB, 1 d, 4 seeds, costs as fitted), nothing beats what the kernel does (`merged`) "
+        "where a set bit is worth 0.1 core-s per GiB·h; 4 of 4 seeds agree."
+    )
+
+
+def test_seeds_that_do_not_tell_are_not_claimed_to() -> None:
+    unsure = {**FIGURES, "more": ([30, 30, 90, 61], [8, 9, 7, 8])}
+    text = told(decided(rows("a", unsure), worth=10))
+    assert "beats what" not in text.replace("whether anything beats what", "")
+    assert "one can't tell whether anything beats what the kernel does (`merged`)" in text
+    assert text.endswith("in 2 of 4 seeds; some 992 seeds would.")
+
+
+def test_one_seed_is_told_to_be_one() -> None:
+    one = {name: ([profit[0]], [cost[0]]) for name, (profit, cost) in FIGURES.items()}
+    assert "one seed tells nothing apart; in it `more` is 92.0 core-s a day ahead" in told(
+        decided(rows("a", one), worth=10)
+    )
+    assert told(decided(rows("a", one), worth=0.1)).endswith(", as far as one seed says.")
+
+
+def test_no_memory_in_use() -> None:
+    empty = {name: ([0.0] * 4, cost) for name, (_, cost) in FIGURES.items()}
+    found = decided(rows("a", empty, in_use=0))
+    assert told(found).endswith("no memory is in use that could profit, so nothing is to be won.")
+    assert headline(found) == told(found)
+    assert "Least to lose" not in "\n".join(decision_lines(found))
+
+
+def test_another_baseline_is_not_called_the_kernel() -> None:
+    text = told(decided(rows("a", FIGURES), worth=10, baseline="more"))
+    assert "nothing beats `more` where" in text
+
+
+def test_the_headline_counts_groups_and_the_last_line_has_the_prices() -> None:
+    flipped = {**FIGURES, "more": (KEPT[0], MORE[1])}
+    made = [*rows("a", FIGURES, updates={"more": 10**9}), *rows("b", flipped, updates={"more": 10**9})]
+    found = decided(made, worth=10)
+    assert headline(found) == (
+        "Over all 2 groups `more` has least to lose where a set bit is worth 10 core-s per GiB·h: it is at worst "
+        "0.0023 % of the host's CPU behind the best, what the kernel does (`merged`) is 0.027 % of the host's CPU "
+        "behind the best on a; the seeds tell it apart as better in 1 of 2."
+    )
+    last = " ".join(list(decision_lines(found, 200))[-1:])
+    assert last == (
+        "Least to lose over the 2 groups: more at 0 to 10 ns an update (at worst 0.0052 % of the host's CPU behind, on "
+        "b); merged at 50 ns an update (at worst 0.012 % of the host's CPU behind, on a)."
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_text_is_narrow_and_begins_with_what_is_missing(width: int) -> None:
+    made = [*rows("a", FIGURES, share=0.1), *rows("b", FIGURES, share=0.2)]
+    lines = list(decision_lines(decided(made, axes=["share"], n_parts=3), width))
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith("NOT FINISHED: 1 of 3 parts (33 %), 4 of 4 seeds")
+    assert "share: more is best, or as good, at all values" in lines
+    assert not any(line != line.rstrip() for line in lines)
+
+
+def test_many_groups_are_cut_with_a_word() -> None:
+    made = [row for i in range(14) for row in rows(f"label {i}", FIGURES)]
+    lines = list(decision_lines(decided(made)))
+    assert any(line.startswith("2 more groups not shown: --json has all") for line in lines)
+    assert sum(line.startswith("On label") for line in lines) == 12
+
+
+def test_conditions_span_what_a_group_holds() -> None:
+    made = [
+        *rows("b", FIGURES, preset="q", cores=8, present_bytes=32 << 30, rejected=3),
+        *rows("a", FIGURES, horizon_ns=7 * 3600 * 10**9),
+        *rows("c", FIGURES, preset=""),
+    ]
+    for row in made:
+        row["all"] = "x"
+    single = group_conditions(stored(made), ["label"])
+    assert [one.presets for one in single] == [("q",), ("p",), ()]
+    assert [one.cores for one in single] == [(8, 8), (4, 4), (4, 4)]
+    assert (single[0].admitted, single[0].rejected) == (400, 12)  # of four traces, not of four by three rows
+    (both,) = group_conditions(stored(made), ["all"])
+    assert both.presets == ("q", "p")
+    assert both.present_bytes == (16 << 30, 32 << 30)
+    assert both.counted_ns == (6 * 3600 * 10**9, 24 * 3600 * 10**9)
+    found = decided(made, axes=["all"], group_by=["all"])
+    assert "On all=x (q, p, 3 scenarios, 4 to 8 cores, 16 GiB to 32 GiB, 6 h to 1 d, 4 seeds" in told(found)
+    assert "12 of 1,212 VMs" not in " ".join(notes(found, found.groups[0]))
+
+
+def test_a_load_that_does_not_fit_is_told() -> None:
+    found = decided(rows("a", FIGURES, rejected=5))
+    assert "20 of 420 VMs found no room: the load does not fit the host." in notes(found, found.groups[0])
+
+
+def test_figures_of_any_size_have_no_exponent() -> None:
+    assert [figure_text(x) for x in (0, 0.000234, 0.1, 4.25, 96, 1138.4, 2.5e9, float("inf"))] == [
+        "0",
+        "0.00023",
+        "0.10",
+        "4.2",
+        "96",
+        "1,100",
+        "2,500,000,000",
+        "∞",
+    ]
+    assert share_text(0.0021) == "0.21 %"
+    assert ends_text((0.00871, 1.4)) == "0.0087–1.4"
+    assert ends_text((0.00018, float("inf"))) == "0.00018–"
+    assert [listed("abc"[:n]) for n in (1, 2, 3)] == ["`a`", "`a` and `b`", "`a`, `b` and `c`"]
+    assert listed("abcdef") == "`a`, `b`, `c`, `d` and 2 more"
+
+
+def test_a_lead_is_rounded_to_its_interval() -> None:
+    def text(mean: float, half_width: float | None) -> str:
+        return lead_text(
+            Difference(
+                value=0, baseline=0, mean=mean, error=None, half_width=half_width, p=None, n=4, above=4, ties=0, below=0
+            )
+        )
+
+    assert text(3199.2, 573.5) == "3,200 ±570"
+    assert text(0.00139, 0.000371) == "0.00139 ±0.00037"
+    assert text(2.75, 1.14) == "2.8 ±1.1"
+    assert [text(8.25, None), text(8.25, 0.0)] == ["8.25", "8.25"]
