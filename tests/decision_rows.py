@@ -18,7 +18,7 @@ from gmemgpu.sweeping.store.read import StoredRows
 GIB_H = 262_144 * 3600 * 10**9
 CORES = 4
 HOUR = 3600 * 10**9
-PROVENANCE = Provenance(version="0.1.0", model="2", sweep_id="f" * 32, n_seeds=4, other_costs=())
+PROVENANCE = Provenance(version="0.1.0", model="2", sweep_id="f" * 32, seeds=(0, 1, 2, 3), other_costs=())
 
 Figures = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """By policy, GiB·h that profit and core-seconds that it costs, seed by seed."""
@@ -28,7 +28,7 @@ def rows(
     label: str, figures: Figures, *, in_use: float = 100.0, updates: Mapping[str, int] | None = None, **more: Any
 ) -> list[dict[str, Any]]:
     """Return the rows of one scenario: a day on a host of 4 cores and 16 GiB, so that 900 core-s are a GiB·h."""
-    names = {*WEIGHED_COLUMNS, *CONDITION_COLUMNS} - {"preset"}
+    names = {*WEIGHED_COLUMNS, *CONDITION_COLUMNS, "optimizable_ns", "optimized_core_ns", "never"} - {"preset"}
     return [
         {
             "label": label,
@@ -41,6 +41,8 @@ def rows(
             "horizon_ns": 25 * HOUR,
             "warmup_ns": HOUR,
             "admitted": 100,
+            "optimizable_ns": 24 * HOUR,
+            "optimized_core_ns": round(profit / 100 * CORES * 24 * HOUR),
             "in_use_ns": round(in_use * GIB_H),
             "in_use_optimized_core_ns": round(profit * CORES * GIB_H),
             "leader_busy_ns": round(cost * 10**9),

@@ -23,6 +23,7 @@ COMMANDS = {
     "shard": "compute one share of a sweep, as a task of a job array",
     "show": "print the decision table of a results directory",
     "decide": "say which policy to take, for every worth of a set bit",
+    "report": "write the answer of a results directory for a mail or a page",
     "status": "print how far a sweep is, who works on it and what failed",
     "check": "read every part of a results directory in full",
     "evaluate": "evaluate policies on one trace",

@@ -60,8 +60,8 @@ class Provenance:
         Of gmemgpu, and of the model.
     sweep_id : str
         Digest of the specification, the costs, the policies, the seeds and all files that were read.
-    n_seeds : int
-        Seeds of the sweep.
+    seeds : tuple of int
+        Of the sweep, ascending.
     other_costs : tuple of str
         Costs of RMPOPT that are not the shipped ones.
     """
@@ -69,7 +69,7 @@ class Provenance:
     version: str
     model: str
     sweep_id: str
-    n_seeds: int
+    seeds: tuple[int, ...]
     other_costs: tuple[str, ...]
 
 
@@ -151,6 +151,6 @@ def provenance_of(directory: str | Path) -> Provenance:
         version=manifest.versions.get("gmemgpu", "?"),
         model=manifest.versions.get("model", "?"),
         sweep_id=manifest.sweep_id,
-        n_seeds=len(manifest.spec.get("seeds", ())),
+        seeds=tuple(sorted(manifest.spec.get("seeds", ()))),
         other_costs=tuple(sorted(name for name, value in costs.items() if shipped.get(name) != value)),
     )

@@ -75,7 +75,8 @@ def _conditions(group: DecidedGroup, provenance: Provenance) -> str:
     scenarios = [f"{group.weighed.n_scenarios} scenarios"] if group.weighed.n_scenarios > 1 else []
     costs = "costs as fitted" if not provenance.other_costs else "costs of its own"
     seeds = f"{n_seeds} seed{'s' if n_seeds > 1 else ''}"
-    return ", ".join([*workload, *scenarios, host, duration_text(found.counted_ns), seeds, costs])
+    free = ["trackers free"] if group.weighed.kind.is_cpu else []
+    return ", ".join([*workload, *scenarios, host, duration_text(found.counted_ns), seeds, costs, *free])
 
 
 def worth_asked(decision: Decision) -> str:
@@ -249,12 +250,13 @@ def headline(decision: Decision) -> str:
         return sentence(decision, decision.groups[0])
     kind, least = decision.kind, decision.minimax[0]
     n = len(decision.groups)
+    groups = "both groups" if n == 2 else f"all {n} groups"
     at = f"where a set bit is worth {worth_asked(decision)}"
     worst = group_name(decision.groups[least.baseline.group].weighed)
     baseline = policy_phrase(decision.baseline)
     behind = f"{regret_text(least.baseline.regret, kind)} behind the best on {worst}"
     if least.best.policy == decision.baseline:
-        return f"Over all {n} groups nothing has less to lose than {baseline} {at}: at worst it is {behind}."
+        return f"Over {groups} nothing has less to lose than {baseline} {at}: at worst it is {behind}."
     beats = [
         group_name(group.weighed)
         for group, answer in zip(decision.groups, decision.overall, strict=True)
@@ -265,10 +267,11 @@ def headline(decision: Decision) -> str:
         if least.best.regret == 0
         else f"is at worst {regret_text(least.best.regret, kind)} behind the best"
     )
+    free = " and trackers are free" if kind.is_cpu else ""
     told = f"in {len(beats)} of {n}" if len(beats) != n else "in each"
     return (
-        f"Over all {n} groups `{least.best.policy}` has least to lose {at}: it {own}, {baseline} is {behind}; the "
-        f"seeds tell it apart as better {told}."
+        f"Over {groups} `{least.best.policy}` has least to lose {at}{free}: it {own}, {baseline} is {behind}; "
+        f"the seeds tell it apart as better {told}."
     )
 
 

@@ -14,7 +14,10 @@ from gmemgpu.decision.sentence import assumptions, group_name, headline, notes, 
 from gmemgpu.decision.weighing import PRICES_NS
 from gmemgpu.report.paired import LEVEL, Difference
 
-__all__ = ["decision_lines", "unfinished", "range_rows", "columns_lines"]
+__all__ = ["decision_lines", "unfinished", "range_rows", "columns_lines", "wrapped"]
+
+_TIED = "\xa0"
+"""No line breaks at this blank."""
 
 _MAX_GROUPS = 12
 _MAX_VALUES = 12
@@ -24,13 +27,36 @@ _NOTHING = 1e-6
 """Of what is at stake: a lead for which nobody would choose one policy over another."""
 
 
-def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    return textwrap.wrap(
-        text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+def wrapped(text: str, width: int, head: str = "") -> list[str]:
+    """
+    Break text into lines, between words only, and never before a per cent sign.
+
+    Parameters
+    ----------
+    text : str
+        What to break.
+    width : int
+        Columns that a line may take; longer words break out.
+    head : str
+        Before the text; further lines are indented by two blanks then.
+
+    Returns
+    -------
+    list of str
+        Lines without their ends.
+    """
+    lines = textwrap.wrap(
+        text.replace(" %", f"{_TIED}%"),
+        width,
+        initial_indent=head,
+        subsequent_indent="  " if head else "",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+    return [line.replace(_TIED, " ") for line in lines]
 
 
-def columns_lines(rows: Sequence[Sequence[str]], left: Sequence[int] = ()) -> list[str]:
+def columns_lines(rows: Sequence[Sequence[str]], left: Sequence[int] = (), gap: str = "  ") -> list[str]:
     """
     Write cells in columns.
 
@@ -40,6 +66,8 @@ def columns_lines(rows: Sequence[Sequence[str]], left: Sequence[int] = ()) -> li
         Lines of equally many cells.
     left : sequence of int
         Columns that are flush left; others are flush right.
+    gap : str
+        Between columns.
 
     Returns
     -------
@@ -48,7 +76,7 @@ def columns_lines(rows: Sequence[Sequence[str]], left: Sequence[int] = ()) -> li
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(
+        gap.join(
             cell.ljust(size) if i in left else cell.rjust(size)
             for i, (cell, size) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
@@ -77,7 +105,7 @@ def unfinished(decision: Decision) -> str | None:
     span = f"{min(seeds)}" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
     return (
         f"NOT FINISHED: {n_done:,} of {n_parts:,} parts ({100 * n_done / n_parts:.0f} %), {span} of "
-        f"{decision.provenance.n_seeds} seeds in each group that has any. The rest may change all of this; run the "
+        f"{len(decision.provenance.seeds)} seeds in each group that has any. The rest may change all of this; run the "
         "sweep again to go on."
     )
 
@@ -123,7 +151,7 @@ def _ranges(decision: Decision, group: DecidedGroup, width: int) -> Iterator[str
     unit = f"{kind.unit} per {kind.per}"
     if kind.is_cpu:
         unit += f" ({figure_text(group.weighed.whole_worth / 100)} is 1 % of CPU)"
-    yield from _wrapped(f"worth in {unit}, lead in {kind.lead_unit}{', trackers free' if kind.is_cpu else ''}:", width)
+    yield from wrapped(f"worth in {unit}, lead in {kind.lead_unit}{', trackers free' if kind.is_cpu else ''}:", width)
     head = ["from", "95 %", "best", "lead  ", "over", "seeds"]
     yield from columns_lines([head, *range_rows(group, group.priced[0].ranges)], left=(2, 4))
     for priced in group.priced[1:]:
@@ -131,13 +159,7 @@ def _ranges(decision: Decision, group: DecidedGroup, width: int) -> Iterator[str
             one.best if not place else f"from {figure_text(one.low)} {one.best}"
             for place, one in enumerate(priced.ranges)
         )
-        yield from _hanging(f"{priced.price_ns:g} ns an update: ", chain, width)
-
-
-def _hanging(head: str, text: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        text, width, initial_indent=head, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
+        yield from wrapped(chain, width, f"{priced.price_ns:g} ns an update: ")
 
 
 def _dominated(group: DecidedGroup, width: int) -> Iterator[str]:
@@ -153,13 +175,13 @@ def _dominated(group: DecidedGroup, width: int) -> Iterator[str]:
             text += f" [{one.up_to_ns:g} ns]"
         by.setdefault(one.by, []).append(text)
     chain = "; ".join(f"{', '.join(names)} by {name}" for name, names in by.items())
-    yield from _hanging("dominated: ", chain, width)
+    yield from wrapped(chain, width, "dominated: ")
 
 
 def _axis(axis: Axis, baseline: str, width: int) -> Iterator[str]:
     stays = axis.stays
     verdict = f"{stays} is best, or as good, at all values" if stays else "flips the choice"
-    yield from _wrapped(f"{axis.name}: {verdict}", width)
+    yield from wrapped(f"{axis.name}: {verdict}", width)
     rows = []
     for one in axis.values[:_MAX_VALUES]:
         answer = one.answer
@@ -190,34 +212,34 @@ def decision_lines(decision: Decision, width: int = 80) -> Iterator[str]:
         A line without its end.
     """
     if (banner := unfinished(decision)) is not None:
-        yield from _wrapped(banner, width)
+        yield from wrapped(banner, width)
         yield ""
     several = len(decision.groups) > 1
     if several:
-        yield from _wrapped(headline(decision), width)
+        yield from wrapped(headline(decision), width)
         yield ""
     for group in decision.groups[:_MAX_GROUPS]:
-        yield from _wrapped(sentence(decision, group), width)
+        yield from wrapped(sentence(decision, group), width)
         if told := " ".join(notes(decision, group)):
-            yield from _wrapped(told, width)
+            yield from wrapped(told, width)
         yield ""
         yield from _ranges(decision, group, width)
         yield from _dominated(group, width)
         yield ""
     if len(decision.groups) > _MAX_GROUPS:
-        yield from _wrapped(
+        yield from wrapped(
             f"{len(decision.groups) - _MAX_GROUPS:,} more groups not shown: --json has all, --group-by puts scenarios "
             "together.",
             width,
         )
         yield ""
     if decision.axes:
-        yield from _wrapped(f"What flips the choice at {worth_asked(decision)}, other axes pooled:", width)
+        yield from wrapped(f"What flips the choice at {worth_asked(decision)}, other axes pooled:", width)
         for axis in decision.axes:
             yield from _axis(axis, decision.baseline, width)
         yield ""
-    yield from _wrapped(_how_to_read(decision), width)
-    yield from _wrapped(" ".join(assumptions(decision)), width)
+    yield from wrapped(_how_to_read(decision), width)
+    yield from wrapped(" ".join(assumptions(decision)), width)
     if several:
         yield from _least_to_lose(decision, width)
 
@@ -250,4 +272,4 @@ def _least_to_lose(decision: Decision, width: int) -> Iterator[str]:
         told.append(f"{text} ({regret})")
     if told:
         yield ""
-        yield from _wrapped(f"Least to lose over the {len(decision.groups)} groups: {'; '.join(told)}.", width)
+        yield from wrapped(f"Least to lose over the {len(decision.groups)} groups: {'; '.join(told)}.", width)

@@ -18,6 +18,7 @@ __all__ = [
     "difference_text",
     "comparison_lines",
     "compact_lines",
+    "compact_cells",
     "grid_lines",
     "pivot_lines",
 ]
@@ -227,13 +228,30 @@ def compact_lines(group: ComparedGroup, baseline: str, width: int = 76) -> list[
     list of str
         Lines; after a difference ``?`` says that one can't tell, and ``=`` that all seeds agree.
     """
+    return list(_aligned(compact_cells(group, baseline), width, gap=_BESIDE_MARKS))
+
+
+def compact_cells(group: ComparedGroup, baseline: str) -> list[tuple[str, ...]]:
+    """
+    Write the cells of `compact_lines`.
+
+    Parameters
+    ----------
+    group : ComparedGroup
+        What to write.
+    baseline : str
+        The policy whose own figures come first.
+
+    Returns
+    -------
+    list of tuple of str
+        Rows, headings first; but for the first column, a cell ends in a mark or in two blanks.
+    """
     quantities = list(dict.fromkeys(one.quantity.key for one in group.comparisons))
     policies = list(dict.fromkeys(one.policy for one in group.comparisons))
     of = {(one.policy, one.quantity.key): one for one in group.comparisons}
     headers = [of[policies[0], key].quantity.header for key in quantities]
-    return grid_lines(
-        headers, [(policy, [of[policy, key] for key in quantities]) for policy in policies], baseline, width
-    )
+    return _grid(headers, [(policy, [of[policy, key] for key in quantities]) for policy in policies], baseline)
 
 
 def grid_lines(
@@ -258,6 +276,12 @@ def grid_lines(
     list of str
         As `compact_lines` has them.
     """
+    return list(_aligned(_grid(headers, rows, baseline), width, gap=_BESIDE_MARKS))
+
+
+def _grid(
+    headers: Sequence[str], rows: Sequence[tuple[str, Sequence[Comparison | None]]], baseline: str
+) -> list[tuple[str, ...]]:
     columns: list[list[str]] = [["", *([baseline] if baseline else []), *(name for name, _ in rows)]]
     for i, header in enumerate(headers):
         cells = [cells[i] for _, cells in rows]
@@ -271,7 +295,7 @@ def grid_lines(
                 *(_cell(one, scale) for one in cells),
             ]
         )
-    return list(_aligned(list(zip(*columns, strict=True)), width, gap=_BESIDE_MARKS))
+    return list(zip(*columns, strict=True))
 
 
 def pivot_lines(
