@@ -29,7 +29,7 @@ _NOTHING = 1e-6
 
 def wrapped(text: str, width: int, head: str = "") -> list[str]:
     """
-    Break text into lines, between words only, and never before a per cent sign.
+    Cut text into lines, between words only, and never before a per cent sign.
 
     Parameters
     ----------

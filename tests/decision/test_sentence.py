@@ -22,9 +22,9 @@ def told(found: Decision, group: int = 0) -> str:
 def test_a_policy_that_beats_the_kernel() -> None:
     found = decided(rows("a", FIGURES, updates={"more": 10**9}), worth=10)
     assert told(found) == (
-        "On a (p, 4 cores, 16 GiB, 1 d, 4 seeds, costs as fitted, trackers free), `more` beats what the kernel does (`merged`) "
-        "from 0.97 core-s per GiB·h (0.11 % of CPU) on: by 92.0 ±7.2 core-s a day, 9.2 % of what is at stake, where a set "
-        "bit is worth 10 core-s per GiB·h; 4 of 4 seeds agree."
+        "On a (p, 4 cores, 16 GiB, 1 d, 4 seeds, costs as fitted, trackers free), `more` beats what the kernel does "
+        "(`merged`) from 0.97 core-s per GiB·h (0.11 % of CPU) on: by 92.0 ±7.2 core-s a day, 9.2 % of what is at "
+        "stake, where a set bit is worth 10 core-s per GiB·h; 4 of 4 seeds agree."
     )
     assert list(notes(found, found.groups[0])) == [
         "Of the profit of the bound `more` has 65.57 %, `merged` 54.64 %.",
@@ -61,8 +61,8 @@ def test_worths_have_an_upper_end_where_the_seeds_leave_one() -> None:
 
 def test_nothing_beats_the_kernel() -> None:
     assert told(decided(rows("a", FIGURES), worth=0.1)) == (
-        "On a (p, 4 cores, 16 GiB, 1 d, 4 seeds, costs as fitted, trackers free), nothing beats what the kernel does (`merged`) "
-        "where a set bit is worth 0.1 core-s per GiB·h; 4 of 4 seeds agree."
+        "On a (p, 4 cores, 16 GiB, 1 d, 4 seeds, costs as fitted, trackers free), nothing beats what the kernel does "
+        "(`merged`) where a set bit is worth 0.1 core-s per GiB·h; 4 of 4 seeds agree."
     )
 
 
@@ -101,8 +101,8 @@ def test_the_headline_counts_groups_and_the_last_line_has_the_prices() -> None:
     found = decided(made, worth=10)
     assert headline(found) == (
         "Over both groups `more` has least to lose where a set bit is worth 10 core-s per GiB·h and trackers are free: "
-        "it is at worst 0.0023 % of the host's CPU behind the best, what the kernel does (`merged`) is 0.027 % of the host's CPU "
-        "behind the best on a; the seeds tell it apart as better in 1 of 2."
+        "it is at worst 0.0023 % of the host's CPU behind the best, what the kernel does (`merged`) is 0.027 % of the "
+        "host's CPU behind the best on a; the seeds tell it apart as better in 1 of 2."
     )
     last = " ".join(list(decision_lines(found, 200))[-1:])
     assert last == (
