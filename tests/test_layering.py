@@ -61,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "report": {*_MODEL, "toml_file", "metrics", "sweeping"},
     "decision": {*_MODEL, "toml_file", "metrics", "sweeping", "report"},
+    "figures": {*_MODEL, *_FILES, "metrics", "sweeping", "report"},
     "api": {*_MODEL, "toml_file", "validation", "catalogue", "workload", "generator", "trace", "engine", "metrics"},
     "cli": {
         *_MODEL,
@@ -79,6 +80,7 @@ ALLOWED: dict[str, set[str]] = {
         "sweeping",
         "report",
         "decision",
+        "figures",
         "api",
     },
     # Writes the tables of the pages; nothing imports it, and `gmemgpu help` reads the pages as files.

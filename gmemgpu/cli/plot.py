@@ -1,0 +1,67 @@
+"""``gmemgpu plot``: a figure of a results directory as a file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``gmemgpu plot``."""
+    parser.add_argument("directory", metavar="DIR", help="results directory of a sweep; it may be unfinished")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="ends in .svg, .png, .pdf or .html, and becomes that"
+    )
+    parser.add_argument(
+        "--figure",
+        choices=("pareto", "forest", "heat", "latency"),
+        default="pareto",
+        help="cost against gain, differences to a baseline, policies by groups, or waiting times (default: pareto)",
+    )
+    parser.add_argument("--x", metavar="KEY", default="core_s", help="pareto: across (default: core_s)")
+    parser.add_argument("--y", metavar="KEY", default="benefit", help="pareto: upwards (default: benefit)")
+    parser.add_argument(
+        "--metric",
+        nargs="+",
+        default=["benefit"],
+        metavar="KEY",
+        help="forest and heat: which figures, as in `gmemgpu help metrics` (default: benefit)",
+    )
+    parser.add_argument(
+        "--baseline", metavar="POLICY", help="forest: less this one (default: merged, else v10, else the first)"
+    )
+    parser.add_argument("--policy", nargs="+", default=[], metavar="NAME", help="draw only these, in this order")
+    parser.add_argument(
+        "--group-by", nargs="+", default=[], metavar="KEY", help="a chart for each value of: label, preset, or an axis"
+    )
+    parser.add_argument("--group", nargs="+", default=[], metavar="NAME", help="draw only these groups")
+    parser.add_argument("--width", type=int, default=620, metavar="PX", help="of a chart (default: 620)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the figure; 0 if there is one."""
+    from gmemgpu.figures.catalogue import Choice, figure
+    from gmemgpu.figures.write import check_form, renderer, write_figure
+
+    check_form(arguments.output)
+    renderer()
+    drawn, notes = figure(
+        arguments.figure,
+        Choice(
+            directory=arguments.directory,
+            group_by=arguments.group_by,
+            policies=arguments.policy,
+            groups=arguments.group,
+            x=arguments.x,
+            y=arguments.y,
+            metrics=arguments.metric,
+            baseline=arguments.baseline,
+            width=max(240, arguments.width),
+        ),
+    )
+    write_figure(drawn, arguments.output)
+    for note in notes:
+        print(f"gmemgpu: {note}", file=sys.stderr)
+    return 0

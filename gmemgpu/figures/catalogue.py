@@ -1,0 +1,219 @@
+"""Which figures there are, and each of them from a results directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gmemgpu.errors import GmemgpuError, Problem, SpecError
+from gmemgpu.figures.forest import forest
+from gmemgpu.figures.heat import heat
+from gmemgpu.figures.latency import latency
+from gmemgpu.figures.pareto import pareto
+from gmemgpu.figures.points import points_of, value_of
+from gmemgpu.figures.style import Spec, grid, group_title
+from gmemgpu.figures.waits import read_waits
+from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named
+from gmemgpu.model import ORACLE_NAME
+from gmemgpu.report.comparison import compare
+from gmemgpu.report.decision import DecisionTable, decide
+from gmemgpu.toml_file import unknown_key
+
+__all__ = ["FIGURES", "MOST_GROUPS", "Choice", "charts", "figure"]
+
+FIGURES = {
+    "pareto": "cost against gain, with intervals; which policies no other one beats",
+    "forest": "differences to a baseline on the same traces, with intervals and seeds won, tied, lost",
+    "heat": "one metric of all policies and groups, in colours and figures",
+    "latency": "how long regions wait for their bit, of all episodes of all seeds",
+}
+"""Name to what it shows."""
+
+MOST_GROUPS = 40
+"""Nobody looks at more charts of a kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """
+    What to draw.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Of a sweep.
+    group_by, policies : sequence of str
+        As for `gmemgpu.report.decision.decision_table`.
+    groups : sequence of str
+        Titles of those to draw; all if empty.
+    x, y : str
+        Metrics of the axes of ``pareto``.
+    metrics : sequence of str
+        Metrics of ``forest`` and ``heat``.
+    baseline : str or None
+        Of ``forest``.
+    width : int
+        Of a chart, in pixels.
+    """
+
+    directory: str | Path
+    group_by: Sequence[str] = ()
+    policies: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    x: str = "core_s"
+    y: str = "benefit"
+    metrics: Sequence[str] = ("benefit",)
+    baseline: str | None = None
+    width: int = 620
+
+
+def _quantity(option: str, name: str) -> Quantity:
+    found = quantity_named(name)
+    if found is None or found not in QUANTITIES:
+        known = [quantity.key for quantity in QUANTITIES]
+        raise SpecError(Problem(option, f'"{name}": {unknown_key(name, known, "metric")}'))
+    return found
+
+
+def _table(choice: Choice) -> DecisionTable:
+    return decide(choice.directory, group_by=choice.group_by, policies=choice.policies)
+
+
+def _paretos(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
+    x, y = _quantity("--x", choice.x), _quantity("--y", choice.y)
+    for group in _table(choice).groups:
+        title = group_title(group.keys)
+        points = list(points_of(group, x, y))
+        yield title, [pareto(points, x, y, title=title, width=choice.width)] if points else []
+
+
+def _forests(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
+    table = compare(
+        choice.directory,
+        baseline=choice.baseline,
+        group_by=choice.group_by,
+        policies=choice.policies,
+        quantities=choice.metrics,
+    )
+    for group in table.groups:
+        title = group_title(group.keys)
+        drawn = []
+        for quantity in table.quantities:
+            comparisons = [one for one in group.comparisons if one.quantity is quantity]
+            if any(one.found is not None for one in comparisons):
+                drawn.append(forest(comparisons, quantity, table.baseline, title=title, width=choice.width))
+        yield title, drawn
+
+
+def _heats(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
+    groups = [group for group in _table(choice).groups if not choice.groups or group_title(group.keys) in choice.groups]
+    for name in choice.metrics:
+        quantity = _quantity("--metric", name)
+        columns = [
+            (
+                group_title(group.keys),
+                {
+                    line.policy: None if (found := line.estimates[quantity.key]) is None else value_of(found, quantity)
+                    for line in group.lines
+                    if line.policy != ORACLE_NAME
+                },
+            )
+            for group in groups[:MOST_GROUPS]
+        ]
+        there = any(value is not None for _, column in columns for value in column.values())
+        yield "", [heat(columns, quantity, width=choice.width)] if there else []
+
+
+def _latencies(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
+    _table(choice)
+    for keys, waits in read_waits(choice.directory, group_by=choice.group_by, policies=choice.policies):
+        title = group_title(keys)
+        drawn = any(found.episodes for found in waits.values())
+        yield title, [latency(waits, title=title, width=choice.width)] if drawn else []
+
+
+_DRAWN: dict[str, Callable[[Choice], Iterator[tuple[str, list[Spec]]]]] = {
+    "pareto": _paretos,
+    "forest": _forests,
+    "heat": _heats,
+    "latency": _latencies,
+}
+
+
+def charts(name: str, choice: Choice) -> tuple[list[tuple[str, list[Spec]]], int]:
+    """
+    Draw a figure group by group.
+
+    Parameters
+    ----------
+    name : str
+        One of `FIGURES`.
+    choice : Choice
+        What of.
+
+    Returns
+    -------
+    charts : list of (str, list of Spec)
+        Title of a group and its charts, one a metric; none where there is nothing to see.
+    n_more : int
+        Groups beyond `MOST_GROUPS`, which are not drawn.
+
+    Raises
+    ------
+    StoreError
+        If the directory holds no sweep, or no finished part.
+    SpecError
+        If a metric, policy, column or group is unknown.
+    """
+    found = list(_DRAWN[name](choice))
+    titles = [title for title, _ in found if title]
+    if choice.groups and titles:
+        problems = [
+            Problem("--group", f'"{group}": {unknown_key(group, titles, "group")}')
+            for group in choice.groups
+            if group not in titles
+        ]
+        if problems:
+            raise SpecError(problems)
+        found = [one for one in found if one[0] in choice.groups]
+    return found[:MOST_GROUPS], max(0, len(found) - MOST_GROUPS)
+
+
+def figure(name: str, choice: Choice) -> tuple[Spec, list[str]]:
+    """
+    Draw a figure as one chart: two groups beside each other, or a row a group and a column a metric.
+
+    Parameters
+    ----------
+    name : str
+        One of `FIGURES`.
+    choice : Choice
+        What of.
+
+    Returns
+    -------
+    figure : Spec
+        What to write.
+    left_out : list of str
+        What a person should know: groups without anything to draw, or too many.
+
+    Raises
+    ------
+    GmemgpuError
+        If no group has anything to draw; as `charts` does.
+    """
+    found, n_more = charts(name, choice)
+    drawn = [specs for _, specs in found if specs]
+    if not drawn:
+        wanted = f"{choice.x} and {choice.y}" if name == "pareto" else " and ".join(choice.metrics)
+        raise GmemgpuError(
+            f"{choice.directory}: nothing to draw: no policy has {'episodes' if name == 'latency' else wanted}"
+        )
+    notes = [f"{title}: nothing to draw, left out" for title, specs in found if title and not specs]
+    if n_more:
+        notes.append(f"{n_more:,} more groups are not drawn; --group chooses, --group-by puts scenarios together")
+    if len(drawn[0]) > 1 or len(drawn) == 1:
+        return grid(drawn), notes
+    flat = [specs[0] for specs in drawn]
+    return grid([flat[i : i + 2] for i in range(0, len(flat), 2)]), notes
