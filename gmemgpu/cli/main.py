@@ -23,7 +23,7 @@ COMMANDS = {
     "shard": "compute one share of a sweep, as a task of a job array",
     "show": "print the decision table of a results directory",
     "decide": "say which policy to take, for every worth of a set bit",
-    "report": "write the answer of a results directory for a mail or a page",
+    "report": "write a results directory as a page, or its answer for a mail",
     "plot": "draw a figure of a results directory: SVG, PNG, PDF, HTML",
     "status": "print how far a sweep is, who works on it and what failed",
     "check": "read every part of a results directory in full",

@@ -1,4 +1,4 @@
-"""``gmemgpu report``: the answer of a results directory, to be cited in a mail or a page."""
+"""``gmemgpu report``: a results directory as one page that needs nothing else, or its answer as a text to cite."""
 
 from __future__ import annotations
 
@@ -14,13 +14,32 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gmemgpu report``."""
     add_decision_arguments(parser)
-    form = parser.add_mutually_exclusive_group(required=True)
-    form.add_argument("--mail", action="store_true", help="write ASCII of at most 72 columns")
-    form.add_argument("--markdown", action="store_true", help="write Markdown")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("-o", "--output", metavar="FILE", help="the page (default: report.html, here)")
+    form.add_argument("--mail", action="store_true", help="print the answer instead: ASCII of at most 72 columns")
+    form.add_argument("--markdown", action="store_true", help="print the answer instead, in Markdown")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the answer; 0 if there is one."""
+    """Write the page or print the answer; 0 if there is one."""
+    if arguments.mail or arguments.markdown:
+        return _print_answer(arguments)
+    from gmemgpu.figures.catalogue import Choice
+    from gmemgpu.figures.report import write_report
+
+    output = arguments.output or "report.html"
+    choice = Choice(
+        directory=arguments.directory,
+        group_by=arguments.group_by,
+        policies=arguments.policy,
+        baseline=arguments.baseline,
+    )
+    write_report(choice, output)
+    print(f"gmemgpu: {output} written", file=sys.stderr)
+    return 0
+
+
+def _print_answer(arguments: argparse.Namespace) -> int:
     from gmemgpu.decision.decision import decide
     from gmemgpu.decision.letter import QUANTITIES, mail_lines, markdown_lines
     from gmemgpu.report.comparison import compare

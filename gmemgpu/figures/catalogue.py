@@ -16,7 +16,7 @@ from gmemgpu.figures.style import Spec, grid, group_title
 from gmemgpu.figures.waits import read_waits
 from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named
 from gmemgpu.model import ORACLE_NAME
-from gmemgpu.report.comparison import compare
+from gmemgpu.report.comparison import ComparisonTable, compare
 from gmemgpu.report.decision import DecisionTable, decide
 from gmemgpu.toml_file import unknown_key
 
@@ -89,17 +89,27 @@ def _paretos(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
 
 
 def _forests(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
-    table = compare(
-        choice.directory,
-        baseline=choice.baseline,
-        group_by=choice.group_by,
-        policies=choice.policies,
-        quantities=choice.metrics,
-    )
+    def compared(metrics: Sequence[str]) -> ComparisonTable:
+        return compare(
+            choice.directory,
+            baseline=choice.baseline,
+            group_by=choice.group_by,
+            policies=choice.policies,
+            quantities=metrics,
+        )
+
+    # Verdicts depend on what is compared together: those of the usual metrics are the ones that `show --baseline` has.
+    table = compared(())
+    wanted = [quantity_named(name) for name in choice.metrics]
+    if not all(quantity in table.quantities for quantity in wanted):
+        table = compared(choice.metrics)
+        wanted = list(table.quantities)
     for group in table.groups:
         title = group_title(group.keys)
         drawn = []
         for quantity in table.quantities:
+            if quantity not in wanted:
+                continue
             comparisons = [one for one in group.comparisons if one.quantity is quantity]
             if any(one.found is not None for one in comparisons):
                 drawn.append(forest(comparisons, quantity, table.baseline, title=title, width=choice.width))

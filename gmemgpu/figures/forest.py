@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 
 from gmemgpu.figures.axis import axis_labels
-from gmemgpu.figures.style import BETTER, INK, UNTOLD, WORSE, Spec
+from gmemgpu.figures.style import BETTER, INK, UNTOLD, WORSE, Spec, titled
 from gmemgpu.metrics.quantity import Quantity
 from gmemgpu.report.comparison import Comparison
 from gmemgpu.report.comparison_text import Scale, difference_text, scale_of
@@ -16,7 +16,14 @@ __all__ = ["forest"]
 
 _ROW_PX = 20
 _NAMES_PX = 120
-_TEXTS_PX = 250
+_COLUMNS = (
+    ("difference", "text", "right", 105),
+    ("W/T/L", "wtl", "center", 142),
+    ("verdict", "verdict_short", "left", 175),
+)
+_TEXTS_PX, _FEW_TEXTS_PX = 250, 110
+_NARROW_PX = 480
+"""Below that the differences alone are written beside the intervals; colour and shape say the verdict."""
 _FAR_APART = 20
 """From such a ratio of the largest to the median difference on, a linear axis would show the largest and a heap."""
 
@@ -76,10 +83,12 @@ def forest(
             ("verdict_text", "verdict"),
         )
     ]
-    area = max(120, width - _TEXTS_PX - _NAMES_PX)
+    narrow = width < _NARROW_PX
+    texts_px = _FEW_TEXTS_PX if narrow else _TEXTS_PX
+    area = max(90, width - texts_px - _NAMES_PX)
     better = "right" if quantity.high_is_good else "left"
     return {
-        "title": {"text": title, "subtitle": f"better than {baseline}: to the {better}; bars: 95 % intervals"},
+        "title": titled(title, f"better than {baseline}: to the {better}; bars: 95 % intervals", width - _NAMES_PX),
         "description": f"{title}: {quantity.header} less {baseline}: "
         + "; ".join(f"{row['policy']} {row['text']}, {row['verdict_text']}" for row in rows),
         "data": {"values": rows},
@@ -112,9 +121,9 @@ def forest(
                 ],
             },
             {
-                "width": _TEXTS_PX,
+                "width": texts_px,
                 "height": {"step": _ROW_PX},
-                "layer": [layer for column in _columns(y, unit) for layer in column],
+                "layer": [layer for column in _columns(y, unit, 1 if narrow else 3) for layer in column],
             },
         ],
     }
@@ -137,16 +146,15 @@ def _axis(means: Sequence[float], ends: Sequence[float]) -> tuple[Spec, Callable
     return {"axis": {"grid": True, **axis_labels([tick for tick in ticks if low <= tick[0] <= high])}}, place
 
 
-def _columns(y: Spec, unit: str) -> Iterator[list[Spec]]:
-    for head, field, align, at in (
-        (f"difference{unit}", "text", "right", 105),
-        ("W/T/L", "wtl", "center", 142),
-        ("verdict", "verdict_short", "left", 175),
-    ):
+def _columns(y: Spec, unit: str, n: int) -> Iterator[list[Spec]]:
+    for head, field, align, at in _COLUMNS[:n]:
         mark: Spec = {"type": "text", "color": INK, "align": align, "x": at, "aria": False}
         yield [
             {"mark": mark, "encoding": {"y": {**y, "axis": None}, "text": {"field": field, "type": "nominal"}}},
-            {"data": {"values": [{}]}, "mark": {**mark, "y": -8, "fontStyle": "italic", "text": head}},
+            {
+                "data": {"values": [{}]},
+                "mark": {**mark, "y": -8, "fontStyle": "italic", "text": head + (unit if field == "text" else "")},
+            },
         ]
 
 

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 from gmemgpu.figures.axis import axis_for
 from gmemgpu.figures.pareto import Value
-from gmemgpu.figures.style import Spec
+from gmemgpu.figures.style import Spec, titled
 from gmemgpu.metrics.quantity import Quantity
 
 __all__ = ["heat"]
 
 _ROW_PX = 22
-_LEAST_COLUMN_PX = 64
+_NAMES_PX = 120
+_LEAST_COLUMN_PX = 56
+_LEVEL_PX = 90
+"""Titles of narrower columns are written at a slant."""
 _PALE, _DARK = "#f2f6fa", "#08519c"
 """One hue by lightness: it is the same to every eye, and in grey."""
 
@@ -28,7 +31,7 @@ def heat(columns: Sequence[tuple[str, dict[str, Value | None]]], quantity: Quant
     quantity : Quantity
         What it is.
     width : int
-        Of the cells together, in pixels; more where columns would be too narrow.
+        Of the whole, in pixels; more where columns would be too narrow.
 
     Returns
     -------
@@ -49,7 +52,7 @@ def heat(columns: Sequence[tuple[str, dict[str, Value | None]]], quantity: Quant
                 {"group": title, "policy": policy, "good": goodness, "text": text, "cell": text.split(" ±")[0]}
             )
     titles = [title for title, _ in columns]
-    step = max(_LEAST_COLUMN_PX, width // len(columns))
+    step = max(_LEAST_COLUMN_PX, (width - _NAMES_PX) // len(columns))
     encoding: Spec = {
         "x": {
             "field": "group",
@@ -61,8 +64,8 @@ def heat(columns: Sequence[tuple[str, dict[str, Value | None]]], quantity: Quant
                 "title": None,
                 "ticks": False,
                 "domain": False,
-                "labelLimit": 220 if len(columns) > 6 else step,
-                "labelAngle": -45 if len(columns) > 6 else 0,
+                "labelLimit": step if step >= _LEVEL_PX else 180,
+                "labelAngle": 0 if step >= _LEVEL_PX else -45,
                 "labelOverlap": False,
             },
         },
@@ -79,7 +82,7 @@ def heat(columns: Sequence[tuple[str, dict[str, Value | None]]], quantity: Quant
         for field, name in (("group", "group"), ("policy", "policy"), ("text", quantity.header))
     ]
     return {
-        "title": {"text": quantity.header, "subtitle": "dark is good; – : there is no such figure"},
+        "title": titled(quantity.header, "dark is good; – : there is no such figure", width - _NAMES_PX),
         "description": f"{quantity.header} of {len(policies)} policies in {len(columns)} groups",
         "width": step * len(columns),
         "height": {"step": _ROW_PX},

@@ -130,7 +130,9 @@ def place_labels(
         taken = [other for i, other in enumerate(boxes) if other is not None and i != own]
         outside = max(0.0, -box[0]) + max(0.0, -box[1]) + max(0.0, box[2] - width) + max(0.0, box[3] - height)
         crossed = sum(_overlap(box, line) > 0 for line in thick)
-        return radius + 20 * outside + _CROSSED_PX * crossed + sum(_overlap(box, other) for other in (*taken, *dots))
+        return (
+            radius + 20 * outside + _CROSSED_PX * crossed + 3 * sum(_overlap(box, other) for other in (*taken, *dots))
+        )
 
     # Each anew, as the others lie by then: what the first ones took may be better left to the last.
     for _ in range(_ROUNDS):

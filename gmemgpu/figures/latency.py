@@ -18,6 +18,9 @@ _SHORT_NS = 1e9
 """Where there is nothing to wait for, an axis has to have some length."""
 
 _HEIGHT = 320
+_AXIS_PX, _LEGEND_PX = 70, 150
+_NARROW_PX = 480
+"""Below that the legend lies under the chart."""
 _TIMES = ((3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 
 
@@ -73,7 +76,7 @@ def latency(waits: Mapping[str, Waits], *, title: str, width: int = 620) -> Spec
     title : str
         Of the group.
     width : int
-        Of the area, in pixels.
+        Of the whole, in pixels.
 
     Returns
     -------
@@ -91,7 +94,10 @@ def latency(waits: Mapping[str, Waits], *, title: str, width: int = 620) -> Spec
     names = list(lines)
     styles = [LINES[i % len(LINES)] for i in range(len(names))]
     legend: Spec = {"title": None, "symbolStrokeWidth": 2, "symbolSize": 500, "symbolType": "stroke"}
-    if width < 480:
+    area = width - _AXIS_PX
+    if width >= _NARROW_PX:
+        area -= _LEGEND_PX
+    else:
         legend |= {"orient": "bottom", "columns": 2}
     picked: Spec = {"condition": {"param": "picked", "value": 1, "empty": True}, "value": 0.15}
     return {
@@ -101,7 +107,7 @@ def latency(waits: Mapping[str, Waits], *, title: str, width: int = 620) -> Spec
         },
         "description": f"{title}: cumulative latency. "
         + "; ".join(f"{policy}: {100 * rows[-1][1]:.3g} % in the end" for policy, rows in lines.items()),
-        "width": width,
+        "width": area,
         "height": _HEIGHT,
         "data": {"values": values},
         "encoding": {

@@ -8,12 +8,14 @@ from itertools import pairwise
 
 from gmemgpu.figures.axis import Axis, axis_for
 from gmemgpu.figures.labels import Box, place_labels
-from gmemgpu.figures.style import FRONT, INK, UNTOLD, Spec
+from gmemgpu.figures.style import FRONT, INK, UNTOLD, Spec, titled
 from gmemgpu.metrics.quantity import Quantity
 
 __all__ = ["Point", "Value", "front", "pareto"]
 
 _MOST_NAMES = 4
+_AXIS_PX = 84
+"""Beside the area, for figures and title of the axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +97,15 @@ def pareto(points: Sequence[Point], x: Quantity, y: Quantity, *, title: str, wid
     title : str
         Of the group.
     width : int
-        Of the area, in pixels.
+        Of the whole, in pixels.
 
     Returns
     -------
     Spec
         A view. Names lie where there is room, so the width is fixed.
     """
-    height = round(min(400, max(280, width * 0.62)))
+    width -= _AXIS_PX
+    height = round(min(400, max(340, width * 0.62)))
     across = axis_for(x, [point.x.mean for point in points])
     up = axis_for(y, [point.y.mean for point in points])
     best = front(points, x, y)
@@ -148,7 +151,7 @@ def pareto(points: Sequence[Point], x: Quantity, y: Quantity, *, title: str, wid
     whisker: Spec = {"type": "rule", "strokeWidth": 1.2, "opacity": 0.7, "clip": True, "aria": False}
     pixel: Spec = {"type": "quantitative", "scale": None, "axis": None}
     return {
-        "title": {"text": title, "subtitle": _reading(x, y)},
+        "title": titled(title, _reading(x, y), width),
         "description": f"{title}: {len(points)} policies by {x.header} and {y.header}; none beats "
         + ", ".join(point.policy for point in best),
         "width": width,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 __all__ = [
+    "CONFIG",
     "Spec",
     "INK",
     "FRONT",
@@ -14,6 +16,7 @@ __all__ = [
     "UNTOLD",
     "LINES",
     "LETTER_PX",
+    "titled",
     "group_title",
     "single",
     "grid",
@@ -42,7 +45,7 @@ LINES = tuple(
 LETTER_PX = 6.2
 """Mean width of a letter of a label."""
 
-_CONFIG: Spec = {
+CONFIG: Spec = {
     "font": "DejaVu Sans, Verdana, sans-serif",
     "view": {"stroke": None},
     "axis": {
@@ -70,6 +73,26 @@ _CONFIG: Spec = {
     "text": {"color": INK, "fontSize": 11},
     "rule": {"color": INK},
 }
+
+
+def titled(title: str, subtitle: str, width: int) -> Spec:
+    """
+    Return the heading of a chart.
+
+    Parameters
+    ----------
+    title, subtitle : str
+        The latter says how to read it.
+    width : int
+        Of the whole, in pixels.
+
+    Returns
+    -------
+    Spec
+        With lines that fit.
+    """
+    letters = max(20, int(width / LETTER_PX))
+    return {"text": textwrap.wrap(title, letters) or "", "subtitle": textwrap.wrap(subtitle, letters)}
 
 
 def group_title(keys: Mapping[str, Any]) -> str:
@@ -111,7 +134,7 @@ def single(chart: Spec, *, background: str | None = "white") -> Spec:
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "background": background,
         "padding": 8,
-        "config": _CONFIG,
+        "config": CONFIG,
         **chart,
     }
 

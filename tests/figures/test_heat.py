@@ -28,4 +28,4 @@ def test_columns_do_not_shrink_below_their_figures() -> None:
     gain = quantity_named("coverage")
     assert gain is not None
     many = heat([(f"group {i}", {"v3": value(0.5)}) for i in range(40)], gain)
-    assert many["width"] / 40 >= 60
+    assert many["width"] / 40 >= 50

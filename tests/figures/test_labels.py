@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmemgpu.figures.labels import Label, place_labels
@@ -17,6 +17,7 @@ def overlap(a: Label, b: Label) -> bool:
     return abs(a.x - b.x) < across and abs(a.y - b.y) < down
 
 
+@settings(max_examples=20)
 @given(POINTS)
 def test_every_name_is_there_once_and_names_what_it_lies_beside(points: list[tuple[float, float]]) -> None:
     names = [f"policy{i}" for i in range(len(points))]
