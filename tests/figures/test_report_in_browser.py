@@ -1,0 +1,175 @@
+"""A report in a real Chromium: it is drawn, asks nobody for anything, sorts, and answers a pointer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gmemgpu.cli.main import main
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+MISSING = [
+    name
+    for name, there in (
+        ("vl-convert", find_spec("vl_convert")),
+        ("selenium", find_spec("selenium")),
+        ("chromium", CHROMIUM),
+        ("chromedriver", DRIVER),
+    )
+    if not there
+]
+
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING) and not os.environ.get("CI"), reason=f"{', '.join(MISSING)}: not here"),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def report(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("browser") / "r.html"
+    assert main(["report", str(store), "-o", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chrome]:
+    from selenium import webdriver
+
+    assert not MISSING
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+Opened = Callable[..., "Chrome"]
+
+
+@pytest.fixture
+def opened(chromium: Chrome, report: Path) -> Opened:
+    def open_page(width: int = 1280, scheme: str = "light", media: str = "screen") -> Chrome:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        chromium.get(report.as_uri())
+        for _ in range(600):
+            if chromium.execute_script("return document.documentElement.dataset.drawn"):
+                return chromium
+            time.sleep(0.05)
+        raise AssertionError("nothing was drawn in half a minute")
+
+    return open_page
+
+
+def requests(driver: Chrome) -> list[str]:
+    events: list[dict[str, Any]] = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+
+
+def test_all_is_drawn_without_a_complaint_or_a_request(opened: Opened, report: Path) -> None:
+    driver = opened()
+    assert driver.get_log("browser") == []
+    assert requests(driver) == [report.as_uri()]
+    marks = driver.execute_script(
+        "return [...document.querySelectorAll('[data-chart]')].map(place => place.querySelectorAll('svg path').length)"
+    )
+    assert len(marks) == 10
+    assert min(marks) > 5
+    assert driver.execute_script("return document.querySelectorAll('svg text').length") > 100
+    # The tag that is a policy's name is text everywhere.
+    assert driver.execute_script("return document.scripts.length") == 3
+
+
+def test_a_heading_sorts_by_number_both_ways_and_says_so(opened: Opened) -> None:
+    driver = opened()
+
+    def column(i: int) -> list[str]:
+        found: list[str] = driver.execute_script(
+            "const rows = [...document.querySelector('table').tBodies[0].rows];"
+            "return rows.map(row => row.cells[arguments[0]].textContent)",
+            i,
+        )
+        return found
+
+    names = column(0)
+    button = driver.find_elements("css selector", "table thead button")[1]
+    button.click()
+    shares = [float(text.split(" %")[0].strip("<")) for text in column(1)]
+    assert shares == sorted(shares)
+    assert column(0) != names
+    assert sorted(column(0)) == sorted(names)
+    assert (
+        driver.execute_script("return document.querySelector('th[aria-sort]').getAttribute('aria-sort')") == "ascending"
+    )
+    # By keyboard, the other way.
+    button.send_keys("\n")
+    assert [float(text.split(" %")[0].strip("<")) for text in column(1)] == shares[::-1]
+    assert driver.execute_script("return document.querySelectorAll('th[aria-sort=descending]').length") == 1
+    # Under never nothing has a latency: last, both ways.
+    for _ in range(2):
+        driver.find_elements("css selector", "table thead button")[3].click()
+        assert column(3)[-1] == "–"
+
+
+def test_a_point_tells_its_figures_when_pointed_at(opened: Opened, hostile: str) -> None:
+    from selenium.webdriver import ActionChains
+
+    driver = opened()
+    told = set()
+    for point in driver.find_elements("css selector", "#pareto [data-chart] .mark-symbol path"):
+        driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", point)
+        ActionChains(driver).move_to_element(point).perform()
+        text = driver.find_element("id", "vg-tooltip-element").text
+        assert "core-s" in text
+        assert "benefit" in text
+        told.add(text)
+    assert any("beaten by" in text and "refcount" in text for text in told)
+    assert any(hostile in text for text in told)
+
+
+@pytest.mark.parametrize(("width", "form"), [(390, "narrow"), (1280, "wide")])
+def test_nothing_is_wider_than_the_screen(opened: Opened, width: int, form: str) -> None:
+    driver = opened(width)
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    assert (
+        driver.execute_script(
+            "return new Set([...document.querySelectorAll('[data-chart]')].map(p => p.dataset.form)).size"
+        )
+        == 1
+    )
+    assert driver.execute_script("return document.querySelector('[data-chart]').dataset.form") == form
+
+
+@pytest.mark.parametrize(
+    ("scheme", "media", "is_dark"), [("light", "screen", 0), ("dark", "screen", 1), ("dark", "print", 0)]
+)
+def test_letters_stand_out_in_light_dark_and_print(opened: Opened, scheme: str, media: str, is_dark: int) -> None:
+    driver = opened(scheme=scheme, media=media)
+    ground, page, axis = (
+        driver.execute_script(f"return getComputedStyle(document.querySelector('{where}')).{what}")
+        for where, what in (("body", "backgroundColor"), ("body", "color"), (".role-axis-label text", "fill"))
+    )
+
+    def light(colour: str) -> float:
+        return sum(map(float, colour.removeprefix("rgb(").removesuffix(")").split(","))) / 765
+
+    assert (light(ground) < 0.2) == is_dark
+    assert abs(light(ground) - light(page)) > 0.7
+    assert abs(light(ground) - light(axis)) > 0.7
