@@ -142,9 +142,7 @@ def test_forms_and_layouts_can_be_told(tmp_path: Path) -> None:
     assert scan_dumps([(zeros, host_form(zeros, "rmp"))], scan_regions).regions.scan.assigned.tolist() == [0]
     assert len(scan_dumps([(zeros, host_form(zeros, "bitmap"))], scan_regions).regions) == 128
     damaged = write_sparse(tmp_path / "damaged", 1, {1: entry("raw", asid=3), 2: (1, 0), 3: entry("raw", asid=4)})
-    with pytest.raises(
-        TraceError, match=r"byte 32: is no entry of an RMP in either layout, as 33\.3% of those"
-    ):
+    with pytest.raises(TraceError, match=r"byte 32: is no entry of an RMP in either layout, as 33\.3% of those"):
         host_form(damaged)
     assert host_form(damaged, layout="raw").layout == "raw"
 
