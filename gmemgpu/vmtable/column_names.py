@@ -45,7 +45,7 @@ COLUMNS: dict[str, tuple[Mapping[str, int], str]] = {
     "arrival": (
         _TIME_UNITS,
         "arrival arrived arrival_time created created_at creation_time create_time creation_date started started_at "
-        "start start_time launched launched_at launch_time booted_at boot_time begin vmcreated",
+        "submission_time start start_time launched launched_at launch_time booted_at boot_time begin vmcreated",
     ),
     "departure": (
         _TIME_UNITS,
@@ -161,6 +161,11 @@ def known_names(names: Sequence[str]) -> set[str]:
     return {_KNOWN[squashed(name)][0] for name in names if squashed(name) in _KNOWN}
 
 
+_OPENDC = {"submission_time": "arrival_ms", "duration": "lifetime_ms", "cpu_count": "vcpus"}
+"""Columns of OpenDC's tables of tasks, and what they say; so does no name of theirs."""
+_OPENDC_MEMORY = "mem_capacity"
+
+
 def find_columns(names: Sequence[str], mapping: Mapping[str, str]) -> Found:
     """
     Find what a table says, by the names of its columns and by what its user says of them.
@@ -180,6 +185,15 @@ def find_columns(names: Sequence[str], mapping: Mapping[str, str]) -> Found:
     problems: list[str] = []
     places: dict[str, int] = {}
     units: dict[str, int] = {}
+    plain = {squashed(name) for name in names}
+    if {squashed(name) for name in (*_OPENDC, _OPENDC_MEMORY)} <= plain:
+        if not any(squashed(key).startswith("memory") for key in mapping):
+            ask = f"--map memory_mib={_OPENDC_MEMORY} or --map memory_kib={_OPENDC_MEMORY}"
+            problems.append(
+                f"is a table of OpenDC's, whose {_OPENDC_MEMORY} is in MiB or KiB as the version that wrote it has it; "
+                f"say which: {ask} (in a spec vm_table.columns)"
+            )
+        mapping = {**{said: name for name, said in _OPENDC.items()}, **mapping}
     for key, name in mapping.items():
         column, unit, _ = _KNOWN.get(squashed(key), ("", None, 0))
         if not column:
@@ -217,7 +231,7 @@ def find_columns(names: Sequence[str], mapping: Mapping[str, str]) -> Found:
         if unit:
             units[column] = unit
     unused = tuple(name for i, name in enumerate(names) if i not in places.values())
-    problems.extend(_lacks(names, places, unused))
+    problems.extend([] if problems else _lacks(names, places, unused))
     return Found(places=places, units=units, unused=unused, problems=tuple(problems))
 
 

@@ -15,6 +15,7 @@ from gmemgpu.atomic import is_wrong_path, written_whole
 from gmemgpu.errors import Problem, StoreError, TraceError
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.vmtable.azure_vmtable import read_azure_vmtable
+from gmemgpu.vmtable.event_table import read_event_table
 from gmemgpu.vmtable.own_table import NO_END_NS, OwnTable, read_own_columns
 from gmemgpu.vmtable.record import VmRecords
 from gmemgpu.vmtable.table_kind import table_kind
@@ -27,7 +28,7 @@ _WORDS = ("tenant", "host", "id")
 
 def read_any_table(path: Path, mapping: Mapping[str, str]) -> OwnTable:
     """
-    Read a VM table of one's own, or Azure's, as what the normal form holds.
+    Read a VM table of one's own, of events, or Azure's, as what the normal form holds.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ def read_any_table(path: Path, mapping: Mapping[str, str]) -> OwnTable:
     kind = table_kind(path, mapped=bool(mapping))
     if kind == "own":
         return read_own_columns(path, mapping)
+    if kind == "events":
+        return read_event_table(path)
     if kind == "azure_vmtable":
         return own_table_of(read_azure_vmtable(path), str(path))
     what = "lifetimes as bins, drawn anew with each seed" if kind == "native" else "sizes as shares of a machine"

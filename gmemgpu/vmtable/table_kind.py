@@ -11,12 +11,12 @@ from gmemgpu.columns.file_form import file_form
 from gmemgpu.columns.text_file import read_first_lines
 from gmemgpu.columns.typed_file import column_names
 from gmemgpu.errors import Problem, TraceError
-from gmemgpu.vmtable import azure_vmtable
+from gmemgpu.vmtable import azure_vmtable, event_table
 from gmemgpu.vmtable.column_names import find_columns, known_names, squashed
 
 __all__ = ["TableKind", "table_kind"]
 
-TableKind = Literal["native", "own", "azure_vmtable", "azure_packing"]
+TableKind = Literal["native", "own", "events", "azure_vmtable", "azure_packing"]
 
 _PLACES = {name: azure_vmtable.COLUMNS.index(name) for name in ("vmcreated", "vmdeleted", "vmcorecount", "vmmemory")}
 _NUMBER = re.compile(r">?[0-9]+(\.[0-9]*)?", re.ASCII)
@@ -54,6 +54,8 @@ def table_kind(path: Path, mapped: bool = False) -> TableKind:
     plain = [squashed(name) for name in rows[0]]
     if "lifelos" in plain:
         return "native"
+    if set(event_table.COLUMNS) <= set(plain):
+        return "events"
     if set(_PLACES) <= set(plain):
         return "azure_vmtable"
     if sum(map(_is_azure_row, rows)) * 2 > len(rows):

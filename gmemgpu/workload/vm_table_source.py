@@ -17,7 +17,7 @@ from gmemgpu.vmtable.thin import keep_for_rate, thin_to_host
 
 __all__ = ["Thin", "VmTableSource"]
 
-TableFormat = Literal["auto", "native", "own", "azure_vmtable", "azure_packing"]
+TableFormat = Literal["auto", "native", "own", "events", "azure_vmtable", "azure_packing"]
 
 
 class Thin(Section):
@@ -43,8 +43,8 @@ class VmTableSource(Section):
     path: InputPath = Field(description="The file, compressed or not; relative to the file that names it.")
     format: TableFormat = Field(
         default="auto",
-        description="native: binned lifetimes, as shipped; own: a table of one's own; azure_vmtable: as published, V1 "
-        "or V2; azure_packing: SQLite; auto looks at the file.",
+        description="native: binned lifetimes, as shipped; own: a table of one's own; events: creations and deletions; "
+        "azure_vmtable: as published, V1 or V2; azure_packing: SQLite; auto looks at the file.",
     )
     columns: dict[str, str] = Field(
         default={},
@@ -241,6 +241,11 @@ def _read(source: VmTableSource, host: Host) -> VmRecords:
 
         start_ns = None if source.start is None else iso_ns(source.start)
         return read_own_table(source.path, source.columns, start_ns, host.nodes)
+    if kind == "events":
+        from gmemgpu.vmtable.event_table import read_event_table
+        from gmemgpu.vmtable.own_table import own_records
+
+        return own_records(read_event_table(source.path))
     if kind == "native":
         from gmemgpu.vmtable.native_csv import read_native_csv
 

@@ -74,12 +74,12 @@ def test_azures_table_in_the_normal_form(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_what_is_no_vm_table_and_names_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(tmp_path / "events.csv", "vmid,cpu,memory,time,type\n0,1,2,0,0\n")
+    path = write(tmp_path / "events.csv", "vmid,cpu,memory,time,verb\n0,1,2,0,0\n")
     output = tmp_path / "vms.parquet"
     assert main(["import", "vms", str(path), str(tmp_path / "absent.csv"), "-o", str(output)]) == 2
     first, second = stderr_of(capsys, tmp_path)
     assert first.startswith(
-        "gmemgpu: events.csv: its first line names vmid, cpu, memory, time, type; a VM table needs arrival, vcpus, "
+        "gmemgpu: events.csv: its first line names vmid, cpu, memory, time, verb; a VM table needs arrival, vcpus, "
         "memory and departure or lifetime, and this one has no arrival, no departure or lifetime"
     )
     assert first.endswith('--map arrival=COLUMN, or in a spec vm_table.columns = {arrival = "COLUMN"}')

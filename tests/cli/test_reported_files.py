@@ -89,9 +89,8 @@ CASES = (
         more="--set vm_table.format=azure_vmtable --set vm_table.stock=table",
     ),
     # What cannot be read: one problem a cell, and none that follows from it.
-    table(
-        "events", "vmid,cpu,memory,time,type\n1,4,8,0,create\n", 2, "no arrival", "near: time for departure", "--map"
-    ),
+    table("events", "vmid,cpu,memory,time,type\n0,1,2,0,0\n1,4,8,12,0\n0,1,2,80,1\n", 0, "table of events", "2 VMs of"),
+    table("log", "vmid,cpu,memory,time,verb\n1,4,8,0,create\n", 2, "no arrival", "near: time for departure", "--map"),
     table("decimal_comma", OWN + '"0,5",4,8,600,snp\n', 2, "column arrival_s: '0,5'", no=("ended before", "remove")),
     table("thousands", OWN + '0,4,8,"86,400",snp\n', 2, "column lifetime_s: '86,400'", no=("not above",)),
     table("escapes", OWN + "0,4,8,\x1b[2J\x1b[31mx,snp\n", 2, r"'\x1b[2J\x1b[31mx' is not a time", no=("\x1b",)),
