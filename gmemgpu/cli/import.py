@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gmemgpu.cli.import_ftrace import add_ftrace_arguments, import_ftrace
 from gmemgpu.cli.vm_table import MAP_HELP, column_mapping
 from gmemgpu.errors import InputError, Problem, SpecError
 
@@ -26,10 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     vms.add_argument("-o", "--output", metavar="FILE", required=True, help="table to write: .parquet")
     vms.add_argument("--map", metavar="COLUMN=NAME", action="append", default=[], dest="mapping", help=MAP_HELP)
     vms.add_argument("--json", action="store_true", help="write what was read as JSON to standard output")
+    text = "a trace of a real host: text of trace-cmd, ftrace, perf or bpftrace, as gmemgpu capture has it taken"
+    add_ftrace_arguments(actions.add_parser("ftrace", help=text, description=text))
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read what was named and write it in the normal form; 0 if it is written."""
+    """Read what was named and write it in the form that gmemgpu reads; 0 if it is written."""
+    return import_ftrace(arguments) if arguments.action == "ftrace" else _import_vms(arguments)
+
+
+def _import_vms(arguments: argparse.Namespace) -> int:
     from gmemgpu.vmtable.normal_form import joined, read_any_table, write_normal_form
     from gmemgpu.vmtable.own_table import own_records
 

@@ -1,0 +1,298 @@
+"""From calls of the kernel's functions to the events of a trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gmemgpu.errors import Problem, TraceError
+from gmemgpu.ftrace.call_log import CallLog
+from gmemgpu.ftrace.event_line import Call
+from gmemgpu.ftrace.owners import Inodes, Vms
+from gmemgpu.ftrace.probe import ARMING
+from gmemgpu.ftrace.rows import Rows
+from gmemgpu.model.event import Kind
+from gmemgpu.model.host import Host
+from gmemgpu.model.trace import Trace
+from gmemgpu.units import PAGES_PER_BLOCK
+
+__all__ = ["Account", "SharedAs", "trace_of_calls"]
+
+SharedAs = Literal["release", "share"]
+_PROBLEMS_KEPT = 20
+
+
+@dataclass(slots=True)
+class Account:
+    """
+    What was made of a file's calls.
+
+    Parameters
+    ----------
+    n_failed : int
+        RMPUPDATEs that returned an error: they changed nothing.
+    knows_returns : bool
+        Whether the file tells what RMPUPDATEs returned.
+    n_before : int
+        Pages taken back that no call had assigned: they were before the file begins, or the call was lost.
+    n_armed : int
+        Times that RMPOPT was armed.
+    n_psmash : int
+        Entries of 2 MiB that were split.
+    n_vm_destroys, n_unclaimed : int
+        VMs destroyed, and those of which the file does not tell their pages.
+    n_assumed_inodes : int
+        Inodes that stand for those that the file does not name, one a VM.
+    n_never_back : int
+        Pages that stay assigned to the end.
+    """
+
+    n_failed: int = 0
+    knows_returns: bool = False
+    n_before: int = 0
+    n_armed: int = 0
+    n_psmash: int = 0
+    n_vm_destroys: int = 0
+    n_unclaimed: int = 0
+    n_assumed_inodes: int = 0
+    n_never_back: int = 0
+
+
+@dataclass(slots=True)
+class _Thread:
+    kvm: int | None = None
+    prepared_block: int = -1
+    frees: bool = False
+    inode: int = -1
+    inode_key: int = -1
+
+
+@dataclass(slots=True)
+class _Page:
+    row: int
+    is_host: bool = field(default=False)
+
+
+def trace_of_calls(log: CallLog, host: Host, where: str, shared_as: SharedAs | None = None) -> tuple[Trace, Account]:
+    """
+    Build the trace of a file's calls.
+
+    Parameters
+    ----------
+    log : CallLog
+        In order of time; its first call is time 0.
+    host : Host
+        Where it was taken.
+    where : str
+        The file, for messages.
+    shared_as : SharedAs, optional
+        What pages are that guests give back, if no call tells whether guest_memfd frees them.
+
+    Returns
+    -------
+    Trace
+        It ends 1 ns after the last call. Not yet checked.
+    Account
+        What was made of the calls.
+
+    Raises
+    ------
+    TraceError
+        If pages lie past the host's memory, or the file cannot tell releases from shares.
+    """
+    life = _Life(log, host, where, shared_as)
+    for order, call in enumerate(log.calls):
+        if order not in life.failed:
+            life.take(call, order)
+    return life.finished()
+
+
+class _Life:
+    """What is so far, at a time."""
+
+    def __init__(self, log: CallLog, host: Host, where: str, shared_as: SharedAs | None) -> None:
+        self._calls = log.calls
+        self._start_ns = log.calls[0].t_ns
+        self._host = host
+        self._where = where
+        functions = {call.function for call in log.calls if not call.returns}
+        self._tells_frees = bool(functions & {"kvm_gmem_free_folio", "sev_gmem_invalidate"})
+        self._tells_vms = "sev_gmem_prepare" in functions
+        self._shared_as = shared_as
+        self.account = Account()
+        self.failed = _failed(log.calls, self.account)
+        self._evictions = _gmem_evictions(log.calls)
+        self._rows = Rows()
+        self._vms = Vms()
+        self._inodes = Inodes()
+        self._threads: dict[int, _Thread] = {}
+        self._pages: dict[int, _Page] = {}
+        self._vm_of_inode: dict[int, int] = {}
+        self._life_rows: list[tuple[int, int]] = []
+        self._problems: list[Problem] = []
+
+    def take(self, call: Call, order: int) -> None:
+        """Take the next call."""
+        thread = self._threads.setdefault(call.tid, _Thread())
+        t_ns = call.t_ns - self._start_ns
+        if call.returns:
+            if call.function in ("kvm_gmem_free_folio", "sev_gmem_invalidate"):
+                thread.frees = False
+        elif call.function == "rmp_make_private":
+            self._assign(call, thread, t_ns, order)
+        elif call.function == "rmp_make_shared":
+            self._take_back(call, thread, t_ns, order)
+        elif call.function == "sev_gmem_prepare":
+            thread.kvm = call.arguments["kvm"]
+            thread.prepared_block = call.arguments["pfn"] // PAGES_PER_BLOCK
+            thread.frees = False
+        elif call.function in ("kvm_gmem_free_folio", "sev_gmem_invalidate"):
+            thread.frees = True
+        elif call.function == "sev_vm_destroy":
+            vm, claimed = self._vms.destroy(call.arguments["kvm"])
+            self.account.n_vm_destroys += 1
+            self.account.n_unclaimed += not claimed
+            self._rows.add(t_ns, order, Kind.VM_DESTROY, vm=vm, inode=-1)
+        elif call.function == "psmash":
+            self.account.n_psmash += 1
+        elif call.function in ARMING:
+            self.account.n_armed += 1
+        else:
+            self._inode_event(call, thread, t_ns, order)
+
+    def _inode_event(self, call: Call, thread: _Thread, t_ns: int, order: int) -> None:
+        key = call.arguments["inode"]
+        if call.function == "evict":
+            if order not in self._evictions:
+                return
+            thread.inode, thread.inode_key = self._inodes.begin(key), key
+            kind, inode = Kind.EVICT_BEGIN, thread.inode
+        elif call.function == "kvm_gmem_destroy_inode":
+            kind, inode = Kind.EVICT_END, self._inodes.end(key)
+            for other in self._threads.values():
+                if other.inode_key == key:
+                    other.inode = other.inode_key = -1
+            thread.frees = False
+        else:
+            kind, inode = Kind.INODE_FREE, self._inodes.free(key)
+        self._life_rows.append((self._rows.add(t_ns, order, kind, vm=-1, inode=inode), inode))
+
+    def _extent(self, call: Call) -> tuple[int, int] | None:
+        pfn = call.arguments["pfn"]
+        npages = PAGES_PER_BLOCK if call.arguments["level"] == 2 else 1
+        if pfn + npages <= self._host.pages:
+            return pfn, npages
+        if len(self._problems) < _PROBLEMS_KEPT:
+            fault = f"pfn {pfn:#x} is past the host's memory, which ends at {self._host.pages:#x}; correct memory_bytes"
+            self._problems.append(Problem(f"{self._where}: line {call.line}", fault))
+        return None
+
+    def _assign(self, call: Call, thread: _Thread, t_ns: int, order: int) -> None:
+        extent = self._extent(call)
+        thread.frees = False
+        if extent is None:
+            return
+        pfn, npages = extent
+        asid = call.arguments["asid"]
+        prepared = thread.prepared_block == pfn // PAGES_PER_BLOCK
+        kvm, thread.prepared_block = (thread.kvm if prepared else None), -1
+        vm = self._vms.of_assign(asid, kvm, npages) if asid else -1
+        row = self._rows.add(t_ns, order, Kind.ASSIGN, pfn=pfn, npages=npages, vm=vm, inode=-1)
+        # Host memory of a guest, as a VMSA, comes past guest_memfd. So does what a guest is launched with, but that
+        # goes back by guest_memfd, and is known then.
+        page = _Page(row, is_host=not asid or (self._tells_vms and not prepared))
+        for at in range(pfn, pfn + npages):
+            before = self._pages.get(at)
+            if before is not None:
+                self._vms.give_back(self._rows.owner(before.row)[0], 1)
+            self._pages[at] = page
+
+    def _take_back(self, call: Call, thread: _Thread, t_ns: int, order: int) -> None:
+        extent = self._extent(call)
+        if extent is None:
+            return
+        pfn, npages = extent
+        held = [self._pages.pop(at, None) for at in range(pfn, pfn + npages)]
+        for one in held:
+            if one is not None:
+                self._vms.give_back(self._rows.owner(one.row)[0], 1)
+        page = next((one for one in held if one is not None), None)
+        if page is None:
+            # What takes pages back looks whether they are assigned first.
+            row = self._rows.add(0, -1, Kind.ASSIGN, pfn=pfn, npages=npages, vm=-1, inode=-1)
+            self.account.n_before += npages
+            page = _Page(row)
+        vm, known = self._rows.owner(page.row)
+        if thread.frees:
+            kind, inode = Kind.RELEASE, thread.inode if thread.inode >= 0 else self._inode(vm, known)
+        elif page.is_host:
+            kind, inode = Kind.RELEASE, -1
+        else:
+            kind, inode = self._untold(call), self._inode(vm, known)
+        if inode >= 0:
+            self._vm_of_inode.setdefault(inode, vm)
+            for one in (*held, page):
+                if one is not None and self._rows.owner(one.row)[1] < 0:
+                    self._rows.set_owner(one.row, inode=inode)
+        self._rows.add(t_ns, order, kind, pfn=pfn, npages=npages, vm=vm, inode=inode)
+
+    def _inode(self, vm: int, known: int) -> int:
+        return known if known >= 0 else self._inodes.of_vm(vm)
+
+    def _untold(self, call: Call) -> Kind:
+        if self._shared_as is None and not self._tells_frees:
+            fault = (
+                "no call tells whether guest_memfd frees the pages that guests give back; trace kvm_gmem_free_folio as "
+                "gmemgpu capture --print has it, or say --shared-as release (guests end) or share (guests convert)"
+            )
+            raise TraceError([*self._problems, Problem(f"{self._where}: line {call.line}", fault)])
+        return Kind.RELEASE if self._shared_as == "release" else Kind.SHARE
+
+    def finished(self) -> tuple[Trace, Account]:
+        """Return the trace, once every call was taken."""
+        if self._problems:
+            raise TraceError(self._problems)
+        for page in {id(page): page for page in self._pages.values()}.values():
+            vm, inode = self._rows.owner(page.row)
+            if not page.is_host and inode < 0:
+                self._rows.set_owner(page.row, inode=self._inodes.of_vm(vm))
+        for row, inode in self._life_rows:
+            self._rows.set_owner(row, vm=self._vm_of_inode.get(inode, -1))
+        self.account.n_never_back = len(self._pages)
+        self.account.n_assumed_inodes = self._inodes.n_assumed
+        horizon_ns = self._calls[-1].t_ns - self._start_ns + 1
+        return self._rows.trace(self._host, horizon_ns), self.account
+
+
+def _failed(calls: list[Call], account: Account) -> set[int]:
+    # Calls that returned an error, and so changed nothing.
+    pending: dict[tuple[int, str], int] = {}
+    failed: set[int] = set()
+    for order, call in enumerate(calls):
+        if not call.function.startswith("rmp_make"):
+            continue
+        if not call.returns:
+            pending[call.tid, call.function] = order
+        elif "ret" in call.arguments:
+            account.knows_returns = True
+            began = pending.pop((call.tid, call.function), None)
+            if began is not None and call.arguments["ret"] != 0:
+                failed.add(began)
+    account.n_failed = len(failed)
+    return failed
+
+
+def _gmem_evictions(calls: list[Call]) -> set[int]:
+    # `evict` is every file system's: of guest_memfd is what its own destructor ends.
+    ends: set[int] = set()
+    found: set[int] = set()
+    for order in range(len(calls) - 1, -1, -1):
+        call = calls[order]
+        if call.returns:
+            continue
+        if call.function == "kvm_gmem_destroy_inode":
+            ends.add(call.arguments["inode"])
+        elif call.function == "evict" and call.arguments["inode"] in ends:
+            ends.discard(call.arguments["inode"])
+            found.add(order)
+    return found
