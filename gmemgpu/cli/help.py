@@ -16,7 +16,7 @@ TOPICS = {
     "vm-tables": "replay VM arrivals of your own or of public data sets",
     "traces": "the trace format: make, check, scan and evaluate traces",
     "explain": "look into one run: what each pass found, and what a policy missed",
-    "host": "scan the RMP of a real host: dumps, bitmaps, kernel logs, debugfs",
+    "host": "what a real host shows: scans of its RMP, traces of its kernel",
     "policies": "the named policies, and how to write one",
     "decide": "which policy to take, for every worth of a set bit",
     "metrics": "every figure of the results, with unit and meaning",
