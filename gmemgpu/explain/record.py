@@ -188,8 +188,8 @@ class RunRecord:
         Visits
             In the order of the visits.
         """
-        before = (self.episodes.set_pass >= 0) & (self.episodes.set_pass < scan_pass)
-        return self.visitor.visits(self.targets[scan_pass], int(self.passes.start_ns[scan_pass]), before)
+        start_ns = int(self.passes.start_ns[scan_pass])
+        return self.visitor.visits(self.targets[scan_pass], start_ns, self.episodes.set_pass, scan_pass)
 
     def requests_of(self, scan_pass: int) -> Int64Array:
         """

@@ -34,7 +34,6 @@ class _Replay:
         self.passes: list[tuple[int, ...]] = []
         self.targets: list[Int64Array] = []
         self.set_ns, self.set_pass = np.full(n_episodes, -1, np.int64), np.full(n_episodes, -1, np.int64)
-        self._is_set = np.zeros(n_episodes, bool)
         self._pending: list[int] = []
         self._period_ns = policy.timer.delay_ns if policy.timer.kind == "periodic" else None
         self._due_ns = policy.timer.delay_ns
@@ -111,10 +110,10 @@ class _Replay:
             state = PassState.EMPTY if on else PassState.SKIPPED
             self.passes.append((due_ns, start_ns, start_ns, cause, state, len(spent), 0, 0, 0, 0, 0))
             return
-        visits = self.visitor.visits(targets, start_ns, self._is_set)
+        visits = self.visitor.visits(targets, start_ns, self.set_pass, scan_pass)
         new = visits.outcome == Outcome.NEW
         lit = visits.episode[new]
-        self._is_set[lit], self.set_ns[lit], self.set_pass[lit] = True, visits.end_ns[new], scan_pass
+        self.set_ns[lit], self.set_pass[lit] = visits.end_ns[new], scan_pass
         self._chooser.visited(visits, start_ns)
         counts = np.bincount(visits.outcome, minlength=len(Outcome)).tolist()
         end_ns = int(visits.end_ns[-1])

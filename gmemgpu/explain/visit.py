@@ -148,7 +148,7 @@ class Visitor:
         holds = (found >= 0) & (self.episode_region[found] == region) & (self._until_ns[found] > t_ns)
         return np.where(holds, found, -1)
 
-    def visits(self, targets: Int64Array, start_ns: int, is_set: BoolArray) -> Visits:
+    def visits(self, targets: Int64Array, start_ns: int, set_pass: Int64Array, scan_pass: int) -> Visits:
         """
         Compute the visits of a pass.
 
@@ -158,8 +158,10 @@ class Visitor:
             Regions, ascending.
         start_ns : int
             When it starts.
-        is_set : (n_episodes,) bool
-            Whether a pass before it set the bit.
+        set_pass : (n_episodes,) int64
+            The pass that set each bit; -1 for none yet.
+        scan_pass : int
+            Its own index: bits that it sets, or later ones, are not set when it starts.
 
         Returns
         -------
@@ -170,7 +172,7 @@ class Visitor:
         busy = code < CLEAN
         at_start = self.episodes_at(targets, start_ns)
         lit = (at_start >= 0) & ~busy
-        lit[lit] = is_set[at_start[lit]]
+        lit[lit] = _is_before(set_pass[at_start[lit]], scan_pass)
         code = np.where(lit, CACHED, code)
         end_ns = start_ns + np.cumsum(self._length_ns.length_ns[code + self._length_ns.group[targets]])
         visit_ns = np.concatenate([[start_ns], end_ns[:-1]]) if len(end_ns) else end_ns
@@ -178,7 +180,13 @@ class Visitor:
         outcome = np.full(len(targets), Outcome.FAILED, np.int8)
         met = np.flatnonzero((episode >= 0) & ~(busy & self._asks_nobody))
         wasted = self.episode_end_ns[episode[met]] <= end_ns[met]
-        outcome[met] = np.where(is_set[episode[met]], Outcome.CACHED, np.where(wasted, Outcome.WASTED, Outcome.NEW))
+        outcome[met] = np.where(wasted, Outcome.WASTED, Outcome.NEW)
+        outcome[met[_is_before(set_pass[episode[met]], scan_pass)]] = Outcome.CACHED
         at_visit = self._code[self.rows(targets, visit_ns)]
         early = (outcome == Outcome.FAILED) & (at_visit >= FAIL_EARLY) & (at_visit < CLEAN)
         return Visits(targets, visit_ns, end_ns, outcome, early, busy, episode)
+
+
+def _is_before(set_pass: Int64Array, scan_pass: int) -> BoolArray:
+    found: BoolArray = (set_pass >= 0) & (set_pass < scan_pass)
+    return found
