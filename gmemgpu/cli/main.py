@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "print how far a sweep is, who works on it and what failed",
     "check": "read every part of a results directory in full",
     "evaluate": "evaluate policies on one trace",
+    "explain": "tell what a policy did on a trace, and why",
     "map": "draw regions x time of a trace under a policy",
     "verify": "run every engine on a trace and compare all integers",
     "generate": "make a trace from a workload preset or a VM table",

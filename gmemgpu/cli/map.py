@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gmemgpu.explain.region_map import region_map
 
     columns, lines = shutil.get_terminal_size(_WITHOUT_TERMINAL)
-    title = heading(arguments, record)
+    title = heading(arguments.trace, record)
     found = region_map(
         record,
         min(max(lines - len(title) - N_LINES_AROUND, 4), _MOST_ROWS),

@@ -151,14 +151,14 @@ def chosen_time(option: str, text: str | None, record: RunRecord, default_ns: in
     return t_ns
 
 
-def heading(arguments: argparse.Namespace, record: RunRecord) -> list[str]:
+def heading(name: str, record: RunRecord) -> list[str]:
     """
     Write what is looked at.
 
     Parameters
     ----------
-    arguments : argparse.Namespace
-        With the trace's name.
+    name : str
+        The trace's file.
     record : RunRecord
         The run.
 
@@ -172,7 +172,7 @@ def heading(arguments: argparse.Namespace, record: RunRecord) -> list[str]:
 
     n, length = len(record.prepared.cores), span_text(record.prepared.horizon_ns)
     return [
-        f"{arguments.trace} under {record.policy.name}: {n:,} regions of 1 GiB, {length}",
+        f"{name} under {record.policy.name}: {n:,} regions of 1 GiB, {length}",
         episodes_text(record),
         "",
     ]

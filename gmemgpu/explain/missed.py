@@ -20,8 +20,8 @@ __all__ = ["Miss", "MissFinder", "Reason"]
 class Reason(Enum):
     """Why no pass set the bit; the value says it in words."""
 
-    WASTED = "taken again while the pass was on it"
-    PUT_OFF = "later requests put the pass off until it was taken again"
+    WASTED = "it ended while the pass was on it"
+    PUT_OFF = "later requests put the pass off past its end"
     WAITED = "the pass waited for another one that ran"
     LOST = "its request was dropped, since a pass ran"
     CONVERTING = "the guest was still converting when the pass came"
