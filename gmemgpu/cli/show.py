@@ -56,12 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
         return _print_differences(arguments)
     if arguments.metric:
         raise SpecError(Problem("--metric", "chooses among differences; give --baseline too"))
-    from gmemgpu.report.decision import decide
+    from gmemgpu.report.decision import read_decision_table
 
     # Half a million small objects of a large table stay: to look for cycles in them takes a quarter of a second.
     gc.disable()
     try:
-        table = decide(arguments.directory, group_by=arguments.group_by, policies=arguments.policy, sort=arguments.sort)
+        table = read_decision_table(
+            arguments.directory, group_by=arguments.group_by, policies=arguments.policy, sort=arguments.sort
+        )
         print_table(table, form="json" if arguments.json else "csv" if arguments.csv else "text")
     finally:
         gc.enable()

@@ -118,9 +118,9 @@ def run(arguments: argparse.Namespace) -> int:
     warn_of_rejected_in(result.directory)
     if arguments.json or not arguments.quiet:
         from gmemgpu.cli.show import print_table
-        from gmemgpu.report.decision import decide
+        from gmemgpu.report.decision import read_decision_table
 
-        print_table(decide(result.directory), form="json" if arguments.json else "text")
+        print_table(read_decision_table(result.directory), form="json" if arguments.json else "text")
     checked = result.checked
     for line in checked.unmet:
         print(f"gmemgpu: {arguments.spec}: {line}", file=sys.stderr)

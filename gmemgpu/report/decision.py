@@ -20,7 +20,7 @@ from gmemgpu.report.statistics import Estimate, group_estimates, group_means
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
 from gmemgpu.toml_file import unknown_key
 
-__all__ = ["DecisionTable", "Group", "PolicyLine", "decision_table", "decide"]
+__all__ = ["DecisionTable", "Group", "PolicyLine", "decision_table", "read_decision_table"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class DecisionTable:
     groups: tuple[Group, ...]
 
 
-def decide(
+def read_decision_table(
     directory: str | Path,
     *,
     group_by: Sequence[str] = (),

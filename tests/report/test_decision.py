@@ -171,7 +171,7 @@ def test_a_directory_is_read_a_column_at_a_time_once_it_is_finished(
 
     monkeypatch.setattr(decision, "read_rows", read_rows)
     options = {"group_by": ["preset", "axis"], "sort": "IPIs/region", "policies": ["fast", "slow"]}
-    assert decision.decide("results", **options) == decision_table(whole, **options)
+    assert decision.read_decision_table("results", **options) == decision_table(whole, **options)
     assert most == (1 if n_parts == 1 else 5 + len(set(METRICS)) + 1)
 
 
@@ -181,7 +181,7 @@ def test_rows_that_change_while_they_are_read_are_refused(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(decision, "read_rows", read_rows)
     with pytest.raises(StoreError, match="results: its rows changed while they were read; try again"):
-        decision.decide("results")
+        decision.read_decision_table("results")
 
 
 def test_json_has_every_estimate_in_full() -> None:
