@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gmemgpu.model.metric import MetricRow
 
-__all__ = ["by_hand"]
+__all__ = ["by_hand", "sums_by_hand"]
 
 
 def _ratio(numerator: int, denominator: int) -> float | None:
@@ -15,14 +15,22 @@ def _ratio(numerator: int, denominator: int) -> float | None:
 def by_hand(row: MetricRow, oracle: MetricRow | None) -> dict[str, float | None]:
     """Return the quantities of a row that has `cores` beside its metrics; MODEL.md section 7."""
     benefit = regret = None
+    missed = None
+    cores = row["cores"]
+    gib_h = cores * 262_144 * 3600 * 10**9
     if oracle is not None:
-        benefit = _ratio(row["in_use_optimized_core_ns"], oracle["in_use_optimized_core_ns"])
+        best = oracle["in_use_optimized_core_ns"]
+        if float(best) >= 1e-4 * (float(cores) * float(row["in_use_ns"])):
+            benefit = _ratio(row["in_use_optimized_core_ns"], best)
+        missed = (best - row["in_use_optimized_core_ns"]) / gib_h
         bound = oracle["optimized_core_ns"]
         regret = _ratio(bound - row["optimized_core_ns"], bound)
     metrics = ("latency_p50_ns", "latency_p99_ns", "never")
     return {
         "coverage": _ratio(row["optimized_core_ns"], row["cores"] * row["optimizable_ns"]),
         "benefit": benefit,
+        "profit_gib_h": row["in_use_optimized_core_ns"] / gib_h,
+        "missed_gib_h": missed,
         "core_s": (row["leader_busy_ns"] + row["follower_busy_ns"]) / 10**9,
         "ipis_per_region": _ratio(row["ipis"], row["attempts_new"]),
         **{name: None if row[name] < 0 else float(row[name]) for name in metrics},
@@ -30,3 +38,17 @@ def by_hand(row: MetricRow, oracle: MetricRow | None) -> dict[str, float | None]
         "regret": regret,
         "tracker_updates": float(row["tracker_updates"]),
     }
+
+
+def sums_by_hand(row: MetricRow, oracle: MetricRow | None) -> dict[str, tuple[int, int]]:
+    """Return numerators and denominators of the quantities that are ratios, without those that do not exist."""
+    found = {
+        "coverage": (row["optimized_core_ns"], row["cores"] * row["optimizable_ns"]),
+        "ipis_per_region": (row["ipis"], row["attempts_new"]),
+    }
+    if oracle is not None:
+        best, bound = oracle["in_use_optimized_core_ns"], oracle["optimized_core_ns"]
+        if float(best) >= 1e-4 * (float(row["cores"]) * float(row["in_use_ns"])):
+            found["benefit"] = row["in_use_optimized_core_ns"], best
+        found["regret"] = bound - row["optimized_core_ns"], bound
+    return found

@@ -120,7 +120,7 @@ def _print_rounded(name: str, trace: Trace, table: MetricTable, n_shown: int) ->
     from gmemgpu.metrics.columns import Columns
     from gmemgpu.metrics.quantity import TABLE_QUANTITIES
     from gmemgpu.model.policy import ORACLE
-    from gmemgpu.report.render import estimate_text
+    from gmemgpu.report.estimate_text import estimate_text
     from gmemgpu.report.statistics import Estimate
 
     cores = pa.array([trace.host.cores] * len(table), pa.int64())
@@ -128,7 +128,7 @@ def _print_rounded(name: str, trace: Trace, table: MetricTable, n_shown: int) ->
     rows = Columns(of_trace.column, np.full(len(table), table["policy"].index(ORACLE.name)))
     cells = [
         [
-            estimate_text(None if np.isnan(value) else Estimate(value, None, 1), quantity.unit)
+            estimate_text(None if np.isnan(value) else Estimate(value, None, None, 1, "mean"), quantity.unit)
             for value in values.tolist()
         ]
         for quantity, values in ((quantity, quantity.values(rows)) for quantity in TABLE_QUANTITIES)

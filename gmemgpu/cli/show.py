@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import shlex
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gmemgpu.errors import Problem, SpecError
@@ -19,9 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gmemgpu show``."""
     parser.add_argument("directory", metavar="DIR", help="results directory of a sweep; it may be unfinished")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument(
-        "--json", action="store_true", help="write JSON: mean, interval and number of seeds of each figure"
-    )
+    form.add_argument("--json", action="store_true", help="write JSON: value, interval, seeds and kind of each figure")
     form.add_argument("--csv", action="store_true", help="write CSV: one line for each group and policy")
     parser.add_argument(
         "--sort", metavar="COL", help='best first by this column, as its header or JSON says: "latency p99", regret …'
@@ -42,11 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print differences to this policy on the same traces (default: merged, else v10, else the first)",
     )
     parser.add_argument(
+        "--pivot", metavar="AXIS", help="print one table: policies by values of this axis, of the figure --metric names"
+    )
+    parser.add_argument(
         "--metric",
         nargs="+",
         default=[],
         metavar="KEY",
-        help="with --baseline: which figures (default: coverage benefit never core_s); any of `gmemgpu help metrics`",
+        help="which figures (default: those of the table; with --baseline coverage benefit never core_s, with --pivot "
+        "coverage); any of `gmemgpu help metrics`",
     )
 
 
@@ -54,20 +58,55 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the table; 0 if there is one."""
     if arguments.baseline is not None:
         return _print_differences(arguments)
-    if arguments.metric:
-        raise SpecError(Problem("--metric", "chooses among differences; give --baseline too"))
+    form = "json" if arguments.json else "csv" if arguments.csv else "text"
+    group_by, metrics = arguments.group_by, arguments.metric
+    if arguments.pivot is not None:
+        _refuse_with_pivot(arguments)
+        group_by = [*(key for key in group_by if key != arguments.pivot), arguments.pivot]
+        metrics = metrics or ["coverage"]
     from gmemgpu.report.decision import read_decision_table
+    from gmemgpu.report.render import MOST_GROUPS
 
     # Half a million small objects of a large table stay: to look for cycles in them takes a quarter of a second.
     gc.disable()
     try:
         table = read_decision_table(
-            arguments.directory, group_by=arguments.group_by, policies=arguments.policy, sort=arguments.sort
+            arguments.directory,
+            group_by=group_by,
+            policies=arguments.policy,
+            sort=arguments.sort,
+            quantities=metrics,
+            most_groups=MOST_GROUPS if form == "text" else None,
         )
-        print_table(table, form="json" if arguments.json else "csv" if arguments.csv else "text")
+        print_table(table, form=form, command=_command(arguments), metrics=metrics, pivot=arguments.pivot)
     finally:
         gc.enable()
     return 0
+
+
+def _refuse_with_pivot(arguments: argparse.Namespace) -> None:
+    problems = [
+        Problem(f"--{name}", "holds every value of every axis already; leave --pivot out")
+        for name in ("json", "csv")
+        if getattr(arguments, name)
+    ]
+    if arguments.sort is not None and arguments.sort != "policy":
+        problems.append(Problem("--sort", "a pivot has one order of policies for all columns; leave it out"))
+    if len(arguments.metric) > 1:
+        problems.append(Problem("--metric", f"a pivot shows one figure, not {len(arguments.metric)}"))
+    if problems:
+        raise SpecError(problems)
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    words = ["gmemgpu", "show", arguments.directory]
+    for name in ("group_by", "policy", "metric"):
+        if values := getattr(arguments, name):
+            words += [f"--{name.replace('_', '-')}", *values]
+    for name in ("sort", "pivot"):
+        if (value := getattr(arguments, name)) is not None:
+            words += [f"--{name}", value]
+    return shlex.join(words)
 
 
 def _print_differences(arguments: argparse.Namespace) -> int:
@@ -76,6 +115,8 @@ def _print_differences(arguments: argparse.Namespace) -> int:
         problems.append(Problem("--sort", "differences stay in the order of the policies; leave it out"))
     if arguments.csv:
         problems.append(Problem("--csv", "holds no differences; use --json"))
+    if arguments.pivot is not None:
+        problems.append(Problem("--pivot", "holds no differences; use --group-by"))
     if problems:
         raise SpecError(problems)
     from gmemgpu.report.comparison import compare
@@ -92,11 +133,17 @@ def _print_differences(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(comparison_json(table) + "\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in comparison_lines(table))
+        from gmemgpu.cli.terminal import is_ascii_only, text_width
+        from gmemgpu.report.render import in_ascii
+
+        plain = in_ascii if is_ascii_only() else str
+        sys.stdout.writelines(f"{plain(line)}\n" for line in comparison_lines(table, min(text_width() or 80, 80)))
     return 0
 
 
-def print_table(table: DecisionTable, form: str) -> None:
+def print_table(
+    table: DecisionTable, form: str, *, command: str = "", metrics: Sequence[str] = (), pivot: str | None = None
+) -> None:
     """
     Write a decision table to standard output.
 
@@ -105,15 +152,27 @@ def print_table(table: DecisionTable, form: str) -> None:
     table : DecisionTable
         What to write.
     form : {"text", "json", "csv"}
+    command : str
+        What prints the text again.
+    metrics : sequence of str
+        Quantities that were asked for by name.
+    pivot : str, optional
+        For text, the axis whose values are columns.
     """
     if form != "text":
         from gmemgpu.report.export import table_csv, table_json
 
         sys.stdout.write(table_json(table) + "\n" if form == "json" else table_csv(table))
         return
-    from gmemgpu.cli.terminal import console
-    from gmemgpu.report.render import render
+    from gmemgpu.cli.terminal import is_ascii_only, text_width
+    from gmemgpu.metrics.quantity import quantity_named
+    from gmemgpu.report.render import decision_lines, pivot_lines, provenance_lines
 
-    output = console()
-    for piece in render(table):
-        output.print(piece)
+    width, ascii_only = text_width(), is_ascii_only()
+    if pivot is not None:
+        lines = pivot_lines(table, pivot, table.quantities[0], width, ascii_only=ascii_only)
+    else:
+        first = [found.key for name in metrics if (found := quantity_named(name)) is not None]
+        lines = decision_lines(table, width, first=first, ascii_only=ascii_only)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.writelines(f"{line}\n" for line in provenance_lines(table, command, width, ascii_only=ascii_only))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -119,8 +120,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json or not arguments.quiet:
         from gmemgpu.cli.show import print_table
         from gmemgpu.report.decision import read_decision_table
+        from gmemgpu.report.render import MOST_GROUPS
 
-        print_table(read_decision_table(result.directory), form="json" if arguments.json else "text")
+        most = None if arguments.json else MOST_GROUPS
+        table = read_decision_table(result.directory, most_groups=most)
+        command = shlex.join(["gmemgpu", "show", arguments.output])
+        print_table(table, form="json" if arguments.json else "text", command=command)
     checked = result.checked
     for line in checked.unmet:
         print(f"gmemgpu: {arguments.spec}: {line}", file=sys.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -10,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["console", "print_table"]
+__all__ = ["console", "print_table", "text_width", "is_ascii_only"]
 
 _PIPE_WIDTH = 1000
 """Columns where the output is no terminal: no line breaks, whatever the names and the spreads."""
@@ -20,6 +22,20 @@ def console() -> Console:
     """Return what writes to standard output: as wide as the terminal, or without line breaks where there is none."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def text_width() -> int | None:
+    """Return how many columns standard output has; None where it is no terminal, and lines may be of any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def is_ascii_only() -> bool:
+    """Return whether standard output cannot be sent the signs that tables use."""
+    try:
+        "–±≥µ·×─".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def print_table(

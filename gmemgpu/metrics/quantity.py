@@ -12,9 +12,21 @@ from gmemgpu.metrics.columns import Columns, Floats
 from gmemgpu.model.metric import METRICS
 from gmemgpu.units import GIB, NS_PER_S, PAGE_BYTES
 
-__all__ = ["Quantity", "QUANTITIES", "TABLE_QUANTITIES", "MORE_QUANTITIES", "quantity_named", "quantity_names"]
+__all__ = [
+    "Quantity",
+    "LEAST_BENEFIT",
+    "QUANTITIES",
+    "TABLE_QUANTITIES",
+    "MORE_QUANTITIES",
+    "quantity_named",
+    "quantity_names",
+]
+
+LEAST_BENEFIT = 1e-4
+"""Of the memory in use: an oracle under which no more of it profits leaves nothing to take shares of."""
 
 _GIB_H = GIB / PAGE_BYTES * 3600 * NS_PER_S
+_PERCENTILES = {f"latency_p{percent}_ns": percent for percent in (50, 90, 99)}
 _MORE_IS_GOOD = ("reoptimized", "attempts_new")
 
 
@@ -43,6 +55,11 @@ class Quantity:
         Whether the best policy has the highest value.
     in_tables : bool
         Whether tables for people have it; JSON and CSV have all.
+    typical : bool
+        Whether the seeds' median stands for them: maxima, and counts of what is left over. A mean of such follows from
+        a few seeds.
+    percent : int or None
+        Which percentile of the episodes' latencies it is; None for what is none.
     """
 
     key: str
@@ -54,6 +71,8 @@ class Quantity:
     denominator: Callable[[Columns], Floats] | None = None
     high_is_good: bool = False
     in_tables: bool = True
+    typical: bool = False
+    percent: int | None = None
 
     def values(self, rows: Columns) -> Floats:
         """
@@ -88,7 +107,17 @@ def _metric(name: str, header: str, unit: Literal["ns", "count"], meaning: str) 
         columns=(name,),
         numerator=lambda rows: rows.existing(name),
         high_is_good=name in _MORE_IS_GOOD,
+        typical=name == "never" or "_max_" in name,
+        percent=_PERCENTILES.get(name),
     )
+
+
+def _worth_sharing(rows: Columns) -> Floats:
+    # What the oracle has, where that is anything: shares of next to nothing would be shares of chance.
+    in_use = rows["cores"] * rows["in_use_ns"]
+    best = rows.of_oracle("in_use_optimized_core_ns")
+    best[best < LEAST_BENEFIT * in_use] = np.nan
+    return best
 
 
 def _priced(price_ns: int) -> Quantity:
@@ -119,11 +148,29 @@ QUANTITIES = (
         key="benefit",
         header="benefit",
         unit="share",
-        meaning="memory in use that profits, integrated over time, of the oracle's",
-        columns=("in_use_optimized_core_ns",),
+        meaning="memory in use that profits, integrated over time, of the oracle's, where that is 0.01 % of it or more",
+        columns=("cores", "in_use_ns", "in_use_optimized_core_ns"),
         numerator=lambda rows: rows["in_use_optimized_core_ns"],
-        denominator=lambda rows: rows.of_oracle("in_use_optimized_core_ns"),
+        denominator=_worth_sharing,
         high_is_good=True,
+    ),
+    Quantity(
+        key="profit_gib_h",
+        header="profit GiB·h",
+        unit="count",
+        meaning="memory in use that profits, integrated over time, mean over cores",
+        columns=("cores", "in_use_optimized_core_ns"),
+        numerator=lambda rows: rows["in_use_optimized_core_ns"] / rows["cores"] / _GIB_H,
+        high_is_good=True,
+        in_tables=False,
+    ),
+    Quantity(
+        key="missed_gib_h",
+        header="missed GiB·h",
+        unit="count",
+        meaning="memory in use that would profit with the oracle and does not, integrated over time, mean over cores",
+        columns=("cores", "in_use_optimized_core_ns"),
+        numerator=lambda rows: rows.behind_oracle("in_use_optimized_core_ns") / rows["cores"] / _GIB_H,
     ),
     _metric("latency_p50_ns", "latency p50", "ns", "median time from free to the bit"),
     _metric("latency_p99_ns", "latency p99", "ns", "99th percentile of the same"),
@@ -152,6 +199,7 @@ QUANTITIES = (
         meaning="one core busy, and in older versions all of them, for so long",
         columns=("pass_wall_max_ns",),
         numerator=lambda rows: rows["pass_wall_max_ns"],
+        typical=True,
     ),
     Quantity(
         key="regret",
@@ -179,23 +227,6 @@ TABLE_QUANTITIES = tuple(quantity for quantity in QUANTITIES if quantity.in_tabl
 _PRICES_NS = (1, 10, 50)
 
 MORE_QUANTITIES = (
-    Quantity(
-        key="profit_gib_h",
-        header="profit GiB·h",
-        unit="count",
-        meaning="memory in use that profits, integrated over time, mean over cores",
-        columns=("cores", "in_use_optimized_core_ns"),
-        numerator=lambda rows: rows["in_use_optimized_core_ns"] / rows["cores"] / _GIB_H,
-        high_is_good=True,
-    ),
-    Quantity(
-        key="missed_gib_h",
-        header="missed GiB·h",
-        unit="count",
-        meaning="memory in use that would profit with the oracle and does not, integrated over time, mean over cores",
-        columns=("cores", "in_use_optimized_core_ns"),
-        numerator=lambda rows: rows.behind_oracle("in_use_optimized_core_ns") / rows["cores"] / _GIB_H,
-    ),
     Quantity(
         key="ipis_per_core_s",
         header="IPIs/core-s",

@@ -12,15 +12,18 @@ import numpy as np
 import pyarrow as pa
 
 from gmemgpu.errors import Problem, SpecError, StoreError
-from gmemgpu.metrics.columns import Columns, chunks
-from gmemgpu.metrics.quantity import QUANTITIES, quantity_named
+from gmemgpu.metrics.columns import Columns, Floats, chunks
+from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named, quantity_names
 from gmemgpu.model import ORACLE_NAME
-from gmemgpu.report.grouping import codes_of, combined, groups_of, numbered, rows_beside
-from gmemgpu.report.statistics import Estimate, group_estimates, group_means
+from gmemgpu.report.grouping import Codes, codes_of, combined, group_sums, groups_of, numbered, rows_beside
+from gmemgpu.report.pooled import Pooled, pooled_percentiles
+from gmemgpu.report.statistics import Estimate, median_estimates, ratio_estimates
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
 from gmemgpu.toml_file import unknown_key
 
 __all__ = ["DecisionTable", "Group", "PolicyLine", "decision_table", "read_decision_table"]
+
+_HISTOGRAM = "latency_histogram"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +57,16 @@ class Group:
         Grouping column to what these scenarios have there.
     n_scenarios : int
         How many agree.
+    n_admitted, n_rejected : int
+        VMs of all their traces that found room on the host, and that did not; together those that were drawn.
     lines : tuple of PolicyLine
         One a policy.
     """
 
     keys: dict[str, Any]
     n_scenarios: int
+    n_admitted: int
+    n_rejected: int
     lines: tuple[PolicyLine, ...]
 
 
@@ -70,17 +77,28 @@ class DecisionTable:
 
     Parameters
     ----------
-    name : str
-        The sweep's.
+    name, sweep_id, version : str
+        The sweep's name, its hash, and the version of gmemgpu that began it.
+    seeds : tuple of int
+        Those that have rows, ascending.
     n_parts, n_parts_done : int
         If they differ, the table rests on a part of the sweep.
-    groups : tuple of Group
+    quantities : tuple of Quantity
+        What each line has.
+    n_groups : int
         One for each choice of the grouping columns.
+    groups : tuple of Group
+        The first of them, or all.
     """
 
     name: str
+    sweep_id: str
+    version: str
+    seeds: tuple[int, ...]
     n_parts: int
     n_parts_done: int
+    quantities: tuple[Quantity, ...]
+    n_groups: int
     groups: tuple[Group, ...]
 
 
@@ -90,6 +108,8 @@ def read_decision_table(
     group_by: Sequence[str] = (),
     policies: Sequence[str] = (),
     sort: str | None = None,
+    quantities: Sequence[str] = (),
+    most_groups: int | None = None,
 ) -> DecisionTable:
     """
     Read a results directory and build its decision table.
@@ -101,6 +121,10 @@ def read_decision_table(
     group_by, policies : sequence of str
         As for `decision_table`.
     sort : str, optional
+        As for `decision_table`.
+    quantities : sequence of str
+        As for `decision_table`.
+    most_groups : int, optional
         As for `decision_table`.
 
     Returns
@@ -118,23 +142,33 @@ def read_decision_table(
     Notes
     -----
     Of a finished sweep a column is read when it is its turn, which halves the memory of 10^6 rows. Of an unfinished one
-    all are read at once, since parts may come while this reads.
+    all but the histograms are read at once, since parts may come while this reads.
     """
     stored = read_rows(directory, ["policy"])
+    read = None
     if stored.n_parts_done < stored.n_parts:
-        metrics = (name for quantity in QUANTITIES for name in quantity.columns)
-        keys = ("label", "preset", *stored.axes, "seed", "policy")
+        known = [*QUANTITIES, *(found for name in quantities if (found := quantity_named(name)) is not None)]
+        metrics = (name for quantity in known for name in quantity.columns)
+        keys = ("label", "preset", *stored.axes, "seed", "policy", "admitted", "rejected")
         stored = read_rows(directory, list(dict.fromkeys((*keys, *metrics))))
-        return decision_table(stored, group_by=group_by, policies=policies, sort=sort)
-    n_rows = stored.table.num_rows
+    else:
+        n_rows = stored.table.num_rows
 
-    def read(name: str) -> pa.ChunkedArray:
-        column = read_rows(directory, [name]).table[name]
-        if len(column) != n_rows:
-            raise StoreError(f"{directory}: its rows changed while they were read; try again")
-        return column
+        def read(name: str) -> pa.ChunkedArray:
+            column = read_rows(directory, [name]).table[name]
+            if len(column) != n_rows:
+                raise StoreError(f"{directory}: its rows changed while they were read; try again")
+            return column
 
-    return decision_table(stored, group_by=group_by, policies=policies, sort=sort, read=read)
+    return decision_table(
+        stored,
+        group_by=group_by,
+        policies=policies,
+        sort=sort,
+        quantities=quantities,
+        most_groups=most_groups,
+        read=read,
+    )
 
 
 def decision_table(
@@ -143,6 +177,8 @@ def decision_table(
     group_by: Sequence[str] = (),
     policies: Sequence[str] = (),
     sort: str | None = None,
+    quantities: Sequence[str] = (),
+    most_groups: int | None = None,
     read: Callable[[str], pa.ChunkedArray] | None = None,
 ) -> DecisionTable:
     """
@@ -154,11 +190,15 @@ def decision_table(
         With the column ``policy``.
     group_by : sequence of str
         ``label``, ``preset``, or axes; each scenario by itself if left out. Where a group holds several scenarios a
-        seed counts with the mean over them, since the traces of one seed are not independent.
+        seed counts once, since the traces of one seed are not independent: with sums over them, or the mean.
     policies : sequence of str
         Which to show, in this order; all if left out.
     sort : str, optional
         ``policy``, or the header word or key of a quantity: the best policy of each group first.
+    quantities : sequence of str
+        Keys or header words; those of `QUANTITIES` if left out.
+    most_groups : int, optional
+        Only the first ones are made; all if left out.
     read : callable, optional
         From the name of a column to what it holds; left out if `stored` has every column.
 
@@ -170,68 +210,132 @@ def decision_table(
     Raises
     ------
     SpecError
-        If a column or policy is unknown; lists every problem.
+        If a column, policy or quantity is unknown; lists every problem.
     """
     read = read or stored.table.column
     group_by = tuple(group_by) or ("label",)
     policy, names = codes_of(stored.table["policy"])
-    _check(group_by, policies, sort, names, ("label", "preset", *stored.axes))
+    _check(group_by, policies, sort, quantities, names, ("label", "preset", *stored.axes))
+    chosen = tuple(found for name in quantities if (found := quantity_named(name)) is not None) or QUANTITIES
+    by = quantity_named(sort) if sort is not None else None
     wanted = [names.index(name) for name in policies] or list(range(len(names)))
     label, labels = codes_of(read("label"))
     seed, seeds = numbered(np.concatenate(list(chunks(read("seed")))))
     group, keys = groups_of([(label, labels) if name == "label" else codes_of(read(name)) for name in group_by])
-    pairs = combined(group, label, len(labels))[1]
-    n_scenarios = np.bincount(pairs // len(labels), minlength=len(keys)).tolist()
-    bound = names.index(ORACLE_NAME) if ORACLE_NAME in names else None
-    oracle = rows_beside(combined(label, seed, len(seeds))[0], policy, bound)
+    n_groups = len(keys)
+    if most_groups is not None and n_groups > most_groups:
+        # Groups come in the order of their first rows: what is after the last row of these is not needed.
+        keys = keys[:most_groups]
+        stop = int(np.flatnonzero(group < most_groups)[-1]) + 1
+        policy, label, seed, group = (codes[:stop] for codes in (policy, label, seed, group))
+        group = np.minimum(group, most_groups).astype(np.int32)
+        whole = read
 
-    # A line is a group and a policy; a seed counts once in it, with the mean over the group's scenarios.
+        def read(name: str) -> pa.ChunkedArray:
+            return whole(name).slice(0, stop)
+
+    n_made = int(group.max()) + 1
+    pairs = combined(group, label, len(labels))[1]
+    n_scenarios = np.bincount(pairs // len(labels), minlength=n_made).tolist()
+    trace, traces = combined(label, seed, len(seeds))
+    admitted, rejected = _vms(read, trace, len(traces), group, n_made)
+    bound = names.index(ORACLE_NAME) if ORACLE_NAME in names else None
+    oracle = rows_beside(trace, policy, bound)
+
+    # A line is a group and a policy; a seed counts once in it.
     line = (group * np.int64(len(names)) + policy).astype(np.int32)
     draw, draws = combined(line, seed, len(seeds))
     line_of_draw = (draws // len(seeds)).astype(np.int32)
-    n_draws, n_lines = len(draws), len(keys) * len(names)
-    averages = n_draws < len(draw)
-    if not averages:
-        # Every row is a draw of its own.
-        line_of_draw = line
-    # 40 bytes a row that are not needed while columns are read.
-    del label, seed, group, policy, pairs, line, draws
-    n_seeds = np.bincount(line_of_draw, minlength=n_lines).tolist()
-    estimates: dict[str, list[Estimate | None]] = {}
-    for quantity in QUANTITIES:
-        values = quantity.values(Columns(read, oracle))
-        if averages:
-            values = group_means(values, draw, n_draws)
-        estimates[quantity.key] = group_estimates(values, line_of_draw, n_lines)
+    seed_numbers = seeds[np.unique(seed)] if n_made < n_groups else seeds
+    # Bytes that are not needed while columns are read.
+    del label, seed, group, policy, pairs, draws, trace, traces
+    rows = Pooled(line=line, draw=draw, line_of_draw=line_of_draw, n_lines=n_made * len(names))
+    n_seeds = np.bincount(line_of_draw, minlength=rows.n_lines).tolist()
+    columns = Columns(read, oracle)
+    shown = (*chosen, by) if by is not None and by not in chosen else chosen
+    estimates = {one.key: _estimates(one, columns, rows) for one in shown if one.percent is None}
+    if pooled := [one for one in shown if one.percent is not None]:
+        exact = [(one.percent or 0, one.numerator(columns)) for one in pooled]
+        percentiles = pooled_percentiles(rows, stored.pieces(_HISTOGRAM), exact)
+        estimates |= dict(zip([one.key for one in pooled], percentiles, strict=True))
 
     def lines_of(index: int) -> list[PolicyLine]:
         places = ((index * len(names) + code, names[code]) for code in wanted)
         return [
-            PolicyLine(policy=name, n_seeds=n_seeds[at], estimates={key: found[at] for key, found in estimates.items()})
+            PolicyLine(policy=name, n_seeds=n_seeds[at], estimates={one.key: estimates[one.key][at] for one in shown})
             for at, name in places
             if n_seeds[at]
         ]
 
     return DecisionTable(
         name=stored.name,
+        sweep_id=stored.sweep_id,
+        version=stored.version,
+        seeds=tuple(seed_numbers.tolist()),
         n_parts=stored.n_parts,
         n_parts_done=stored.n_parts_done,
+        quantities=shown,
+        n_groups=n_groups,
         groups=tuple(
             Group(
                 keys=dict(zip(group_by, key, strict=True)),
                 n_scenarios=n_scenarios[index],
-                lines=_sorted(lines_of(index), sort),
+                n_admitted=admitted[index],
+                n_rejected=rejected[index],
+                lines=_sorted(lines_of(index), sort, by),
             )
             for index, key in enumerate(keys)
         ),
     )
 
 
+def _vms(
+    read: Callable[[str], pa.ChunkedArray], trace: Codes, n_traces: int, group: Codes, n_groups: int
+) -> list[list[int]]:
+    # Of each group, over its traces: a trace has a row for each policy, of which the first will do.
+    first = np.empty(n_traces, np.int64)
+    first[trace[::-1]] = np.arange(len(trace))[::-1]
+    counts = (np.concatenate(list(chunks(read(name))))[first] for name in ("admitted", "rejected"))
+    return [group_sums(count, group[first], n_groups).astype(np.int64).tolist() for count in counts]
+
+
+def _estimates(quantity: Quantity, columns: Columns, rows: Pooled) -> list[Estimate | None]:
+    numerator = quantity.numerator(columns)
+    denominator = None if quantity.denominator is None else quantity.denominator(columns)
+    line = rows.line
+    if len(rows.line_of_draw) < len(rows.line):
+        numerator, denominator = _by_draw(rows, numerator, denominator)
+        line = rows.line_of_draw
+    if quantity.typical:
+        return median_estimates(numerator, line, rows.n_lines)
+    return ratio_estimates(numerator, denominator, line, rows.n_lines, share=quantity.unit == "share")
+
+
+def _by_draw(rows: Pooled, numerator: Floats, denominator: Floats | None) -> tuple[Floats, Floats | None]:
+    # Several scenarios have the same seed: sums over them of a ratio, else their mean.
+    there = ~np.isnan(numerator)
+    if denominator is not None:
+        there &= ~np.isnan(denominator)
+    draw, n_draws = rows.draw[there], len(rows.line_of_draw)
+    n = np.bincount(draw, minlength=n_draws).astype(np.float64)
+    n[n == 0] = np.nan
+    above = group_sums(numerator[there], draw, n_draws)
+    if denominator is None:
+        return above / n, None
+    return np.where(np.isnan(n), n, above), group_sums(denominator[there], draw, n_draws)
+
+
 def _check(
-    group_by: Sequence[str], policies: Sequence[str], sort: str | None, known: Sequence[str], columns: Sequence[str]
+    group_by: Sequence[str],
+    policies: Sequence[str],
+    sort: str | None,
+    quantities: Sequence[str],
+    known: Sequence[str],
+    columns: Sequence[str],
 ) -> None:
     asked = [("--group-by", name, columns) for name in group_by if name not in columns]
     asked += [("--policy", name, known) for name in policies if name not in known]
+    asked += [("--metric", name, quantity_names()) for name in quantities if quantity_named(name) is None]
     if sort not in (None, "policy") and quantity_named(sort) is None:
         headers = [quantity.header for quantity in QUANTITIES]
         asked.append(("--sort", sort, ["policy", *headers]))
@@ -241,16 +345,15 @@ def _check(
         )
 
 
-def _sorted(lines: list[PolicyLine], sort: str | None) -> tuple[PolicyLine, ...]:
+def _sorted(lines: list[PolicyLine], sort: str | None, quantity: Quantity | None) -> tuple[PolicyLine, ...]:
     if sort == "policy":
         return tuple(sorted(lines, key=lambda line: line.policy))
-    quantity = quantity_named(sort) if sort is not None else None
     if quantity is None:
         return tuple(lines)
     key, sign = quantity.key, -1.0 if quantity.high_is_good else 1.0
 
     def best_first(line: PolicyLine) -> float:
         found = line.estimates[key]
-        return math.inf if found is None else sign * found.mean
+        return math.inf if found is None else sign * found.value
 
     return tuple(sorted(lines, key=best_first))

@@ -7,7 +7,6 @@ import io
 import json
 from typing import Any
 
-from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.report.comparison import Comparison, ComparisonTable
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.statistics import Estimate
@@ -17,11 +16,8 @@ __all__ = ["table_json", "table_csv", "comparison_json"]
 
 def _ends(found: Estimate | None) -> dict[str, Any]:
     if found is None:
-        return {"mean": None, "low": None, "high": None, "n": 0}
-    mean, half_width, n = found
-    if half_width is None:
-        return {"mean": mean, "low": None, "high": None, "n": n}
-    return {"mean": mean, "low": mean - half_width, "high": mean + half_width, "n": n}
+        return {"value": None, "low": None, "high": None, "n": 0, "kind": None}
+    return found._asdict()
 
 
 def table_json(table: DecisionTable) -> str:
@@ -36,13 +32,15 @@ def table_json(table: DecisionTable) -> str:
     Returns
     -------
     str
-        An object with ``name``, ``parts``, ``parts_done`` and ``groups``: each a ``group`` (its keys), ``scenarios``
-        (how many) and ``policies``, a list of objects with ``policy``, ``seeds`` and, by `Quantity.key`, ``mean``,
-        ``low``, ``high`` (null for one seed) and ``n``. Shares are 0 to 1, times in the unit of the key.
+        An object with ``name``, ``sweep``, ``version``, ``seeds``, ``parts``, ``parts_done`` and ``groups``: each a
+        ``group`` (its keys), ``scenarios``, ``admitted`` and ``rejected`` (how many scenarios and VMs) and
+        ``policies``, a list of objects with ``policy``, ``seeds`` (how many) and, by `Quantity.key`, the fields of an
+        `Estimate`; null where there is none. Shares are 0 to 1, times in the unit of the key.
     """
     # No indent: with one, Python takes its slow encoder, ten times as long.
     encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
-    head = encode({"name": table.name, "parts": table.n_parts, "parts_done": table.n_parts_done})
+    about = {"name": table.name, "sweep": table.sweep_id, "version": table.version, "seeds": table.seeds}
+    head = encode({**about, "parts": table.n_parts, "parts_done": table.n_parts_done})
     groups = ",\n".join(encode(_group_object(group)) for group in table.groups)
     return f'{head[:-1]}, "groups": [\n{groups}\n]}}'
 
@@ -52,7 +50,8 @@ def _group_object(group: Group) -> dict[str, Any]:
     for line in group.lines:
         estimates = {key: _ends(found) for key, found in line.estimates.items()}
         policies.append({"policy": line.policy, "seeds": line.n_seeds, **estimates})
-    return {"group": group.keys, "scenarios": group.n_scenarios, "policies": policies}
+    vms = {"admitted": group.n_admitted, "rejected": group.n_rejected}
+    return {"group": group.keys, "scenarios": group.n_scenarios, **vms, "policies": policies}
 
 
 def table_csv(table: DecisionTable) -> str:
@@ -67,20 +66,21 @@ def table_csv(table: DecisionTable) -> str:
     Returns
     -------
     str
-        With a header: grouping columns, ``policy``, ``seeds``, then for each `Quantity.key` the mean and, with
-        ``_low`` and ``_high`` after it, the interval; empty where there is none. Lines end in a newline.
+        With a header: grouping columns, ``policy``, ``seeds``, then for each `Quantity.key` the value and, with
+        ``_low``, ``_high``, ``_n`` and ``_kind`` after it, the other fields of an `Estimate`; empty where there is
+        none. Lines end in a newline.
     """
     keys = list(table.groups[0].keys) if table.groups else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    named = [name for quantity in QUANTITIES for name in (quantity.key, f"{quantity.key}_low", f"{quantity.key}_high")]
+    parts = ("", "_low", "_high", "_n", "_kind")
+    named = [f"{quantity.key}{part}" for quantity in table.quantities for part in parts]
     writer.writerow([*keys, "policy", "seeds", *named])
     for group in table.groups:
         for line in group.lines:
             cells: list[Any] = []
-            for quantity in QUANTITIES:
-                ends = _ends(line.estimates[quantity.key])
-                cells.extend((ends["mean"], ends["low"], ends["high"]))
+            for quantity in table.quantities:
+                cells.extend(_ends(line.estimates[quantity.key]).values())
             writer.writerow([*group.keys.values(), line.policy, line.n_seeds, *cells])
     return out.getvalue()
 

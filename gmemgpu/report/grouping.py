@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["Codes", "codes_of", "numbered", "combined", "groups_of", "rows_beside"]
+__all__ = ["Codes", "codes_of", "numbered", "combined", "groups_of", "group_sums", "rows_beside"]
 
 Codes: TypeAlias = NDArray[np.int32]
 """32 bits are enough to number rows, and half the memory."""
@@ -140,6 +140,28 @@ def groups_of(columns: Sequence[tuple[Codes, list[Any]]]) -> tuple[Codes, list[t
     row = np.empty(n_groups, np.int32)
     row[group] = np.arange(len(group), dtype=np.int32)
     return group, [tuple(values[codes[at]] for codes, values in columns) for at in row.tolist()]
+
+
+def group_sums(values: NDArray[Any], group: NDArray[Any], n_groups: int) -> NDArray[np.float64]:
+    """
+    Compute the sum of each group.
+
+    Parameters
+    ----------
+    values : (n,) float64 or bool
+        What is added up.
+    group : (n,) int32 or int64
+        Below `n_groups`.
+    n_groups : int
+        How many there are.
+
+    Returns
+    -------
+    (n_groups,) float64
+        0 for a group without values.
+    """
+    sums: NDArray[np.float64] = np.bincount(group, values, n_groups).astype(np.float64, copy=False)
+    return sums
 
 
 def rows_beside(trace: Codes, policy: Codes, code: int | None) -> Codes:

@@ -19,6 +19,7 @@ from gmemgpu.model.metric import METRIC_NAMES, METRICS, MetricRow
 
 HUGE = 10**30
 LARGEST = 10**38 - 1
+GIB_H = 262_144 * 3600 * 10**9
 READ = sorted({name for quantity in QUANTITIES for name in quantity.columns})
 WIDE = {metric.name for metric in METRICS if metric.wide}
 
@@ -46,7 +47,8 @@ def test_each_quantity() -> None:
     policy = row(
         optimizable_ns=1000,
         optimized_core_ns=3000,
-        in_use_optimized_core_ns=700,
+        in_use_optimized_core_ns=4 * 3 * GIB_H,
+        in_use_ns=10**4 * 5 * GIB_H,
         leader_busy_ns=3 * 10**9,
         follower_busy_ns=10**9,
         ipis=60,
@@ -57,10 +59,12 @@ def test_each_quantity() -> None:
         pass_wall_max_ns=11,
         tracker_updates=13,
     )
-    oracle = row(optimizable_ns=1000, optimized_core_ns=4000, in_use_optimized_core_ns=1400)
+    oracle = row(optimizable_ns=1000, optimized_core_ns=4000, in_use_optimized_core_ns=4 * 5 * GIB_H)
     assert values([policy, oracle], [1, 1])[0] == {
         "coverage": 0.75,
-        "benefit": 0.5,
+        "benefit": 0.6,
+        "profit_gib_h": 3.0,
+        "missed_gib_h": 2.0,
         "latency_p50_ns": 5.0,
         "latency_p99_ns": 7.0,
         "never": 2.0,
@@ -73,9 +77,7 @@ def test_each_quantity() -> None:
 
 
 def test_each_quantity_that_is_shown_when_asked_for() -> None:
-    gib_h = 262_144 * 3600 * 10**9
     policy = row(
-        in_use_optimized_core_ns=4 * 3 * gib_h,
         ipis=600,
         scan_wall_ns=3 * 10**9,
         leader_busy_ns=10**9,
@@ -85,11 +87,8 @@ def test_each_quantity_that_is_shown_when_asked_for() -> None:
         attempts_failed=2,
         tracker_updates=10**9,
     )
-    oracle = row(in_use_optimized_core_ns=4 * 5 * gib_h)
-    rows = Columns(columns([policy, oracle]).__getitem__, np.array([1, 1]))
+    rows = Columns(columns([policy]).__getitem__, np.array([-1]))
     assert {quantity.key: quantity.values(rows)[0] for quantity in MORE_QUANTITIES} == {
-        "profit_gib_h": 3.0,
-        "missed_gib_h": 2.0,
         "ipis_per_core_s": 50.0,
         "leader_per_pass_ns": 0.5e9,
         "follower_per_pass_ns": 1e9,
@@ -115,6 +114,13 @@ def test_what_has_no_meaning_is_not_a_number() -> None:
     assert none == {"coverage", "benefit", "latency_p50_ns", "ipis_per_region", "regret"}
 
 
+def test_a_share_of_next_to_nothing_is_none() -> None:
+    policy, oracle = (row(in_use_ns=2_500_000, in_use_optimized_core_ns=profit) for profit in (500, 999))
+    assert values([policy, oracle], [1, 1])[0]["benefit"] is None
+    oracle["in_use_optimized_core_ns"] = 1000
+    assert values([policy, oracle], [1, 1])[0]["benefit"] == 0.5
+
+
 def test_without_an_oracle_there_is_no_bound() -> None:
     (found,) = values([row(optimizable_ns=1, optimized_core_ns=4, in_use_optimized_core_ns=1)], [-1])
     assert (found["coverage"], found["benefit"], found["regret"]) == (1.0, None, None)
@@ -131,14 +137,15 @@ def test_regret_is_exact_where_floats_would_cancel(missed: int) -> None:
 def rows_with_oracles(draw: st.DrawFn) -> tuple[list[MetricRow], list[int], int]:
     wide = st.one_of(st.integers(-5, 5), st.integers(2**63 - 3, 2**65), st.integers(0, LARGEST))
     narrow = st.one_of(st.integers(-1, 5), st.integers(0, 2**63 - 1))
-    made = st.builds(dict, st.fixed_dictionaries({name: wide if name in WIDE else narrow for name in READ}))
+    kinds = {name: wide if name in WIDE else narrow for name in READ} | {"cores": st.integers(1, 2**20)}
+    made = st.builds(dict, st.fixed_dictionaries(kinds))
     rows = draw(st.lists(made, min_size=1, max_size=12))
     oracle = st.integers(-1, len(rows) - 1)
     return rows, draw(st.lists(oracle, min_size=len(rows), max_size=len(rows))), draw(st.integers(1, 4))
 
 
 @given(made=rows_with_oracles())
-@example(made=([dict.fromkeys(READ, -1), dict.fromkeys(READ, 0)], [1, 1], 2))
+@example(made=([dict.fromkeys(READ, -1) | {"cores": 1}, dict.fromkeys(READ, 0) | {"cores": 1}], [1, 1], 2))
 @example(made=([dict.fromkeys(READ, 2**63 - 1)], [0], 1))
 def test_arrays_hold_what_integers_give_row_by_row(made: tuple[list[MetricRow], list[int], int]) -> None:
     rows, oracle, n_chunks = made

@@ -7,21 +7,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
-from rich.console import Console
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gmemgpu.engine.outcome import latency_bins
 from gmemgpu.errors import SpecError, StoreError
-from gmemgpu.metrics.quantity import QUANTITIES, TABLE_QUANTITIES
+from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.report import decision
 from gmemgpu.report.decision import DecisionTable, PolicyLine, decision_table
+from gmemgpu.report.estimate_text import estimate_text
 from gmemgpu.report.export import table_csv, table_json
-from gmemgpu.report.render import estimate_text, render
-from gmemgpu.report.statistics import Estimate
+from gmemgpu.report.statistics import Estimate, Kind
 from gmemgpu.sweeping.store.read import StoredRows
 
 METRICS = [name for quantity in QUANTITIES for name in quantity.columns if name != "cores"]
+TYPED = (*METRICS, "latency_histogram")
 CORES = 4
 WIDE = 2**70
 
@@ -35,7 +39,12 @@ def row(label: str, seed: int, policy: str, share: float, **metrics: int) -> dic
         "seed": seed,
         "policy": policy,
         "cores": CORES,
+        "admitted": 10,
+        "rejected": 0,
         **dict.fromkeys(METRICS, 0),
+        "latency_p50_ns": -1,
+        "latency_p99_ns": -1,
+        "latency_histogram": [],
         "optimizable_ns": WIDE,
         "optimized_core_ns": int(share * 8) * CORES * WIDE // 8,
         "in_use_optimized_core_ns": int(share * 8) * WIDE,
@@ -45,18 +54,27 @@ def row(label: str, seed: int, policy: str, share: float, **metrics: int) -> dic
 
 def stored(rows: Sequence[dict[str, Any]], n_parts: int = 1) -> StoredRows:
     columns = {
-        name: pa.array([row[name] for row in rows], metric_arrow_type(name) if name in METRICS else None)
+        name: pa.array([row[name] for row in rows], metric_arrow_type(name) if name in TYPED else None)
         for name in rows[0]
     }
     return StoredRows(name="test", table=pa.table(columns), axes=("axis",), n_parts=n_parts, n_parts_done=1)
 
 
+def latency(ns: int) -> dict[str, Any]:
+    """One episode."""
+    return {
+        "latency_p50_ns": ns,
+        "latency_p99_ns": ns,
+        "latency_histogram": np.bincount(latency_bins(np.array([ns]))).tolist(),
+    }
+
+
 ROWS = [
-    row("a 1", 0, "slow", 0.25, latency_p50_ns=-1, ipis=30, attempts_new=10, leader_busy_ns=10**9),
-    row("a 1", 0, "fast", 0.75, latency_p50_ns=100, never=1),
+    row("a 1", 0, "slow", 0.25, ipis=30, attempts_new=10, leader_busy_ns=10**9),
+    row("a 1", 0, "fast", 0.75, **latency(100), never=1),
     row("a 1", 0, "oracle", 1.0),
-    row("a 1", 1, "slow", 0.75, latency_p50_ns=300, ipis=70, attempts_new=10, follower_busy_ns=3 * 10**9),
-    row("a 1", 1, "fast", 0.75, latency_p50_ns=200, never=3),
+    row("a 1", 1, "slow", 0.75, **latency(300), ipis=70, attempts_new=10, follower_busy_ns=3 * 10**9),
+    row("a 1", 1, "fast", 0.75, **latency(200), never=3),
     row("a 1", 1, "oracle", 1.0),
     row("a 2", 0, "slow", 0.5),
     row("a 2", 0, "fast", 1.0),
@@ -69,9 +87,9 @@ def line(table: DecisionTable, group: int, policy: str) -> PolicyLine:
     return found
 
 
-def mean(line: PolicyLine, key: str) -> float | None:
+def value(line: PolicyLine, key: str) -> float | None:
     found = line.estimates[key]
-    return None if found is None else found.mean
+    return None if found is None else found.value
 
 
 def test_each_scenario_has_its_lines_in_the_order_of_the_sweep() -> None:
@@ -81,22 +99,26 @@ def test_each_scenario_has_its_lines_in_the_order_of_the_sweep() -> None:
     assert [line.n_seeds for line in table.groups[0].lines] == [2, 2, 2]
 
 
-def test_ratios_are_taken_a_seed_at_a_time_and_then_averaged() -> None:
+def test_each_figure_is_made_as_befits_it() -> None:
     slow = line(decision_table(stored(ROWS)), 0, "slow")
-    assert mean(slow, "coverage") == 0.5
-    assert mean(slow, "benefit") == 0.5
-    assert mean(slow, "regret") == 0.5
-    assert mean(slow, "ipis_per_region") == 5.0
-    assert mean(slow, "core_s") == 2.0
-    coverage = slow.estimates["coverage"]
-    assert coverage is not None
-    # Values 0.25 and 0.75: s/√2 = 0.25, t(1) = 12.7062.
-    assert coverage.half_width == pytest.approx(3.17655, abs=1e-5)
+    assert value(slow, "coverage") == 0.5
+    assert value(slow, "benefit") == 0.5
+    assert value(slow, "regret") == 0.5
+    assert value(slow, "ipis_per_region") == 5.0
+    assert value(slow, "core_s") == 2.0
+    assert {key: found.kind for key, found in slow.estimates.items() if found} == {
+        **dict.fromkeys(["coverage", "benefit", "ipis_per_region", "regret"], "ratio"),
+        **dict.fromkeys(["profit_gib_h", "missed_gib_h", "core_s", "tracker_updates"], "mean"),
+        **dict.fromkeys(["never", "longest_pass_ns"], "range"),
+        **dict.fromkeys(["latency_p50_ns", "latency_p99_ns"], "percentile"),
+    }
+    never = line(decision_table(stored(ROWS)), 0, "fast").estimates["never"]
+    assert never == Estimate(2.0, 1.0, 3.0, 2, "range")
 
 
 def test_a_seed_without_the_quantity_does_not_count() -> None:
     latency = line(decision_table(stored(ROWS)), 0, "slow").estimates["latency_p50_ns"]
-    assert latency == Estimate(mean=300.0, half_width=None, n=1)
+    assert latency == Estimate(300.0, None, None, 1, "percentile")
     assert line(decision_table(stored(ROWS)), 0, "fast").estimates["ipis_per_region"] is None
 
 
@@ -104,10 +126,23 @@ def test_a_group_of_scenarios_counts_each_seed_once() -> None:
     table = decision_table(stored(ROWS), group_by=["preset"])
     (group,) = table.groups
     assert (group.keys, group.n_scenarios) == ({"preset": "p"}, 2)
-    # Seed 0: mean of 0.25 and 0.5; seed 1: 0.75.
+    # Three traces of equal weight: 0.25 and 0.5 of seed 0, 0.75 of seed 1.
     coverage = line(table, 0, "slow").estimates["coverage"]
     assert coverage is not None
-    assert (coverage.mean, coverage.n) == (0.5625, 2)
+    assert (coverage.value, coverage.n) == (0.5, 2)
+
+
+def test_vms_are_those_of_each_trace_once() -> None:
+    rows = [{**one, "admitted": 10 + one["seed"], "rejected": 1} for one in ROWS]
+    first, second = decision_table(stored(rows)).groups
+    assert (first.n_admitted, first.n_rejected) == (10 + 11, 2)
+    assert (second.n_admitted, second.n_rejected) == (10, 1)
+
+
+def test_quantities_can_be_chosen() -> None:
+    table = decision_table(stored(ROWS), quantities=["never", "core-s at 10 ns"], sort="coverage")
+    assert [one.key for one in table.quantities] == ["never", "core_s_at_10ns", "coverage"]
+    assert set(table.groups[0].lines[0].estimates) == {"never", "core_s_at_10ns", "coverage"}
 
 
 def test_sorting_puts_the_best_first_whatever_the_column() -> None:
@@ -128,15 +163,16 @@ def test_sorting_puts_the_best_first_whatever_the_column() -> None:
 def test_policies_can_be_chosen_and_ordered_while_the_oracle_still_measures() -> None:
     table = decision_table(stored(ROWS), policies=["fast", "slow"])
     assert [line.policy for line in table.groups[0].lines] == ["fast", "slow"]
-    assert mean(line(table, 0, "fast"), "regret") == 0.25
+    assert value(line(table, 0, "fast"), "regret") == 0.25
 
 
 def test_every_unknown_name_is_reported() -> None:
     with pytest.raises(SpecError) as caught:
-        decision_table(stored(ROWS), group_by=["presets"], policies=["fats"], sort="coverag")
+        decision_table(stored(ROWS), group_by=["presets"], policies=["fats"], sort="coverag", quantities=["nevr"])
     assert [str(problem) for problem in caught.value.problems] == [
         '--group-by: "presets": unknown name; did you mean "preset"?',
         '--policy: "fats": unknown name; did you mean "fast"?',
+        '--metric: "nevr": unknown name; did you mean "never"?',
         '--sort: "coverag": unknown name; did you mean "coverage"?',
     ]
 
@@ -152,8 +188,8 @@ def test_an_unknown_column_to_sort_by_is_told_those_of_the_table() -> None:
 
 def test_without_an_oracle_what_needs_it_is_empty() -> None:
     table = decision_table(stored([row("a 1", 0, "slow", 0.5)]))
-    assert mean(line(table, 0, "slow"), "coverage") == 0.5
-    assert mean(line(table, 0, "slow"), "regret") is None
+    assert value(line(table, 0, "slow"), "coverage") == 0.5
+    assert value(line(table, 0, "slow"), "regret") is None
 
 
 @pytest.mark.parametrize("n_parts", [1, 2])
@@ -167,12 +203,12 @@ def test_a_directory_is_read_a_column_at_a_time_once_it_is_finished(
         nonlocal most
         assert directory == "results"
         most = max(most, len(columns))
-        return replace(whole, table=whole.table.select(columns))
+        return replace(whole, table=whole.table.select(columns), source=lambda name: iter(whole.table[name].chunks))
 
     monkeypatch.setattr(decision, "read_rows", read_rows)
     options = {"group_by": ["preset", "axis"], "sort": "IPIs/region", "policies": ["fast", "slow"]}
     assert decision.read_decision_table("results", **options) == decision_table(whole, **options)
-    assert most == (1 if n_parts == 1 else 5 + len(set(METRICS)) + 1)
+    assert most == (1 if n_parts == 1 else 7 + len(set(METRICS)) + 1)
 
 
 def test_rows_that_change_while_they_are_read_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,10 +225,13 @@ def test_json_has_every_estimate_in_full() -> None:
     assert (document["name"], document["parts"], document["parts_done"]) == ("test", 3, 1)
     slow = document["groups"][0]["policies"][0]
     assert (slow["policy"], slow["seeds"]) == ("slow", 2)
-    assert slow["coverage"]["mean"] == 0.5
-    assert slow["coverage"]["low"] == pytest.approx(0.5 - 3.17655, abs=1e-5)
-    assert slow["latency_p50_ns"] == {"mean": 300.0, "low": None, "high": None, "n": 1}
+    assert slow["coverage"] == {"value": 0.5, "low": 0.0, "high": 1.0, "n": 2, "kind": "ratio"}
+    assert slow["latency_p50_ns"] == {"value": 300.0, "low": None, "high": None, "n": 1, "kind": "percentile"}
+    assert slow["latency_p99_ns"]["n"] == 1
+    fast = document["groups"][0]["policies"][1]
+    assert fast["ipis_per_region"] == {"value": None, "low": None, "high": None, "n": 0, "kind": None}
     assert set(slow) == {"policy", "seeds", *(quantity.key for quantity in QUANTITIES)}
+    assert (document["seeds"], document["groups"][0]["admitted"]) == ([0, 1], 20)
 
 
 def test_csv_has_a_line_for_each_group_and_policy() -> None:
@@ -201,7 +240,7 @@ def test_csv_has_a_line_for_each_group_and_policy() -> None:
         ("p", axis, policy) for axis in ("1", "2") for policy in ("slow", "fast", "oracle")
     ]
     assert lines[0]["coverage"] == "0.5"
-    assert float(lines[0]["coverage_high"]) == pytest.approx(0.5 + 3.17655, abs=1e-5)
+    assert (lines[0]["coverage_high"], lines[0]["coverage_n"], lines[0]["coverage_kind"]) == ("1.0", "2", "ratio")
     assert lines[0]["latency_p50_ns_low"] == ""
 
 
@@ -209,48 +248,46 @@ def test_csv_has_a_line_for_each_group_and_policy() -> None:
     ("found", "unit", "text"),
     [
         (None, "share", "–"),
-        (Estimate(mean=0.97312, half_width=0.00423, n=3), "share", "97.3 % ±0.4"),
-        (Estimate(mean=1.0, half_width=0.0, n=3), "share", "100 %"),
-        (Estimate(mean=0.00001, half_width=0.00001, n=3), "share", "<0.01 %"),
-        (Estimate(mean=0.0, half_width=0.0, n=3), "share", "0 %"),
-        (Estimate(mean=10.31e9, half_width=0.2e9, n=3), "ns", "10.3 s ±0.2"),
-        (Estimate(mean=95e9, half_width=None, n=1), "ns", "95.0 s"),
-        (Estimate(mean=240e9, half_width=None, n=1), "ns", "4.00 min"),
-        (Estimate(mean=151_750.0, half_width=2.0, n=2), "ns", "152 µs"),
-        (Estimate(mean=0.0, half_width=0.0, n=2), "ns", "0"),
-        (Estimate(mean=18742.3, half_width=1080.2, n=2), "count", "18,742 ±1,080"),
-        (Estimate(mean=3.0, half_width=4.5, n=2), "count", "3.00 ±4.50"),
-        (Estimate(mean=3.0, half_width=None, n=1), "count", "3"),
-        (Estimate(mean=2.5, half_width=None, n=1), "count", "2.50"),
-        (Estimate(mean=79.46, half_width=3.19, n=2), "s", "79.5 ±3.2"),
+        (Estimate(0.97312, 0.96889, 0.97735, 8, "ratio"), "share", "97.3 % ±0.4"),
+        (Estimate(0.456, 0.342, 0.575, 8, "ratio"), "share", "45.6 % (34.2–57.5)"),
+        (Estimate(0.999, 0.994, 1.0, 8, "ratio"), "share", "99.9 % (99.4–100.0)"),
+        (Estimate(0.9994, 0.9944, 1.0, 8, "ratio"), "share", "99.9 % (99.4–100.0)"),
+        (Estimate(1.0, 1.0, 1.0, 8, "ratio"), "share", "100 %"),
+        (Estimate(0.00001, 0.000005, 0.00002, 8, "ratio"), "share", "<0.01 %"),
+        (Estimate(0.0, 0.0, 0.0, 8, "ratio"), "share", "0 %"),
+        (Estimate(0.0001, 0.0, 0.0005, 8, "ratio"), "share", "0.01 % (0–0.05)"),
+        (Estimate(10.31e9, 10.11e9, 10.51e9, 8, "percentile"), "ns", "10.3 s ±0.2"),
+        (Estimate(264e9, 210e9, None, 8, "percentile"), "ns", "4.40 min (≥3.50)"),
+        (Estimate(97e9, 0.0, None, 3, "percentile"), "ns", "97.0 s (≥0) 3/8"),
+        (Estimate(95e9, None, None, 1, "percentile"), "ns", "95.0 s 1/8"),
+        (Estimate(240e9, 240e9, 240e9, 8, "percentile"), "ns", "4.00 min"),
+        (Estimate(151_750.0, 151_748.0, 151_752.0, 8, "percentile"), "ns", "152 µs"),
+        (Estimate(0.0, 0.0, 0.0, 8, "percentile"), "ns", "0"),
+        (Estimate(0.0, 0.0, 61.6e6, 8, "median"), "ns", "0 ms (0–61.6)"),
+        (Estimate(18742.3, 17662.1, 19822.5, 8, "mean"), "count", "18,742 ±1,080"),
+        (Estimate(3.0, 1.0, 8.0, 8, "median"), "count", "3 (1–8)"),
+        (Estimate(10.5, 0.0, 30.0, 8, "median"), "count", "10.5 (0–30)"),
+        (Estimate(3.0, 2.0, 4.0, 3, "range"), "count", "3 (2–4) 3/8"),
+        (Estimate(0.0, 0.0, 1.0, 8, "median"), "count", "0 (0–1)"),
+        (Estimate(3.0, 0.5, 6.0, 8, "mean"), "count", "3.00 (0.50–6.00)"),
+        (Estimate(2.5, None, None, 8, "mean"), "count", "2.50"),
+        (Estimate(79.46, 76.27, 82.65, 8, "mean"), "s", "79.5 ±3.2"),
+        (Estimate(0.03, 0.0, 0.10, 8, "mean"), "s", "0.03 (0–0.10)"),
     ],
 )
 def test_estimates_are_written_as_a_person_would(found: Estimate | None, unit: str, text: str) -> None:
-    assert estimate_text(found, unit) == text
+    assert estimate_text(found, unit, 8) == text
 
 
-def drawn(table: DecisionTable, width: int = 160) -> str:
-    console = Console(width=width, record=True, file=io.StringIO())
-    for piece in render(table):
-        console.print(piece)
-    return console.export_text()
-
-
-def test_the_table_says_all_that_a_reader_needs() -> None:
-    text = drawn(decision_table(stored(ROWS, n_parts=3)))
-    for expected in ("a 1 · 2 seeds", "a 2 · 1 seed ", *(quantity.header for quantity in TABLE_QUANTITIES)):
-        assert expected in text
-    assert "± is half of the 95 % interval over seeds (Student's t)." in text
-    assert "Not finished: 1 of 3 parts" in text
-    assert "50.0 % ±317.7" in text
-
-
-def test_a_narrow_terminal_folds_figures_and_cuts_none() -> None:
-    assert "…" not in drawn(decision_table(stored(ROWS)), width=72)
-
-
-def test_a_finished_table_of_single_seeds_explains_nothing_that_is_not_there() -> None:
-    text = drawn(decision_table(stored(ROWS[6:])))
-    assert "±" not in text
-    assert "Not finished" not in text
-    assert "(2 scenarios)" in drawn(decision_table(stored(ROWS), group_by=["preset"]))
+@given(
+    ends=st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted),
+    kind=st.sampled_from(["mean", "ratio", "median", "percentile"]),
+)
+def test_no_text_leaves_the_domain(ends: list[float], kind: Kind) -> None:
+    low, figure, high = ends
+    text = estimate_text(Estimate(figure, low, high, 8, kind), "share", 8)
+    assert "-" not in text
+    if "±" in text:
+        shown, reach = (float(part.strip(" %").replace(",", "")) for part in text.split("±"))
+        assert shown - reach >= -1e-9
+        assert shown + reach <= 100 + 1e-9

@@ -3,58 +3,60 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from estimates_by_hand import median_by_hand, ratio_by_hand
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from metric_rows import by_hand
-from rich.text import Text
+from metric_rows import by_hand, sums_by_hand
 
 from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type
-from gmemgpu.report.decision import DecisionTable, Group, decision_table
+from gmemgpu.report.decision import Group, decision_table
 from gmemgpu.report.grouping import codes_of, groups_of, numbered
-from gmemgpu.report.render import render
-from gmemgpu.report.statistics import Estimate, t_quantiles
+from gmemgpu.report.statistics import Estimate
 from gmemgpu.sweeping.store.read import StoredRows
 
 Rows = list[dict[str, Any]]
 METRICS = list(dict.fromkeys(name for quantity in QUANTITIES for name in quantity.columns))
+POOLED = {quantity.key for quantity in QUANTITIES if quantity.percent is not None}
 
 
 def plain(rows: Rows, group_by: tuple[str, ...]) -> dict[tuple[Any, ...], dict[str, dict[str, Estimate | None]]]:
     """Return the table, made a row at a time."""
     oracle = {(row["label"], row["seed"]): row for row in rows if row["policy"] == "oracle"}
-    groups: dict[Any, dict[str, dict[int, list[dict[str, float | None]]]]] = {}
+    groups: dict[Any, dict[str, dict[int, list[tuple[dict[str, Any], dict[str, Any] | None]]]]] = {}
     for row in rows:
-        values = by_hand(row, oracle.get((row["label"], row["seed"])))
         of_policy = groups.setdefault(tuple(row[name] for name in group_by), {}).setdefault(row["policy"], {})
-        of_policy.setdefault(row["seed"], []).append(values)
+        of_policy.setdefault(row["seed"], []).append((row, oracle.get((row["label"], row["seed"]))))
     return {
-        key: {
-            policy: {quantity.key: estimate(per_seed(seeds, quantity.key)) for quantity in QUANTITIES}
-            for policy, seeds in of_policy.items()
-        }
+        key: {policy: estimates(list(seeds.values())) for policy, seeds in of_policy.items()}
         for key, of_policy in groups.items()
     }
 
 
-def per_seed(seeds: dict[int, list[dict[str, float | None]]], key: str) -> list[float]:
-    found = ([value for of in scenarios if (value := of[key]) is not None] for scenarios in seeds.values())
-    return [math.fsum(values) / len(values) for values in found if values]
-
-
-def estimate(values: list[float]) -> Estimate | None:
-    n = len(values)
-    if n < 2:
-        return Estimate(values[0], None, 1) if values else None
-    (quantile,) = t_quantiles(np.array([n - 1])).tolist()
-    return Estimate(statistics.fmean(values), quantile * statistics.stdev(values) / math.sqrt(n), n)
+def estimates(seeds: list[list[tuple[dict[str, Any], dict[str, Any] | None]]]) -> dict[str, Estimate | None]:
+    found: dict[str, Estimate | None] = {}
+    for quantity in QUANTITIES:
+        key = quantity.key
+        if quantity.denominator is not None:
+            pairs = [[sums[key] for row, best in of if key in (sums := sums_by_hand(row, best))] for of in seeds]
+            sums = [(float(sum(a for a, _ in some)), float(sum(b for _, b in some))) for some in pairs if some]
+            found[key] = ratio_by_hand(sums, share=quantity.unit == "share")
+        elif key not in POOLED:
+            several = [[value for row, best in of if (value := by_hand(row, best)[key]) is not None] for of in seeds]
+            means = [math.fsum(values) / len(values) for values in several if values]
+            found[key] = (
+                median_by_hand(means)
+                if quantity.typical
+                else ratio_by_hand([(mean, 1.0) for mean in means], share=False, mean=True)
+            )
+    return found
 
 
 @st.composite
@@ -78,14 +80,16 @@ def rows(draw: st.DrawFn) -> Rows:
                 for i, name in enumerate(METRICS)
                 if name != "cores"
             }
-            metrics["latency_p50_ns"] = draw(st.sampled_from([-1, 0, 7]))
+            metrics["latency_p50_ns"] = metrics["latency_p99_ns"] = latency = draw(st.sampled_from([-1, 0, 7]))
+            metrics["latency_histogram"] = [] if latency < 0 else [0] * latency + [1]
             scenario = {"label": f"label {point}", "preset": "p", "x": x, "y": y, "seed": seed}
-            found.append({**scenario, "policy": policy, "cores": 64, **metrics})
+            found.append({**scenario, "policy": policy, "cores": 64, "admitted": 2, "rejected": 1, **metrics})
     return found
 
 
 def stored(found: Rows) -> StoredRows:
-    types = {name: metric_arrow_type(name) for name in METRICS if name != "cores"} | {"x": pa.int64()}
+    types = {name: metric_arrow_type(name) for name in (*METRICS, "latency_histogram") if name != "cores"}
+    types["x"] = pa.int64()
     table = pa.table({name: pa.array([row[name] for row in found], types.get(name)) for name in found[0]})
     return StoredRows(name="x", table=table, axes=("x", "y"), n_parts=1, n_parts_done=1)
 
@@ -101,6 +105,8 @@ def test_the_table_says_what_rows_say(group_by: tuple[str, ...], found: Rows) ->
     for group, of_policy in zip(made.groups, expected.values(), strict=True):
         assert {line.policy for line in group.lines} == set(of_policy)
         assert group.n_scenarios == len({row["label"] for row in found if in_group(row, group)})
+        n_traces = len({(row["label"], row["seed"]) for row in found if in_group(row, group)})
+        assert (group.n_admitted, group.n_rejected) == (2 * n_traces, n_traces)
         for line in group.lines:
             assert line.n_seeds == len({row["seed"] for row in found if in_group(row, group, line.policy)})
             for key, wanted in of_policy[line.policy].items():
@@ -115,19 +121,33 @@ def assert_alike(found: Estimate | None, wanted: Estimate | None) -> None:
     if wanted is None or found is None:
         assert found is wanted
         return
-    assert found.n == wanted.n
-    assert found.mean == pytest.approx(wanted.mean, rel=1e-12, abs=1e-300)
-    if wanted.half_width is None:
-        assert found.half_width is None
-    else:
-        # Of nearly equal values next to nothing remains, but for the rounding of their mean.
-        assert found.half_width == pytest.approx(wanted.half_width, rel=1e-9, abs=1e-12 * abs(wanted.mean))
+    assert (found.n, found.kind) == (wanted.n, wanted.kind)
+    assert found.value == pytest.approx(wanted.value, rel=1e-12, abs=1e-300)
+    for end, other in ((found.low, wanted.low), (found.high, wanted.high)):
+        # Of nearly equal values next to nothing remains, but for the rounding of their sums.
+        assert end == (other if other is None else pytest.approx(other, rel=1e-6, abs=1e-9 * max(1, abs(wanted.value))))
+
+
+@settings(max_examples=25)
+@given(found=rows(), most=st.integers(1, 3))
+def test_the_first_groups_alone_are_the_first_of_all(found: Rows, most: int) -> None:
+    if not found:
+        return
+    whole, few = decision_table(stored(found)), decision_table(stored(found), most_groups=most)
+    assert (few.n_groups, len(few.groups)) == (whole.n_groups, min(most, whole.n_groups))
+    for group, same in zip(few.groups, whole.groups, strict=False):
+        assert replace(group, lines=()) == replace(same, lines=())
+        for line, same_line in zip(group.lines, same.lines, strict=True):
+            assert (line.policy, line.n_seeds) == (same_line.policy, same_line.n_seeds)
+            for key, wanted in same_line.estimates.items():
+                assert_alike(line.estimates[key], wanted)
 
 
 def test_axes_that_cross_make_a_group_of_each_pair() -> None:
     # Whoever merged by one axis alone, or by the sum of the two numbers, would mix shares.
     shares = {(1, "s"): 1, (1, "t"): 2, (2, "s"): 3, (2, "t"): 4}
-    metrics = dict.fromkeys(METRICS, 0) | {"cores": 1, "optimizable_ns": 4}
+    metrics = dict.fromkeys((*METRICS, "admitted", "rejected"), 0) | {"cores": 1, "optimizable_ns": 4}
+    metrics |= {"latency_p50_ns": -1, "latency_p99_ns": -1, "latency_histogram": []}
     made = [
         {"label": f"{x}{y}{again}", "preset": "p", "x": x, "y": y, "seed": 0, "policy": "v10", **metrics}
         | {"optimized_core_ns": share}
@@ -140,7 +160,7 @@ def test_axes_that_cross_make_a_group_of_each_pair() -> None:
         assert list(found) == list(shares)
         for pair, group in found.items():
             assert group.n_scenarios == 2
-            assert group.lines[0].estimates["coverage"] == Estimate(shares[pair] / 4, None, 1)
+            assert group.lines[0].estimates["coverage"] == Estimate(shares[pair] / 4, None, None, 1, "ratio")
 
 
 VALUES = {
@@ -185,12 +205,3 @@ def test_numbers_go_by_size(values: Sequence[int]) -> None:
     codes, distinct = numbered(np.array(values))
     assert distinct.tolist() == sorted(set(values))
     assert distinct[codes].tolist() == values
-
-
-@pytest.mark.parametrize(("n", "said"), [(40, None), (41, "1 more group not"), (1040, "1,000 more groups not")])
-def test_hundreds_of_groups_are_left_to_csv(n: int, said: str | None) -> None:
-    group = Group(keys={"label": "a"}, n_scenarios=1, lines=())
-    drawn = list(render(DecisionTable(name="x", n_parts=1, n_parts_done=1, groups=(group,) * n)))
-    notes = [piece.plain for piece in drawn if isinstance(piece, Text)]
-    assert len(drawn) - len(notes) == 40
-    assert [note.startswith(said or "") for note in notes] == ([True] if said else [])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,12 +14,14 @@ from gmemgpu.columns.file_form import open_for_arrow
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
-from gmemgpu.sweeping.store.part import DamagedPart, part_files, schema_of
+from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_files, schema_of
 from gmemgpu.sweeping.store.results import gathered, read_parts, results_are_whole
 
 __all__ = ["StoredRows", "read_rows"]
 
 _ROWS_AT_ONCE = 50_000
+_ROWS_OF_A_PIECE = 2048
+"""Of lists: some megabytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,12 @@ class StoredRows:
         Columns that tell scenarios apart.
     n_parts, n_parts_done : int
         Planned ones, and those that `table` holds.
+    sweep_id : str
+        Of the sweep, as its manifest has it.
+    version : str
+        Of what began the sweep.
+    source : callable or None
+        From the name of a column that `table` lacks to its values of the same rows, piece by piece.
     """
 
     name: str
@@ -43,6 +52,33 @@ class StoredRows:
     axes: tuple[str, ...]
     n_parts: int
     n_parts_done: int
+    sweep_id: str = ""
+    version: str = ""
+    source: Callable[[str], Iterator[pa.Array]] | None = None
+
+    def pieces(self, name: str) -> Iterator[pa.Array]:
+        """
+        Yield a column piece by piece: a list of counts a row takes more memory than all other columns together.
+
+        Parameters
+        ----------
+        name : str
+            Of a column.
+
+        Yields
+        ------
+        pyarrow.Array
+            Together a value a row of `table`.
+
+        Raises
+        ------
+        StoreError
+            If a file has gone or is damaged meanwhile.
+        """
+        if self.source is None or name in self.table.column_names:
+            yield from self.table[name].chunks
+        else:
+            yield from self.source(name)
 
 
 def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
@@ -79,31 +115,57 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
             pieces = [file.read_row_group(i, chosen) for i in range(file.num_row_groups)]
         table = pa.concat_tables(pieces).replace_schema_metadata(None)
         n_done = manifest.n_parts
+        source = partial(_pieces_of_results, directory / RESULTS)
     elif manifest.results_sha256 is not None and (directory / RESULTS).exists():
         raise StoreError(
             f"{directory / RESULTS}: is damaged: its bytes are not those that were written; run the sweep again, or "
             f"`gmemgpu check {directory} --repair`"
         )
     else:
-        table, n_done = _of_parts(directory, manifest, chosen, text)
+        table, found = _of_parts(directory, manifest, chosen, text)
+        n_done = len(found)
+        source = partial(_pieces_of_parts, directory / PARTS, found, schema_of(manifest.columns))
     return StoredRows(
-        name=manifest.name, table=table, axes=tuple(manifest.axes), n_parts=manifest.n_parts, n_parts_done=n_done
+        name=manifest.name,
+        table=table,
+        axes=tuple(manifest.axes),
+        n_parts=manifest.n_parts,
+        n_parts_done=n_done,
+        sweep_id=manifest.sweep_id,
+        version=manifest.versions.get("gmemgpu", ""),
+        source=source,
     )
 
 
-def _of_parts(directory: Path, manifest: Manifest, columns: Sequence[str], text: Sequence[str]) -> tuple[pa.Table, int]:
-    places: list[tuple[int, int]] = []
+def _pieces_of_results(path: Path, name: str) -> Iterator[pa.Array]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS_OF_A_PIECE, columns=[name]):
+            yield batch.column(0)
+
+
+def _pieces_of_parts(folder: Path, files: Sequence[PartFile], schema: pa.Schema, name: str) -> Iterator[pa.Array]:
+    for _, part in read_parts(folder, files, schema):
+        if isinstance(part, StoreError):
+            raise part
+        yield part.batch.column(name)
+
+
+def _of_parts(
+    directory: Path, manifest: Manifest, columns: Sequence[str], text: Sequence[str]
+) -> tuple[pa.Table, list[PartFile]]:
+    # The rows, and their files in the order of the plan.
+    places: list[tuple[int, int, PartFile]] = []
     folder = directory / PARTS
     files = list(part_files(folder).values())
 
     def ours() -> Iterator[pa.RecordBatch]:
-        for _, part in read_parts(folder, files, schema_of(manifest.columns)):
+        for file, part in read_parts(folder, files, schema_of(manifest.columns)):
             if isinstance(part, DamagedPart):
                 raise StoreError(f"{part}; run the sweep again, or `gmemgpu check {directory} --repair`")
             if isinstance(part, StoreError):
                 raise part
             if part.about.get("sweep") == manifest.sweep_id:
-                places.append((part.about["index"], part.batch.num_rows))
+                places.append((part.about["index"], part.batch.num_rows, file))
                 yield part.batch.select(columns)
 
     tables = list(gathered(ours(), _ROWS_AT_ONCE))
@@ -113,7 +175,7 @@ def _of_parts(directory: Path, manifest: Manifest, columns: Sequence[str], text:
     for name in text:
         i = found.schema.get_field_index(name)
         found = found.set_column(i, name, found[name].dictionary_encode())
-    return found.take(_plan_order(places)), len(places)
+    return found.take(_plan_order([place[:2] for place in places])), [file for _, _, file in sorted(places)]
 
 
 def _plan_order(places: Sequence[tuple[int, int]]) -> pa.Array:
