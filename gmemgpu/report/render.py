@@ -31,6 +31,8 @@ _RANKS = (
 """What stays on a narrow terminal, first to last."""
 
 _GAP = "  "
+_MOST_SEEDS = 10
+"""Named one by one."""
 _NOTE_WIDTH = 100
 _TOLD_FROM = 0.01
 """Of VMs rejected: as `gmemgpu sweep` warns."""
@@ -86,7 +88,7 @@ def decision_lines(
     width : int, optional
         Columns that a line may take; no limit if left out.
     first : sequence of str
-        Keys of quantities that are asked for: they are there, and before others if there is little room.
+        Keys of quantities that are asked for: they come before others where there is little room.
     ascii_only : bool
         Whether to do without any other sign.
 
@@ -195,18 +197,19 @@ def provenance_lines(
     str
         A line without its end: version, sweep, seeds and command.
     """
-    seeds = table.seeds
-    told = (
-        f"{seeds[0]}–{seeds[-1]}"
-        if len(seeds) > 1 and seeds[-1] - seeds[0] == len(seeds) - 1
-        else ", ".join(map(str, seeds))
-    )
-    if len(told) > 60:
-        told = f"{len(seeds):,} from {seeds[0]} to {seeds[-1]}"
-    seed_word = "seed" if len(seeds) == 1 else "seeds"
-    parts = [f'"{table.name}"', f"gmemgpu {table.version}", f"sweep {table.sweep_id}", f"{seed_word} {told}", command]
+    parts = [f'"{table.name}"', f"gmemgpu {table.version}", f"sweep {table.sweep_id}", _seeds(table.seeds), command]
     text = " · ".join(part for part in parts if part.strip())
     yield from _wrapped(in_ascii(text) if ascii_only else text, width)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    if seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"seeds {seeds[0]}–{seeds[-1]}"
+    if len(seeds) <= _MOST_SEEDS:
+        return f"seeds {', '.join(map(str, seeds))}"
+    return f"{len(seeds):,} seeds from {seeds[0]} to {seeds[-1]}"
 
 
 def _cell(found: Estimate | None, quantity: Quantity, n_seeds: int, plain: Callable[[str], str]) -> Cell:
@@ -287,7 +290,10 @@ def _vms(groups: Sequence[Group]) -> str:
 
 
 def _wrapped(text: str, width: int | None) -> Iterator[str]:
-    yield from textwrap.wrap(text, width or 10_000, break_long_words=False, break_on_hyphens=False)
+    # A figure and its unit stay together, too.
+    held = text.replace(" %", "\u00a0%")
+    for line in textwrap.wrap(held, width or 10_000, break_long_words=False, break_on_hyphens=False):
+        yield line.replace("\u00a0", " ")
 
 
 def _notes(
