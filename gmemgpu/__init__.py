@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gmemgpu.api import evaluate, generate, read_trace
+    from gmemgpu.api import evaluate, generate, policies, presets, read_trace
     from gmemgpu.errors import BackendError, GmemgpuError, InputError, SpecError, StoreError, TraceError
     from gmemgpu.metrics.table import MetricTable
     from gmemgpu.model.cost import Costs
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gmemgpu.model.policy import Policy, Timer
     from gmemgpu.model.trace import Trace
     from gmemgpu.report.progress_bar import ProgressBar
-    from gmemgpu.sweeping.run.sweep import sweep
+    from gmemgpu.results import Results, open_results, sweep
     from gmemgpu.trace.write import write_trace
 
 __version__ = "0.1.0"
@@ -31,6 +31,9 @@ __all__ = [
     "generate",
     "evaluate",
     "sweep",
+    "open_results",
+    "presets",
+    "policies",
     "ProgressBar",
     "Host",
     "Kind",
@@ -39,6 +42,7 @@ __all__ = [
     "Timer",
     "Costs",
     "MetricTable",
+    "Results",
     "GmemgpuError",
     "InputError",
     "SpecError",
@@ -54,7 +58,11 @@ _HOMES = {
     "write_trace": "gmemgpu.trace.write",
     "generate": "gmemgpu.api",
     "evaluate": "gmemgpu.api",
-    "sweep": "gmemgpu.sweeping.run.sweep",
+    "sweep": "gmemgpu.results",
+    "open_results": "gmemgpu.results",
+    "presets": "gmemgpu.api",
+    "policies": "gmemgpu.api",
+    "Results": "gmemgpu.results",
     "ProgressBar": "gmemgpu.report.progress_bar",
     "Host": "gmemgpu.model.host",
     "Kind": "gmemgpu.model.event",

@@ -25,7 +25,7 @@ from gmemgpu.validation import validated
 if TYPE_CHECKING:
     from gmemgpu.workload.spec import Workload
 
-__all__ = ["evaluate", "generate", "read_trace"]
+__all__ = ["evaluate", "generate", "policies", "presets", "read_trace"]
 
 _SEEDS = 1 << 64
 
@@ -118,6 +118,32 @@ def generate(workload: str | Path | Mapping[str, Any] | Workload, seed: int = 0)
     elif isinstance(workload, Mapping):
         workload = workload_from_mapping(workload, "workload", Path())
     return generate_trace(workload, seed).trace
+
+
+def presets() -> dict[str, Workload]:
+    """
+    Return the workloads that ship with the package.
+
+    Returns
+    -------
+    dict of str to Workload
+        By name; `generate` takes either.
+    """
+    from gmemgpu.workload.preset import preset, preset_names
+
+    return {name: preset(name) for name in preset_names()}
+
+
+def policies() -> dict[str, Policy]:
+    """
+    Return the policies that ship with the package.
+
+    Returns
+    -------
+    dict of str to Policy
+        By name, the oracle last; `evaluate` takes either.
+    """
+    return {policy.name: policy for policy in named_policies()}
 
 
 def _policies(

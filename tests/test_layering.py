@@ -24,6 +24,7 @@ _FILES = {"atomic", "toml_file"}
 _WORKLOAD = {*_MODEL, "fields", "toml_file", "validation", "columns", "vmtable", "trace"}
 ALLOWED: dict[str, set[str]] = {
     "units": set(),
+    "html_table": set(),
     "errors": set(),
     "data": set(),
     "atomic": set(),
@@ -31,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "fields": {"units"},
     "compiled": set(),
     "validation": {"errors", "toml_file"},
-    "model": {*_WORDS, "fields", "validation"},
+    "model": {*_WORDS, "fields", "html_table", "validation"},
     "catalogue": {*_MODEL, "toml_file", "validation"},
     "columns": {*_MODEL, "toml_file"},
     "vmtable": {*_MODEL, "atomic", "columns"},
@@ -45,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "rmp": {*_MODEL, "compiled", "columns", "timeline"},
     "engine": {*_MODEL, "compiled", "toml_file", "timeline", "rmp"},
     "explain": {*_MODEL, "timeline", "engine"},
-    "metrics": _MODEL,
+    "metrics": {*_MODEL, "html_table"},
     "measuring": {*_MODEL, *_FILES, "catalogue", "workload", "generator", "engine"},
     "sweeping": {
         *_MODEL,
@@ -63,6 +64,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {*_MODEL, "toml_file", "metrics", "sweeping"},
     "decision": {*_MODEL, "toml_file", "metrics", "sweeping", "report"},
     "figures": {*_MODEL, *_FILES, "metrics", "sweeping", "report"},
+    "results": {"html_table", "sweeping", "report", "decision"},
     "api": {*_MODEL, "toml_file", "validation", "catalogue", "workload", "generator", "trace", "engine", "metrics"},
     "cli": {
         *_MODEL,
@@ -89,7 +91,7 @@ ALLOWED: dict[str, set[str]] = {
     # Writes the tables of the pages; nothing imports it, and `gmemgpu help` reads the pages as files.
     "docs": {*_MODEL, "toml_file", "catalogue", "workload", "metrics", "sweeping", "cli"},
     "testing": {*_MODEL, "catalogue", "engine"},
-    "__init__": {"api", "errors", "metrics", "model", "report", "sweeping", "trace"},
+    "__init__": {"api", "errors", "metrics", "model", "report", "results", "trace"},
     "__main__": {"cli"},
 }
 

@@ -20,6 +20,7 @@ TOPICS = {
     "policies": "the named policies, and how to write one",
     "decide": "which policy to take, for every worth of a set bit",
     "metrics": "every figure of the results, with unit and meaning",
+    "python": "the same from Python and in notebooks",
     "sweeps-and-clusters": "run sweeps: resume, job arrays, schedulers, batch systems",
     "gpus": "the CuPy engine: what it needs, when it pays",
     "model": "what is computed, exactly: traces, policies, passes, metrics",

@@ -41,6 +41,7 @@ COMMANDS = {
     "presets": "list the workload presets",
     "bench": "measure how fast the engines are here, for --backend auto",
     "doctor": "report versions, engines, cores and memory",
+    "completion": "print what a shell reads to complete commands",
     "help": "read a page of the documentation; alone it lists them",
 }
 """Sub-command to one-line help. Its module ``gmemgpu.cli.<name>`` offers `add_arguments` and `run`."""

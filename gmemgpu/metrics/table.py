@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gmemgpu.html_table import html_table
 from gmemgpu.model.metric import METRICS
 
 if TYPE_CHECKING:
@@ -92,6 +93,13 @@ class MetricTable:
     def __repr__(self) -> str:
         return f"<MetricTable: {len(self)} rows × {len(self.columns)} columns>"
 
+    def _repr_html_(self) -> str:
+        # A line a figure: tables have more figures than policies.
+        names = [name for name in self.columns if not (name in _METRICS and _METRICS[name].is_list)]
+        heading, *others = names or [""]
+        rows = ([name, *map(_cell, self.columns[name])] for name in others)
+        return html_table([heading, *map(str, self.columns.get(heading, []))], rows)
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one dict a row, in column order."""
         return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
@@ -137,3 +145,7 @@ class MetricTable:
             return None if metric is None else object if metric.wide or metric.is_list else "int64"
 
         return pd.DataFrame({name: pd.Series(values, dtype=dtype(name)) for name, values in self.columns.items()})
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

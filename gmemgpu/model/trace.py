@@ -8,7 +8,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gmemgpu.html_table import html_table
+from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
+from gmemgpu.units import format_bytes, format_duration_ns
 
 __all__ = ["Trace", "COLUMNS", "Int8Array", "Int16Array", "Int32Array", "Int64Array", "BoolArray"]
 
@@ -64,6 +67,16 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self.t_ns)
+
+    def _repr_html_(self) -> str:
+        counts = np.bincount(self.kind, minlength=len(Kind))
+        rows = [
+            ("host", f"{format_bytes(self.host.memory_bytes)}, {self.host.cores:,} cores"),
+            ("horizon", format_duration_ns(self.horizon_ns)),
+            ("warm-up", format_duration_ns(self.warmup_ns)),
+            *((kind.text, f"{counts[kind]:,}") for kind in Kind if counts[kind]),
+        ]
+        return html_table(["trace", f"{len(self):,} events"], rows)
 
     def before_horizon(self) -> Trace:
         """Return the trace without events at or after the horizon: they do not exist (views, no copies)."""

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,12 +107,19 @@ def test_commands(
                 else:
                     status = run(command)
                     assert status == 0, f"{command}: {status}\n{capfd.readouterr().err}"
-        elif block.language == "python":
-            (tmp_path / "script.py").write_text(block.text, encoding="utf-8")
-            ran = subprocess.run(
-                [sys.executable, "script.py"], capture_output=True, text=True, timeout=120, check=False
-            )
-            assert ran.returncode == 0, ran.stderr
+        elif block.language == "python" and not block.word:
+            run_python(block.text, tmp_path)
+    # Cells of a notebook share what they name; worker processes of a notebook do not import it.
+    cells = [block.text for block in found if (block.language, block.word) == ("python", "notebook")]
+    if cells:
+        run_python('if __name__ == "__main__":\n' + textwrap.indent("".join(cells), "    "), tmp_path)
+
+
+def run_python(text: str, folder: Path) -> None:
+    """Run a script in a process of its own."""
+    (folder / "script.py").write_text(text, encoding="utf-8")
+    ran = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_blocks_are_found() -> None:

@@ -1,0 +1,47 @@
+"""Small HTML tables for notebooks; every word in them is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+__all__ = ["html_table"]
+
+_MAX_ROWS = 100
+
+
+def html_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "", left: int = 1) -> str:
+    """
+    Write a table as HTML.
+
+    Parameters
+    ----------
+    headings : sequence of str
+        Of the columns.
+    rows : iterable of sequence
+        Cells; of more than 100 rows the others are counted.
+    caption : str
+        Above the table.
+    left : int
+        So many columns are flush left, others flush right.
+
+    Returns
+    -------
+    str
+        One element, without scripts or styles from elsewhere.
+    """
+    rows = list(rows)
+
+    def cells(tag: str, values: Iterable[object]) -> str:
+        return "".join(
+            f'<{tag} style="text-align: {"left" if i < left else "right"}">{escape(str(value))}</{tag}>'
+            for i, value in enumerate(values)
+        )
+
+    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows[:_MAX_ROWS])
+    more = f"\n<p>… and {len(rows) - _MAX_ROWS:,} more rows</p>" if len(rows) > _MAX_ROWS else ""
+    told = f"<caption>{escape(caption)}</caption>\n" if caption else ""
+    return (
+        f'<div style="overflow-x: auto"><table>\n{told}<thead><tr>{cells("th", headings)}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table>{more}</div>"
+    )
