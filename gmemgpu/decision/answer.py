@@ -88,12 +88,13 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
     """
     baseline, *others = group.policies
     level = LEVEL / max(1, n_tests or len(others))
-    leads = {name: lead_at(group, name, baseline, worth) for name in others if policy in (None, name)}
-    ahead = sorted((name for name in leads if leads[name].mean > 0), key=lambda name: -leads[name].mean)
+    net = net_at(group, worth)
+    more = dict(zip(group.policies, (net - net[0]).mean(axis=1).tolist(), strict=True))
+    ahead = sorted((name for name in others if policy in (None, name) and more[name] > 0), key=lambda name: -more[name])
     if not ahead:
-        net = net_at(group, worth)
         n_agree = int((net[0] >= net.max(axis=0)).sum())
         return Answer(worth=worth, finding="nothing beats", policy=baseline, lead=None, of_stake=0.0, n_agree=n_agree)
+    leads = {name: lead_at(net, group.policies.index(name)) for name in ahead}
     told = [name for name in ahead if _is_told(leads[name], level)]
     best = (told or ahead)[0]
     lead = leads[best]
@@ -129,13 +130,13 @@ def _worths(group: Weighed, policy: str, worth: float, level: float) -> Interval
 
 
 def _up_to_ns(group: Weighed, policy: str, worth: float, level: float) -> float | None:
-    baseline = group.policies[0]
-    if not (group.kind.is_cpu and group.updates[group.policies.index(policy)].any()):
+    place = group.policies.index(policy)
+    if not (group.kind.is_cpu and group.updates[place].any()):
         return None
     first, *prices_ns = group.prices_ns
     highest = first
     for price_ns in prices_ns:
-        lead = lead_at(group, policy, baseline, worth, price_ns)
+        lead = lead_at(net_at(group, worth, price_ns), place)
         if lead.mean <= 0 or not _is_told(lead, level):
             break
         highest = price_ns

@@ -97,26 +97,23 @@ def net_at(group: Weighed, worth: float, price_ns: float = 0.0) -> Floats:
     return net
 
 
-def lead_at(group: Weighed, policy: str, other: str, worth: float, price_ns: float = 0.0) -> Difference:
+def lead_at(net: Floats, policy: int, other: int = 0) -> Difference:
     """
     Compare two policies at one worth.
 
     Parameters
     ----------
-    group : Weighed
-        The group.
-    policy, other : str
-        Which.
-    worth, price_ns : float
-        As for `net_at`.
+    net : (n_policies, n_seeds) float64
+        From `net_at`.
+    policy, other : int
+        Rows of it; the baseline is the first.
 
     Returns
     -------
     Difference
         What the first has more.
     """
-    net = net_at(group, worth, price_ns)
-    found = paired_difference(net[group.policies.index(policy)], net[group.policies.index(other)])
+    found = paired_difference(net[policy], net[other])
     assert found is not None  # every seed has all policies
     return found
 
@@ -151,9 +148,8 @@ def ranges_at_price(group: Weighed, price_ns: float) -> tuple[Range, ...]:
             if i != best and (group.profit[i] == group.profit[best]).all() and (cost[i] == cost[best]).all()
         ]
         others = [i for i in range(len(net)) if i != best and i not in alike]
-        second = max(others, key=lambda i: float(net[i].mean())) if others else None
-        over_baseline = paired_difference(net[best], net[0])
-        assert over_baseline is not None
+        means = net.mean(axis=1).tolist()
+        second = max(others, key=lambda i: means[i]) if others else None
         before = found[place - 1][1]
         ranges.append(
             Range(
@@ -169,8 +165,8 @@ def ranges_at_price(group: Weighed, price_ns: float) -> tuple[Range, ...]:
                 alike=tuple(group.policies[i] for i in alike),
                 at=at,
                 second=None if second is None else group.policies[second],
-                lead=None if second is None else paired_difference(net[best], net[second]),
-                over_baseline=over_baseline,
+                lead=None if second is None else lead_at(net, best, second),
+                over_baseline=lead_at(net, best),
                 n_agree=int((net[best] >= net.max(axis=0)).sum()),
             )
         )
