@@ -17,7 +17,7 @@ from gmemgpu.figures.waits import read_waits
 from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named
 from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.comparison import ComparisonTable, compare
-from gmemgpu.report.decision import DecisionTable, decide
+from gmemgpu.report.decision import DecisionTable, read_decision_table
 from gmemgpu.toml_file import unknown_key
 
 __all__ = ["FIGURES", "MOST_GROUPS", "Choice", "charts", "figure"]
@@ -77,7 +77,7 @@ def _quantity(option: str, name: str) -> Quantity:
 
 
 def _table(choice: Choice) -> DecisionTable:
-    return decide(choice.directory, group_by=choice.group_by, policies=choice.policies)
+    return read_decision_table(choice.directory, group_by=choice.group_by, policies=choice.policies)
 
 
 def _paretos(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:

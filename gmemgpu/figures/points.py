@@ -8,7 +8,7 @@ from gmemgpu.figures.pareto import Point, Value
 from gmemgpu.metrics.quantity import Quantity
 from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.decision import Group
-from gmemgpu.report.render import estimate_text
+from gmemgpu.report.estimate_text import estimate_text
 from gmemgpu.report.statistics import Estimate
 
 __all__ = ["points_of", "value_of"]
@@ -30,8 +30,9 @@ def value_of(found: Estimate, quantity: Quantity) -> Value:
     Value
         With its interval.
     """
-    reach = found.half_width or 0.0
-    return Value(found.mean, found.mean - reach, found.mean + reach, estimate_text(found, quantity.unit))
+    low = found.value if found.low is None else found.low
+    high = found.value if found.high is None else found.high
+    return Value(found.value, low, high, estimate_text(found, quantity.unit))
 
 
 def points_of(group: Group, x: Quantity, y: Quantity) -> Iterator[Point]:

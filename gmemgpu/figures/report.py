@@ -17,7 +17,7 @@ from gmemgpu.figures.section import Section, sections
 from gmemgpu.figures.style import CONFIG, Spec
 from gmemgpu.figures.write import renderer
 from gmemgpu.model import ORACLE_NAME
-from gmemgpu.report.decision import decide
+from gmemgpu.report.decision import read_decision_table
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
 
 __all__ = ["write_report"]
@@ -122,7 +122,7 @@ def write_report(choice: Choice, path: str | Path) -> None:
     environment = _environment()
     renderer()
     manifest = read_manifest(choice.directory)
-    table = decide(choice.directory, group_by=choice.group_by, policies=choice.policies)
+    table = read_decision_table(choice.directory, group_by=choice.group_by, policies=choice.policies)
     found = list(sections(table, choice))
     drawn, told = _charts(found)
     markup = import_module("markupsafe").Markup

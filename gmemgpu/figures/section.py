@@ -13,7 +13,7 @@ from gmemgpu.figures.style import Spec, group_title
 from gmemgpu.metrics.quantity import TABLE_QUANTITIES, quantity_named
 from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.decision import DecisionTable, Group
-from gmemgpu.report.render import estimate_text
+from gmemgpu.report.estimate_text import estimate_text
 
 __all__ = ["Section", "Table", "sections"]
 
@@ -112,7 +112,7 @@ def _decisions(groups: Sequence[Group]) -> Section:
                 "name": line.policy,
                 "cells": [
                     {
-                        "value": "" if (found := line.estimates[quantity.key]) is None else repr(found.mean),
+                        "value": "" if (found := line.estimates[quantity.key]) is None else repr(found.value),
                         "text": estimate_text(found, quantity.unit),
                     }
                     for quantity in TABLE_QUANTITIES
