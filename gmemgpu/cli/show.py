@@ -45,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pivot", metavar="AXIS", help="print one table: policies by values of this axis, of the figure --metric names"
     )
     parser.add_argument(
+        "--spread",
+        metavar="AXIS",
+        help="print each policy's least, median, most and worst over an axis, such as vm_table.host, of --metric "
+        "(default: benefit), and at how many of its values it is better than --baseline",
+    )
+    parser.add_argument(
         "--metric",
         nargs="+",
         default=[],
@@ -56,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table; 0 if there is one."""
+    if arguments.spread is not None:
+        return _print_spread(arguments)
     if arguments.baseline is not None:
         return _print_differences(arguments)
     form = "json" if arguments.json else "csv" if arguments.csv else "text"
@@ -107,6 +115,27 @@ def _command(arguments: argparse.Namespace) -> str:
         if (value := getattr(arguments, name)) is not None:
             words += [f"--{name}", value]
     return shlex.join(words)
+
+
+def _print_spread(arguments: argparse.Namespace) -> int:
+    others = [name for name in ("json", "csv", "sort", "pivot", "group_by") if getattr(arguments, name)]
+    problems = [Problem(f"--{name.replace('_', '-')}", "does not go with --spread; leave it out") for name in others]
+    if len(arguments.metric) > 1:
+        problems.append(Problem("--metric", f"a spread shows one figure, not {len(arguments.metric)}"))
+    if problems:
+        raise SpecError(problems)
+    from gmemgpu.cli.terminal import text_width
+    from gmemgpu.report.spread import read_spread, spread_lines
+
+    spread = read_spread(
+        arguments.directory,
+        arguments.spread,
+        quantity=arguments.metric[0] if arguments.metric else "benefit",
+        baseline=arguments.baseline or None,
+        policies=arguments.policy,
+    )
+    sys.stdout.writelines(f"{line}\n" for line in spread_lines(spread, text_width() or 100))
+    return 0
 
 
 def _print_differences(arguments: argparse.Namespace) -> int:

@@ -14,6 +14,8 @@ from gmemgpu.report.paired import LEVEL, POWER, Difference
 __all__ = [
     "Scale",
     "scale_of",
+    "scale_for",
+    "aligned",
     "value_text",
     "difference_text",
     "comparison_lines",
@@ -64,11 +66,30 @@ def scale_of(quantity: Quantity, comparisons: Iterable[Comparison]) -> Scale:
         Shares in %, times in the largest unit of which the largest figure has three, counts from ten million on in
         millions.
     """
+    largest = max((max(abs(one.found.value), abs(one.found.baseline)) for one in comparisons if one.found), default=0.0)
+    return scale_for(quantity, largest)
+
+
+def scale_for(quantity: Quantity, largest: float) -> Scale:
+    """
+    Choose the unit for figures up to a size.
+
+    Parameters
+    ----------
+    quantity : Quantity
+        What they are of.
+    largest : float
+        In its unit.
+
+    Returns
+    -------
+    Scale
+        As of `scale_of`.
+    """
     if quantity.unit == "share":
         return Scale(0.01, "%")
     if quantity.unit == "s":
         return Scale(1.0, "s")
-    largest = max((max(abs(one.found.value), abs(one.found.baseline)) for one in comparisons if one.found), default=0.0)
     if quantity.unit == "count":
         return Scale(1e6, "million") if largest >= 1e7 else Scale(1.0, "")
     return next((Scale(size, name) for size, name in _TIMES if largest >= 3 * size), Scale(1.0, "ns"))
@@ -145,8 +166,24 @@ def _title(group: ComparedGroup) -> str:
     return f"{title} · {group.n_seeds} seed{'s' if group.n_seeds > 1 else ''}"
 
 
-def _aligned(rows: Sequence[Sequence[str]], width: int, gap: str = "  ") -> Iterator[str]:
-    # The first column flush left, the others right but for the last; a name that does not fit has a line of its own.
+def aligned(rows: Sequence[Sequence[str]], width: int, gap: str = "  ") -> Iterator[str]:
+    """
+    Write rows in columns.
+
+    Parameters
+    ----------
+    rows : sequence of sequence of str
+        As many cells in each.
+    width : int
+        Columns that a line may take: a name, the first cell, that does not fit has a line of its own.
+    gap : str
+        Between columns.
+
+    Yields
+    ------
+    str
+        A line without its end: the first column flush left, the others right.
+    """
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[1:]]
     room = max(8, width - sum(widths) - len(gap) * len(widths))
     first = min(room, max(len(row[0]) for row in rows))
@@ -192,7 +229,7 @@ def comparison_lines(table: ComparisonTable, width: int = 80) -> Iterator[str]:
                 figures = value_text(one.found.value, scale), difference_text(one.found, scale)
                 rows.append((one.policy, *figures, wins, _verdict(one).ljust(15)))
             yield ""
-            yield from _aligned(rows, width)
+            yield from aligned(rows, width)
         yield ""
     yield from _legend(table, width)
 
@@ -228,7 +265,7 @@ def compact_lines(group: ComparedGroup, baseline: str, width: int = 76) -> list[
     list of str
         Lines; after a difference ``?`` says that one can't tell, and ``=`` that all seeds agree.
     """
-    return list(_aligned(compact_cells(group, baseline), width, gap=_BESIDE_MARKS))
+    return list(aligned(compact_cells(group, baseline), width, gap=_BESIDE_MARKS))
 
 
 def compact_cells(group: ComparedGroup, baseline: str) -> list[tuple[str, ...]]:
@@ -276,7 +313,7 @@ def grid_lines(
     list of str
         As `compact_lines` has them.
     """
-    return list(_aligned(_grid(headers, rows, baseline), width, gap=_BESIDE_MARKS))
+    return list(aligned(_grid(headers, rows, baseline), width, gap=_BESIDE_MARKS))
 
 
 def _grid(
@@ -328,7 +365,7 @@ def pivot_lines(
         known = next((one.found for one in row if one.found), None)
         own = _NONE if known is None else value_text(known.baseline, scale)
         lines.append([name, own, *(_cell(one, scale) for one in row)])
-    return list(_aligned(lines, width, gap=_BESIDE_MARKS))
+    return list(aligned(lines, width, gap=_BESIDE_MARKS))
 
 
 def _cell(one: Comparison | None, scale: Scale) -> str:

@@ -247,8 +247,8 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (b"", "is empty; take it again"),
         (b"PAR1" + bytes(60), "is a Parquet file; scan reads dumps"),
         (b"\x7fELF" + bytes(60), "is an ELF file (a vmcore holds the RMP"),
-        (gzip.compress(bytes(64)), "is a dump compressed by gzip; decompress it first"),
-        (gzip.compress(LOG.encode())[:-9], "no complete gzip file; copy it again"),
+        (gzip.compress(bytes(64), mtime=0), "is a dump compressed by gzip; decompress it first"),
+        (gzip.compress(LOG.encode(), mtime=0)[:-9], "no complete gzip file; copy it again"),
         (b"hello\nworld\n", "has no whole line on the RMP"),
         (
             b"SEV-SNP: PFN \xff\xfe\n" + b"x" * 99,

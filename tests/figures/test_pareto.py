@@ -6,7 +6,7 @@ from typing import Any
 from gmemgpu.figures.pareto import Point, Value, front, pareto
 from gmemgpu.figures.points import points_of
 from gmemgpu.metrics.quantity import Quantity, quantity_named
-from gmemgpu.report.decision import decide
+from gmemgpu.report.decision import read_decision_table
 
 
 def named(name: str) -> Quantity:
@@ -59,7 +59,7 @@ def test_a_figure_says_what_beats_a_policy_and_draws_the_front_last() -> None:
 
 
 def test_points_are_those_of_the_decision_table_without_the_oracle(store: Path) -> None:
-    group = decide(store).groups[0]
+    group = read_decision_table(store).groups[0]
     points = {one.policy: one for one in points_of(group, COST, GAIN)}
     assert list(points) == [line.policy for line in group.lines if line.policy != "oracle"]
     assert points["refcount"].y.text == "100.0 %"
@@ -68,6 +68,6 @@ def test_points_are_those_of_the_decision_table_without_the_oracle(store: Path) 
 
 def test_a_policy_without_a_figure_has_no_point(store: Path) -> None:
     # Nothing was ever set under never: no latency.
-    points = [one.policy for one in points_of(decide(store).groups[0], COST, named("latency_p50_ns"))]
+    points = [one.policy for one in points_of(read_decision_table(store).groups[0], COST, named("latency_p50_ns"))]
     assert "never" not in points
     assert "v3" in points
