@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 from gmemgpu.ftrace.probe import FUNCTIONS, probe_of
+from gmemgpu.units import PAGES_PER_BLOCK
 
 __all__ = ["Call", "Damaged", "lost_events", "parse_call"]
 
 _TIME = r"(?:(?P<s>[0-9]{1,12})\.(?P<frac>[0-9]{1,9})|(?P<us>[0-9]{1,15})us ?[+!#*@$]?|(?P<count>[0-9]{1,20}))"
+_REST = r"\s+(?P<rest>(?:[\w.-]+:)?(?P<event>\w+)(?::|\(|\s|$)\s*(?P<arguments>.*))"
 _FTRACE = re.compile(
     r"\s*(?:.*?)-(?P<tid>[0-9]{1,10})\s+(?:\(\s*[-0-9]+\)\s+)?"
     # The latency format writes CPU and flags in one.
-    r"(?:\[(?P<cpu>[0-9]+)\]|(?P<cpu_of_flags>[0-9]+)(?=[^\s0-9]))\s*(?:[^\s0-9]\S*)?\s+"
-    rf"{_TIME}\s*:\s+(?P<rest>\S.*)",
+    r"(?:\[[0-9]+\]|[0-9]+(?=[^\s0-9]))\s*(?:[^\s0-9]\S*)?\s+"
+    rf"{_TIME}\s*:{_REST}",
     re.ASCII,
 )
 _PERF = re.compile(
-    r"\s*(?:\S.*?)\s+(?P<pid>-?[0-9]{1,10})(?:/(?P<tid>-?[0-9]{1,10}))?\s+(?:\[(?P<cpu>[0-9]+)\]\s+)?"
-    rf"(?:[^\s0-9]\S*\s+)?{_TIME}:\s+(?:[0-9]+\s+)?(?P<rest>\S.*)",
+    r"\s*(?:\S.*?)\s+(?:(?P<pid>-?[0-9]{1,10})/)?(?P<tid>-?[0-9]{1,10})\s+(?:\[[0-9]+\]\s+)?"
+    rf"(?:[^\s0-9]\S*\s+)?{_TIME}:(?:\s+[0-9]+(?=\s))?{_REST}",
     re.ASCII,
 )
-_EVENT = re.compile(r"(?:[\w.-]+:)?(?P<event>\w+)(?::|\(|\s|$)\s*(?P<arguments>.*)", re.ASCII)
 _ARGUMENT = re.compile(r"\b([a-z_]\w*)=(0x[0-9a-fA-F]{1,16}|-?[0-9]{1,20})(?![\w.])", re.ASCII)
-_POSITION = re.compile(r"arg([1-9])")
 _OURS = re.compile("|".join(FUNCTIONS))
 _LOST = re.compile(
     r"\[LOST (\d{1,18}) EVENTS\]|\[(\d{1,18}) EVENTS DROPPED\]|PERF_RECORD_LOST lost (\d{1,18})|^Lost (\d{1,18}) events"
@@ -38,8 +40,7 @@ _LOST_SOME = "[EVENTS DROPPED]"
 _MOST_PFN = 1 << 40
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """
     A call of one of `gmemgpu.ftrace.probe.FUNCTIONS`, or its return.
 
@@ -55,8 +56,8 @@ class Call:
         Name.
     returns : bool
         Whether it is the return.
-    arguments : dict of str to int
-        Those that the line has; ``ret`` is what is returned.
+    values : tuple of int
+        Of a call the arguments in `Probe.needed`, in that order; of a return what is returned, if the line has it.
     """
 
     t_ns: int
@@ -64,7 +65,7 @@ class Call:
     tid: int
     function: str
     returns: bool
-    arguments: dict[str, int]
+    values: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,50 +122,62 @@ def parse_call(line: str, number: int) -> Call | Damaged | None:
     if not _OURS.search(line):
         return None
     match = _FTRACE.fullmatch(line) or _PERF.fullmatch(line)
-    event = _EVENT.fullmatch(match["rest"]) if match else None
-    if match is None or event is None:
+    if match is None:
         # A symbol of a stack, a header, or a line that was cut; a call has arguments.
         return Damaged("its columns are none of a trace's") if "=" in line else None
-    found = probe_of(event["event"])
+    tid, seconds, fraction, microseconds, count, event, text = match.group(*_GROUPS)
+    found = _known(event)
     if found is None:
         return None
     function, returns = found
-    if match["count"] is not None:
+    if count is not None:
         return Damaged('its time is a count, not a time: trace with the clock "mono" or "boot"')
-    t_ns = int(match["us"]) * 1000 if match["us"] else int(match["s"]) * 10**9 + int(match["frac"].ljust(9, "0"))
+    t_ns = int(microseconds) * 1000 if microseconds else int(seconds) * 10**9 + int(fraction.ljust(9, "0"))
     # "(caller <- function)" is how a return is written, whatever its name.
-    place = event["arguments"].partition(")")[0]
-    returns = returns or (place.startswith("(") and "<-" in place)
-    # `$retval` without a name is the first that a probe fetches.
-    arguments = _arguments(event["arguments"], ("ret",) if returns else FUNCTIONS[function].arguments)
-    why = None if returns else _fault(function, arguments)
-    if why is not None:
-        return Damaged(why)
-    tid = match["tid"] or match.groupdict().get("pid") or "0"
-    return Call(t_ns, number, int(tid), function, returns, arguments)
+    if not returns and text.startswith("("):
+        returns = "<-" in text.partition(")")[0]
+    if returns:
+        # `$retval` without a name is the first that a probe fetches.
+        of_return = dict(_ARGUMENT.findall(text))
+        ret = of_return.get("ret", of_return.get("arg1"))
+        return Call(t_ns, number, int(tid), function, True, () if ret is None else (_integer(ret),))
+    values = _values(text, function)
+    if isinstance(values, Damaged):
+        return values
+    return Call(t_ns, number, int(tid), function, False, values)
 
 
-def _arguments(text: str, names: tuple[str, ...]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for name, value in _ARGUMENT.findall(text):
-        place = _POSITION.fullmatch(name)
-        if place and int(place[1]) <= len(names):
-            name = names[int(place[1]) - 1]
-        found[name] = int(value, 16 if value.startswith("0x") else 10)
-    return found
+_GROUPS = ("tid", "s", "frac", "us", "count", "event", "arguments")
 
 
-def _fault(function: str, arguments: dict[str, int]) -> str | None:
-    for name in FUNCTIONS[function].needed:
-        if name not in arguments:
-            return f"{function} without {name}: probes must fetch arguments, as gmemgpu capture --print has it"
-    if "pfn" in arguments and not 0 <= arguments["pfn"] < _MOST_PFN:
-        return f"pfn {arguments['pfn']:#x} is past all memory"
+@cache
+def _known(event: str) -> tuple[str, bool] | None:
+    return probe_of(event)
+
+
+def _integer(text: str) -> int:
+    return int(text, 16 if text.startswith("0x") else 10)
+
+
+def _values(text: str, function: str) -> tuple[int, ...] | Damaged:
+    probe = FUNCTIONS[function]
+    if not probe.needed:
+        return ()
+    found = dict(_ARGUMENT.findall(text))
+    values = []
+    for name in probe.needed:
+        value = found.get(name) or found.get(f"arg{probe.arguments.index(name) + 1}")
+        if value is None:
+            return Damaged(f"{function} without {name}: probes must fetch arguments, as gmemgpu capture --print has it")
+        values.append(_integer(value))
+    if "pfn" in probe.needed and not 0 <= (pfn := values[probe.needed.index("pfn")]) < _MOST_PFN:
+        return Damaged(f"pfn {pfn:#x} is past all memory")
     if function.startswith("rmp_make"):
-        if arguments["level"] not in (1, 2):
-            return f"level {arguments['level']}: the RMP has entries of 4 KiB (1) and 2 MiB (2)"
-        if arguments["level"] == 2 and arguments["pfn"] % 512:
-            return f"pfn {arguments['pfn']:#x} is no 2 MiB page"
-        if not 0 <= arguments.get("asid", 0) < 1 << 16:
-            return f"asid {arguments['asid']} is none of a processor"
-    return None
+        pfn, level, *asid = values
+        if level not in (1, 2):
+            return Damaged(f"level {level}: the RMP has entries of 4 KiB (1) and 2 MiB (2)")
+        if level == 2 and pfn % PAGES_PER_BLOCK:
+            return Damaged(f"pfn {pfn:#x} is no 2 MiB page")
+        if asid and not 0 <= asid[0] < 1 << 16:
+            return Damaged(f"asid {asid[0]} is none of a processor")
+    return tuple(values)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from gmemgpu.errors import Problem, TraceError
-from gmemgpu.ftrace.call_log import CallLog
+from gmemgpu.ftrace.call_log import CallLog, Calls
 from gmemgpu.ftrace.event_line import Call
 from gmemgpu.ftrace.owners import Inodes, Vms
+from gmemgpu.ftrace.page_rows import PageRows
 from gmemgpu.ftrace.probe import ARMING
 from gmemgpu.ftrace.rows import Rows
 from gmemgpu.model.event import Kind
@@ -67,12 +68,6 @@ class _Thread:
     inode_key: int = -1
 
 
-@dataclass(slots=True)
-class _Page:
-    row: int
-    is_host: bool = field(default=False)
-
-
 def trace_of_calls(log: CallLog, host: Host, where: str, shared_as: SharedAs | None = None) -> tuple[Trace, Account]:
     """
     Build the trace of a file's calls.
@@ -111,22 +106,23 @@ class _Life:
     """What is so far, at a time."""
 
     def __init__(self, log: CallLog, host: Host, where: str, shared_as: SharedAs | None) -> None:
-        self._calls = log.calls
-        self._start_ns = log.calls[0].t_ns
+        self._start_ns, self._end_ns = log.calls.span_ns()
         self._host = host
         self._where = where
-        functions = {call.function for call in log.calls if not call.returns}
+        functions = log.calls.functions()
         self._tells_frees = bool(functions & {"kvm_gmem_free_folio", "sev_gmem_invalidate"})
         self._tells_vms = "sev_gmem_prepare" in functions
         self._shared_as = shared_as
-        self.account = Account()
-        self.failed = _failed(log.calls, self.account)
+        failed, knows_returns = log.calls.failed()
+        self.failed = set(failed.tolist())
+        self.account = Account(n_failed=len(failed), knows_returns=knows_returns)
         self._evictions = _gmem_evictions(log.calls)
         self._rows = Rows()
         self._vms = Vms()
         self._inodes = Inodes()
         self._threads: dict[int, _Thread] = {}
-        self._pages: dict[int, _Page] = {}
+        self._pages = PageRows()
+        self._past_guest_memfd: set[int] = set()
         self._vm_of_inode: dict[int, int] = {}
         self._life_rows: list[tuple[int, int]] = []
         self._problems: list[Problem] = []
@@ -143,13 +139,13 @@ class _Life:
         elif call.function == "rmp_make_shared":
             self._take_back(call, thread, t_ns, order)
         elif call.function == "sev_gmem_prepare":
-            thread.kvm = call.arguments["kvm"]
-            thread.prepared_block = call.arguments["pfn"] // PAGES_PER_BLOCK
+            thread.kvm, pfn = call.values
+            thread.prepared_block = pfn // PAGES_PER_BLOCK
             thread.frees = False
         elif call.function in ("kvm_gmem_free_folio", "sev_gmem_invalidate"):
             thread.frees = True
         elif call.function == "sev_vm_destroy":
-            vm, claimed = self._vms.destroy(call.arguments["kvm"])
+            vm, claimed = self._vms.destroy(call.values[0])
             self.account.n_vm_destroys += 1
             self.account.n_unclaimed += not claimed
             self._rows.add(t_ns, order, Kind.VM_DESTROY, vm=vm, inode=-1)
@@ -161,7 +157,7 @@ class _Life:
             self._inode_event(call, thread, t_ns, order)
 
     def _inode_event(self, call: Call, thread: _Thread, t_ns: int, order: int) -> None:
-        key = call.arguments["inode"]
+        key = call.values[0]
         if call.function == "evict":
             if order not in self._evictions:
                 return
@@ -178,8 +174,8 @@ class _Life:
         self._life_rows.append((self._rows.add(t_ns, order, kind, vm=-1, inode=inode), inode))
 
     def _extent(self, call: Call) -> tuple[int, int] | None:
-        pfn = call.arguments["pfn"]
-        npages = PAGES_PER_BLOCK if call.arguments["level"] == 2 else 1
+        pfn, level = call.values[:2]
+        npages = PAGES_PER_BLOCK if level == 2 else 1
         if pfn + npages <= self._host.pages:
             return pfn, npages
         if len(self._problems) < _PROBLEMS_KEPT:
@@ -193,47 +189,45 @@ class _Life:
         if extent is None:
             return
         pfn, npages = extent
-        asid = call.arguments["asid"]
+        asid = call.values[2]
         prepared = thread.prepared_block == pfn // PAGES_PER_BLOCK
         kvm, thread.prepared_block = (thread.kvm if prepared else None), -1
         vm = self._vms.of_assign(asid, kvm, npages) if asid else -1
         row = self._rows.add(t_ns, order, Kind.ASSIGN, pfn=pfn, npages=npages, vm=vm, inode=-1)
         # Host memory of a guest, as a VMSA, comes past guest_memfd. So does what a guest is launched with, but that
         # goes back by guest_memfd, and is known then.
-        page = _Page(row, is_host=not asid or (self._tells_vms and not prepared))
-        for at in range(pfn, pfn + npages):
-            before = self._pages.get(at)
-            if before is not None:
-                self._vms.give_back(self._rows.owner(before.row)[0], 1)
-            self._pages[at] = page
+        if not asid or (self._tells_vms and not prepared):
+            self._past_guest_memfd.add(row)
+        self._lose(self._pages.put(pfn, npages, row))
+
+    def _lose(self, held: dict[int, int]) -> None:
+        for row, n in held.items():
+            self._vms.give_back(self._rows.owner(row)[0], n)
 
     def _take_back(self, call: Call, thread: _Thread, t_ns: int, order: int) -> None:
         extent = self._extent(call)
         if extent is None:
             return
         pfn, npages = extent
-        held = [self._pages.pop(at, None) for at in range(pfn, pfn + npages)]
-        for one in held:
-            if one is not None:
-                self._vms.give_back(self._rows.owner(one.row)[0], 1)
-        page = next((one for one in held if one is not None), None)
-        if page is None:
+        held = self._pages.put(pfn, npages, None)
+        self._lose(held)
+        if not held:
             # What takes pages back looks whether they are assigned first.
-            row = self._rows.add(0, -1, Kind.ASSIGN, pfn=pfn, npages=npages, vm=-1, inode=-1)
+            held = {self._rows.add(0, -1, Kind.ASSIGN, pfn=pfn, npages=npages, vm=-1, inode=-1): npages}
             self.account.n_before += npages
-            page = _Page(row)
-        vm, known = self._rows.owner(page.row)
+        first = next(iter(held))
+        vm, known = self._rows.owner(first)
         if thread.frees:
             kind, inode = Kind.RELEASE, thread.inode if thread.inode >= 0 else self._inode(vm, known)
-        elif page.is_host:
+        elif first in self._past_guest_memfd:
             kind, inode = Kind.RELEASE, -1
         else:
             kind, inode = self._untold(call), self._inode(vm, known)
         if inode >= 0:
             self._vm_of_inode.setdefault(inode, vm)
-            for one in (*held, page):
-                if one is not None and self._rows.owner(one.row)[1] < 0:
-                    self._rows.set_owner(one.row, inode=inode)
+            for row in held:
+                if self._rows.owner(row)[1] < 0:
+                    self._rows.set_owner(row, inode=inode)
         self._rows.add(t_ns, order, kind, pfn=pfn, npages=npages, vm=vm, inode=inode)
 
     def _inode(self, vm: int, known: int) -> int:
@@ -252,47 +246,29 @@ class _Life:
         """Return the trace, once every call was taken."""
         if self._problems:
             raise TraceError(self._problems)
-        for page in {id(page): page for page in self._pages.values()}.values():
-            vm, inode = self._rows.owner(page.row)
-            if not page.is_host and inode < 0:
-                self._rows.set_owner(page.row, inode=self._inodes.of_vm(vm))
+        for row in self._pages.rows():
+            vm, inode = self._rows.owner(row)
+            if row not in self._past_guest_memfd and inode < 0:
+                self._rows.set_owner(row, inode=self._inodes.of_vm(vm))
         for row, inode in self._life_rows:
             self._rows.set_owner(row, vm=self._vm_of_inode.get(inode, -1))
-        self.account.n_never_back = len(self._pages)
+        self.account.n_never_back = self._pages.n_pages()
         self.account.n_assumed_inodes = self._inodes.n_assumed
-        horizon_ns = self._calls[-1].t_ns - self._start_ns + 1
+        horizon_ns = self._end_ns - self._start_ns + 1
         return self._rows.trace(self._host, horizon_ns), self.account
 
 
-def _failed(calls: list[Call], account: Account) -> set[int]:
-    # Calls that returned an error, and so changed nothing.
-    pending: dict[tuple[int, str], int] = {}
-    failed: set[int] = set()
-    for order, call in enumerate(calls):
-        if not call.function.startswith("rmp_make"):
-            continue
-        if not call.returns:
-            pending[call.tid, call.function] = order
-        elif "ret" in call.arguments:
-            account.knows_returns = True
-            began = pending.pop((call.tid, call.function), None)
-            if began is not None and call.arguments["ret"] != 0:
-                failed.add(began)
-    account.n_failed = len(failed)
-    return failed
-
-
-def _gmem_evictions(calls: list[Call]) -> set[int]:
+def _gmem_evictions(calls: Calls) -> set[int]:
     # `evict` is every file system's: of guest_memfd is what its own destructor ends.
     ends: set[int] = set()
     found: set[int] = set()
-    for order in range(len(calls) - 1, -1, -1):
-        call = calls[order]
+    places = calls.places("evict", "kvm_gmem_destroy_inode")[::-1]
+    for place, call in zip(places.tolist(), calls.at(places), strict=True):
         if call.returns:
             continue
         if call.function == "kvm_gmem_destroy_inode":
-            ends.add(call.arguments["inode"])
-        elif call.function == "evict" and call.arguments["inode"] in ends:
-            ends.discard(call.arguments["inode"])
-            found.add(order)
+            ends.add(call.values[0])
+        elif call.values[0] in ends:
+            ends.discard(call.values[0])
+            found.add(place)
     return found

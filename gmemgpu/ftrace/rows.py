@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 
 from gmemgpu.model.event import Kind
@@ -11,15 +13,18 @@ from gmemgpu.units import PAGES_PER_BLOCK
 
 __all__ = ["Rows"]
 
+_WIDTH = 8
+_VM, _INODE = 5, 6
+
 
 class Rows:
     """Rows that can still change."""
 
     def __init__(self) -> None:
-        self._rows: list[list[int]] = []
+        self._words = array("q")
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._words) // _WIDTH
 
     def add(self, t_ns: int, order: int, kind: Kind, *, pfn: int = 0, npages: int = 0, vm: int, inode: int) -> int:
         """
@@ -42,8 +47,8 @@ class Rows:
             Number of the row, for `set_owner`.
         """
         folio_pages = (PAGES_PER_BLOCK if npages == PAGES_PER_BLOCK else 1) if npages else 0
-        self._rows.append([t_ns, order, int(kind), pfn, npages, vm, inode, folio_pages])
-        return len(self._rows) - 1
+        self._words.extend((t_ns, order, kind, pfn, npages, vm, inode, folio_pages))
+        return len(self) - 1
 
     def owner(self, row: int) -> tuple[int, int]:
         """
@@ -59,7 +64,7 @@ class Rows:
         (int, int)
             VM and inode.
         """
-        return self._rows[row][5], self._rows[row][6]
+        return self._words[row * _WIDTH + _VM], self._words[row * _WIDTH + _INODE]
 
     def set_owner(self, row: int, *, vm: int | None = None, inode: int | None = None) -> None:
         """
@@ -73,9 +78,9 @@ class Rows:
             Left as they are if left out.
         """
         if vm is not None:
-            self._rows[row][5] = vm
+            self._words[row * _WIDTH + _VM] = vm
         if inode is not None:
-            self._rows[row][6] = inode
+            self._words[row * _WIDTH + _INODE] = inode
 
     def trace(self, host: Host, horizon_ns: int) -> Trace:
         """
@@ -93,7 +98,7 @@ class Rows:
         Trace
             Sorted, and not yet checked.
         """
-        table = np.array(self._rows, np.int64).reshape(-1, 8)
+        table = np.array(self._words, np.int64).reshape(-1, _WIDTH)
         table = table[np.lexsort((table[:, 1], table[:, 0]))]
         return Trace(
             host=host,

@@ -6,7 +6,7 @@ import pytest
 
 from gmemgpu.ftrace.event_line import Call, Damaged, lost_events, parse_call
 
-PRIVATE = {"pfn": 0x56600, "gpa": 0x1000, "level": 1, "asid": 3}
+PRIVATE = (0x56600, 1, 3)
 ARGUMENTS = "pfn=0x56600 gpa=0x1000 level=1 asid=3"
 
 
@@ -62,7 +62,7 @@ def test_arguments_by_position_and_in_brackets(event: str) -> None:
 )
 def test_returns(event: str, ret: int) -> None:
     found = parse_call(f"  qemu-kvm-4242    [003] .....   1.000001: {event}", 1)
-    assert found == Call(1_000_001_000, 1, 4242, "rmp_make_shared", True, {"ret": ret})
+    assert found == Call(1_000_001_000, 1, 4242, "rmp_make_shared", True, (ret,))
 
 
 @pytest.mark.parametrize(
