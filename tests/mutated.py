@@ -24,6 +24,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
+from rmp_dumps import entry, table
 
 from gmemgpu.cli.main import harmless, main
 from gmemgpu.errors import InputError
@@ -73,6 +74,29 @@ VMS = (
     b"h1,s1,d1,300,600,0,0,0,Unknown,4,8\nh2,s1,d1,300,900,12.5,3.5,9.1,Unknown,2,>64\n",
     "created_at;deleted_at;cores;ram;note\n2024-05-01T12:00:00Z;;4;16GiB;'x;y'\n".encode("utf-16"),
 )
+RMP = tuple(
+    table(1024, {3: entry(layout, asid=3, gpa=0x1000), 512: entry(layout, asid=4, large=True)}).tobytes()
+    for layout in ("raw", "rmpread")
+)
+KERNEL_LOG = b"""\
+[    0.000000] SEV-SNP: RMP table physical range [0x0000000011500000 - 0x0000000031dfffff]
+[  255.410540] SEV-SNP: PFN 0x56700 unassigned, dumping non-zero entries in 2M PFN region: [0x56600 - 0x56800]
+[  255.410543] SEV-SNP: PFN: 0x56600, [0x80000000000007fd - 0x0000000000000000]
+[  255.500000] SEV-SNP: Leaking PFN range 0x100000-0x100002
+[  256.500000] SEV-SNP: PFN 0x140200, RMP entry: [0x0028000000200003 - 0x0000000000000000]
+"""
+RMPOPT_TABLE = b"Memory @  0GB: CPU(s): none\nMemory @  1GB: CPU(s): 0,4-7,511\nMemory @1037GB: CPU(s): 0-1023\n"
+FTRACE = b"""\
+# entries-in-buffer/entries-written: 8/9   #P:8
+ CPU 0/KVM-4242  [003] d..1. 1.000000: sev_gmem_prepare: (sev_gmem_prepare+0x0/0x200) kvm=0xffff88 pfn=0x200
+ CPU 0/KVM-4242  [003] d..1. 1.000002: rmp_make_private: (rmp_make_private+0x0/0x80) pfn=0x200 level=2 asid=7
+ CPU 0/KVM-4242  [003] d..1. 1.000003: rmp_make_private_ret: (x <- rmp_make_private) ret=0
+ qemu-kvm-4200   [001] d..1. 6.000000: sev_vm_destroy: (sev_vm_destroy+0x0/0x90) kvm=0xffff88
+ qemu-kvm-4200   [001] d..1. 6.000010: evict: (evict+0x0/0x300) inode=0xffffa0
+ qemu-kvm-4200   [001] d..1. 6.000020: kvm_gmem_free_folio: (kvm_gmem_free_folio+0x0/0x40)
+ qemu-kvm-4200   [001] d..1. 6.000022: rmp_make_shared: (rmp_make_shared+0x0/0x80) pfn=0x200 level=2
+ qemu-kvm-4200   [001] d..1. 6.000030: kvm_gmem_destroy_inode: (kvm_gmem_destroy_inode+0x0/0x30) inode=0xffffa0
+"""
 WORDS = [
     *(b"", b"-1", b"0x", b"1e999", b"nan", b"inf", b"9" * 25, b"9" * 5000, b"1_000", "٥".encode(), b"[" * 3000),
     *(b"\x00", b"\xff\xfe", b"\x1b[2J", "\u202e".encode(), b"\n", b"\r", b'"', b"'", b"\\", b"#", b",", b";", b"="),
@@ -131,6 +155,10 @@ READERS: dict[str, tuple[tuple[bytes, ...], str, tuple[str, ...]]] = {
         "p.toml",
         ("evaluate", "good.csv", "--policies", "p.toml", "--backend", "numpy"),
     ),
+    "rmp": (RMP, "rmp.bin", ("scan", "rmp.bin", "-o", "out.parquet")),
+    "kernel_log": ((KERNEL_LOG,), "dmesg", ("scan", "dmesg")),
+    "rmpopt_table": ((RMPOPT_TABLE,), "rmpopt-table", ("scan", "rmpopt-table")),
+    "ftrace": ((FTRACE,), "trace", ("import", "ftrace", "trace", "--host", "host.toml", "-o", "out.parquet")),
     "costs": ((COSTS.encode(),), "c.toml", ("evaluate", "good.csv", "--policy", "v10", "--costs", "c.toml")),
 }
 
@@ -215,6 +243,7 @@ def fuzz(reader: str, n: int, seed: int) -> None:
         for stem in ("t", "good"):
             Path(f"{stem}.csv").write_text(TRACE_ROWS)
             Path(f"{stem}.toml").write_text(HEADER)
+        Path("host.toml").write_text(HOST)
         for i in range(n):
             draw = random.Random(f"{reader} {seed} {i}")
             data = mutated(draw.choice(good), draw) if i else good[0]
