@@ -40,6 +40,8 @@ echo mono > trace_clock
 echo 65536 > buffer_size_kb
 trap 'stop; exit 0' INT TERM
 echo 1 > events/gmem/enable
+# The log, too, by the same clock: when passes of RMPOPT begin.
+echo 1 > events/printk/console/enable
 echo 1 > tracing_on
 cat trace_pipe &
 wait $!

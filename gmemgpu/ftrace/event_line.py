@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from gmemgpu.ftrace.probe import FUNCTIONS, probe_of
+from gmemgpu.ftrace.probe import CONSOLE, FUNCTIONS, PASS_BEGINS, probe_of
 from gmemgpu.units import PAGES_PER_BLOCK
 
 __all__ = ["Call", "Damaged", "lost_events", "parse_call"]
@@ -31,7 +31,7 @@ _PERF = re.compile(
     re.ASCII,
 )
 _ARGUMENT = re.compile(r"\b([a-z_]\w*)=(0x[0-9a-fA-F]{1,16}|-?[0-9]{1,20})(?![\w.])", re.ASCII)
-_OURS = re.compile("|".join(FUNCTIONS))
+_OURS = re.compile("|".join(name for name in FUNCTIONS if name != CONSOLE) + f"|{PASS_BEGINS.pattern}")
 _LOST = re.compile(
     r"\[LOST (\d{1,18}) EVENTS\]|\[(\d{1,18}) EVENTS DROPPED\]|PERF_RECORD_LOST lost (\d{1,18})|^Lost (\d{1,18}) events"
 )
@@ -130,6 +130,8 @@ def parse_call(line: str, number: int) -> Call | Damaged | None:
     if found is None:
         return None
     function, returns = found
+    if function == CONSOLE and not PASS_BEGINS.search(text):
+        return None
     if count is not None:
         return Damaged('its time is a count, not a time: trace with the clock "mono" or "boot"')
     t_ns = int(microseconds) * 1000 if microseconds else int(seconds) * 10**9 + int(fraction.ljust(9, "0"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gmemgpu.errors import Problem, TraceError
@@ -10,7 +10,8 @@ from gmemgpu.ftrace.call_log import CallLog, Calls
 from gmemgpu.ftrace.event_line import Call
 from gmemgpu.ftrace.owners import Inodes, Vms
 from gmemgpu.ftrace.page_rows import PageRows
-from gmemgpu.ftrace.probe import ARMING
+from gmemgpu.ftrace.passes import PassesSeen, passes_seen
+from gmemgpu.ftrace.probe import ARMING, CONSOLE
 from gmemgpu.ftrace.rows import Rows
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
@@ -38,6 +39,8 @@ class Account:
         Pages taken back that no call had assigned: they were before the file begins, or the call was lost.
     n_armed : int
         Times that RMPOPT was armed.
+    passes : PassesSeen
+        Passes of RMPOPT that began, and those that were due.
     n_psmash : int
         Entries of 2 MiB that were split.
     n_vm_destroys, n_unclaimed : int
@@ -52,6 +55,7 @@ class Account:
     knows_returns: bool = False
     n_before: int = 0
     n_armed: int = 0
+    passes: PassesSeen = field(default_factory=lambda: PassesSeen(0, 0, ()))
     n_psmash: int = 0
     n_vm_destroys: int = 0
     n_unclaimed: int = 0
@@ -125,6 +129,8 @@ class _Life:
         self._past_guest_memfd: set[int] = set()
         self._vm_of_inode: dict[int, int] = {}
         self._life_rows: list[tuple[int, int]] = []
+        self._armed_ns: list[int] = []
+        self._begun_ns: list[int] = []
         self._problems: list[Problem] = []
 
     def take(self, call: Call, order: int) -> None:
@@ -152,7 +158,9 @@ class _Life:
         elif call.function == "psmash":
             self.account.n_psmash += 1
         elif call.function in ARMING:
-            self.account.n_armed += 1
+            self._armed_ns.append(t_ns)
+        elif call.function == CONSOLE:
+            self._begun_ns.append(t_ns)
         else:
             self._inode_event(call, thread, t_ns, order)
 
@@ -254,6 +262,8 @@ class _Life:
             self._rows.set_owner(row, vm=self._vm_of_inode.get(inode, -1))
         self.account.n_never_back = self._pages.n_pages()
         self.account.n_assumed_inodes = self._inodes.n_assumed
+        self.account.n_armed = len(self._armed_ns)
+        self.account.passes = passes_seen(self._armed_ns, self._begun_ns, self._end_ns - self._start_ns)
         horizon_ns = self._end_ns - self._start_ns + 1
         return self._rows.trace(self._host, horizon_ns), self.account
 

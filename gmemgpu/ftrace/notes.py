@@ -8,6 +8,7 @@ from gmemgpu.ftrace.call_log import CallLog
 from gmemgpu.ftrace.life import Account
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Trace
+from gmemgpu.units import NS_PER_S
 
 __all__ = ["notes_of"]
 
@@ -62,6 +63,17 @@ def notes_of(log: CallLog, account: Account, trace: Trace) -> list[str]:
         notes.append(f"{account.n_assumed_inodes:,} inodes are assumed, one a VM, for pages whose inode no call names")
     if account.n_armed:
         notes.append(f"calls that arm RMPOPT: {account.n_armed:,}; VMs destroyed: {account.n_vm_destroys:,}")
+    passes = account.passes
+    if passes.n_seen:
+        line = (
+            f"RMPOPT passes begun: {passes.n_seen:,}; due by v10, 10 s after the last call that arms: {passes.n_due:,}"
+        )
+        if passes.delays_ns:
+            least, middle, most = (
+                f"{passes.delays_ns[place] / NS_PER_S:,.3f}" for place in (0, (len(passes.delays_ns) - 1) // 2, -1)
+            )
+            line += f"; seconds since that call: {middle} (median; {least} to {most})"
+        notes.append(line)
     present = set(np.unique(trace.kind).tolist())
     absent = [kind.text for kind in (*_MAY, *_NEVER) if kind not in present]
     notes.append(f"not in the trace, so that policies that wait for it do nothing: {', '.join(absent)}")

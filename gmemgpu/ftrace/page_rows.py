@@ -27,7 +27,7 @@ class PageRows:
 
     def put(self, pfn: int, npages: int, row: int | None) -> dict[int, int]:
         """
-        Put a row in the place of others.
+        Replace the rows that hold pages.
 
         Parameters
         ----------

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["ARMING", "FUNCTIONS", "Probe", "probe_of"]
+__all__ = ["ARMING", "CONSOLE", "FUNCTIONS", "PASS_BEGINS", "Probe", "probe_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,15 @@ FUNCTIONS = {
     "snp_rmpopt_all_physmem": Probe((), (), "a count: RMPOPT was armed (v10)"),
     "snp_perform_rmp_optimization": Probe((), (), "a count: RMPOPT was armed (v3)"),
     "snp_enable_rmpopt": Probe((), (), "a count: RMPOPT was armed (as applied)"),
+    "console": Probe((), (), "a count: a pass began, of the lines that the kernel logs"),
 }
 """Name to what is known of it."""
+
+CONSOLE = "console"
+"""The tracepoint printk:console, by which lines of the log come into a trace: with its clock."""
+
+PASS_BEGINS = re.compile("SEV-SNP: (?:Attempt RMP optimizations|RMP optimizations enabled)")
+"""What v1 to v10 log when a pass begins."""
 
 ARMING = ("snp_rmpopt_all_physmem", "snp_perform_rmp_optimization", "snp_enable_rmpopt")
 

@@ -210,6 +210,28 @@ def test_without_vms_an_asid_is_a_vm_until_its_pages_are_gone(tmp_path: Path, ho
     assert [row[4] for row in rows(output) if row[1] == "vm_destroy"] == [1, 2]
 
 
+def test_passes_are_held_against_what_arms_them(tmp_path: Path, host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    attempt = "console: SEV-SNP: Attempt RMP optimizations on physical address range @1GB alignment [0x0 - 0x1]"
+    calls = f"""\
+0.000000 9 {attempt}
+1.000000 1 rmp_make_private: pfn=0x200 gpa=0x0 level=1 asid=7
+2.000000 1 snp_rmpopt_all_physmem:
+8.000000 1 snp_rmpopt_all_physmem:
+18.100000 9 {attempt}
+18.200000 9 console: usb 1-1: new device
+40.000000 1 snp_rmpopt_all_physmem:
+50.300000 9 {attempt}
+60.000000 1 snp_rmpopt_all_physmem:
+61.000000 1 psmash: pfn=0x200
+"""
+    assert imported(tmp_path / "log", as_tracefs(calls), host)[0] == 0
+    said = (
+        "RMPOPT passes begun: 3; due by v10, 10 s after the last call that arms: 2; seconds since that call: 10.100 "
+        "(median; 10.100 to 10.300)"
+    )
+    assert said in capsys.readouterr().err.splitlines()
+
+
 @pytest.mark.parametrize("shared_as", ["release", "share"])
 def test_releases_and_shares_that_no_call_tells_apart(
     shared_as: str, tmp_path: Path, host: Path, capsys: pytest.CaptureFixture[str]
