@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from gmemgpu.cli.recorded_run import add_run_arguments, recorded_runs
+from gmemgpu.cli.recorded_run import add_run_arguments, print_lines, recorded_runs
 
 if TYPE_CHECKING:
     from gmemgpu.explain.record import RunRecord
@@ -35,10 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(_json(found), indent=1))
         return 0
     length = span_text(first.prepared.horizon_ns)
-    print(f"{arguments.trace}: {first.policy.name} against {second.policy.name}, {length}")
-    print()
-    for line in comparison_lines(found, whole=arguments.all):
-        print(line)
+    title = f"{arguments.trace}: {first.policy.name} against {second.policy.name}, {length}"
+    print_lines([title, "", *comparison_lines(found, whole=arguments.all)])
     return 0
 
 

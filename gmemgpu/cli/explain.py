@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gmemgpu.cli.recorded_run import add_run_arguments, chosen_regions, chosen_time, heading, recorded_runs
+from gmemgpu.cli.recorded_run import add_run_arguments, chosen_regions, chosen_time, heading, print_lines, recorded_runs
 from gmemgpu.errors import Problem, SpecError
 
 __all__ = ["add_arguments", "run"]
@@ -47,6 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
         lines = moment_lines(record, t_ns)
     else:
         lines = run_lines(record, whole=arguments.all)
-    for line in (*heading(arguments.trace, record), *lines):
-        print(line)
+    print_lines([*heading(arguments.trace, record), *lines])
     return 0

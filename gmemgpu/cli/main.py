@@ -29,7 +29,7 @@ COMMANDS = {
     "check": "read every part of a results directory in full",
     "evaluate": "evaluate policies on one trace",
     "explain": "tell what a policy did on a trace, and why",
-    "compare": "tell which free episodes one policy caught and another missed, and why",
+    "compare": "tell what one policy caught and another missed on a trace, and why",
     "map": "draw regions x time of a trace under a policy",
     "verify": "run every engine on a trace and compare all integers",
     "generate": "make a trace from a workload preset or a VM table",

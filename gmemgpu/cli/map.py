@@ -6,7 +6,7 @@ import argparse
 import shutil
 import sys
 
-from gmemgpu.cli.recorded_run import add_run_arguments, chosen_regions, chosen_time, heading, recorded_runs
+from gmemgpu.cli.recorded_run import add_run_arguments, chosen_regions, chosen_time, heading, print_lines, recorded_runs
 from gmemgpu.errors import Problem, SpecError
 
 __all__ = ["add_arguments", "run"]
@@ -45,8 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         times_ns=(begin_ns, end_ns),
     )
     marks = ASCII_MARKS if arguments.ascii or not _can_show("".join(BLOCK_MARKS)) else BLOCK_MARKS
-    for line in (*title, *map_lines(found, marks)):
-        print(line)
+    print_lines([*title, *map_lines(found, marks)])
     return 0
 
 

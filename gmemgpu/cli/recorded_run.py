@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gmemgpu.errors import Problem, SpecError
@@ -11,7 +13,7 @@ from gmemgpu.errors import Problem, SpecError
 if TYPE_CHECKING:
     from gmemgpu.explain.record import RunRecord
 
-__all__ = ["add_run_arguments", "chosen_regions", "chosen_time", "heading", "recorded_runs"]
+__all__ = ["add_run_arguments", "chosen_regions", "chosen_time", "heading", "print_lines", "recorded_runs"]
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -176,3 +178,17 @@ def heading(name: str, record: RunRecord) -> list[str]:
         episodes_text(record),
         "",
     ]
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """
+    Print lines, whatever the encoding of the output.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        ASCII, but for names of files and policies; of those an encoding may lack characters.
+    """
+    encoding = sys.stdout.encoding or "ascii"
+    for line in lines:
+        print(line.encode(encoding, "backslashreplace").decode(encoding))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -41,6 +42,19 @@ def test_a_policy_of_ones_own(trace: str, tmp_path: Path, capsys: pytest.Capture
     own = tmp_path / "p.toml"
     own.write_text('[[policy]]\nname = "mine"\nhook = "vm_destroy"\ntimer = "fixed(10 s)"\n')
     assert told(capsys, trace, "--policies", str(own))[1].endswith("5 optimized, 0 overtaken, 0 never")
+
+
+def test_an_encoding_that_lacks_characters_of_a_name(
+    trace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "p.toml"
+    own.write_text('[[policy]]\nname = "später"\nhook = "vm_destroy"\n', encoding="utf-8")
+    out = io.TextIOWrapper(io.BytesIO(), "ascii")
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", out)
+        assert main(["explain", trace, "--policies", str(own)]) == 0
+    out.seek(0)
+    assert "under sp\\xe4ter: 4 regions" in out.read()
 
 
 def test_json(trace: str, capsys: pytest.CaptureFixture[str]) -> None:

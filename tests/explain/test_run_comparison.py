@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from two_teardowns import two_teardowns
 
 from gmemgpu.catalogue import choose_policies, named_policies
@@ -87,6 +87,7 @@ def test_totals_are_the_differences_of_the_metrics(trace: Trace, first: Policy, 
         assert all(len(line) <= 80 and line.isascii() for line in comparison_lines(found, whole=whole))
 
 
+@settings(max_examples=settings.default.max_examples // 2)
 @given(trace=traces(), policy=policies())
 def test_times_of_uncounted_episodes_are_what_is_left(trace: Trace, policy: Policy) -> None:
     never = Policy(name="never", hook="none", boot=False)

@@ -129,7 +129,10 @@ def test_requests_that_are_lost_or_come_to_nothing() -> None:
     assert "at the horizon a pass is still due\n  90,000 ns  vm_destroy of VM 3: sets the timer" in found
 
 
-@settings(max_examples=50)
+HALF = settings(max_examples=settings.default.max_examples // 2)
+
+
+@HALF
 @given(trace=traces(), policy=policies(), region=st.integers(0, 100), at=st.integers(0, 100))
 def test_any_run_fits_80_columns_of_ascii(trace: Trace, policy: Policy, region: int, at: int) -> None:
     record = record_run(trace, policy, Costs())
@@ -145,7 +148,7 @@ def test_any_run_fits_80_columns_of_ascii(trace: Trace, policy: Policy, region: 
         assert all(len(line) <= 80 and line.isascii() and line == line.rstrip() for line in lines)
 
 
-@settings(max_examples=50)
+@HALF
 @given(trace=traces(), policy=policies())
 def test_json_holds_what_the_metrics_count(trace: Trace, policy: Policy) -> None:
     (row,) = engine("reference").evaluate([trace], [policy], Costs())[0]
