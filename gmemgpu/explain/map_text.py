@@ -74,8 +74,8 @@ def map_lines(found: RegionMap, marks: Marks) -> list[str]:
     if (per_row := int(np.diff(found.regions).max())) > 1:
         cell.insert(0, f"{per_row} regions")
     return [
-        f"{'requests':>{LABEL_WIDTH - 1}} {_counted(found.requests)}",
-        f"{'passes':>{LABEL_WIDTH - 1}} {_counted(found.passes, found.boots)}",
+        f"{'requests':>{LABEL_WIDTH - 1}} {_counted(found.requests)}".rstrip(),
+        f"{'passes':>{LABEL_WIDTH - 1}} {_counted(found.passes, found.boots)}".rstrip(),
         *(f"{label:>{LABEL_WIDTH - 1}} {row}" for label, row in zip(labels[::-1], rows[::-1], strict=True)),
         *_time_axis(found.times_ns, n_columns),
         "",
@@ -99,7 +99,8 @@ def _cells(found: RegionMap, marks: Marks) -> NDArray[np.str_]:
 
 
 def _region_label(first: int, stop: int) -> str:
-    return str(first) if stop == first + 1 else f"{first}-{stop - 1}"
+    text = str(first) if stop == first + 1 else f"{first}-{stop - 1}"
+    return text if len(text) < LABEL_WIDTH else f"{first}-"
 
 
 def _counted(counts: Int64Array, boots: Int64Array | None = None) -> str:

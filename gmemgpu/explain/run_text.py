@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -88,8 +88,8 @@ def run_lines(record: RunRecord, *, whole: bool = False) -> list[str]:
     idle = f" Others that were due: {others}." if len(passes) > ran.sum() else ""
     lines = [
         *filled(policy_text(record.policy), 0),
-        *filled(f"{counted(len(fate), 'request')}: {total_text(zip(n_fates, words, strict=True))}.", 0),
-        *filled(f"{counted(int(ran.sum()), 'pass', 'passes')} ran: {total_text(causes)}.{idle}", 0),
+        *filled(f"{counted(len(fate), 'request')}{_parts(zip(n_fates, words, strict=True))}", 0),
+        *filled(f"{counted(int(ran.sum()), 'pass', 'passes')} ran{_parts(causes)}{idle}", 0),
     ]
     head, tail = shortened(range(len(passes)), len(passes) if whole else _PASSES_SHOWN)
     holders = Holders(record.prepared)
@@ -109,6 +109,11 @@ def run_lines(record: RunRecord, *, whole: bool = False) -> list[str]:
         lines += ["", f"lost, since a pass ran: {counted(len(lost), 'request')}"]
         lines += _request_lines(record, lost, whole=whole)
     return lines
+
+
+def _parts(counts: Iterable[tuple[int, str]]) -> str:
+    counts = list(counts)
+    return f": {total_text(counts)}." if any(n for n, _ in counts) else "."
 
 
 _CAUSES = {Cause.BOOT: "at boot", Cause.REQUESTS: "on request", Cause.CLOCK: "by the clock"}
@@ -147,11 +152,17 @@ def pass_lines(record: RunRecord, k: int, holders: Holders, *, whole: bool = Fal
         title += f", {span_text(start_ns - due_ns)} after it was due, since another one ran"
     if start_ns < record.prepared.warmup_ns:
         title += "; in the warm-up, not counted"
+    # As the metric has it: a pass of no length has its start.
+    ends_ns = max(int(passes.end_ns[k]), start_ns + 1)
+    shutdowns = record.prepared.snp.shutdowns
+    if passes.state[k] == PassState.RAN and any(start_ns < end and begin < ends_ns for begin, end in shutdowns):
+        title += "; a hazard: SNP is shut down meanwhile"
     lines = [*filled(title, 0), *_request_lines(record, requests, whole=whole)]
+    spent = "; its requests are spent" if requests else ""
     if passes.state[k] == PassState.SKIPPED:
-        return [*lines, "  skipped: SNP is off; its requests are spent"]
+        return [*lines, f"  skipped: SNP is off{spent}"]
     if passes.state[k] == PassState.EMPTY:
-        return [*lines, "  no region is left for it by scope, gate and window; its requests are spent"]
+        return [*lines, f"  no region is left for it by scope, gate and window{spent}"]
     found = (passes.new[k], passes.cached[k], passes.failed[k], passes.wasted[k])
     words = ("set", "set already", "busy", "wasted")
     lasted, n = span_text(int(passes.end_ns[k]) - start_ns), len(record.targets[k])

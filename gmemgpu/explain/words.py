@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from gmemgpu.explain.duration import time_text
 from gmemgpu.explain.holder import Holder
 from gmemgpu.explain.missed import Miss, Reason
 from gmemgpu.explain.record import Fate, RunRecord
 from gmemgpu.model.event import Kind
+from gmemgpu.model.trace import Trace
+from gmemgpu.units import PAGES_PER_REGION
 
 __all__ = ["counted", "filled", "holders_text", "miss_text", "ranges_text", "request_text", "total_text", "when"]
 
 _WIDTH = 80
+_UNBROKEN = re.compile(r"(?<=\d) (?=(?:ns|us|ms|s|min|h|d|pages?)\b)|(?<=\bVM) (?=\d)|(?<=\binode) (?=\d)")
+"""Between a number and its unit, or an id and what it is of."""
 _MOST_RANGES = 12
 _MOST_HOLDERS = 3
 
@@ -53,14 +60,15 @@ def filled(text: str, indent: int) -> list[str]:
     list of str
         At least one.
     """
-    return textwrap.wrap(
-        text,
+    lines = textwrap.wrap(
+        _UNBROKEN.sub("\N{NO-BREAK SPACE}", text),
         _WIDTH,
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + 2),
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def when(record: RunRecord, t_ns: int) -> str:
@@ -144,15 +152,29 @@ def _event_text(record: RunRecord, request: int) -> str:
     regions = "" if last < first else f"region {first}" if first == last else f"regions {first}-{last}"
     event = int(made.event[request])
     if event < 0:
-        return f"{regions} fell free"
-    text = Kind(trace.kind[event]).text
-    vm, inode = int(made.vm[request]), int(made.inode[request])
-    owner = ", ".join(f"{word} {number}" for word, number in (("VM", vm), ("inode", inode)) if number >= 0)
-    if owner:
-        text += f" of {owner}"
+        last = _last_clearing(trace, first, int(made.t_ns[request]))
+        return f"{regions} became free by {_named_event(trace, last)}"
+    text = _named_event(trace, event)
     if regions:
         text += f", {counted(int(trace.npages[event]), 'page')} in {regions}"
     return text
+
+
+def _named_event(trace: Trace, event: int) -> str:
+    ids = (("VM", int(trace.vm[event])), ("inode", int(trace.inode[event])))
+    owner = ", ".join(f"{word} {number}" for word, number in ids if number >= 0)
+    text = Kind(trace.kind[event]).text
+    return f"{text} of {owner}" if owner else text
+
+
+def _last_clearing(trace: Trace, region: int, t_ns: int) -> int:
+    # The last event of an instant that took pages of a region out of assignment: it made it free.
+    low, high = np.searchsorted(trace.t_ns, t_ns, "left"), np.searchsorted(trace.t_ns, t_ns, "right")
+    rows = np.arange(low, high)
+    begin, end = region * PAGES_PER_REGION, (region + 1) * PAGES_PER_REGION
+    clears = np.isin(trace.kind[rows], (Kind.RELEASE, Kind.SHARE))
+    reaches = (trace.pfn[rows] < end) & (trace.pfn[rows] + trace.npages[rows] > begin)
+    return int(rows[clears & reaches & (trace.npages[rows] > 0)][-1])
 
 
 def request_text(record: RunRecord, request: int) -> str:
@@ -179,7 +201,13 @@ def request_text(record: RunRecord, request: int) -> str:
         Fate.JOINED: f"joins the pass due {due}",
         Fate.LOST: "is lost, since a pass runs",
     }[Fate(requests.fate[request])]
-    return f"{when(record, int(requests.made.t_ns[request]))}  {_event_text(record, request)}: {fate}"
+    t_ns = int(requests.made.t_ns[request])
+    snp, hazard = record.prepared.snp, ""
+    if any(begin_ns <= t_ns < end_ns for begin_ns, end_ns in snp.shutdowns):
+        hazard = "; a hazard: SNP is being shut down"
+    elif any(begin_ns <= t_ns < end_ns for begin_ns, end_ns in snp.unloads):
+        hazard = "; a hazard: KVM is unloaded"
+    return f"{when(record, t_ns)}  {_event_text(record, request)}: {fate}{hazard}"
 
 
 def miss_text(record: RunRecord, miss: Miss) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from by_hand import host, policy, trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from two_teardowns import two_teardowns
 
 from gmemgpu.catalogue import choose_policies, named_policies
 from gmemgpu.engine.registry import engine
-from gmemgpu.explain.map_text import ASCII_MARKS, map_lines
+from gmemgpu.explain.map_text import ASCII_MARKS, LABEL_WIDTH, N_LINES_AROUND, map_lines
 from gmemgpu.explain.region_map import region_map
 from gmemgpu.explain.region_span import State, region_spans
 from gmemgpu.explain.replay import record_run
@@ -64,6 +65,9 @@ def test_a_cell_has_the_share_of_each_state(
             inside[(spans.region < a) | (spans.region >= b)] = 0
             share = [inside[spans.state == state].sum() / inside.sum() for state in State]
             np.testing.assert_allclose(found.share[i, j], share, atol=1e-9)
+    lines = map_lines(found, ASCII_MARKS)
+    assert len(lines) <= len(found.share) + N_LINES_AROUND
+    assert all(len(line) <= LABEL_WIDTH + len(found.times_ns) - 1 for line in lines[: len(found.share) + 4])
     made, started = record.requests.made.t_ns, record.passes.start_ns[record.passes.state == 0]
     assert found.requests.sum() == ((made >= begin_ns) & (made < end_ns)).sum()
     assert found.passes.sum() == ((started >= begin_ns) & (started < end_ns)).sum()
@@ -86,6 +90,12 @@ A cell is 1.5 s: X where at least half of it is free and not optimized,
 x where at least a tenth is, else what most of it is.
 Requests, passes: how many in a column; *: 10 and more; B: with a boot pass.
 """
+
+
+def test_a_large_host_has_labels_that_fit() -> None:
+    record = record_run(trace(on=host(30_000)), policy(), Costs())
+    lines = map_lines(region_map(record, 3, 40), ASCII_MARKS)
+    assert [line[:11] for line in lines[2:5]] == ["   20000- X", "   10000- X", "   0-9999 X"]
 
 
 def test_a_map_in_characters() -> None:

@@ -36,8 +36,8 @@ v10 missed, v3 optimized                                   episodes         lost
 
 The worst of each:
   region 2, free from 30.500 s to 43.000 s: v3 set it at 40.000 s, 3 s lost;
-    v10: later requests put the pass off past its end (35.000 s vm_destroy of VM
-    3)
+    v10: later requests put the pass off past its end (35.000 s vm_destroy of
+    VM 3)
 
 v3 missed nothing that v10 optimized.
 """

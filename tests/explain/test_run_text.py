@@ -129,6 +129,31 @@ def test_requests_that_are_lost_or_come_to_nothing() -> None:
     assert "at the horizon a pass is still due\n  90,000 ns  vm_destroy of VM 3: sets the timer" in found
 
 
+def test_what_made_a_region_free_is_named() -> None:
+    refcount, dirty = choose_policies(["refcount", "dirty_1s"], named_policies())
+    found = text(run_lines(record_run(two_teardowns(), refcount, Costs())))
+    assert "  6.000 s  region 0 became free by release of VM 1, inode 1: sets the timer, due\n    6.000 s\n" in found
+    assert "  31.000 s  region 3 became free by release of VM 2: sets the timer, due\n    31.000 s\n" in found
+    assert "  no region is left for it by scope, gate and window\n" in found
+    found = text(run_lines(record_run(two_teardowns(), dirty, Costs())))
+    assert "  6.000 s  release of VM 1, inode 1, 262,144 pages in region 0: sets the timer,\n" in found
+
+
+def test_hazards() -> None:
+    of = trace(
+        ev(1000, "snp_shutdown_begin"),
+        ev(1500, "vm_destroy", vm=1, inode=-1),
+        ev(2000, "snp_shutdown_end"),
+        ev(3000, "kvm_unload"),
+        ev(4000, "vm_destroy", vm=2, inode=-1),
+    )
+    found = text(run_lines(record_run(of, policy(), COSTS)))
+    assert "pass 0 at 1,500 ns, for 1 request; a hazard: SNP is shut down meanwhile\n" in found
+    assert "1,500 ns  vm_destroy of VM 1: sets the timer, due 1,500 ns; a hazard: SNP is" in found
+    assert "4,000 ns  vm_destroy of VM 2: sets the timer, due 4,000 ns; a hazard: KVM is" in found
+    assert "  skipped: SNP is off; its requests are spent\n" in found
+
+
 HALF = settings(max_examples=settings.default.max_examples // 2)
 
 
