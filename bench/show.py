@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,6 +32,7 @@ from gmemgpu.model.metric import METRICS
 from gmemgpu.sweeping.store.read import StoredRows
 
 N_SEEDS = 100
+N_HISTOGRAMS = 500
 POLICIES = [*(f"policy {i}" for i in range(9)), "oracle"]
 ROWS_PER_GROUP = 65_536
 FORMS = {
@@ -58,6 +59,8 @@ def made_up(n_scenarios: int) -> pa.Table:
         "cores": pa.array(np.full(n, 128)),
         "horizon_ns": pa.array(np.full(n, 4 * 86_400 * 10**9)),
         "warmup_ns": pa.array(np.zeros(n, np.int64)),
+        "admitted": pa.array(np.full(n, 1000)),
+        "rejected": pa.array(np.zeros(n, np.int64)),
     }
     for metric in METRICS:
         if metric.wide:
@@ -66,10 +69,25 @@ def made_up(n_scenarios: int) -> pa.Table:
             buffers = [None, pa.py_buffer(words)]
             columns[metric.name] = pa.Array.from_buffers(metric_arrow_type(metric.name), n, buffers)
         elif metric.is_list:
-            columns[metric.name] = pa.array([[]], metric_arrow_type(metric.name)).take(pa.array(np.zeros(n, np.int64)))
+            # 30 bins of 190 are filled, as in the quickstart.
+            lists = [histogram(random) for _ in range(N_HISTOGRAMS)]
+            kinds = pa.array(random.integers(0, N_HISTOGRAMS, n))
+            columns[metric.name] = pa.chunked_array(
+                [
+                    pa.array(lists, metric_arrow_type(metric.name)).take(kinds.slice(i, ROWS_PER_GROUP))
+                    for i in range(0, n, ROWS_PER_GROUP)
+                ]
+            )
         else:
             columns[metric.name] = pa.array(random.integers(1, 2**40, n))
     return pa.table(columns)
+
+
+def histogram(random: np.random.Generator) -> list[int]:
+    counts = np.zeros(int(random.integers(150, 230)), np.int64)
+    counts[random.choice(len(counts), 30, replace=False)] = random.integers(1, 100, 30)
+    counts[-1] = 1
+    return counts.tolist()
 
 
 def read_rows(path: str, columns: Sequence[str]) -> StoredRows:
@@ -77,8 +95,19 @@ def read_rows(path: str, columns: Sequence[str]) -> StoredRows:
         # A row group at a time: all at once, Arrow holds each column twice.
         pieces = [file.read_row_group(i, list(columns)) for i in range(file.num_row_groups)]
     n_parts = sum(len(piece) for piece in pieces) // len(POLICIES)
+
+    def source(name: str) -> Iterator[pa.Array]:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(2048, columns=[name]):
+                yield batch.column(0)
+
     return StoredRows(
-        name="made up", table=pa.concat_tables(pieces), axes=("snp.share",), n_parts=n_parts, n_parts_done=n_parts
+        name="made up",
+        table=pa.concat_tables(pieces),
+        axes=("snp.share",),
+        n_parts=n_parts,
+        n_parts_done=n_parts,
+        source=source,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from gmemgpu.errors import Problem, SpecError, StoreError
 from gmemgpu.metrics.columns import Columns, Floats, chunks
 from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named, quantity_names
 from gmemgpu.model import ORACLE_NAME
-from gmemgpu.report.grouping import Codes, codes_of, combined, group_sums, groups_of, numbered, rows_beside
+from gmemgpu.report.grouping import Codes, codes_of, combined, group_sums, groups_of, numbered, rows_beside, stops_of
 from gmemgpu.report.pooled import Pooled, pooled_percentiles
 from gmemgpu.report.statistics import Estimate, median_estimates, ratio_estimates
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
@@ -24,6 +25,9 @@ from gmemgpu.toml_file import unknown_key
 __all__ = ["DecisionTable", "Group", "PolicyLine", "decision_table", "read_decision_table"]
 
 _HISTOGRAM = "latency_histogram"
+
+_ROWS_AT_ONCE = 8192
+"""So many: temporary arrays stay in the cache, and small beside the columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,9 +251,10 @@ def decision_table(
     draw, draws = combined(line, seed, len(seeds))
     line_of_draw = (draws // len(seeds)).astype(np.int32)
     seed_numbers = seeds[np.unique(seed)] if n_made < n_groups else seeds
+    stops = stops_of(group, _ROWS_AT_ONCE)
     # Bytes that are not needed while columns are read.
     del label, seed, group, policy, pairs, draws, trace, traces
-    rows = Pooled(line=line, draw=draw, line_of_draw=line_of_draw, n_lines=n_made * len(names))
+    rows = Pooled(line=line, draw=draw, line_of_draw=line_of_draw, n_lines=n_made * len(names), stops=stops)
     n_seeds = np.bincount(line_of_draw, minlength=rows.n_lines).tolist()
     columns = Columns(read, oracle)
     shown = (*chosen, by) if by is not None and by not in chosen else chosen
@@ -302,13 +307,23 @@ def _vms(
 def _estimates(quantity: Quantity, columns: Columns, rows: Pooled) -> list[Estimate | None]:
     numerator = quantity.numerator(columns)
     denominator = None if quantity.denominator is None else quantity.denominator(columns)
-    line = rows.line
-    if len(rows.line_of_draw) < len(rows.line):
+    line, stops = rows.line, rows.stops
+    if len(rows.line_of_draw) < len(line):
         numerator, denominator = _by_draw(rows, numerator, denominator)
-        line = rows.line_of_draw
-    if quantity.typical:
-        return median_estimates(numerator, line, rows.n_lines)
-    return ratio_estimates(numerator, denominator, line, rows.n_lines, share=quantity.unit == "share")
+        line, stops = rows.line_of_draw, [len(rows.line_of_draw)]
+    found: list[Estimate | None] = [None] * rows.n_lines
+    for start, stop in pairwise([0, *stops]):
+        # Groups are numbered as they come, and so the lines of a piece are a run.
+        piece = line[start:stop]
+        first = int(piece.min())
+        last = int(piece.max()) + 1
+        above = numerator[start:stop]
+        if quantity.typical:
+            found[first:last] = median_estimates(above, piece - first, last - first)
+        else:
+            below, share = None if denominator is None else denominator[start:stop], quantity.unit == "share"
+            found[first:last] = ratio_estimates(above, below, piece - first, last - first, share=share)
+    return found
 
 
 def _by_draw(rows: Pooled, numerator: Floats, denominator: Floats | None) -> tuple[Floats, Floats | None]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["Codes", "codes_of", "numbered", "combined", "groups_of", "group_sums", "rows_beside"]
+__all__ = ["Codes", "codes_of", "numbered", "combined", "groups_of", "group_sums", "stops_of", "rows_beside"]
 
 Codes: TypeAlias = NDArray[np.int32]
 """32 bits are enough to number rows, and half the memory."""
@@ -162,6 +162,33 @@ def group_sums(values: NDArray[Any], group: NDArray[Any], n_groups: int) -> NDAr
     """
     sums: NDArray[np.float64] = np.bincount(group, values, n_groups).astype(np.float64, copy=False)
     return sums
+
+
+def stops_of(group: Codes, at_least: int) -> list[int]:
+    """
+    Find where rows can be cut so that no group lies on both sides: in a store most groups are runs of rows.
+
+    Parameters
+    ----------
+    group : (n,) int32
+        Of each row; not negative.
+    at_least : int
+        Rows of a piece, but for the last.
+
+    Returns
+    -------
+    list of int
+        Row after the last one of each piece, ascending; the last is n.
+    """
+    rows = np.arange(len(group))
+    last = np.zeros(int(group.max()) + 1, np.int64)
+    np.maximum.at(last, group, rows)
+    possible = np.flatnonzero(np.maximum.accumulate(last[group]) == rows) + 1
+    found = [0]
+    while found[-1] < len(group):
+        at = np.searchsorted(possible, min(found[-1] + at_least, len(group)))
+        found.append(int(possible[at]))
+    return found[1:]
 
 
 def rows_beside(trace: Codes, policy: Codes, code: int | None) -> Codes:

@@ -19,8 +19,7 @@ __all__ = ["Pooled", "pooled_percentiles"]
 _N_BINS = 512
 """More than any latency of 63 bits falls into (MODEL.md section 7)."""
 
-_ROWS_AT_ONCE = 8192
-_MOST_ENTRIES = 4_000_000
+_MOST_ENTRIES = 1_000_000
 """Of bins held at once; beyond, those of the same seed and line are added up."""
 
 _FEWEST_SEEDS = 2.0
@@ -42,12 +41,15 @@ class Pooled:
         The line of each draw.
     n_lines : int
         How many lines there are.
+    stops : list of int
+        Where rows can be cut so that no line lies on both sides, as `gmemgpu.report.grouping.stops_of` finds it.
     """
 
     line: Codes
     draw: Codes
     line_of_draw: Codes
     n_lines: int
+    stops: list[int]
 
 
 def pooled_percentiles(
@@ -109,10 +111,12 @@ class _Block:
     # Lines all of whose rows are here, and the bins that their rows fill: draw, bin and count of each.
     lines: NDArray[np.int64]
     line_of_draw: NDArray[np.int64]
-    draw: NDArray[np.int64]
-    bin: NDArray[np.int64]
+    draw: Codes
+    bin: Codes
     count: Floats
+    line: Codes
     total: Floats
+    cumulated: Floats
 
     def n_seeds(self, n_lines: int) -> NDArray[np.int64]:
         found = np.zeros(n_lines, np.int64)
@@ -121,9 +125,7 @@ class _Block:
 
     def percentile(self, share: float) -> tuple[NDArray[np.int64], Floats]:
         n_lines, n_draws = len(self.lines), len(self.line_of_draw)
-        line = self.line_of_draw[self.draw]
-        cumulated = group_sums(self.count, line * _N_BINS + self.bin, n_lines * _N_BINS).reshape(n_lines, _N_BINS)
-        cumulated = np.cumsum(cumulated, axis=1)
+        line, cumulated = self.line, self.cumulated
         at, within = _place(cumulated, np.full(n_lines, share))
         # Of each seed's episodes, how many are below the percentile of all.
         weight = np.where(self.bin < at[line], 1.0, np.where(self.bin == at[line], within[line], 0.0))
@@ -185,15 +187,15 @@ def _begins_ns(bins: NDArray[np.int64]) -> Floats:
 
 def _blocks(pooled: Pooled, histograms: Iterable[pa.Array]) -> Iterator[_Block]:
     # In a store the rows of a line mostly lie close together, so that few are held at a time.
-    stops = _stops(pooled.line)
-    held: list[tuple[NDArray[np.int64], NDArray[np.int64], Floats]] = []
+    stops = list(pooled.stops)
+    held: list[tuple[Codes, Codes, Floats]] = []
     start = row = 0
     for piece in histograms:
         done = 0
         while done < len(piece):
             n = min(len(piece) - done, stops[0] - row)
             which, bins, counts = _entries(piece.slice(done, n))
-            held.append((pooled.draw[row + which].astype(np.int64), bins, counts))
+            held.append((pooled.draw[row + which], bins, counts))
             done, row = done + n, row + n
             if sum(len(counts) for _, _, counts in held) > _MOST_ENTRIES:
                 held = [_added(held)]
@@ -207,49 +209,44 @@ def _blocks(pooled: Pooled, histograms: Iterable[pa.Array]) -> Iterator[_Block]:
     raise StoreError("rows changed while they were read; try again")
 
 
-def _stops(line: Codes) -> list[int]:
-    rows = np.arange(len(line))
-    last = np.zeros(int(line.max()) + 1, np.int64)
-    np.maximum.at(last, line, rows)
-    possible = np.flatnonzero(np.maximum.accumulate(last[line]) == rows) + 1
-    found = [0]
-    while found[-1] < len(line):
-        at = np.searchsorted(possible, min(found[-1] + _ROWS_AT_ONCE, len(line)))
-        found.append(int(possible[at]))
-    return found[1:]
-
-
-def _entries(lists: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+def _entries(lists: pa.Array) -> tuple[Codes, Codes, Floats]:
     # Row, bin and count of each bin that is not empty. By buffers, as gmemgpu.metrics.columns reads them.
     ends, values = lists.offsets, lists.values
     offsets = np.frombuffer(ends.buffers()[1], np.int32)[ends.offset : ends.offset + len(lists) + 1].astype(np.int64)
     if offsets[-1] == offsets[0]:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
     begin = values.offset + offsets[0]
     offsets -= offsets[0]
     counts = np.frombuffer(values.buffers()[1], np.int64)[begin : begin + offsets[-1]]
     filled = np.flatnonzero(counts)
-    row = np.repeat(np.arange(len(lists)), np.diff(np.searchsorted(filled, offsets)))
-    return row, filled - offsets[row], counts[filled].astype(np.float64)
+    row = np.repeat(np.arange(len(lists), dtype=np.int32), np.diff(np.searchsorted(filled, offsets)))
+    return row, (filled - offsets[row]).astype(np.int32), counts[filled].astype(np.float64)
 
 
 def _added(
-    held: list[tuple[NDArray[np.int64], NDArray[np.int64], Floats]],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    held: list[tuple[Codes, Codes, Floats]],
+) -> tuple[Codes, Codes, Floats]:
     draw, bins, counts = map(np.concatenate, zip(*held, strict=True))
-    keys, which = np.unique(draw * _N_BINS + bins, return_inverse=True)
-    return keys // _N_BINS, keys % _N_BINS, group_sums(counts, which, len(keys))
+    keys, which = np.unique(draw * np.int64(_N_BINS) + bins, return_inverse=True)
+    return (keys // _N_BINS).astype(np.int32), (keys % _N_BINS).astype(np.int32), group_sums(counts, which, len(keys))
 
 
-def _block(pooled: Pooled, rows: slice, held: list[tuple[NDArray[np.int64], NDArray[np.int64], Floats]]) -> _Block:
+def _block(pooled: Pooled, rows: slice, held: list[tuple[Codes, Codes, Floats]]) -> _Block:
     draw, bins, counts = map(np.concatenate, zip(*held, strict=True))
     draws, lines = np.unique(pooled.draw[rows]), np.unique(pooled.line[rows])
-    draw = np.searchsorted(draws, draw)
+    place = np.zeros(int(draws[-1] - draws[0]) + 1, np.int32)
+    place[draws - draws[0]] = np.arange(len(draws))
+    draw = place[draw - draws[0]]
+    line_of_draw = np.searchsorted(lines, pooled.line_of_draw[draws])
+    line = line_of_draw.astype(np.int32)[draw]
+    filled = group_sums(counts, line * _N_BINS + bins, len(lines) * _N_BINS).reshape(-1, _N_BINS)
     return _Block(
         lines=lines.astype(np.int64),
-        line_of_draw=np.searchsorted(lines, pooled.line_of_draw[draws]),
+        line_of_draw=line_of_draw,
         draw=draw,
         bin=bins,
         count=counts,
+        line=line,
         total=group_sums(counts, draw, len(draws)),
+        cumulated=np.cumsum(filled, axis=1),
     )

@@ -273,7 +273,7 @@ def estimates_of(
     list of Estimate or None, n_lines long
         None where there is no value.
     """
-    ends = ([None if math.isinf(end) or math.isnan(end) else end for end in of.tolist()] for of in (low, high))
+    ends = ([end if -math.inf < end < math.inf else None for end in of.tolist()] for of in (low, high))
     return [
         None if math.isnan(at) else Estimate(at, begin, end, size, kind)
         for at, begin, end, size, kind in zip(value.tolist(), *ends, n.tolist(), kinds, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from metric_rows import by_hand, sums_by_hand
 from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.report.decision import Group, decision_table
-from gmemgpu.report.grouping import codes_of, groups_of, numbered
+from gmemgpu.report.grouping import codes_of, groups_of, numbered, stops_of
 from gmemgpu.report.statistics import Estimate
 from gmemgpu.sweeping.store.read import StoredRows
 
@@ -196,6 +197,18 @@ def test_groups_are_those_of_a_dictionary(made: tuple[pa.Table, list[str]]) -> N
     ]
     group, keys = groups_of([codes_of(table[name]) for name in names])
     assert (group.tolist(), keys) == (numbers, list(wanted))
+
+
+@given(group=st.lists(st.integers(0, 6), min_size=1), at_least=st.integers(1, 9))
+def test_no_group_lies_on_both_sides_of_a_stop(group: list[int], at_least: int) -> None:
+    stops = stops_of(np.array(group, np.int32), at_least)
+    assert stops[-1] == len(group)
+    for start, stop in pairwise([0, *stops]):
+        assert stop - start >= at_least or stop == len(group)
+        assert not set(group[:stop]) & set(group[stop:])
+        # Nor does it go on for longer than it must.
+        enough = range(start + at_least, stop)
+        assert all(set(group[:at]) & set(group[at:]) for at in enough)
 
 
 @given(values=st.lists(st.one_of(st.integers(0, 9), st.integers(-(2**63), 2**63 - 1)), min_size=1))
