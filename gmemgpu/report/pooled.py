@@ -22,7 +22,7 @@ _N_BINS = 512
 _MOST_ENTRIES = 1_000_000
 """Of bins held at once; beyond, those of the same seed and line are added up."""
 
-_FEWEST_SEEDS = 2.0
+_FEWEST_SEEDS = 2 - 1e-9
 """Whose episodes make up a tail, in effect: an end that less rests on is no end."""
 
 
@@ -147,7 +147,8 @@ class _Block:
         down, up = jackknife(scaled, of.astype(np.int32), n, several, np.minimum(*map(np.nan_to_num, effective)) - 1)
         centre = np.where(inside, np.log(share) - np.log1p(-share), share)
         low, high = centre - down, centre + up
-        low, high = (np.where(inside, 1 / (1 + np.exp(-end)), end) for end in (low, high))
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = (np.where(inside, 1 / (1 + np.exp(-end)), end) for end in (low, high))
         value = _latency(at, within)
         open_below = several & ((low <= 0) | ~(effective[0] >= _FEWEST_SEEDS))
         open_above = several & ((high >= 1) | ~(effective[1] >= _FEWEST_SEEDS))
