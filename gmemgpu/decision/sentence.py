@@ -18,6 +18,7 @@ from gmemgpu.decision.figures import (
     worth_text,
 )
 from gmemgpu.decision.weighing import PRICES_NS, CostKind, Weighed
+from gmemgpu.report.paired import LEVEL
 
 __all__ = ["sentence", "notes", "headline", "assumptions", "group_name", "policy_phrase", "regret_text"]
 
@@ -138,7 +139,8 @@ def sentence(decision: Decision, group: DecidedGroup) -> str:
     agree = f"{answer.n_agree} of {n_seeds} seeds agree"
     name = f"On {group_name(group.weighed)} ({_conditions(group, decision.provenance)}), "
     if group.weighed.in_use <= 0:
-        return f"{name}no memory is in use that could profit, so nothing is to be won."
+        cheapest = group.priced[0].ranges[0].best
+        return f"{name}no memory is in use that could profit, so nothing is to be won; `{cheapest}` costs least."
     if answer.finding == "nothing beats":
         if n_seeds == 1:
             return f"{name}nothing beats {baseline} {at}, as far as one seed says."
@@ -151,6 +153,12 @@ def sentence(decision: Decision, group: DecidedGroup) -> str:
         if n_seeds == 1:
             return f"{name}one seed tells nothing apart; in it `{answer.policy}` is {lead} ahead of {baseline} {at}."
         more = f"some {answer.seeds:,} seeds would" if answer.seeds else "no number of seeds would"
+        if answer.n_agree == n_seeds and 2 * 0.5**n_seeds <= LEVEL / (len(group.weighed.policies) - 1):
+            # By a sign test. Of a mean over so few and so skewed differences the interval may still reach below 0.
+            return (
+                f"{name}`{answer.policy}` is ahead of {baseline} {at} in {n_seeds} of {n_seeds} seeds, but one can't "
+                f"tell by how much: {lead}; {more}."
+            )
         return (
             f"{name}one can't tell whether anything beats {baseline} {at}: `{answer.policy}` is {lead} ahead, "
             f"in {answer.n_agree} of {n_seeds} seeds; {more}."

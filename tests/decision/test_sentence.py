@@ -74,6 +74,15 @@ def test_seeds_that_do_not_tell_are_not_claimed_to() -> None:
     assert text.endswith("in 2 of 4 seeds; some 992 seeds would.")
 
 
+def test_seeds_that_all_agree_but_not_by_how_much() -> None:
+    # One seed of eight has nearly all of the lead.
+    much = [50.1, 50.2, 50.1, 50.3, 50.1, 50.2, 50.1, 90]
+    skewed: Figures = {"merged": ([50] * 8, [0] * 8), "more": (much, [0] * 8)}
+    text = told(decided(rows("a", skewed), worth=10))
+    assert "`more` is ahead of what the kernel does (`merged`) where a set bit is worth 10 core-s per GiB·h in" in text
+    assert text.endswith("in 8 of 8 seeds, but one can't tell by how much: 50 ±120 core-s a day; some 61 seeds would.")
+
+
 def test_one_seed_is_told_to_be_one() -> None:
     one = {name: ([profit[0]], [cost[0]]) for name, (profit, cost) in FIGURES.items()}
     assert "one seed tells nothing apart; in it `more` is 92.0 core-s a day ahead" in told(
@@ -85,7 +94,7 @@ def test_one_seed_is_told_to_be_one() -> None:
 def test_no_memory_in_use() -> None:
     empty = {name: ([0.0] * 4, cost) for name, (_, cost) in FIGURES.items()}
     found = decided(rows("a", empty, in_use=0))
-    assert told(found).endswith("no memory is in use that could profit, so nothing is to be won.")
+    assert told(found).endswith("no memory is in use that could profit, so nothing is to be won; `merged` costs least.")
     assert headline(found) == told(found)
     assert "Least to lose" not in "\n".join(decision_lines(found))
 
