@@ -131,7 +131,7 @@ def _worths(group: Weighed, policy: str, worth: float, level: float) -> Interval
 
 def _up_to_ns(group: Weighed, policy: str, worth: float, level: float) -> float | None:
     place = group.policies.index(policy)
-    if not (group.kind.is_cpu and group.updates[place].any()):
+    if not (group.has_trackers and group.updates[place].any()):
         return None
     first, *prices_ns = group.prices_ns
     highest = first

@@ -67,13 +67,13 @@ def minimax_regret(groups: Sequence[Weighed], worth_of: Callable[[Weighed], floa
     Returns
     -------
     tuple of Minimax
-        One for each of `Weighed.prices_ns`; empty if no group has memory in use.
+        One for each price that any group looks at; empty if no group has memory in use.
     """
     places = [i for i, group in enumerate(groups) if group.in_use > 0]
     if not places:
         return ()
     found = []
-    for price_ns in groups[0].prices_ns:
+    for price_ns in max((groups[i].prices_ns for i in places), key=len):
         behind = []
         for group in (groups[i] for i in places):
             net = net_at(group, worth_of(group), price_ns).mean(axis=1)

@@ -76,7 +76,7 @@ def _conditions(group: DecidedGroup, provenance: Provenance) -> str:
     scenarios = [f"{group.weighed.n_scenarios} scenarios"] if group.weighed.n_scenarios > 1 else []
     costs = "costs as fitted" if not provenance.other_costs else "costs of its own"
     seeds = f"{n_seeds} seed{'s' if n_seeds > 1 else ''}"
-    free = ["trackers free"] if group.weighed.kind.is_cpu else []
+    free = ["trackers free"] if group.weighed.has_trackers else []
     return ", ".join([*workload, *scenarios, host, duration_text(found.counted_ns), seeds, costs, *free])
 
 
@@ -275,7 +275,7 @@ def headline(decision: Decision) -> str:
         if least.best.regret == 0
         else f"is at worst {regret_text(least.best.regret, kind)} behind the best"
     )
-    free = " and trackers are free" if kind.is_cpu else ""
+    free = " and trackers are free" if len(decision.minimax) > 1 else ""
     told = f"in {len(beats)} of {n}" if len(beats) != n else "in each"
     return (
         f"Over {groups} `{least.best.policy}` has least to lose {at}{free}: it {own}, {baseline} is {behind}; "
@@ -315,6 +315,6 @@ def assumptions(decision: Decision) -> Iterator[str]:
         if others
         else "Costs of RMPOPT are fitted to published whole-pass times."
     )
-    if kind.is_cpu:
+    if any(group.weighed.has_trackers for group in decision.groups):
         yield "A tracker's updates cost nothing unless a price is named; none has been measured."
     yield "All of it is a model; nothing here was measured on a host."

@@ -151,7 +151,9 @@ def _ranges(decision: Decision, group: DecidedGroup, width: int) -> Iterator[str
     unit = f"{kind.unit} per {kind.per}"
     if kind.is_cpu:
         unit += f" ({figure_text(group.weighed.whole_worth / 100)} is 1 % of CPU)"
-    yield from wrapped(f"worth in {unit}, lead in {kind.lead_unit}{', trackers free' if kind.is_cpu else ''}:", width)
+    yield from wrapped(
+        f"worth in {unit}, lead in {kind.lead_unit}{', trackers free' if group.weighed.has_trackers else ''}:", width
+    )
     head = ["from", "95 %", "best", "lead  ", "over", "seeds"]
     yield from columns_lines([head, *range_rows(group, group.priced[0].ranges)], left=(2, 4))
     for priced in group.priced[1:]:
@@ -171,7 +173,7 @@ def _dominated(group: DecidedGroup, width: int) -> Iterator[str]:
         text = one.policy
         if one.n_seeds < n_seeds:
             text += f" ({one.n_seeds}/{n_seeds})"
-        if group.weighed.kind.is_cpu and one.up_to_ns < PRICES_NS[-1]:
+        if group.weighed.has_trackers and one.up_to_ns < PRICES_NS[-1]:
             text += f" [{one.up_to_ns:g} ns]"
         by.setdefault(one.by, []).append(text)
     chain = "; ".join(f"{', '.join(names)} by {name}" for name, names in by.items())
@@ -245,7 +247,8 @@ def decision_lines(decision: Decision, width: int = 80) -> Iterator[str]:
 
 
 def _how_to_read(decision: Decision) -> str:
-    prices = " [N ns]: while an update of a tracker takes no more." if decision.kind.is_cpu else ""
+    trackers = any(group.weighed.has_trackers for group in decision.groups)
+    prices = " [N ns]: while an update of a tracker takes no more." if trackers else ""
     return (
         "from: the worth from which on a policy is best, on average over seeds; 95 %: where it and the one above are "
         "not told apart. lead: over the second best, amid the range; ?: one can't tell; seeds: in which it is best "
@@ -262,7 +265,7 @@ def _least_to_lose(decision: Decision, width: int) -> Iterator[str]:
         found = list(same)
         worst = max(found, key=lambda one: one.best.regret).best
         text = policy
-        if decision.kind.is_cpu:
+        if len(decision.minimax) > 1:
             prices = dict.fromkeys(f"{one.price_ns:g}" for one in (found[0], found[-1]))
             text += f" at {' to '.join(prices)} ns an update"
         where = group_name(decision.groups[worst.group].weighed)

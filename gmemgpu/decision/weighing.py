@@ -189,8 +189,13 @@ class Weighed:
 
     @property
     def prices_ns(self) -> tuple[float, ...]:
-        """Prices of an update of a tracker that are looked at."""
-        return PRICES_NS if self.kind.is_cpu else PRICES_NS[:1]
+        """Prices of an update of a tracker that are looked at; no more than none where no policy has a tracker."""
+        return PRICES_NS if self.has_trackers else PRICES_NS[:1]
+
+    @property
+    def has_trackers(self) -> bool:
+        """Whether what a tracker costs is of any account."""
+        return self.kind.is_cpu and bool(self.updates.any())
 
     @property
     def n_seeds(self) -> int:

@@ -61,7 +61,7 @@ def test_worths_have_an_upper_end_where_the_seeds_leave_one() -> None:
 
 def test_nothing_beats_the_kernel() -> None:
     assert told(decided(rows("a", FIGURES), worth=0.1)) == (
-        "On a (p, 4 cores, 16 GiB, 1 d, 4 seeds, costs as fitted, trackers free), nothing beats what the kernel does "
+        "On a (p, 4 cores, 16 GiB, 1 d, 4 seeds, costs as fitted), nothing beats what the kernel does "
         "(`merged`) where a set bit is worth 0.1 core-s per GiB·h; 4 of 4 seeds agree."
     )
 
@@ -89,6 +89,18 @@ def test_one_seed_is_told_to_be_one() -> None:
         decided(rows("a", one), worth=10)
     )
     assert told(decided(rows("a", one), worth=0.1)).endswith(", as far as one seed says.")
+
+
+def test_prices_of_trackers_are_told_where_a_policy_has_one() -> None:
+    without = "\n".join(decision_lines(decided([*rows("a", FIGURES), *rows("b", FIGURES)])))
+    assert "an update" not in without
+    assert "racker" not in without
+    made = [*rows("a", FIGURES), *rows("b", FIGURES, updates={"more": 10**9})]
+    found = decided(made)
+    assert [len(group.priced) for group in found.groups] == [1, 4]
+    assert len(found.minimax) == 4
+    told = "\n".join(decision_lines(found))
+    assert told.count("10 ns an update: ") == 1
 
 
 def test_no_memory_in_use() -> None:
