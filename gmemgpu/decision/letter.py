@@ -23,6 +23,8 @@ QUANTITIES = ("benefit", "never", "core_s", "coverage")
 """What the tables hold; the first needs the oracle, and in mails the last ones give way where there is no room."""
 
 _MAX_GROUPS = 6
+_FEW = 4
+"""Of so few policies a table holds all."""
 
 
 def mail_lines(decision: Decision, table: ComparisonTable, command: str) -> Iterator[str]:
@@ -108,7 +110,9 @@ def _groups(decision: Decision, table: ComparisonTable) -> Iterator[tuple[str, C
 
 
 def _of_interest(group: DecidedGroup, compared: ComparedGroup) -> ComparedGroup:
-    # Whoever is best for some worth, or as good as the answer; all if that is nobody but the baseline.
+    # Whoever is best for some worth, or as good as the answer; all if they are few, or if that is the baseline alone.
+    if len({one.policy for one in compared.comparisons}) <= _FEW:
+        return compared
     names = {group.answer.policy, *group.answer.as_good, *(one.best for one in group.priced[0].ranges)}
     kept = tuple(one for one in compared.comparisons if one.policy in names)
     return replace(compared, comparisons=kept or compared.comparisons)
@@ -119,11 +123,16 @@ def _tail(decision: Decision, table: ComparisonTable) -> Iterator[str]:
         yield f"{n_more:,} more groups are not shown: gmemgpu decide DIR has their sentences."
     first = table.groups[0].comparisons
     n_policies = len({one.policy for one in first})
+    held = ""
+    if n_policies > _FEW:
+        held = (
+            f"Tables hold policies that some worth makes best, and those as good as the answer, of {n_policies} that "
+            f"were held against {table.baseline}. "
+        )
     yield (
-        f"Tables hold policies that some worth makes best, and those as good as the answer, of {n_policies} that were "
-        f"held against {table.baseline}. Below its line: differences to it on the same traces, ± half of the "
-        f"95 % interval over seeds. ?: not told apart at {100 * LEVEL:.0f} % over {len(first)} comparisons (Holm); "
-        "=: the same in every seed."
+        f"{held}Below the line of {table.baseline}: differences to it on the same traces, ± half of the 95 % interval "
+        f"over seeds. ?: not told apart at {100 * LEVEL:.0f} % over {len(first)} comparisons (Holm); =: the same in "
+        "every seed."
     )
     yield from assumptions(decision)
 

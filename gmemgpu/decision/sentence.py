@@ -105,15 +105,17 @@ def _where(group: DecidedGroup, answer: Answer, kind: CostKind) -> str:
     whole = group.weighed.whole_worth
     high = math.inf if high >= whole else high
 
-    def text(worth: float) -> str:
-        share = f" ({share_text(worth / whole)} of CPU)" if kind.is_cpu else ""
-        return worth_text(worth, kind) + share
+    def text(worth: float, more: str = "") -> str:
+        beside = [f"{share_text(worth / whole)} of CPU"] if kind.is_cpu else []
+        beside += [more] if more else []
+        return worth_text(worth, kind) + (f" ({'; '.join(beside)})" if beside else "")
 
+    beyond = "beyond it the seeds can't tell"
     if low == 0:
-        return "at any worth" if math.isinf(high) else f"up to {text(high)}"
+        return "at any worth" if math.isinf(high) else f"up to {text(high, beyond)}"
     if math.isinf(high):
         return f"from {text(low)} on"
-    return f"from {figure_text(low)} to {text(high)}"
+    return f"from {figure_text(low)} to {text(high, beyond)}"
 
 
 def sentence(decision: Decision, group: DecidedGroup) -> str:

@@ -52,13 +52,15 @@ def test_columns_that_have_no_room_are_named() -> None:
     assert "(left out for want of room: core_s, coverage)" in letter(mail_lines, rows("a", long))
 
 
-def test_tables_hold_what_some_worth_makes_best() -> None:
-    told = letter(mail_lines, rows("a", FIGURES))
+def test_tables_of_many_policies_hold_what_some_worth_makes_best() -> None:
+    many = {**FIGURES, **{f"less{i}": ([x - i for x in LESS[0]], LESS[1]) for i in range(1, 4)}}
+    told = letter(mail_lines, rows("a", many))
     assert re.search(r"^more ", told, re.MULTILINE)
-    assert not re.search(r"^(less|waste) ", told, re.MULTILINE)
+    assert not re.search(r"^(less\d?|waste) ", told, re.MULTILINE)
+    assert "of 6 that were held against merged" in told.replace("\n", " ")
     # Without any, all are shown.
-    alone = {"merged": BOUND, "less": LESS}
-    assert re.search(r"^less ", letter(mail_lines, rows("a", alone), worth=10), re.MULTILINE)
+    none = {"merged": BOUND, **{f"less{i}": LESS for i in range(6)}}
+    assert len(re.findall(r"^less\d ", letter(mail_lines, rows("a", none), worth=10), re.MULTILINE)) == 6
 
 
 def test_markdown_escapes_what_would_break_a_table() -> None:
