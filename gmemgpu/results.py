@@ -42,6 +42,9 @@ class Compared(_Printed, ComparisonTable):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return f"<Compared: {len(self.groups)} groups of {self.name} with {self.baseline}; print() shows them>"
+
     def __str__(self) -> str:
         return "\n".join(comparison_lines(self))
 
@@ -55,6 +58,9 @@ class Decided(_Printed, Decision):
     def sentence(self) -> str:
         """The answer over all groups."""
         return headline(self)
+
+    def __repr__(self) -> str:
+        return f"<Decided: {self.sentence}>"
 
     def __str__(self) -> str:
         return "\n".join(decision_lines(self))

@@ -74,7 +74,9 @@ def test_comparisons_and_decisions_are_those_of_the_commands(
     assert found.groups == compare(results.directory, baseline="capped", quantities=["never"]).groups
     assert main(["show", str(results.directory), "--baseline", "capped", "--metric", "never"]) == 0
     assert capsys.readouterr().out == f"{found}\n"
+    assert repr(found) == "<Compared: 2 groups of a <b> & c with capped; print() shows them>"
     answer = results.decide(share=0.01)
+    assert repr(answer) == f"<Decided: {answer.sentence}>"
     assert main(["decide", str(results.directory), "--worth", "1 %"]) == 0
     assert capsys.readouterr().out == f"{answer}\n"
     assert main(["decide", str(results.directory), "--worth", "1 %", "--json"]) == 0

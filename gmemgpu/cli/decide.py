@@ -99,7 +99,12 @@ def run(arguments: argparse.Namespace) -> int:
 
         sys.stdout.write(decision_json(decision) + "\n")
         return 0
+    from gmemgpu.cli.terminal import is_ascii_only, text_width
     from gmemgpu.decision.text import decision_lines
+    from gmemgpu.report.ascii import to_ascii
 
-    sys.stdout.writelines(f"{line}\n" for line in decision_lines(decision))
+    # Longer lines of prose are hard to read.
+    width = min(text_width() or 80, 100)
+    plain = to_ascii if is_ascii_only() else str
+    sys.stdout.writelines(f"{plain(line)}\n" for line in decision_lines(decision, width))
     return 0

@@ -141,7 +141,7 @@ def range_rows(group: DecidedGroup, ranges: Sequence[Range]) -> list[list[str]]:
 
 def _lead(lead: Difference, stake: float) -> str:
     if abs(lead.mean) <= _NOTHING * stake:
-        return "≈0  "
+        return "~0  "
     told = lead.p is not None and lead.p <= LEVEL
     return f"{figure_text(max(lead.mean, 0.0))} {' ' if told else '?'}"
 
@@ -183,7 +183,8 @@ def _dominated(group: DecidedGroup, width: int) -> Iterator[str]:
 def _axis(axis: Axis, baseline: str, width: int) -> Iterator[str]:
     stays = axis.stays
     verdict = f"{stays} is best, or as good, at all values" if stays else "flips the choice"
-    yield from wrapped(f"{axis.name}: {verdict}", width)
+    least, most = (figure_text(end(one.lead for one in axis.values)) for end in (min, max))
+    yield from wrapped(f"{verdict}; lead over {baseline} {least} to {most}", width, f"{axis.name}: ")
     rows = []
     for one in axis.values[:_MAX_VALUES]:
         answer = one.answer
@@ -191,7 +192,7 @@ def _axis(axis: Axis, baseline: str, width: int) -> Iterator[str]:
         mark = "?" if answer.finding == "can't tell" else ""
         stake = share_text(answer.of_stake) if answer.of_stake <= 1 else "> 100 %"
         rows.append([f"  {one.value}", f"{answer.policy} {mark}".rstrip(), lead, stake])
-    head = ["", "best", f"ahead of {baseline} by", "of the stake"]
+    head = ["", "best", "lead", "of the stake"]
     yield from columns_lines([head, *rows], left=(0, 1))
     if len(axis.values) > _MAX_VALUES:
         yield f"  … {len(axis.values) - _MAX_VALUES:,} more values; --json has all"
@@ -236,7 +237,8 @@ def decision_lines(decision: Decision, width: int = 80) -> Iterator[str]:
         )
         yield ""
     if decision.axes:
-        yield from wrapped(f"What flips the choice at {worth_asked(decision)}, other axes pooled:", width)
+        at = f"{worth_asked(decision)}, other axes pooled, leads in {decision.kind.lead_unit}"
+        yield from wrapped(f"What flips the choice at {at}:", width)
         for axis in decision.axes:
             yield from _axis(axis, decision.baseline, width)
         yield ""

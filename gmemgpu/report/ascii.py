@@ -48,5 +48,5 @@ def to_ascii(text: str) -> str:
     >>> to_ascii("−3.7 ±1.6 GiB·h")
     '-3.7 +-1.6 GiB*h'
     """
-    plain = unicodedata.normalize("NFKD", text.translate(_SIGNS))
+    plain = unicodedata.normalize("NFKD", text.replace(" · ", " - ").translate(_SIGNS))
     return "".join(letter for letter in plain if not unicodedata.combining(letter)).encode("ascii", "replace").decode()

@@ -222,6 +222,11 @@ def test_the_command_prints_text_and_json(monkeypatch: pytest.MonkeyPatch, capsy
     assert "where a set bit is worth 1 % of CPU" in told.replace("\n", " ")
     assert main(["decide", "results", "--worth", "9", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["worth"] == 9
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["decide", "results"]) == 0
+    prose = [line for line in capsys.readouterr().out.splitlines() if line.startswith("On a")]
+    assert len(prose[0]) <= 60
     for wrong in ("much", "1 % of", "%"):
         assert main(["decide", "results", "--worth", wrong]) == 2
         assert f'gmemgpu: --worth: "{wrong}" is no worth' in capsys.readouterr().err
