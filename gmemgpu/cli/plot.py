@@ -16,9 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--figure",
-        choices=("pareto", "forest", "heat", "latency"),
+        choices=("pareto", "forest", "heat", "worth", "tornado", "latency"),
         default="pareto",
-        help="cost against gain, differences to a baseline, policies by groups, or waiting times (default: pareto)",
+        help="cost against gain (pareto, the default), differences to a baseline (forest), policies by groups (heat), "
+        "what is best for which worth of a set bit, which axis decides (tornado), or waiting times (latency)",
     )
     parser.add_argument("--x", metavar="KEY", default="core_s", help="pareto: across (default: core_s)")
     parser.add_argument("--y", metavar="KEY", default="benefit", help="pareto: upwards (default: benefit)")
@@ -30,7 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="forest and heat: which figures, as in `gmemgpu help metrics` (default: benefit)",
     )
     parser.add_argument(
-        "--baseline", metavar="POLICY", help="forest: less this one (default: merged, else v10, else the first)"
+        "--baseline",
+        metavar="POLICY",
+        help="forest, worth, tornado: less this one (default: merged, else v10, else the first)",
+    )
+    parser.add_argument(
+        "--cost", default="core_s", metavar="KIND", help="worth, tornado: core_s (default), ipis, or longest_pass"
+    )
+    parser.add_argument(
+        "--worth", metavar="W", help='worth, tornado: of a set bit, "0.1 %%" of CPU (default) or core-s per GiB·h'
     )
     parser.add_argument("--policy", nargs="+", default=[], metavar="NAME", help="draw only these, in this order")
     parser.add_argument(
@@ -42,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the figure; 0 if there is one."""
+    from gmemgpu.cli.decide import parse_worth
     from gmemgpu.figures.catalogue import Choice, figure
     from gmemgpu.figures.write import check_form, renderer, write_figure
 
@@ -58,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
             y=arguments.y,
             metrics=arguments.metric,
             baseline=arguments.baseline,
+            cost=arguments.cost,
+            worth=parse_worth(arguments.worth),
             width=max(240, arguments.width),
         ),
     )

@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
         group_by=arguments.group_by,
         policies=arguments.policy,
         baseline=arguments.baseline,
+        cost=arguments.cost,
+        worth=parse_worth(arguments.worth),
     )
     write_report(choice, output)
     print(f"gmemgpu: {output} written", file=sys.stderr)

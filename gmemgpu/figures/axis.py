@@ -7,10 +7,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from gmemgpu.figures.style import Spec
 from gmemgpu.metrics.quantity import Quantity
 
-__all__ = ["Axis", "axis_labels", "axis_for", "time_ticks"]
+__all__ = ["Axis", "axis_labels", "axis_for", "plain", "time_ticks"]
 
 _NINES = 4
 """Shares from 99.99 % on are one point: what is left is of no matter to anybody."""
@@ -97,6 +99,28 @@ def axis_labels(ticks: Sequence[tuple[float, str]]) -> Spec:
     return {"values": [at for at, _ in ticks], "labelExpr": f"{choices} : ''"}
 
 
+def plain(figure: float) -> str:
+    """
+    Write a figure of a tick.
+
+    Parameters
+    ----------
+    figure : float
+        With few digits.
+
+    Returns
+    -------
+    str
+        Without an exponent.
+
+    Examples
+    --------
+    >>> plain(1e-05), plain(1000.0)
+    ('0.00001', '1,000')
+    """
+    return np.format_float_positional(figure, trim="-") if figure < 1 else f"{figure:,.12g}"
+
+
 def time_ticks(low_ns: float, high_ns: float) -> list[tuple[float, str]]:
     """
     Return times that people have a word for.
@@ -120,7 +144,7 @@ def _decades(low: float, high: float, quantity: Quantity) -> list[tuple[float, s
     scale, unit = (100.0, " %") if quantity.unit == "share" else (1.0, "")
     powers = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
     step = 1 + len(powers) // 7
-    return [(10.0**power, f"{10.0**power * scale:,.12g}{unit}") for power in powers[::step]]
+    return [(10.0**power, plain(10.0**power * scale) + unit) for power in powers[::step]]
 
 
 def axis_for(quantity: Quantity, values: Iterable[float]) -> Axis:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
+from gmemgpu.decision.decision import Decision
+from gmemgpu.decision.decision import decide as find_decision
 from gmemgpu.errors import GmemgpuError, Problem, SpecError
 from gmemgpu.figures.forest import forest
 from gmemgpu.figures.heat import heat
@@ -13,19 +17,26 @@ from gmemgpu.figures.latency import latency
 from gmemgpu.figures.pareto import pareto
 from gmemgpu.figures.points import points_of, value_of
 from gmemgpu.figures.style import Spec, grid, group_title
+from gmemgpu.figures.tornado import tornado
 from gmemgpu.figures.waits import read_waits
+from gmemgpu.figures.worth import worth
 from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named
 from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.comparison import ComparisonTable, compare
 from gmemgpu.report.decision import DecisionTable, read_decision_table
 from gmemgpu.toml_file import unknown_key
 
-__all__ = ["FIGURES", "MOST_GROUPS", "Choice", "charts", "figure"]
+__all__ = ["FIGURES", "MOST_GROUPS", "Choice", "Drawing", "charts", "decision_for", "figure"]
+
+Drawing: TypeAlias = Callable[..., Spec]
+"""Draws a chart as wide as its argument ``width`` says, in pixels."""
 
 FIGURES = {
     "pareto": "cost against gain, with intervals; which policies no other one beats",
     "forest": "differences to a baseline on the same traces, with intervals and seeds won, tied, lost",
     "heat": "one metric of all policies and groups, in colours and figures",
+    "worth": "what each policy forgoes for every worth of a set bit, and which is best where",
+    "tornado": "which axis of the sweep moves the lead over the baseline, and which flips the choice",
     "latency": "how long regions wait for their bit, of all episodes of all seeds",
 }
 """Name to what it shows."""
@@ -52,7 +63,11 @@ class Choice:
     metrics : sequence of str
         Metrics of ``forest`` and ``heat``.
     baseline : str or None
-        Of ``forest``.
+        Of ``forest``, ``worth`` and ``tornado``.
+    cost : str
+        What ``worth`` and ``tornado`` count as cost.
+    worth : dict of str to float
+        ``worth`` or ``share`` of a set bit, as `gmemgpu.decision.decision.decide` takes them.
     width : int
         Of a chart, in pixels.
     """
@@ -65,6 +80,8 @@ class Choice:
     y: str = "benefit"
     metrics: Sequence[str] = ("benefit",)
     baseline: str | None = None
+    cost: str = "core_s"
+    worth: Mapping[str, float] = field(default_factory=dict)
     width: int = 620
 
 
@@ -80,15 +97,15 @@ def _table(choice: Choice) -> DecisionTable:
     return read_decision_table(choice.directory, group_by=choice.group_by, policies=choice.policies)
 
 
-def _paretos(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
+def _paretos(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
     x, y = _quantity("--x", choice.x), _quantity("--y", choice.y)
     for group in _table(choice).groups:
         title = group_title(group.keys)
         points = list(points_of(group, x, y))
-        yield title, [pareto(points, x, y, title=title, width=choice.width)] if points else []
+        yield title, [partial(pareto, points, x, y, title=title)] if points else []
 
 
-def _forests(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
+def _forests(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
     def compared(metrics: Sequence[str]) -> ComparisonTable:
         return compare(
             choice.directory,
@@ -106,17 +123,17 @@ def _forests(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
         wanted = list(table.quantities)
     for group in table.groups:
         title = group_title(group.keys)
-        drawn = []
+        drawn: list[Drawing] = []
         for quantity in table.quantities:
             if quantity not in wanted:
                 continue
             comparisons = [one for one in group.comparisons if one.quantity is quantity]
             if any(one.found is not None for one in comparisons):
-                drawn.append(forest(comparisons, quantity, table.baseline, title=title, width=choice.width))
+                drawn.append(partial(forest, comparisons, quantity, table.baseline, title=title))
         yield title, drawn
 
 
-def _heats(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
+def _heats(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
     groups = [group for group in _table(choice).groups if not choice.groups or group_title(group.keys) in choice.groups]
     for name in choice.metrics:
         quantity = _quantity("--metric", name)
@@ -132,26 +149,65 @@ def _heats(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
             for group in groups[:MOST_GROUPS]
         ]
         there = any(value is not None for _, column in columns for value in column.values())
-        yield "", [heat(columns, quantity, width=choice.width)] if there else []
+        yield "", [partial(heat, columns, quantity)] if there else []
 
 
-def _latencies(choice: Choice) -> Iterator[tuple[str, list[Spec]]]:
+def _latencies(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
     _table(choice)
     for keys, waits in read_waits(choice.directory, group_by=choice.group_by, policies=choice.policies):
         title = group_title(keys)
         drawn = any(found.episodes for found in waits.values())
-        yield title, [latency(waits, title=title, width=choice.width)] if drawn else []
+        yield title, [partial(latency, waits, title=title)] if drawn else []
 
 
-_DRAWN: dict[str, Callable[[Choice], Iterator[tuple[str, list[Spec]]]]] = {
+def decision_for(choice: Choice) -> Decision:
+    """
+    Find which policy to take.
+
+    Parameters
+    ----------
+    choice : Choice
+        What of.
+
+    Returns
+    -------
+    Decision
+        As `gmemgpu.decision.decision.decide` finds it.
+    """
+    return find_decision(
+        choice.directory,
+        group_by=choice.group_by,
+        policies=choice.policies,
+        baseline=choice.baseline,
+        cost=choice.cost,
+        **choice.worth,
+    )
+
+
+def _worths(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
+    for group in decision_for(choice).groups:
+        title = group_title(group.weighed.keys)
+        draw = partial(worth, group.weighed, group.priced[0].ranges, group.answer.worth, title=title)
+        yield title, [draw] if group.weighed.bound else []
+
+
+def _tornados(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
+    decision = decision_for(choice)
+    axes = decision.axes
+    yield "", [partial(tornado, axes, decision.baseline, decision.kind.lead_unit)] if axes else []
+
+
+_DRAWN: dict[str, Callable[[Choice], Iterator[tuple[str, list[Drawing]]]]] = {
     "pareto": _paretos,
     "forest": _forests,
     "heat": _heats,
+    "worth": _worths,
+    "tornado": _tornados,
     "latency": _latencies,
 }
 
 
-def charts(name: str, choice: Choice) -> tuple[list[tuple[str, list[Spec]]], int]:
+def charts(name: str, choice: Choice) -> tuple[list[tuple[str, list[Drawing]]], int]:
     """
     Draw a figure group by group.
 
@@ -164,7 +220,7 @@ def charts(name: str, choice: Choice) -> tuple[list[tuple[str, list[Spec]]], int
 
     Returns
     -------
-    charts : list of (str, list of Spec)
+    charts : list of (str, list of Drawing)
         Title of a group and its charts, one a metric; none where there is nothing to see.
     n_more : int
         Groups beyond `MOST_GROUPS`, which are not drawn.
@@ -214,13 +270,17 @@ def figure(name: str, choice: Choice) -> tuple[Spec, list[str]]:
         If no group has anything to draw; as `charts` does.
     """
     found, n_more = charts(name, choice)
-    drawn = [specs for _, specs in found if specs]
+    drawn = [[draw(width=choice.width) for draw in draws] for _, draws in found if draws]
     if not drawn:
-        wanted = f"{choice.x} and {choice.y}" if name == "pareto" else " and ".join(choice.metrics)
-        raise GmemgpuError(
-            f"{choice.directory}: nothing to draw: no policy has {'episodes' if name == 'latency' else wanted}"
-        )
-    notes = [f"{title}: nothing to draw, left out" for title, specs in found if title and not specs]
+        lacking = {
+            "pareto": f"no policy has {choice.x} and {choice.y}",
+            "latency": "no policy has episodes",
+            "worth": "there is nothing to gain, or no oracle that says how much",
+            "tornado": "the sweep has no axis of several values",
+        }
+        reason = lacking.get(name, f"no policy has {' and '.join(choice.metrics)}")
+        raise GmemgpuError(f"{choice.directory}: nothing to draw: {reason}")
+    notes = [f"{title}: nothing to draw, left out" for title, draws in found if title and not draws]
     if n_more:
         notes.append(f"{n_more:,} more groups are not drawn; --group chooses, --group-by puts scenarios together")
     if len(drawn[0]) > 1 or len(drawn) == 1:

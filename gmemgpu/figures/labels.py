@@ -64,7 +64,7 @@ class Label:
 
 
 def _size(lines: Sequence[str]) -> tuple[float, float]:
-    return LETTER_PX * max(map(len, lines)) / 2 + 2, _LINE_PX * len(lines) / 2
+    return LETTER_PX * max(map(len, lines)) / 2 + 2, _LINE_PX * len(lines) / 2 + 1
 
 
 def _box(label: Label) -> Box:

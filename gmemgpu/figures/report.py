@@ -11,14 +11,18 @@ from typing import Any
 
 from gmemgpu import __version__
 from gmemgpu.atomic import written_whole
+from gmemgpu.decision.sentence import assumptions, headline
 from gmemgpu.errors import GmemgpuError
-from gmemgpu.figures.catalogue import MOST_GROUPS, Choice
+from gmemgpu.figures.catalogue import MOST_GROUPS, Choice, decision_for
 from gmemgpu.figures.section import Section, sections
 from gmemgpu.figures.style import CONFIG, Spec
 from gmemgpu.figures.write import renderer
 from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.decision import read_decision_table
+from gmemgpu.report.grouping import codes_of
+from gmemgpu.report.samples import default_baseline
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
+from gmemgpu.sweeping.store.read import read_rows
 
 __all__ = ["write_report"]
 
@@ -30,11 +34,7 @@ _METHOD = (
     "Differences are taken trace by trace before they are averaged, and all comparisons of a group are held to 5 % "
     "together (Holm).",
     "Integers are exact: engines agree on every one of them.",
-    "Costs of passes are fitted to published measurements of whole passes; nothing here ran on a machine with RMPOPT.",
-    "What a set bit is worth to a guest has been published by nobody: benefit counts memory in use that could profit, "
-    "not the time that a guest gains.",
-    "Workloads are presets or VM tables, not recordings of a host's own page states. A tracker's updates are counted "
-    "and have no price.",
+    "Workloads are presets or VM tables, not recordings of a host's own page states.",
 )
 
 
@@ -75,6 +75,12 @@ def _ranges(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
+def _has_choice(choice: Choice) -> bool:
+    names = codes_of(read_rows(choice.directory, ["policy"]).table["policy"])[1]
+    there = [name for name in names if name != ORACLE_NAME] or names
+    return len({choice.baseline or default_baseline(there), *(choice.policies or there)}) > 1
+
+
 def _charts(found: Sequence[Section]) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]:
     # All charts in one list, as the script reads them; and for each section what the page says of its own.
     drawn: list[dict[str, Any]] = []
@@ -90,7 +96,7 @@ def _charts(found: Sequence[Section]) -> tuple[list[dict[str, Any]], list[list[d
 
 def _shared(wide: Spec, narrow: Spec) -> dict[str, Any]:
     # Rows that both widths have are written once.
-    if wide.get("data") != narrow.get("data"):
+    if "data" not in wide or wide["data"] != narrow["data"]:
         return {"wide": wide, "narrow": narrow}
     data = wide["data"]
     both = {"wide": wide, "narrow": narrow}
@@ -123,7 +129,8 @@ def write_report(choice: Choice, path: str | Path) -> None:
     renderer()
     manifest = read_manifest(choice.directory)
     table = read_decision_table(choice.directory, group_by=choice.group_by, policies=choice.policies)
-    found = list(sections(table, choice))
+    decision = decision_for(choice) if _has_choice(choice) else None
+    found = list(sections(table, decision, choice))
     drawn, told = _charts(found)
     markup = import_module("markupsafe").Markup
     page = environment.get_template("report.html").render(
@@ -147,7 +154,8 @@ def write_report(choice: Choice, path: str | Path) -> None:
             }
             for section, own in zip(found, told, strict=True)
         ],
-        method=_METHOD,
+        headline=None if decision is None else headline(decision).replace("`", ""),
+        method=[*_METHOD, *([] if decision is None else assumptions(decision))],
         provenance=_provenance(manifest, choice.directory),
         spec=json.dumps(manifest.spec, indent=1, ensure_ascii=False),
         charts={"config": CONFIG, "charts": drawn},

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gmemgpu.figures.catalogue import MOST_GROUPS, Choice, charts
-from gmemgpu.figures.pareto import front
-from gmemgpu.figures.points import points_of
+from gmemgpu.decision.decision import DecidedGroup, Decision
+from gmemgpu.decision.sentence import group_name, notes, sentence
+from gmemgpu.decision.text import range_rows
+from gmemgpu.figures.catalogue import MOST_GROUPS, Choice, Drawing, charts
 from gmemgpu.figures.style import Spec, group_title
-from gmemgpu.metrics.quantity import TABLE_QUANTITIES, quantity_named
-from gmemgpu.model import ORACLE_NAME
+from gmemgpu.metrics.quantity import TABLE_QUANTITIES
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.estimate_text import estimate_text
 
@@ -67,7 +67,20 @@ class Section:
     charts: Sequence[tuple[Spec, Spec]] = field(default=())
 
 
+_OF_SEVERAL = ("worth", "forest", "tornado")
+"""Figures that one policy alone cannot have."""
+
 _FIGURES: tuple[tuple[str, dict[str, Any], str, str], ...] = (
+    (
+        "worth",
+        {},
+        "What is best for which worth of a set bit",
+        "Nobody has published what a set bit is worth, so here is the answer for every worth. Tables: the policy that "
+        "is best, the worth from which on it is, where it and the one above are not told apart, and its lead over the "
+        "second best amid its range (?: one can't tell). Charts: what a policy forgoes, its cost included, of all that"
+        " set bits could save. The lowest line is best; dotted lines are switches, the upright one is the worth asked "
+        "for. Trackers are free here; gmemgpu decide has prices.",
+    ),
     (
         "pareto",
         {},
@@ -92,6 +105,14 @@ _FIGURES: tuple[tuple[str, dict[str, Any], str, str], ...] = (
         "Policies by workloads",
         "A row is a policy, a column a group of scenarios; dark is good. A policy that is dark all along its row is a "
         "choice for every workload here.",
+    ),
+    (
+        "tornado",
+        {},
+        "What the choice hangs on",
+        "A bar spans the lead of the best policy over the baseline along an axis of the sweep, the other axes pooled; "
+        "the longest is first. Dots are its values: point at one for the policy that is best there. Red: the choice "
+        "flips.",
     ),
     (
         "latency",
@@ -132,17 +153,34 @@ def _decisions(groups: Sequence[Group]) -> Section:
     )
 
 
-def _unbeaten(groups: Sequence[Group]) -> Iterator[str]:
-    x, y = quantity_named("core_s"), quantity_named("benefit")
-    assert x is not None
-    assert y is not None
-    for group in groups:
-        if points := list(points_of(group, x, y)):
-            best = ", ".join(f"{one.policy} ({one.y.text} for {one.x.text} core-s)" for one in front(points, x, y))
-            yield f"{group_title(group.keys)}: no policy beats {best}."
+def _ranges(decision: Decision, group: DecidedGroup) -> Table:
+    rows = [
+        {"name": one.best, "cells": [{"value": i, "text": text} for text in row[:2] + row[3:]]}
+        for i, (one, row) in enumerate(
+            zip(group.priced[0].ranges, range_rows(group, group.priced[0].ranges), strict=True)
+        )
+    ]
+    kind = decision.kind
+    heads = ["best", f"from [{kind.unit} per {kind.per}]", "95 %", f"lead [{kind.lead_unit}]", "over", "seeds"]
+    return Table(group_name(group.weighed), heads, rows)
 
 
-def sections(table: DecisionTable, choice: Choice) -> Iterator[Section]:
+def _answer(decision: Decision, groups: Sequence[DecidedGroup]) -> Section:
+    lines = [" ".join([sentence(decision, group), *notes(decision, group)]) for group in groups]
+    return Section(
+        key="answer",
+        title="Answer",
+        how="What the seeds carry, and no more: what sentences say of the baseline is tested on the same traces, at 5 "
+        "% over all policies.",
+        lines=[line.replace("`", "") for line in lines],
+    )
+
+
+def _drawn(draws: Iterable[Drawing]) -> list[tuple[Spec, Spec]]:
+    return [(draw(width=_WIDE_PX), draw(width=_NARROW_PX)) for draw in draws]
+
+
+def sections(table: DecisionTable, decision: Decision | None, choice: Choice) -> Iterator[Section]:
     """
     Build the sections of a report.
 
@@ -150,8 +188,10 @@ def sections(table: DecisionTable, choice: Choice) -> Iterator[Section]:
     ----------
     table : DecisionTable
         With all quantities.
+    decision : Decision or None
+        None where there is one policy only, and so nothing to decide.
     choice : Choice
-        What to draw; its metrics and width are set here.
+        What to draw; its metrics are set here.
 
     Yields
     ------
@@ -159,22 +199,16 @@ def sections(table: DecisionTable, choice: Choice) -> Iterator[Section]:
         Those that have something to show.
     """
     groups = table.groups[:MOST_GROUPS]
-    if lines := list(_unbeaten(groups)):
-        yield Section(
-            key="unbeaten",
-            title="What no policy beats",
-            how="Of these none is at once cheaper and of more benefit than another; which one to take is a matter of "
-            "what a core-second is worth.",
-            lines=lines,
-        )
+    if decision is not None:
+        yield _answer(decision, decision.groups[:MOST_GROUPS])
     yield _decisions(groups)
-    policies = {line.policy for group in groups for line in group.lines} - {ORACLE_NAME}
     for name, more, title, how in _FIGURES:
-        if name == "forest" and len(policies) < 2:
+        if decision is None and name in _OF_SEVERAL:
             continue
-        wide, narrow = (
-            [spec for _, specs in charts(name, replace(choice, width=width, **more))[0] for spec in specs]
-            for width in (_WIDE_PX, _NARROW_PX)
-        )
-        if wide:
-            yield Section(key=name, title=title, how=how, charts=list(zip(wide, narrow, strict=True)))
+        found, _ = charts(name, replace(choice, **more))
+        drawn = _drawn(draw for _, draws in found for draw in draws)
+        tables = []
+        if decision is not None and name == "worth":
+            tables = [_ranges(decision, group) for group in decision.groups[:MOST_GROUPS]]
+        if drawn or tables:
+            yield Section(key=name, title=title, how=how, tables=tables, charts=drawn)

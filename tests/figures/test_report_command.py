@@ -60,8 +60,8 @@ def test_a_report_is_one_whole_page_with_a_table_a_group(page: Page) -> None:
     assert not page.open
     names = [tag for tag, _ in page.tags]
     assert names.count("h1") == names.count("main") == 1
-    assert names.count("table") == names.count("caption") == 2
-    assert names.count("button") == 2 * (1 + len(TABLE_QUANTITIES))
+    assert names.count("table") == names.count("caption") == 4
+    assert names.count("button") == 2 * (1 + len(TABLE_QUANTITIES)) + 2 * 6
     assert {"Cost and benefit", "Waiting times", "Decision table", "Provenance"} <= set(page.texts)
 
 
@@ -85,8 +85,8 @@ def test_charts_are_plain_data_and_each_says_what_it_shows(page: Page) -> None:
     charts = json.loads(page.scripts[0])["charts"]
     places = [attributes for _, attributes in page.tags if "data-chart" in attributes]
     assert [int(place["data-chart"] or -1) for place in places] == list(range(len(charts)))
-    # Of each group a Pareto plot, two forests and latencies; and two heat tables of both.
-    assert len(charts) == 2 * 4 + 2
+    # Of each group a Pareto plot, two forests, worths and latencies; two heat tables and one tornado of both.
+    assert len(charts) == 2 * 5 + 3
     assert all(place["aria-label"] for place in places)
     for chart in charts:
         assert chart["narrow"].get("width", 0) <= chart["wide"].get("width", 0)
@@ -118,7 +118,7 @@ def test_groups_beyond_the_most_are_counted(store: Path, tmp_path: Path, monkeyp
     assert main(["report", str(store), "-o", str(tmp_path / "r.html")]) == 0
     page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert any(text.startswith("1 more group is not shown, only the first") for text in page.texts)
-    assert [tag for tag, _ in page.tags].count("table") == 1
+    assert [tag for tag, _ in page.tags].count("table") == 2
 
 
 @pytest.mark.parametrize("options", [["--policy", "v9"], ["--baseline", "v9"], ["--group-by", "lable"]])

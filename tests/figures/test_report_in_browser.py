@@ -90,7 +90,7 @@ def test_all_is_drawn_without_a_complaint_or_a_request(opened: Opened, report: P
     marks = driver.execute_script(
         "return [...document.querySelectorAll('[data-chart]')].map(place => place.querySelectorAll('svg path').length)"
     )
-    assert len(marks) == 10
+    assert len(marks) == 13
     assert min(marks) > 5
     assert driver.execute_script("return document.querySelectorAll('svg text').length") > 100
     # The tag that is a policy's name is text everywhere.
