@@ -5,10 +5,19 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gmemgpu.cli.decide import add_decision_arguments, parse_worth
+from gmemgpu.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from gmemgpu.explain.region_map import RegionMap
 
 __all__ = ["add_arguments", "run"]
+
+_MAP_ROWS, _MAP_COLUMNS = 128, 240
+"""More cells than that make a page slow to draw."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,11 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("-o", "--output", metavar="FILE", help="the page (default: report.html, here)")
     form.add_argument("--mail", action="store_true", help="print the answer instead: ASCII of at most 72 columns")
     form.add_argument("--markdown", action="store_true", help="print the answer instead, in Markdown")
+    parser.add_argument(
+        "--map",
+        nargs=2,
+        metavar=("TRACE", "POLICY"),
+        help="add a map of regions and time to the page: this trace file under this policy",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page or print the answer; 0 if there is one."""
     if arguments.mail or arguments.markdown:
+        if arguments.map is not None:
+            raise SpecError(Problem("--map", "is part of the page; leave it out, or --mail and --markdown"))
         return _print_answer(arguments)
     from gmemgpu.figures.catalogue import Choice
     from gmemgpu.figures.report import write_report
@@ -36,9 +53,22 @@ def run(arguments: argparse.Namespace) -> int:
         cost=arguments.cost,
         worth=parse_worth(arguments.worth),
     )
-    write_report(choice, output)
+    write_report(choice, output, None if arguments.map is None else _region_map(*arguments.map))
     print(f"gmemgpu: {output} written", file=sys.stderr)
     return 0
+
+
+def _region_map(path: str, name: str) -> tuple[str, RegionMap]:
+    from gmemgpu.api import read_trace
+    from gmemgpu.catalogue import choose_policies, named_policies
+    from gmemgpu.engine.prepared import Prepared
+    from gmemgpu.explain.region_map import region_map
+    from gmemgpu.explain.replay import record_run
+    from gmemgpu.model.cost import Costs
+
+    (policy,) = choose_policies([name], named_policies(), where="--map")
+    record = record_run(Prepared(read_trace(path)), policy, Costs())
+    return f"{Path(path).name} under {name}", region_map(record, _MAP_ROWS, _MAP_COLUMNS)
 
 
 def _print_answer(arguments: argparse.Namespace) -> int:

@@ -47,10 +47,8 @@ def heat(columns: Sequence[tuple[str, dict[str, Value | None]]], quantity: Quant
             goodness = None if value is None else axis.fraction(value.mean)
             if goodness is not None and not quantity.high_is_good:
                 goodness = 1 - goodness
-            text = "–" if value is None else value.text
-            cells.append(
-                {"group": title, "policy": policy, "good": goodness, "text": text, "cell": text.split(" ±")[0]}
-            )
+            text, short = ("–", "–") if value is None else (value.text, value.short)
+            cells.append({"group": title, "policy": policy, "good": goodness, "text": text, "cell": short})
     titles = [title for title, _ in columns]
     step = max(_LEAST_COLUMN_PX, (width - _NAMES_PX) // len(columns))
     encoding: Spec = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmemgpu.figures.axis import axis_labels, time_ticks
-from gmemgpu.figures.style import LINES, Spec
+from gmemgpu.figures.style import LINES, Spec, titled
 
 __all__ = ["Waits", "bin_ends_ns", "latency"]
 
@@ -101,10 +101,7 @@ def latency(waits: Mapping[str, Waits], *, title: str, width: int = 620) -> Spec
         legend |= {"orient": "bottom", "columns": 2}
     picked: Spec = {"condition": {"param": "picked", "value": 1, "empty": True}, "value": 0.15}
     return {
-        "title": {
-            "text": title,
-            "subtitle": "share of free episodes whose bit is set within a time; all seeds together",
-        },
+        "title": titled(title, "share of free episodes of all seeds whose bit is set by then", area),
         "description": f"{title}: cumulative latency. "
         + "; ".join(f"{policy}: {100 * rows[-1][1]:.3g} % in the end" for policy, rows in lines.items()),
         "width": area,

@@ -27,14 +27,15 @@ class Value:
     ----------
     mean, low, high : float
         The ends are the figure itself where there is no interval.
-    text : str
-        As a table has it.
+    text, short : str
+        As a table has it, and without the interval.
     """
 
     mean: float
     low: float
     high: float
     text: str
+    short: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from gmemgpu.figures.pareto import Point, Value
 from gmemgpu.metrics.quantity import Quantity
 from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.decision import Group
-from gmemgpu.report.estimate_text import estimate_text
+from gmemgpu.report.estimate_text import cell_of, estimate_text
 from gmemgpu.report.statistics import Estimate
 
 __all__ = ["points_of", "value_of"]
@@ -32,7 +32,7 @@ def value_of(found: Estimate, quantity: Quantity) -> Value:
     """
     low = found.value if found.low is None else found.low
     high = found.value if found.high is None else found.high
-    return Value(found.value, low, high, estimate_text(found, quantity.unit))
+    return Value(found.value, low, high, estimate_text(found, quantity.unit), cell_of(found, quantity.unit).value)
 
 
 def points_of(group: Group, x: Quantity, y: Quantity) -> Iterator[Point]:

@@ -13,8 +13,9 @@ from gmemgpu import __version__
 from gmemgpu.atomic import written_whole
 from gmemgpu.decision.sentence import assumptions, headline
 from gmemgpu.errors import GmemgpuError
+from gmemgpu.explain.region_map import RegionMap
 from gmemgpu.figures.catalogue import MOST_GROUPS, Choice, decision_for
-from gmemgpu.figures.section import Section, sections
+from gmemgpu.figures.section import Section, map_section, sections
 from gmemgpu.figures.style import CONFIG, Spec
 from gmemgpu.figures.write import renderer
 from gmemgpu.model import ORACLE_NAME
@@ -103,7 +104,7 @@ def _shared(wide: Spec, narrow: Spec) -> dict[str, Any]:
     return {"data": data, **{form: {k: v for k, v in spec.items() if k != "data"} for form, spec in both.items()}}
 
 
-def write_report(choice: Choice, path: str | Path) -> None:
+def write_report(choice: Choice, path: str | Path, region_map: tuple[str, RegionMap] | None = None) -> None:
     """
     Write the report of a results directory, whole or not at all.
 
@@ -113,6 +114,8 @@ def write_report(choice: Choice, path: str | Path) -> None:
         Which directory, groups, policies and baseline.
     path : str or Path
         The HTML file.
+    region_map : tuple of (str, RegionMap), optional
+        A title, and the map of a run to add.
 
     Raises
     ------
@@ -131,6 +134,8 @@ def write_report(choice: Choice, path: str | Path) -> None:
     table = read_decision_table(choice.directory, group_by=choice.group_by, policies=choice.policies)
     decision = decision_for(choice) if _has_choice(choice) else None
     found = list(sections(table, decision, choice))
+    if region_map is not None:
+        found.append(map_section(*region_map))
     drawn, told = _charts(found)
     markup = import_module("markupsafe").Markup
     page = environment.get_template("report.html").render(

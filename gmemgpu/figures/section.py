@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from gmemgpu.decision.decision import DecidedGroup, Decision
 from gmemgpu.decision.sentence import group_name, notes, sentence
 from gmemgpu.decision.text import range_rows
+from gmemgpu.explain.region_map import RegionMap
 from gmemgpu.figures.catalogue import MOST_GROUPS, Choice, Drawing, charts
 from gmemgpu.figures.style import Spec, group_title
-from gmemgpu.metrics.quantity import TABLE_QUANTITIES
+from gmemgpu.figures.time_map import time_map
+from gmemgpu.metrics.quantity import Quantity
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.estimate_text import estimate_text
 
-__all__ = ["Section", "Table", "sections"]
+__all__ = ["Section", "Table", "map_section", "sections"]
 
 _WIDE_PX, _NARROW_PX = 590, 345
 
@@ -66,6 +69,9 @@ class Section:
     tables: Sequence[Table] = ()
     charts: Sequence[tuple[Spec, Spec]] = field(default=())
 
+
+_TOLD_FROM = 0.01
+"""A load of which more finds no room does not fit its host, and says little about policies."""
 
 _OF_SEVERAL = ("worth", "forest", "tornado")
 """Figures that one policy alone cannot have."""
@@ -125,7 +131,7 @@ _FIGURES: tuple[tuple[str, dict[str, Any], str, str], ...] = (
 )
 
 
-def _decisions(groups: Sequence[Group]) -> Section:
+def _decisions(groups: Sequence[Group], quantities: Sequence[Quantity]) -> Section:
     tables = []
     for group in groups:
         rows = [
@@ -134,21 +140,25 @@ def _decisions(groups: Sequence[Group]) -> Section:
                 "cells": [
                     {
                         "value": "" if (found := line.estimates[quantity.key]) is None else repr(found.value),
-                        "text": estimate_text(found, quantity.unit),
+                        "text": estimate_text(found, quantity.unit, line.n_seeds),
                     }
-                    for quantity in TABLE_QUANTITIES
+                    for quantity in quantities
                 ],
             }
             for line in group.lines
         ]
         seeds = max((line.n_seeds for line in group.lines), default=0)
         title = f"{group_title(group.keys)} · {seeds} seed{'' if seeds == 1 else 's'}"
-        tables.append(Table(title, ["policy", *(quantity.header for quantity in TABLE_QUANTITIES)], rows))
-    meanings = "; ".join(f"{quantity.header}: {quantity.meaning}" for quantity in TABLE_QUANTITIES)
+        if group.n_rejected > _TOLD_FROM * (group.n_admitted + group.n_rejected):
+            title += f" · {group.n_rejected:,} of {group.n_admitted + group.n_rejected:,} VMs found no room"
+        tables.append(Table(title, ["policy", *(quantity.header for quantity in quantities)], rows))
+    meanings = "; ".join(f"{quantity.header}: {quantity.meaning}" for quantity in quantities)
     return Section(
         key="table",
         title="Decision table",
-        how=f"Click a heading to sort. ± is half of a 95 % interval over seeds. {meanings}.",
+        how="Click a heading to sort. ± or (a–b): 95 % interval over seeds; of never and longest pass a median over "
+        "seeds with its interval. (≥a): nothing bounds it above. n/N: n of N seeds have the figure. –: there is "
+        f"nothing to measure. {meanings}.",
         tables=tables,
     )
 
@@ -180,6 +190,31 @@ def _drawn(draws: Iterable[Drawing]) -> list[tuple[Spec, Spec]]:
     return [(draw(width=_WIDE_PX), draw(width=_NARROW_PX)) for draw in draws]
 
 
+def map_section(title: str, found: RegionMap) -> Section:
+    """
+    Build the section of a map.
+
+    Parameters
+    ----------
+    title : str
+        Which trace and policy.
+    found : RegionMap
+        What to draw.
+
+    Returns
+    -------
+    Section
+        With one chart.
+    """
+    return Section(
+        key="map",
+        title="One trace, region by region",
+        how="Time goes to the right, regions of 1 GiB upwards. Dark: a guest's page lies there. Light: free and "
+        "optimized. Red: free, and not optimized. The strips above say when requests came and passes started.",
+        charts=_drawn([partial(time_map, found, title=title)]),
+    )
+
+
 def sections(table: DecisionTable, decision: Decision | None, choice: Choice) -> Iterator[Section]:
     """
     Build the sections of a report.
@@ -201,7 +236,7 @@ def sections(table: DecisionTable, decision: Decision | None, choice: Choice) ->
     groups = table.groups[:MOST_GROUPS]
     if decision is not None:
         yield _answer(decision, decision.groups[:MOST_GROUPS])
-    yield _decisions(groups)
+    yield _decisions(groups, [quantity for quantity in table.quantities if quantity.in_tables])
     for name, more, title, how in _FIGURES:
         if decision is None and name in _OF_SEVERAL:
             continue

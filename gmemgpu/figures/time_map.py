@@ -91,7 +91,7 @@ def time_map(found: RegionMap, *, title: str, width: int = 620) -> Spec:
                         "type": "nominal",
                         "sort": ["requests", "passes"],
                         "scale": {"domain": ["requests", "passes"]},
-                        "axis": {"title": None, "ticks": False, "domain": False},
+                        "axis": {"title": None, "ticks": False, "domain": False, "labelPadding": 6},
                     },
                     "opacity": {
                         "field": "n",

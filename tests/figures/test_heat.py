@@ -6,7 +6,7 @@ from gmemgpu.metrics.quantity import quantity_named
 
 
 def value(mean: float) -> Value:
-    return Value(mean, mean, mean, f"{mean} ±0.1")
+    return Value(mean, mean, mean, f"{mean} ±0.1", f"{mean}")
 
 
 def test_dark_is_good_and_a_missing_figure_is_a_dash() -> None:

@@ -19,7 +19,11 @@ COST, GAIN = named("core_s"), named("benefit")
 
 
 def point(policy: str, cost: float, gain: float) -> Point:
-    return Point(policy, Value(cost, cost * 0.9, cost * 1.1, f"{cost}"), Value(gain, gain, gain, f"{gain}"))
+    return Point(
+        policy,
+        Value(cost, cost * 0.9, cost * 1.1, f"{cost} ±", f"{cost}"),
+        Value(gain, gain, gain, f"{gain} ±", f"{gain}"),
+    )
 
 
 POINTS = [
