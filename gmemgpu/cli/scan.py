@@ -101,7 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
             problems.extend(error.problems)
     if problems:
         raise SpecError(problems)
-    by_kind: dict[str, list[tuple[Path, HostForm]]] = {"dump": [], "bitmap": [], "log": [], "rmpopt-table": []}
+    kinds = ("rmp-segments", "dump", "bitmap", "log", "rmpopt-table")
+    by_kind: dict[str, list[tuple[Path, HostForm]]] = {kind: [] for kind in kinds}
     for path, form in files:
         kind = form.form if form.form in by_kind else "dump"
         by_kind[kind].append((path, form))
@@ -114,7 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
     elif by_kind["dump"] or by_kind["bitmap"]:
         table = by_kind["rmpopt-table"][0][0] if by_kind["rmpopt-table"] else None
         dumps = by_kind["dump"] or by_kind["bitmap"]
-        found = dump_findings(dumps, scanner, segment_bytes=segment_bytes, rmpopt_table=table)
+        mapped = _mapped(by_kind["rmp-segments"], segment_bytes)
+        found = dump_findings(dumps, scanner, segment_bytes=segment_bytes, rmpopt_table=table, mapped_gib=mapped)
     else:
         found = table_findings(by_kind["rmpopt-table"][0][0])
     _finish(arguments, files, found)
@@ -143,15 +145,33 @@ def _segment_bytes(text: str | None) -> int | None:
     return size
 
 
+def _mapped(tables: list[tuple[Path, HostForm]], segment_bytes: int | None) -> dict[int, int] | None:
+    from gmemgpu.rmp.segment_table import mapped_segments
+
+    if not tables:
+        return None
+    if segment_bytes is None:
+        fault = "say what a segment covers: RMP_CFG bits 13:8, as a power of two; the segment table does not"
+        raise SpecError(Problem("--segment", fault))
+    return mapped_segments(tables[0][0].read_bytes())
+
+
 def _check_kinds(by_kind: dict[str, list[tuple[Path, HostForm]]]) -> None:
     present = [kind for kind, files in by_kind.items() if files]
-    together = present in ([present[0]], ["dump", "rmpopt-table"], ["bitmap", "rmpopt-table"])
+    entries = present[1:] if present[0] == "rmp-segments" else present
+    together = entries in (["dump"], ["dump", "rmpopt-table"])
+    if present[0] != "rmp-segments":
+        together = together or len(present) == 1 or present == ["bitmap", "rmpopt-table"]
+    if present == ["rmp-segments"]:
+        path, form = by_kind["rmp-segments"][0]
+        raise SpecError(Problem(str(path), f"is {form.why}, and holds no entries; give the segments' files after it"))
     if not together:
         named = "; ".join(f"{path}: {form.form}" for files in by_kind.values() for path, form in files)
         fault = f"cannot be scanned together ({named}); only a dump or a bitmap goes with an rmpopt-table"
         raise SpecError(Problem("FILE", fault))
-    if len(by_kind["rmpopt-table"]) > 1:
-        raise SpecError(Problem("FILE", "more than one rmpopt-table; give one, it is of one moment"))
+    for kind in ("rmpopt-table", "rmp-segments"):
+        if len(by_kind[kind]) > 1:
+            raise SpecError(Problem("FILE", f"more than one file is {kind}; give one"))
 
 
 def _finish(arguments: argparse.Namespace, files: list[tuple[Path, HostForm]], found: Findings) -> None:

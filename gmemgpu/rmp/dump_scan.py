@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +79,11 @@ class _Part:
 
 
 def scan_dumps(
-    files: Sequence[tuple[Path, HostForm]], scanner: Scanner, *, segment_bytes: int | None = None
+    files: Sequence[tuple[Path, HostForm]],
+    scanner: Scanner,
+    *,
+    segment_bytes: int | None = None,
+    mapped_gib: Mapping[int, int] | None = None,
 ) -> DumpScan:
     """
     Scan dumps of one host's RMP, or bitmaps of it.
@@ -93,6 +97,8 @@ def scan_dumps(
     segment_bytes : int, optional
         Memory that a segment of the RMP covers: where the next file's begins. If left out it begins where the last
         file's ends.
+    mapped_gib : mapping of int to int, optional
+        Number of each segment that there is to the GiB of memory that its file must tell of; needs `segment_bytes`.
 
     Returns
     -------
@@ -104,7 +110,7 @@ def scan_dumps(
     TraceError
         If sizes are no dumps', files overlap, or owners are too many.
     """
-    parts = _laid_out(files, segment_bytes)
+    parts = _laid_out(files, segment_bytes, mapped_gib)
     n_regions = max(part.first_region + -(-part.n_pages // PAGES_PER_REGION) for part in parts)
     owned = files[0][1].form != "bitmap"
     regions = no_regions(n_regions, owned=owned)
@@ -122,9 +128,15 @@ def scan_dumps(
     return DumpScan(regions, counts.totals, counts.odd, counts.first_odd_pfn)
 
 
-def _laid_out(files: Sequence[tuple[Path, HostForm]], segment_bytes: int | None) -> list[_Part]:
+def _laid_out(
+    files: Sequence[tuple[Path, HostForm]], segment_bytes: int | None, mapped_gib: Mapping[int, int] | None
+) -> list[_Part]:
     parts: list[_Part] = []
     problems: list[Problem] = []
+    segments = list(range(len(files)) if mapped_gib is None else mapped_gib)
+    if len(segments) != len(files):
+        fault = f"the segment table has {len(segments)} segments, and there are {len(files)} files of entries; give all"
+        raise TraceError(Problem(str(files[0][0]), fault))
     region, partial = 0, False
     for i, (path, form) in enumerate(files):
         with opened_dump(path) as dump:
@@ -137,10 +149,13 @@ def _laid_out(files: Sequence[tuple[Path, HostForm]], segment_bytes: int | None)
         n_pages = size_bytes * 8 if form.form == "bitmap" else (size_bytes - begin) // ENTRY_BYTES
         n_regions = -(-n_pages // PAGES_PER_REGION)
         if segment_bytes is not None:
-            region, partial = i * (segment_bytes // REGION_BYTES), False
+            region, partial = segments[i] * (segment_bytes // REGION_BYTES), False
             if n_regions * REGION_BYTES > segment_bytes:
                 fault = f"tells of {n_regions} GiB, more than a segment of {segment_bytes // REGION_BYTES} GiB covers"
                 problems.append(Problem(str(path), f"{fault}; correct --segment"))
+            elif mapped_gib is not None and n_pages != mapped_gib[segments[i]] * PAGES_PER_REGION:
+                fault = f"has entries of {n_pages:,} pages, and {mapped_gib[segments[i]]} GiB are mapped in segment"
+                problems.append(Problem(str(path), f"{fault} {segments[i]}; dump all of it, files in order"))
         elif partial:
             fault = "cannot begin where the file before ends, within a GiB; give --segment, or one file alone"
             problems.append(Problem(str(path), fault))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -91,6 +91,7 @@ def dump_findings(
     *,
     segment_bytes: int | None = None,
     rmpopt_table: Path | None = None,
+    mapped_gib: Mapping[int, int] | None = None,
 ) -> Findings:
     """
     Compute what dumps of the RMP, or bitmaps, tell.
@@ -105,6 +106,8 @@ def dump_findings(
         Memory that a segment covers.
     rmpopt_table : Path, optional
         Of the same moment: which of the free regions have their bit.
+    mapped_gib : mapping of int to int, optional
+        The segments that there are, as `gmemgpu.rmp.segment_table.mapped_segments` has them.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def dump_findings(
     TraceError
         If files are damaged or do not fit together.
     """
-    scanned = scan_dumps(dumps, scanner, segment_bytes=segment_bytes)
+    scanned = scan_dumps(dumps, scanner, segment_bytes=segment_bytes, mapped_gib=mapped_gib)
     regions, assigned = scanned.regions, scanned.regions.scan.assigned
     unknown = np.flatnonzero((regions.known == 0) & (assigned == 0))
     summary = asdict(summarize(regions.scan, unknown.tolist()))

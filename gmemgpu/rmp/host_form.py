@@ -14,12 +14,14 @@ from gmemgpu.rmp.dump_file import DumpFile, opened_dump
 from gmemgpu.rmp.entry import ENTRY_BYTES, LAYOUTS, Layout, implausible
 from gmemgpu.rmp.kernel_log import MARK
 from gmemgpu.rmp.rmpopt_table import LINE
+from gmemgpu.rmp.segment_table import SEGMENT_TABLE_BYTES, mapped_segments
 from gmemgpu.units import PAGES_PER_REGION
 
 __all__ = ["BOOKKEEPING_BYTES", "FORMS", "Form", "HostForm", "PIECE_BYTES", "host_form"]
 
-Form = Literal["rmp", "rmp-table", "bitmap", "log", "rmpopt-table"]
+Form = Literal["rmp", "rmp-table", "rmp-segments", "bitmap", "log", "rmpopt-table"]
 FORMS: tuple[Form, ...] = ("rmp", "rmp-table", "bitmap", "log", "rmpopt-table")
+"""Those that can be told. What names the segments of an RMP is seen in it, or is none."""
 
 BOOKKEEPING_BYTES = 16 << 10
 """Before the entries of a contiguous RMP: Linux, Documentation/arch/x86/amd-memory-encryption.rst; APM 2, 15.36.3."""
@@ -97,6 +99,10 @@ def host_form(path: Path, form: Form | None = None, layout: Layout | None = None
                 return _text_form(path, start, None)
         if form in ("log", "rmpopt-table"):
             return HostForm(form, None, "as told")
+        if dump.size_bytes == SEGMENT_TABLE_BYTES and (mapped := mapped_segments(start[:SEGMENT_TABLE_BYTES])):
+            total = sum(mapped.values())
+            why = f"bookkeeping and segment table of an RMP: {len(mapped)} segments, {total:,} GiB of memory"
+            return HostForm("rmp-segments", None, why)
         return _dump_form(dump, start, form, layout)
 
 

@@ -212,6 +212,30 @@ def test_a_table_alone_and_beside_a_dump(dump: Path, tmp_path: Path, capsys: pyt
     assert "       0 11:+.!\n" in out
 
 
+def segment_table(path: Path, mapped_gib: dict[int, int]) -> Path:
+    words = np.zeros(512, "<u8")
+    for segment, gib in mapped_gib.items():
+        words[segment] = gib | (0x100 + segment) << 20
+    path.write_bytes(b"\xff" * 100 + bytes((16 << 10) - 100) + words.tobytes())
+    return path
+
+
+def test_a_segmented_rmp_with_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = segment_table(tmp_path / "base", {0: 2, 2: 1})
+    one = write_sparse(tmp_path / "s0", 2, {5: entry("raw", asid=3)})
+    two = write_sparse(tmp_path / "s2", 1, {6: entry("raw", asid=3), 7: entry("raw", asid=3)})
+    files = [str(base), str(one), str(two)]
+    assert main(["scan", *files, "--segment", "4 GiB", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["map"] == "1.??????:"
+    assert found["files"][0]["why"].endswith("segment table of an RMP: 2 segments, 3 GiB of memory")
+    assert "say what a segment covers" in refused(files, capsys)
+    assert "holds no entries; give the segments' files after it" in refused(files[:1], capsys)
+    assert "has 2 segments, and there are 1 files" in refused([*files[:2], "--segment", "4 GiB"], capsys)
+    swapped = [files[0], files[2], files[1], "--segment", "4 GiB"]
+    assert "has entries of 262,144 pages, and 2 GiB are mapped in segment 0" in refused(swapped, capsys)
+
+
 def test_a_log_and_one_that_is_packed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scan", str(write(tmp_path / "dmesg", LOG))]) == 0
     assert printed(capsys) == LOG_GOLDEN
