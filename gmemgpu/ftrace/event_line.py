@@ -124,7 +124,7 @@ def parse_call(line: str, number: int) -> Call | Damaged | None:
     match = _FTRACE.fullmatch(line) or _PERF.fullmatch(line)
     if match is None:
         # A symbol of a stack, a header, or a line that was cut; a call has arguments.
-        return Damaged("its columns are none of a trace's") if "=" in line else None
+        return Damaged("its columns are none of a trace's") if _ARGUMENT.search(line) else None
     tid, seconds, fraction, microseconds, count, event, text = match.group(*_GROUPS)
     found = _known(event)
     if found is None:
@@ -141,7 +141,7 @@ def parse_call(line: str, number: int) -> Call | Damaged | None:
     if returns:
         # `$retval` without a name is the first that a probe fetches.
         of_return = dict(_ARGUMENT.findall(text))
-        ret = of_return.get("ret", of_return.get("arg1"))
+        ret = next((of_return[name] for name in ("ret", "retval", "arg1") if name in of_return), None)
         return Call(t_ns, number, int(tid), function, True, () if ret is None else (_integer(ret),))
     values = _values(text, function)
     if isinstance(values, Damaged):

@@ -252,7 +252,7 @@ def test_releases_and_shares_that_no_call_tells_apart(
         ("hello\n", "has no call of rmp_make_private"),
         ("a-1 [0] 5: psmash: pfn=0x1\n", 'line 1: its time is a count, not a time: trace with the clock "mono"'),
         ("a-1 [0] 1.5: rmp_make_private: pfn=0x100000 level=1 asid=1\n", "line 1: pfn 0x100000 is past the host's"),
-        ("psmash=\x1b[2J\n", "line 1: its columns are none of a trace's"),
+        ("psmash: pfn=0x1 \x1b[2J\n", "line 1: its columns are none of a trace's"),
         ("x" * 70_000, "line 1: is longer than 65536 bytes"),
     ],
 )

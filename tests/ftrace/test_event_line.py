@@ -56,7 +56,7 @@ def test_arguments_by_position_and_in_brackets(event: str) -> None:
     [
         ("rmp_make_shared_ret: (snp_x+0x1/0x2 <- rmp_make_shared) ret=0x0", 0),
         ("probe:rmp_make_shared__return: (ffffffff81 <- ffffffff82) arg1=0xfffffff2", 0xFFFFFFF2),
-        ("r_rmp_make_shared_0: (a+0x1/0x2 <- rmp_make_shared) ret=-14", -14),
+        ("r_rmp_make_shared_0: (a+0x1/0x2 <- rmp_make_shared) $retval=-14", -14),
         ("rmp_make_shared: (a+0x1/0x2 <- rmp_make_shared) ret=-14", -14),
     ],
 )
@@ -70,6 +70,7 @@ def test_returns(event: str, ret: int) -> None:
     [
         "# tracer: nop",
         "cpus=8",
+        " => rmp_make_private+0x448/0x7b0",
         " ffffffff81012340 rmp_make_private+0x0 ([kernel.kallsyms])",
         "  qemu-kvm-4242    [003] .....   1.000001: kvm_exit: reason=rmp_make_private",
         "  bash-1    [003] .....   1.000001: sched_switch: prev_comm=evict",
