@@ -29,6 +29,9 @@ class Outcome(IntEnum):
     """The free episode was over before all cores were done."""
 
 
+_NEW, _CACHED, _FAILED, _WASTED = map(int, Outcome)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Visits:
     """
@@ -105,8 +108,20 @@ class Visitor:
         self._episode_key = self._key(self.episode_region.astype(np.int64), self.episode_begin_ns)
 
     def _key(self, region: Int64Array, t_ns: Int64Array | int) -> Int64Array:
-        key: Int64Array = region * len(self._instants) + np.searchsorted(self._instants, t_ns, "right") - 1
+        key: Int64Array = region * len(self._instants) + self._instants.searchsorted(t_ns, "right") - 1
         return key
+
+    def _states(self, region: Int64Array, t_ns: Int64Array | int) -> tuple[Int64Array, Int64Array]:
+        # The class code as if no bit were set, and the free episode.
+        key = self._key(region, t_ns)
+        return self._code[self._row_key.searchsorted(key, "right") - 1], self._episodes(key, region, t_ns)
+
+    def _episodes(self, key: Int64Array, region: Int64Array, t_ns: Int64Array | int) -> Int64Array:
+        if not len(self._until_ns):
+            return np.full(len(region), -1)
+        found = self._episode_key.searchsorted(key, "right") - 1
+        holds = (found >= 0) & (self.episode_region[found] == region) & (self._until_ns[found] > t_ns)
+        return np.where(holds, found, -1)
 
     def rows(self, region: Int64Array, t_ns: Int64Array | int) -> Int64Array:
         """
@@ -142,11 +157,7 @@ class Visitor:
         (m,) int64
             Indices of episodes; -1 where the region is busy or SNP off.
         """
-        if not len(self._until_ns):
-            return np.full(len(region), -1)
-        found = np.searchsorted(self._episode_key, self._key(region, t_ns), "right") - 1
-        holds = (found >= 0) & (self.episode_region[found] == region) & (self._until_ns[found] > t_ns)
-        return np.where(holds, found, -1)
+        return self._episodes(self._key(region, t_ns), region, t_ns)
 
     def visits(self, targets: Int64Array, start_ns: int, set_pass: Int64Array, scan_pass: int) -> Visits:
         """
@@ -168,22 +179,22 @@ class Visitor:
         Visits
             In order.
         """
-        code = self._code[self.rows(targets, start_ns)]
-        busy = code < CLEAN
-        at_start = self.episodes_at(targets, start_ns)
+        code_at_start, at_start = self._states(targets, start_ns)
+        busy = code_at_start < CLEAN
         lit = (at_start >= 0) & ~busy
         lit[lit] = _is_before(set_pass[at_start[lit]], scan_pass)
-        code = np.where(lit, CACHED, code)
+        code = np.where(lit, CACHED, code_at_start)
         end_ns = start_ns + np.cumsum(self._length_ns.length_ns[code + self._length_ns.group[targets]])
-        visit_ns = np.concatenate([[start_ns], end_ns[:-1]]) if len(end_ns) else end_ns
-        episode = self.episodes_at(targets, visit_ns)
-        outcome = np.full(len(targets), Outcome.FAILED, np.int8)
+        visit_ns = np.empty_like(end_ns)
+        visit_ns[:1], visit_ns[1:] = start_ns, end_ns[:-1]
+        # Many passes have one target, which they visit at once.
+        at_visit, episode = (code_at_start, at_start) if len(targets) == 1 else self._states(targets, visit_ns)
+        outcome = np.full(len(targets), _FAILED, np.int8)
         met = np.flatnonzero((episode >= 0) & ~(busy & self._asks_nobody))
         wasted = self.episode_end_ns[episode[met]] <= end_ns[met]
-        outcome[met] = np.where(wasted, Outcome.WASTED, Outcome.NEW)
-        outcome[met[_is_before(set_pass[episode[met]], scan_pass)]] = Outcome.CACHED
-        at_visit = self._code[self.rows(targets, visit_ns)]
-        early = (outcome == Outcome.FAILED) & (at_visit >= FAIL_EARLY) & (at_visit < CLEAN)
+        outcome[met] = np.where(wasted, _WASTED, _NEW)
+        outcome[met[_is_before(set_pass[episode[met]], scan_pass)]] = _CACHED
+        early = (outcome == _FAILED) & (at_visit >= FAIL_EARLY) & (at_visit < CLEAN)
         return Visits(targets, visit_ns, end_ns, outcome, early, busy, episode)
 
 
