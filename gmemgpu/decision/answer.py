@@ -47,6 +47,9 @@ class Answer:
         has no tracker, or if costs are no CPU time.
     seeds : int or None
         Where one can't tell, how many seeds in all would; None if too many.
+    at_most : float or None
+        Where one can't tell, what the seeds leave room for at most: the highest upper end of the intervals of all
+        leads, as a share like `of_stake`; None with one seed.
 
     Notes
     -----
@@ -64,6 +67,7 @@ class Answer:
     as_good: tuple[str, ...] = ()
     up_to_ns: float | None = None
     seeds: int | None = None
+    at_most: float | None = None
 
 
 def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_tests: int | None = None) -> Answer:
@@ -108,7 +112,10 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
         n_agree=lead.above,
     )
     if not told:
-        return replace(found, seeds=seeds_needed(lead, level))
+        tests = [one for one, name in enumerate(group.policies) if name in others and policy in (None, name)]
+        ends = [_upper_end(lead_at(net, i), level) for i in tests]
+        highest = None if None in ends or not stake else max(end for end in ends if end is not None) / stake
+        return replace(found, seeds=seeds_needed(lead, level), at_most=highest)
     return replace(
         found,
         finding="beats",
@@ -116,6 +123,14 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
         as_good=tuple(name for name in ahead if name != best and leads[name].mean >= _AS_GOOD * lead.mean),
         up_to_ns=_up_to_ns(group, best, worth, level),
     )
+
+
+def _upper_end(lead: Difference, level: float) -> float | None:
+    if lead.error is None:
+        return None
+    from scipy.special import stdtrit
+
+    return lead.mean + float(stdtrit(lead.n - 1, 1 - level / 2)) * lead.error
 
 
 def _is_told(lead: Difference, level: float) -> bool:

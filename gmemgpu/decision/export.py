@@ -123,6 +123,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "as_good": list(answer.as_good),
         "up_to_ns": answer.up_to_ns,
         "seeds_needed": answer.seeds,
+        "at_most": answer.at_most,
     }
 
 

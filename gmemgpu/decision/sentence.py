@@ -154,6 +154,11 @@ def sentence(decision: Decision, group: DecidedGroup) -> str:
     if answer.finding == "can't tell":
         if n_seeds == 1:
             return f"{name}one seed tells nothing apart; in it `{answer.policy}` is {lead} ahead of {baseline} {at}."
+        if answer.at_most is not None and answer.at_most < _HARDLY:
+            return (
+                f"{name}nothing beats {baseline} by as much as {100 * _HARDLY:g} % of what is at stake {at}; whether "
+                f"`{answer.policy}` does by less one can't tell."
+            )
         more = f"some {answer.seeds:,} seeds would" if answer.seeds else "no number of seeds would"
         if answer.n_agree == n_seeds and 2 * 0.5**n_seeds <= LEVEL / (len(group.weighed.policies) - 1):
             # By a sign test. Of a mean over so few and so skewed differences the interval may still reach below 0.

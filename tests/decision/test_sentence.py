@@ -77,6 +77,21 @@ def test_seeds_that_do_not_tell_are_not_claimed_to() -> None:
     assert text.endswith("in 2 of 4 seeds; some 992 seeds would.")
 
 
+def test_a_difference_that_cannot_matter_is_told_so() -> None:
+    near, far = [20.01, 39.99, 60.02, 80.0], [19, 39, 59, 79]
+    alike: Figures = {"merged": KEPT, "near": (near, [0] * 4), "far": (far, [0] * 4)}
+    found = decided(rows("a", alike), worth=10)
+    answer = found.groups[0].answer
+    assert (answer.finding, answer.policy) == ("can't tell", "near")
+    assert answer.at_most is not None
+    # Half a hundredth of a GiB·h ahead, of a hundred at stake; t(3) at 2.5 % is 4.18 and the error 0.0065.
+    assert answer.at_most == pytest.approx((0.005 + 4.1765 * 0.0064550) / 100, rel=1e-3)
+    assert told(found).endswith(
+        "nothing beats what the kernel does (`merged`) by as much as 1 % of what is at stake where a set bit is worth "
+        "10 core-s per GiB·h; whether `near` does by less one can't tell."
+    )
+
+
 def test_seeds_that_all_agree_but_not_by_how_much() -> None:
     # One seed of eight has nearly all of the lead.
     much = [50.1, 50.2, 50.1, 50.3, 50.1, 50.2, 50.1, 90]
