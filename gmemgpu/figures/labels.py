@@ -17,12 +17,13 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 _LINE_PX = 13.0
 _POINT_PX = 6.0
-_ONE_POINT_PX = 4.0
-"""Points as close as that are seen as one, and share a label."""
+_ONE_POINT_PX = 14.0
+"""Points as close as that touch, and share a label, from left to right."""
 
 _CROSSED_PX = 22.0
 """So much further a name may lie rather than cross a line."""
 
+_NEARER_PX = 4.0
 _LETTERS = 26
 _ROUNDS = 4
 _RADII_PX = (9.0, 18.0, 30.0, 46.0, 66.0, 90.0)
@@ -59,8 +60,7 @@ class Label:
     @property
     def is_far(self) -> bool:
         """Whether there should be such a line."""
-        x, y = self.edge
-        return math.hypot(x - self.point_x, y - self.point_y) > 2.5 * _POINT_PX
+        return _distance(_box(self), self.point_x, self.point_y) > 2 * _POINT_PX
 
 
 def _size(lines: Sequence[str]) -> tuple[float, float]:
@@ -76,6 +76,11 @@ def _overlap(a: Box, b: Box) -> float:
     across = min(a[2], b[2]) - max(a[0], b[0])
     down = min(a[3], b[3]) - max(a[1], b[1])
     return across * down if across > 0 and down > 0 else 0.0
+
+
+def _distance(box: Box, x: float, y: float) -> float:
+    left, top, right, bottom = box
+    return math.hypot(max(left - x, x - right, 0.0), max(top - y, y - bottom, 0.0))
 
 
 def _candidates(lines: tuple[str, ...], x: float, y: float) -> Iterator[tuple[float, Label]]:
@@ -113,15 +118,15 @@ def place_labels(
     list of Label
         Fewer than there are points where some of them coincide.
     """
-    together: dict[tuple[float, float], list[str]] = {}
+    together: dict[tuple[float, float], list[tuple[float, str]]] = {}
     for name, (x, y) in zip(names, points, strict=True):
         near = (at for at in together if max(abs(at[0] - x), abs(at[1] - y)) <= _ONE_POINT_PX)
-        together.setdefault(next(near, (x, y)), []).append(name)
-    dots = [(x - _POINT_PX, y - _POINT_PX, x + _POINT_PX, y + _POINT_PX) for x, y in together]
-    labels = [
-        Label(tuple(textwrap.wrap(", ".join(several), _LETTERS, break_on_hyphens=False)), x, y, x, y)
-        for (x, y), several in together.items()
-    ]
+        together.setdefault(next(near, (x, y)), []).append((x, name))
+    dots = [(x - _POINT_PX, y - _POINT_PX, x + _POINT_PX, y + _POINT_PX) for x, y in points]
+    labels = []
+    for (x, y), several in together.items():
+        text = ", ".join(name for _, name in sorted(several, key=lambda one: one[0]))
+        labels.append(Label(tuple(textwrap.wrap(text, _LETTERS, break_on_hyphens=False)), x, y, x, y))
     thick = [(left - 1, top - 1, right + 1, bottom + 1) for left, top, right, bottom in lines]
     boxes: list[Box | None] = [None] * len(labels)
 
@@ -129,9 +134,15 @@ def place_labels(
         box = _box(label)
         taken = [other for i, other in enumerate(boxes) if other is not None and i != own]
         outside = max(0.0, -box[0]) + max(0.0, -box[1]) + max(0.0, box[2] - width) + max(0.0, box[3] - height)
+        # A name that is nearer to another point would be taken for that one's.
+        near = _distance(box, label.point_x, label.point_y) + _NEARER_PX
+        others = sum(_distance(box, x, y) < near for x, y in together) - 1
         crossed = sum(_overlap(box, line) > 0 for line in thick)
         return (
-            radius + 20 * outside + _CROSSED_PX * crossed + 3 * sum(_overlap(box, other) for other in (*taken, *dots))
+            radius
+            + 20 * outside
+            + _CROSSED_PX * (crossed + others)
+            + 3 * sum(_overlap(box, other) for other in (*taken, *dots))
         )
 
     # Each anew, as the others lie by then: what the first ones took may be better left to the last.

@@ -230,7 +230,7 @@ def pareto(points: Sequence[Point], x: Quantity, y: Quantity, *, title: str, wid
 
 def _reading(x: Quantity, y: Quantity) -> str:
     better = f"{'up' if y.high_is_good else 'down'} and {'right' if x.high_is_good else 'left'}"
-    return f"better: {better}; diamonds: no policy beats them in both"
+    return f"better: {better}; diamonds: beaten by none"
 
 
 def _segment(a: tuple[float, float], b: tuple[float, float]) -> Box:

