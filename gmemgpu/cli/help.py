@@ -19,6 +19,7 @@ TOPICS = {
     "host": "what a real host shows: scans of its RMP, traces of its kernel",
     "policies": "the named policies, and how to write one",
     "decide": "which policy to take, for every worth of a set bit",
+    "figures": "reports and figures: one page, SVG, PNG, PDF",
     "metrics": "every figure of the results, with unit and meaning",
     "python": "the same from Python and in notebooks",
     "sweeps-and-clusters": "run sweeps: resume, job arrays, schedulers, batch systems",
