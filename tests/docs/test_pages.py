@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -110,11 +112,15 @@ def test_jobs_are_valid(job: Path) -> None:
     assert read_spec(job).scenarios
 
 
-def test_the_picture_is_what_the_script_draws() -> None:
-    from bench.picture import PATH, drawn
-
-    assert PATH.read_text(encoding="utf-8") == drawn(), "run: python -m bench.picture"
-    assert f"]({PATH.relative_to(ROOT).as_posix()})" in README
+def test_the_picture_shows_the_policies_of_the_quickstart() -> None:
+    picture = PAGES / "quickstart.svg"
+    assert f"]({picture.relative_to(ROOT).as_posix()})" in README
+    written = " ".join(text for node in ElementTree.parse(picture).iter() for text in node.itertext())
+    policies = tomllib.loads((ROOT / "jobs" / "quickstart.toml").read_text(encoding="utf-8"))["policies"]
+    assert len(policies) > 10
+    assert all(policy in written for policy in policies)
+    assert "pods" in written
+    assert "last big VM" in written
 
 
 def test_the_citation_names_this_version() -> None:
