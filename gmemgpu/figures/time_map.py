@@ -15,7 +15,8 @@ from gmemgpu.figures.style import INK, Spec, titled
 
 __all__ = ["MOST_COLUMNS", "MOST_ROWS", "time_map"]
 
-MOST_ROWS, MOST_COLUMNS = 256, 400
+MOST_ROWS = 256
+MOST_COLUMNS = 400
 """Cells that a map is folded to: beyond that they are smaller than a screen's points."""
 
 _SOME = 0.1
