@@ -176,11 +176,11 @@ class SweepSpec(Section):
             own = (*own, *policies_from_tables(list(value) if value == () else value, document.file("policy")))
         except SpecError as error:
             document.problems.extend(error.problems)
-        taken = [policy.name for policy in named_policies()]
+        taken = {policy.name for policy in named_policies()}
         for policy in own:
             if policy.name in taken:
                 document.report("policy", f'the name "{policy.name}" is taken; give yours another name')
-            taken.append(policy.name)
+            taken.add(policy.name)
         return own
 
     @field_validator("policies", mode="plain")
@@ -193,20 +193,20 @@ class SweepSpec(Section):
         if not isinstance(names, list):
             document.report("policies", f'{shown(value)} is no list of names; write policies = ["v10", "refcount"]')
             names = []
-        chosen: list[Policy] = []
+        chosen: dict[str, Policy] = {}
         for i, name in enumerate(names):
             if not isinstance(name, str):
                 document.report(f"policies[{i}]", f'{shown(name)} is no name; write names in quotes, as in "v10"')
             elif name not in known:
                 hint = unknown_key(name, list(known)).removeprefix("unknown key")
                 document.report(f"policies[{i}]", f'"{name}" is no policy{hint}')
-            elif known[name] in chosen:
+            elif name in chosen:
                 document.report(f"policies[{i}]", f'"{name}" comes twice')
             else:
-                chosen.append(known[name])
+                chosen[name] = known[name]
         # Policies that the spec defines are always wanted; the oracle is what the others are measured by.
-        chosen.extend(policy for policy in own if policy not in chosen)
-        return (*(policy for policy in chosen if not policy.is_oracle), ORACLE)
+        chosen |= {policy.name: policy for policy in own if policy.name not in chosen}
+        return (*(policy for policy in chosen.values() if not policy.is_oracle), ORACLE)
 
     @field_validator("costs", mode="plain")
     @classmethod
