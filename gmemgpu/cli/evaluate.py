@@ -102,11 +102,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(table.rows(), indent=1, ensure_ascii=False))
     elif arguments.csv:
+        from gmemgpu.report.export import csv_cell
+
         # A list is no cell.
         names = [name for name, values in table.columns.items() if not isinstance(values[0], list)]
         writer = csv.DictWriter(sys.stdout, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(table.rows())
+        writer.writerows({**row, "policy": csv_cell(row["policy"])} for row in table.rows())
     else:
         _print_rounded(arguments.trace, trace, table, len(policies))
     return 0

@@ -11,7 +11,7 @@ from gmemgpu.report.comparison import Comparison, ComparisonTable
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.statistics import Estimate
 
-__all__ = ["table_json", "table_csv", "comparison_json"]
+__all__ = ["table_json", "table_csv", "csv_cell", "comparison_json"]
 
 
 def _ends(found: Estimate | None) -> dict[str, Any]:
@@ -54,6 +54,9 @@ def _group_object(group: Group) -> dict[str, Any]:
     return {"group": group.keys, "scenarios": group.n_scenarios, **vms, "policies": policies}
 
 
+_FORMULA = ("=", "+", "-", "@")
+
+
 def table_csv(table: DecisionTable) -> str:
     """
     Write a table as CSV.
@@ -81,8 +84,26 @@ def table_csv(table: DecisionTable) -> str:
             cells: list[Any] = []
             for quantity in table.quantities:
                 cells.extend(_ends(line.estimates[quantity.key]).values())
-            writer.writerow([*group.keys.values(), line.policy, line.n_seeds, *cells])
+            words = map(csv_cell, (*group.keys.values(), line.policy))
+            writer.writerow([*words, line.n_seeds, *cells])
     return out.getvalue()
+
+
+def csv_cell(value: Any) -> Any:
+    """
+    Return a cell that no spreadsheet takes for a formula: names may come from anybody's table.
+
+    Parameters
+    ----------
+    value : object
+        As a table has it.
+
+    Returns
+    -------
+    object
+        Text that begins as a formula does has a quote before it; all else as it is.
+    """
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" \t\r\n").startswith(_FORMULA) else value
 
 
 def comparison_json(table: ComparisonTable) -> str:
