@@ -149,7 +149,7 @@ def read_crossovers() -> StoredCrossovers:
         return StoredCrossovers({})
     except OSError as error:
         return StoredCrossovers({}, f"{path}: cannot be read: {error.strerror}")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
         return StoredCrossovers({}, f"{path}: is damaged ({type(error).__name__}: {error})")
     return StoredCrossovers(by_gpu)
 

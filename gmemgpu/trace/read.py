@@ -56,7 +56,7 @@ def _json_header(metadata: dict[bytes, bytes] | None, where: str, problems: list
         return None
     try:
         document: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         problems.append(Problem(where, f"is no JSON ({error}); {remedy}"))
         return None
     if not isinstance(document, dict):

@@ -209,6 +209,7 @@ def manifest_of(directory: Path) -> dict[str, Any]:
         ("", "manifest.json: is damaged"),
         ("{", "manifest.json: is damaged"),
         ("[]", "manifest.json: is damaged"),
+        ("[" * 3000, "manifest.json: is damaged"),
         ('{"schema": 2}', "manifest.json: is damaged"),
         ('{"schema": 1}', "manifest.json: is of schema 1, and this version of gmemgpu reads schema 2; use another"),
     ],

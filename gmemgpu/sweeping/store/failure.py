@@ -91,7 +91,7 @@ def read_failures(directory: Path, done: Container[str] = ()) -> list[Failure]:
     """
     found = []
     for path in _files(directory):
-        with suppress(FileNotFoundError, StoreError, ValueError, TypeError, KeyError):
+        with suppress(FileNotFoundError, StoreError, ValueError, RecursionError, TypeError, KeyError):
             told = json.loads(read_regular(path))
             failure = Failure(**{**told, "seeds": tuple(told["seeds"])})
             if failure.part_id not in done:

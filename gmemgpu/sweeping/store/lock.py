@@ -115,7 +115,7 @@ def read_holder(directory: Path) -> Holder | None:
 def _holder(content: bytes, silent_s: float) -> Holder:
     try:
         return Holder(**{**json.loads(content), "silent_s": silent_s})
-    except (ValueError, TypeError):
+    except (ValueError, RecursionError, TypeError):
         # Torn, or no lock: it counts for as long as it is fresh.
         return Holder(host="unknown host", pid=0, started=0, token="", silent_s=silent_s)
 

@@ -105,7 +105,7 @@ def read_manifest(directory: str | Path) -> Manifest:
             raise _other_schema(path, schema)
         if told.pop(_DIGEST, None) != digest(told):
             raise ValueError("its values are not those that were written")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedManifest(
             f"{path}: is damaged ({error}); delete it, as `gmemgpu check {directory} --repair` does, and run the "
             "sweep again: parts are kept"

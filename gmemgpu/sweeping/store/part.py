@@ -318,7 +318,7 @@ def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> 
     try:
         batch = pa.ipc.open_file(content).get_batch(0)  # one, as it was written
         about = dict(json.loads(batch.schema.metadata[_METADATA_KEY]))
-    except (pa.ArrowException, TypeError, KeyError, ValueError) as error:
+    except (pa.ArrowException, TypeError, KeyError, ValueError, RecursionError) as error:
         raise DamagedPart(f"{path}: is no part of a sweep ({error})") from None
     if about.get("part") != file.part_id:
         raise DamagedPart(f"{path}: holds the rows of another shard")
