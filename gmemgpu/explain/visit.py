@@ -112,16 +112,14 @@ class Visitor:
         return key
 
     def _states(self, region: Int64Array, t_ns: Int64Array | int) -> tuple[Int64Array, Int64Array]:
-        # The class code as if no bit were set, and the free episode.
+        # The class code as if no bit were set, and the free episode; -1 where the region is busy or SNP off.
         key = self._key(region, t_ns)
-        return self._code[self._row_key.searchsorted(key, "right") - 1], self._episodes(key, region, t_ns)
-
-    def _episodes(self, key: Int64Array, region: Int64Array, t_ns: Int64Array | int) -> Int64Array:
+        code = self._code[self._row_key.searchsorted(key, "right") - 1]
         if not len(self._until_ns):
-            return np.full(len(region), -1)
+            return code, np.full(len(region), -1)
         found = self._episode_key.searchsorted(key, "right") - 1
         holds = (found >= 0) & (self.episode_region[found] == region) & (self._until_ns[found] > t_ns)
-        return np.where(holds, found, -1)
+        return code, np.where(holds, found, -1)
 
     def rows(self, region: Int64Array, t_ns: Int64Array | int) -> Int64Array:
         """
@@ -140,24 +138,6 @@ class Visitor:
             Indices in ``prepared.noticed``.
         """
         return np.searchsorted(self._row_key, self._key(region, t_ns), "right") - 1
-
-    def episodes_at(self, region: Int64Array, t_ns: Int64Array | int) -> Int64Array:
-        """
-        Find the free episodes that hold a time, or each its own.
-
-        Parameters
-        ----------
-        region : (m,) int64
-            Indices of regions.
-        t_ns : (m,) int64 or int
-            When.
-
-        Returns
-        -------
-        (m,) int64
-            Indices of episodes; -1 where the region is busy or SNP off.
-        """
-        return self._episodes(self._key(region, t_ns), region, t_ns)
 
     def visits(self, targets: Int64Array, start_ns: int, set_pass: Int64Array, scan_pass: int) -> Visits:
         """
