@@ -66,10 +66,7 @@ def cell_of(found: Estimate | None, unit: str, n_seeds: int = 0) -> Cell:
     if unit == "share":
         scale, sign = 0.01, " %"
     elif unit == "ns":
-        # Minutes and longer only from three of them on: "95 s" says more than "1.58 min".
-        scale, name = next(
-            ((size, name) for size, name in _TIMES if largest >= (3 * size if size > 1e9 else size)), _TIMES[-1]
-        )
+        scale, name = _unit_of(largest)
         sign = f" {name}" if largest else ""
     value = found.value / scale
     decimals = _decimals(largest / scale)
@@ -82,7 +79,7 @@ def cell_of(found: Estimate | None, unit: str, n_seeds: int = 0) -> Cell:
         decimals = 1
     spread = ""
     if found.low is not None:
-        spread = f"({ends[0]}–{ends[1]})" if found.high is not None else f"(≥{ends[0]})"
+        spread = f"({ends[0]}–{ends[1]})" if found.high is not None else f"(≥{_least(found.low, unit)})"
     if found.low is not None and found.high is not None:
         step = 10.0**-decimals
         down, up = (round((found.value - found.low) / scale / step), round((found.high - found.value) / scale / step))
@@ -94,6 +91,18 @@ def cell_of(found: Estimate | None, unit: str, n_seeds: int = 0) -> Cell:
         elif found.kind not in ("median", "range") and abs(up - down) <= 1 and within:
             spread = f"±{reach:,.{decimals}f}"
     return Cell(f"{_number(value, decimals)}{sign}", " ".join(part for part in (spread, of) if part))
+
+
+def _unit_of(time_ns: float) -> tuple[float, str]:
+    # Minutes and longer only from three of them on: "95 s" says more than "1.58 min".
+    return next(((size, name) for size, name in _TIMES if time_ns >= (3 * size if size > 1e9 else size)), _TIMES[-1])
+
+
+def _least(figure: float, unit: str) -> str:
+    # What alone bounds a time may be far from it, and has a unit of its own.
+    scale, name = _unit_of(figure) if unit == "ns" else (1.0, "")
+    figure /= scale
+    return f"{_number(figure, _decimals(figure))} {name}".rstrip() if figure else "0"
 
 
 def _end(figure: float, decimals: int, *, exact: bool) -> str:
