@@ -27,7 +27,7 @@ class Reason(Enum):
     CONVERTING = "the guest was still converting when the pass came"
     NO_GUEST_MEMFD = "a page of no guest_memfd was in the way"
     SNP_OFF = "the pass was skipped, since SNP was off"
-    LATE = "it ended before the pass came"
+    LATE = "it ended before the pass came to it"
     NOT_NAMED = "no request named the region"
     NO_REQUEST = "nothing asked for a pass once it was free"
     NOT_COVERED = "no core's window covers the region"
