@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import struct
 import subprocess
 import sys
@@ -107,6 +108,20 @@ def test_figures_can_be_chosen_in_every_form(store: Path, capsys: pytest.Capture
         capsys.readouterr().out.splitlines()[0]
         == "label,policy,seeds,passes,passes_low,passes_high,passes_n,passes_kind"
     )
+
+
+def test_parts_give_what_merged_rows_do(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(store), "--json"]) == 0
+    merged = json.loads(capsys.readouterr().out)
+    copy = Path(shutil.copytree(store, tmp_path / "out"))
+    (copy / "results.parquet").unlink()
+    assert main(["show", str(copy), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == merged
+    next((copy / "parts").iterdir()).unlink()
+    assert main(["show", str(copy)]) == 0
+    told = capsys.readouterr().out
+    assert "Not finished: 1 of 2 parts; run the sweep again to go on." in told
+    assert sum(group["group"]["label"] in told for group in merged["groups"]) == 1
 
 
 def test_options_that_do_not_go_together_are_all_told(capsys: pytest.CaptureFixture[str]) -> None:
