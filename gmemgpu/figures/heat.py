@@ -62,7 +62,7 @@ def heat(columns: Sequence[tuple[str, dict[str, Value | None]]], quantity: Quant
                 "title": None,
                 "ticks": False,
                 "domain": False,
-                "labelLimit": step if step >= _LEVEL_PX else 180,
+                "labelLimit": step if step >= _LEVEL_PX else 420,
                 "labelAngle": 0 if step >= _LEVEL_PX else -45,
                 "labelOverlap": False,
             },

@@ -58,7 +58,7 @@ def tornado(axes: Sequence[Axis], baseline: str, unit: str, *, width: int = 620)
                 "high": ends[1].lead,
                 "flips": not stays,
                 "verdict": verdict
-                if width < _NARROW_PX
+                if width < _NARROW_PX or ends[0].lead == ends[1].lead
                 else f"{verdict} · least at {ends[0].value}, most at {ends[1].value}",
                 "text": f"{verdict}; least at {ends[0].value} ({ends[0].answer.policy}), "
                 f"most at {ends[1].value} ({ends[1].answer.policy})",
