@@ -163,9 +163,9 @@ def _print_differences(arguments: argparse.Namespace) -> int:
         sys.stdout.write(comparison_json(table) + "\n")
     else:
         from gmemgpu.cli.terminal import is_ascii_only, text_width
-        from gmemgpu.report.render import in_ascii
+        from gmemgpu.report.ascii import to_ascii
 
-        plain = in_ascii if is_ascii_only() else str
+        plain = to_ascii if is_ascii_only() else str
         sys.stdout.writelines(f"{plain(line)}\n" for line in comparison_lines(table, min(text_width() or 80, 80)))
     return 0
 

@@ -7,22 +7,10 @@ import io
 import os
 import sys
 
+from gmemgpu.report.ascii import to_ascii
+
 __all__ = ["prepare_streams"]
 
-_PLAIN = {
-    "–": "-",
-    "—": "-",
-    "−": "-",
-    "±": "+-",
-    "×": "x",
-    "·": "*",
-    "µ": "u",
-    "…": "...",
-    "→": "->",
-    "≤": "<=",
-    "≥": ">=",
-}
-"""What the package itself writes, for those who have ASCII alone."""
 _ERRORS = "gmemgpu.plain"
 
 
@@ -31,7 +19,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
         raise error
     # A byte of a file's name that is no UTF-8 is a lone surrogate.
     found = (
-        _PLAIN.get(character) or (f"\\x{ord(character) - 0xDC00:02x}" if "\udc80" <= character <= "\udcff" else "?")
+        f"\\x{ord(character) - 0xDC00:02x}" if "\udc80" <= character <= "\udcff" else to_ascii(character)
         for character in error.object[error.start : error.end]
     )
     return "".join(found), error.end

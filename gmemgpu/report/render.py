@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gmemgpu.metrics.quantity import LEAST_BENEFIT, Quantity
+from gmemgpu.report.ascii import to_ascii
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.estimate_text import Cell, cell_of
 from gmemgpu.report.statistics import Estimate
 
-__all__ = ["MOST_GROUPS", "decision_lines", "pivot_lines", "provenance_lines", "in_ascii"]
+__all__ = ["MOST_GROUPS", "decision_lines", "pivot_lines", "provenance_lines"]
 
 MOST_GROUPS = 40
 """Nobody reads more tables than that."""
@@ -36,25 +37,6 @@ _MOST_SEEDS = 10
 _NOTE_WIDTH = 100
 _TOLD_FROM = 0.01
 """Of VMs rejected: as `gmemgpu sweep` warns."""
-
-_ASCII = str.maketrans({"–": "-", "─": "-", "·": "-", "±": "+-", "≥": ">=", "µ": "u", "×": "x", "…": "..."})
-
-
-def in_ascii(text: str) -> str:
-    """
-    Replace signs that an encoding may lack by ones that each has.
-
-    Parameters
-    ----------
-    text : str
-        Any.
-
-    Returns
-    -------
-    str
-        Such as ``5.0 us +-0.2``.
-    """
-    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +79,7 @@ def decision_lines(
     str
         A line without its end: one table a group, and what a reader must know about them.
     """
-    plain = in_ascii if ascii_only else str
+    plain = to_ascii if ascii_only else str
     groups = table.groups[:MOST_GROUPS]
     quantities = [one for one in table.quantities if one.in_tables or one.key in first]
     rows = [
@@ -147,7 +129,7 @@ def pivot_lines(
     str
         A line without its end; one table for each choice of the other grouping columns.
     """
-    plain = in_ascii if ascii_only else str
+    plain = to_ascii if ascii_only else str
     names = _width_of_names(table)
     tables: dict[str, list[Group]] = {}
     for group in table.groups[:MOST_GROUPS]:
@@ -199,7 +181,7 @@ def provenance_lines(
     """
     parts = [f'"{table.name}"', f"gmemgpu {table.version}", f"sweep {table.sweep_id}", _seeds(table.seeds), command]
     text = " · ".join(part for part in parts if part.strip())
-    yield from _wrapped(in_ascii(text) if ascii_only else text, width)
+    yield from _wrapped(to_ascii(text) if ascii_only else text, width)
 
 
 def _seeds(seeds: Sequence[int]) -> str:

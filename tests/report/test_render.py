@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from gmemgpu.metrics.quantity import TABLE_QUANTITIES, quantity_named
+from gmemgpu.report.ascii import to_ascii
 from gmemgpu.report.decision import DecisionTable, Group, decision_table
 from gmemgpu.report.estimate_text import estimate_text
-from gmemgpu.report.render import decision_lines, in_ascii, pivot_lines, provenance_lines
+from gmemgpu.report.render import decision_lines, pivot_lines, provenance_lines
 from gmemgpu.sweeping.store.read import StoredRows
 
 WIDTHS = [60, 80, 120]
@@ -48,7 +49,7 @@ def text(table: DecisionTable, width: int | None = None, **options: Any) -> str:
 def shown(lines: str) -> list[str]:
     """Return the columns that the first table has."""
     head = next(line for line in lines.splitlines() if line.startswith("policy "))
-    return [header for header in HEADERS if f" {header}" in head or f" {in_ascii(header)}" in head]
+    return [header for header in HEADERS if f" {header}" in head or f" {to_ascii(header)}" in head]
 
 
 @pytest.mark.parametrize("ascii_only", [False, True])
@@ -65,7 +66,7 @@ def test_every_figure_stands_whole_in_its_line(table: DecisionTable, width: int 
         for line in group.lines:
             cells = next(one for one in every if one.startswith(f"{line.policy} ")).split()[1:]
             wanted = " ".join(estimate_text(line.estimates[one.key], one.unit, line.n_seeds) for one in kept)
-            assert cells == (in_ascii(wanted) if ascii_only else wanted).split()
+            assert cells == (to_ascii(wanted) if ascii_only else wanted).split()
 
 
 def test_a_narrow_terminal_is_told_what_it_does_not_see(table: DecisionTable) -> None:
