@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from gmemgpu import __version__
-from gmemgpu.atomic import written_whole
 from gmemgpu.decision.sentence import assumptions, headline
 from gmemgpu.errors import GmemgpuError
 from gmemgpu.explain.region_map import RegionMap
 from gmemgpu.figures.catalogue import MOST_GROUPS, Choice, decision_for
 from gmemgpu.figures.section import Section, map_section, sections
 from gmemgpu.figures.style import CONFIG, Spec
-from gmemgpu.figures.write import renderer
+from gmemgpu.figures.write import renderer, write_file
 from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.decision import read_decision_table
 from gmemgpu.report.grouping import codes_of
@@ -124,9 +123,9 @@ def write_report(choice: Choice, path: str | Path, region_map: tuple[str, Region
     StoreError
         If the directory holds no sweep, or no finished part.
     SpecError
-        If a policy or column is unknown.
+        If a policy or column is unknown, or the file cannot be written there.
     OSError
-        If the file cannot be written.
+        If the disk is full or fails.
     """
     environment = _environment()
     renderer()
@@ -169,5 +168,4 @@ def write_report(choice: Choice, path: str | Path, region_map: tuple[str, Region
         script=markup((_TEMPLATE / "report.js").read_text(encoding="utf-8")),
         vega=markup(_vega()),
     )
-    with written_whole(path) as file:
-        file.write(page.encode())
+    write_file(path, page.encode())

@@ -6,14 +6,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gmemgpu.atomic import written_whole
+from gmemgpu.atomic import is_wrong_path, written_whole
 from gmemgpu.errors import GmemgpuError, Problem, SpecError
 from gmemgpu.figures.style import Spec, single
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["FORMS", "renderer", "check_form", "write_figure"]
+__all__ = ["FORMS", "renderer", "check_form", "write_figure", "write_file"]
 
 FORMS = (".svg", ".png", ".pdf", ".html")
 """Endings of files that a figure can become."""
@@ -75,9 +75,9 @@ def write_figure(chart: Spec, path: str | Path) -> None:
     GmemgpuError
         If what draws is not installed.
     SpecError
-        If the ending is unknown.
+        If the ending is unknown, or the file cannot be written there.
     OSError
-        If the file cannot be written.
+        If the disk is full or fails.
     """
     check_form(path)
     draw: Any = renderer()
@@ -91,5 +91,32 @@ def write_figure(chart: Spec, path: str | Path) -> None:
         content = draw.vegalite_to_html(spec, bundle=True, renderer="svg").encode()
     else:
         content = draw.vegalite_to_svg(spec).encode()
-    with written_whole(path) as file:
-        file.write(content)
+    write_file(path, content)
+
+
+def write_file(path: str | Path, content: bytes) -> None:
+    """
+    Write a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where it shall be.
+    content : bytes
+        What it holds.
+
+    Raises
+    ------
+    SpecError
+        If another path would have done: a folder is missing or not writable, or the path is one.
+    OSError
+        If the disk is full or fails.
+    """
+    try:
+        with written_whole(path) as file:
+            file.write(content)
+    except OSError as error:
+        if is_wrong_path(error):
+            problem = f"{path}: cannot be written: {error.strerror or error}; give a path in a folder of your own"
+            raise SpecError(Problem("--output", problem)) from None
+        raise

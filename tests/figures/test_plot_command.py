@@ -71,3 +71,12 @@ def test_without_the_extra_a_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     assert main(["plot", str(store), "-o", str(tmp_path / "f.svg")]) == 1
     assert capsys.readouterr().err == "gmemgpu: figures need vl-convert; pip install 'gmemgpu[report]'\n"
+
+
+@pytest.mark.parametrize("command", ["plot", "report"])
+def test_a_folder_that_is_not_there_is_said(
+    command: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "missing" / "f.html"
+    assert main([command, str(store), "-o", str(path)]) == 2
+    assert f"--output: {path}: cannot be written: No such file or directory" in capsys.readouterr().err
