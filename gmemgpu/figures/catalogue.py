@@ -133,8 +133,20 @@ def _forests(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
         yield title, drawn
 
 
+def _check_groups(choice: Choice, titles: Sequence[str]) -> None:
+    problems = [
+        Problem("--group", f'"{group}": {unknown_key(group, titles, "group")}')
+        for group in choice.groups
+        if group not in titles
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
 def _heats(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
-    groups = [group for group in _table(choice).groups if not choice.groups or group_title(group.keys) in choice.groups]
+    groups = _table(choice).groups
+    _check_groups(choice, [group_title(group.keys) for group in groups])
+    groups = tuple(group for group in groups if not choice.groups or group_title(group.keys) in choice.groups)
     for name in choice.metrics:
         quantity = _quantity("--metric", name)
         columns = [
@@ -149,7 +161,7 @@ def _heats(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
             for group in groups[:MOST_GROUPS]
         ]
         there = any(value is not None for _, column in columns for value in column.values())
-        yield "", [partial(heat, columns, quantity)] if there else []
+        yield "", [partial(heat, columns, quantity, n_more=max(0, len(groups) - MOST_GROUPS))] if there else []
 
 
 def _latencies(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
@@ -192,6 +204,8 @@ def _worths(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
 
 
 def _tornados(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
+    if choice.groups:
+        raise SpecError(Problem("--group", "a tornado is over all groups; leave it out"))
     decision = decision_for(choice)
     axes = decision.axes
     yield "", [partial(tornado, axes, decision.baseline, decision.kind.lead_unit)] if axes else []
@@ -234,15 +248,9 @@ def charts(name: str, choice: Choice) -> tuple[list[tuple[str, list[Drawing]]], 
     """
     found = list(_DRAWN[name](choice))
     titles = [title for title, _ in found if title]
-    if choice.groups and titles:
-        problems = [
-            Problem("--group", f'"{group}": {unknown_key(group, titles, "group")}')
-            for group in choice.groups
-            if group not in titles
-        ]
-        if problems:
-            raise SpecError(problems)
-        found = [one for one in found if one[0] in choice.groups]
+    if titles:
+        _check_groups(choice, titles)
+        found = [one for one in found if not choice.groups or one[0] in choice.groups]
     return found[:MOST_GROUPS], max(0, len(found) - MOST_GROUPS)
 
 
@@ -282,7 +290,8 @@ def figure(name: str, choice: Choice) -> tuple[Spec, list[str]]:
         raise GmemgpuError(f"{choice.directory}: nothing to draw: {reason}")
     notes = [f"{title}: nothing to draw, left out" for title, draws in found if title and not draws]
     if n_more:
-        notes.append(f"{n_more:,} more groups are not drawn; --group chooses, --group-by puts scenarios together")
+        verb = "group is" if n_more == 1 else "groups are"
+        notes.append(f"{n_more:,} more {verb} not drawn; --group chooses, --group-by puts scenarios together")
     if len(drawn[0]) > 1 or len(drawn) == 1:
         return grid(drawn), notes
     flat = [specs[0] for specs in drawn]

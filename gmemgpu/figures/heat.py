@@ -20,7 +20,9 @@ _PALE, _DARK = "#f2f6fa", "#08519c"
 """One hue by lightness: it is the same to every eye, and in grey."""
 
 
-def heat(columns: Sequence[tuple[str, dict[str, Value | None]]], quantity: Quantity, *, width: int = 620) -> Spec:
+def heat(
+    columns: Sequence[tuple[str, dict[str, Value | None]]], quantity: Quantity, *, n_more: int = 0, width: int = 620
+) -> Spec:
     """
     Draw one quantity.
 
@@ -30,6 +32,8 @@ def heat(columns: Sequence[tuple[str, dict[str, Value | None]]], quantity: Quant
         Title of a group, and what each policy has there.
     quantity : Quantity
         What it is.
+    n_more : int
+        Groups that are not among them.
     width : int
         Of the whole, in pixels; more where columns would be too narrow.
 
@@ -79,8 +83,11 @@ def heat(columns: Sequence[tuple[str, dict[str, Value | None]]], quantity: Quant
         {"field": field, "title": name, "type": "nominal"}
         for field, name in (("group", "group"), ("policy", "policy"), ("text", quantity.header))
     ]
+    subtitle = "dark is good; – : there is no such figure"
+    if n_more:
+        subtitle += f"; {n_more:,} more {'group is' if n_more == 1 else 'groups are'} not drawn"
     return {
-        "title": titled(quantity.header, "dark is good; – : there is no such figure", width - _NAMES_PX),
+        "title": titled(quantity.header, subtitle, width - _NAMES_PX),
         "description": f"{quantity.header} of {len(policies)} policies in {len(columns)} groups",
         "width": step * len(columns),
         "height": {"step": _ROW_PX},

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gmemgpu.cli.main import main
+from gmemgpu.figures import catalogue
 from gmemgpu.figures.catalogue import FIGURES
 
 pytestmark = pytest.mark.skipif(find_spec("vl_convert") is None, reason="vl-convert is not installed")
@@ -45,6 +46,8 @@ def test_an_unknown_form_is_refused_before_anything_is_read(tmp_path: Path, caps
     [
         (["--x", "cor_s"], '--x: "cor_s"'),
         (["--group", "pod", "cloud"], '--group: "pod"'),
+        (["--figure", "heat", "--group", "pod"], '--group: "pod"'),
+        (["--figure", "tornado", "--group", "pods"], "--group: a tornado is over all groups"),
         (["--figure", "heat", "--metric", "nothing"], '--metric: "nothing"'),
         (["--figure", "forest", "--baseline", "v9"], '--baseline: "v9"'),
         (["--figure", "latency", "--policy", "v9"], '"v9"'),
@@ -56,6 +59,16 @@ def test_what_is_unknown_is_named(
     assert main(["plot", str(store), "-o", str(tmp_path / "f.svg"), *options]) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_groups_beyond_the_most_are_counted(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(catalogue, "MOST_GROUPS", 1)
+    assert main(["plot", str(store), "-o", str(tmp_path / "f.svg")]) == 0
+    assert "1 more group is not drawn" in capsys.readouterr().err
+    assert main(["plot", str(store), "--figure", "heat", "-o", str(tmp_path / "h.svg")]) == 0
+    assert any("1 more group is not drawn" in text for text in texts(tmp_path / "h.svg"))
 
 
 def test_nothing_to_draw_is_said(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
