@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "rmp": {*_MODEL, "compiled", "columns", "timeline"},
     "engine": {*_MODEL, "compiled", "toml_file", "timeline", "rmp"},
     "explain": {*_MODEL, "timeline", "engine"},
+    "calibration": {*_MODEL, "toml_file", "fields", "validation", "engine"},
     "metrics": {*_MODEL, "html_table"},
     "measuring": {*_MODEL, *_FILES, "catalogue", "workload", "generator", "engine"},
     "sweeping": {
@@ -80,6 +81,7 @@ ALLOWED: dict[str, set[str]] = {
         "rmp",
         "engine",
         "explain",
+        "calibration",
         "metrics",
         "measuring",
         "sweeping",

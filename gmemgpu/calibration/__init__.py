@@ -1,0 +1,1 @@
+"""Costs of RMPOPT from measured passes: what is measured, and the costs that fit it."""
