@@ -37,6 +37,7 @@ COMMANDS = {
     "capture": "print the commands that take a trace of a real host",
     "trace": "say what is in a trace file, check it, or scan its RMP",
     "scan": "say which regions of a host are free: RMP dump, bitmap, kernel log, debugfs",
+    "calibrate": "fit the costs of RMPOPT to measured passes",
     "policies": "list the named policies",
     "presets": "list the workload presets",
     "bench": "measure how fast the engines are here, for --backend auto",
