@@ -36,10 +36,12 @@ class FittedCost:
     ----------
     name : str
         As in `Costs`.
-    fitted_ns, default_ns : int
-        What fits the passes, and what the package has.
+    fitted_ns : int
+        What fits the passes.
     low_ns, high_ns : int or None
         Ends of the interval of 95 %; None where passes do not tell them.
+    default_ns : int
+        What the package has.
     known : str
         ``alone``: the passes tell it. ``together``: they tell only sums of it and others, and it is as near its default
         as they allow. ``at bound``: it would be beyond 0 or the largest cost. ``not measured``: no time depends on it,

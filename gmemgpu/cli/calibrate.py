@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fit costs, print them and write them; 0 if the file could be read."""
+    """Read measured passes, print the costs that fit them and write these; 0 if the file could be read."""
     from gmemgpu.calibration.fit import fit_costs
     from gmemgpu.calibration.measurement import published_passes, read_passes
 
