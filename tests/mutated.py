@@ -68,6 +68,10 @@ policy = "v10"
 never = [0, 5]
 """
 POLICIES = '[[policy]]\nname = "mine"\nhook = "inode_free"\ntimer = "fixed(1 s)"\nscope = "dirty"\nboot = true\n'
+PASSES = (
+    '[[pass]]\nname = "a"\nexecutor = "serial"\ncores = 4\ncached = 12\nwall = ["3 ms", 2_900_000]\n'
+    '[[pass]]\nname = "b"\nexecutor = "leader_first"\nfailed = 3\nfirst_block = 7\nleader_busy = "1 us"\n'
+)
 COSTS = 'block = { ns = 325, source = "measured" }\nbase = 2_000\nround_clean = 0x10\n'
 VMS = (
     b"id,arrival_s,lifetime_s,vcpus,mem_gib,kind,host\n1,0,600,2,4,snp,a\n2,30,,1,2,plain,a\n",
@@ -159,6 +163,7 @@ READERS: dict[str, tuple[tuple[bytes, ...], str, tuple[str, ...]]] = {
     "kernel_log": ((KERNEL_LOG,), "dmesg", ("scan", "dmesg")),
     "rmpopt_table": ((RMPOPT_TABLE,), "rmpopt-table", ("scan", "rmpopt-table")),
     "ftrace": ((FTRACE,), "trace", ("import", "ftrace", "trace", "--host", "host.toml", "-o", "out.parquet")),
+    "passes": ((PASSES.encode(),), "m.toml", ("calibrate", "m.toml", "-o", "out.toml")),
     "costs": ((COSTS.encode(),), "c.toml", ("evaluate", "good.csv", "--policy", "v10", "--costs", "c.toml")),
 }
 
