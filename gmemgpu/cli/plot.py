@@ -46,7 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--group-by", nargs="+", default=[], metavar="KEY", help="a chart for each value of: label, preset, or an axis"
     )
     parser.add_argument("--group", nargs="+", default=[], metavar="NAME", help="draw only these groups")
-    parser.add_argument("--width", type=int, default=620, metavar="PX", help="of a chart (default: 620)")
+    parser.add_argument("--width", type=_width, default=620, metavar="PX", help="of a chart (default: 620)")
+
+
+def _width(text: str) -> int:
+    # Narrower ones have no room for names, wider ones no screen or page.
+    if not text.isascii() or not text.isdecimal() or not 240 <= int(text) <= 4000:
+        raise argparse.ArgumentTypeError(f'"{text}" is no width; write 240 to 4000 pixels')
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
             baseline=arguments.baseline,
             cost=arguments.cost,
             worth=parse_worth(arguments.worth),
-            width=max(240, arguments.width),
+            width=arguments.width,
         ),
     )
     write_figure(drawn, arguments.output)

@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     from gmemgpu.figures.report import write_report
 
     output = arguments.output or "report.html"
+    if Path(output).suffix.lower() not in (".html", ".htm"):
+        raise SpecError(Problem("--output", f"{output} does not end in .html; gmemgpu plot makes SVG, PNG and PDF"))
     choice = Choice(
         directory=arguments.directory,
         group_by=arguments.group_by,

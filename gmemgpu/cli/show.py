@@ -7,6 +7,7 @@ import gc
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gmemgpu.errors import Problem, SpecError
@@ -127,13 +128,18 @@ def _print_spread(arguments: argparse.Namespace) -> int:
     from gmemgpu.cli.terminal import text_width
     from gmemgpu.report.spread import read_spread, spread_lines
 
-    spread = read_spread(
-        arguments.directory,
-        arguments.spread,
-        quantity=arguments.metric[0] if arguments.metric else "benefit",
-        baseline=arguments.baseline or None,
-        policies=arguments.policy,
-    )
+    try:
+        spread = read_spread(
+            arguments.directory,
+            arguments.spread,
+            quantity=arguments.metric[0] if arguments.metric else "benefit",
+            baseline=arguments.baseline or None,
+            policies=arguments.policy,
+        )
+    except SpecError as error:
+        raise SpecError(
+            replace(problem, where=problem.where.replace("--group-by", "--spread")) for problem in error.problems
+        ) from None
     sys.stdout.writelines(f"{line}\n" for line in spread_lines(spread, text_width() or 100))
     return 0
 

@@ -62,6 +62,8 @@ def group_name(group: Weighed) -> str:
     """
     if list(group.keys) == ["label"]:
         return str(group.keys["label"])
+    if list(group.keys) == ["preset"] and group.keys["preset"] in (None, ""):
+        return "the VMs of a table"
     return ", ".join(f"{key}={'–' if value in (None, '') else value}" for key, value in group.keys.items())
 
 
@@ -143,6 +145,11 @@ def sentence(decision: Decision, group: DecidedGroup) -> str:
     if group.weighed.in_use <= 0:
         cheapest = group.priced[0].ranges[0].best
         return f"{name}no memory is in use that could profit, so nothing is to be won; `{cheapest}` costs least."
+    if group.weighed.are_alike:
+        return (
+            f"{name}nothing tells the policies apart: all win as much and cost as much in every seed; let guests end "
+            "within a longer horizon_ns, or choose among others."
+        )
     if answer.finding == "nothing beats":
         if n_seeds == 1:
             return f"{name}nothing beats {baseline} {at}, as far as one seed says."
@@ -283,7 +290,7 @@ def headline(decision: Decision) -> str:
         else f"is at worst {regret_text(least.best.regret, kind)} behind the best"
     )
     free = " and trackers are free" if len(decision.minimax) > 1 else ""
-    told = f"in {len(beats)} of {n}" if len(beats) != n else "in each"
+    told = "in each" if len(beats) == n else f"in {len(beats)} of {n}" if beats else "nowhere"
     return (
         f"Over {groups} `{least.best.policy}` has least to lose {at}{free}: it {own}, {baseline} is {behind}; "
         f"the seeds tell it apart as better {told}."

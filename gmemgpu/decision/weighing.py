@@ -238,6 +238,12 @@ class Weighed:
         costs: Floats = self.cost + self.updates * (price_ns / NS_PER_S)
         return costs
 
+    @property
+    def are_alike(self) -> bool:
+        """Whether several policies are there, and none differs from another in any seed."""
+        same = bool((self.profit == self.profit[0]).all() and (self.cost == self.cost[0]).all())
+        return len(self.policies) > 1 and same
+
 
 def weighed_groups(
     stored: StoredRows, kind: CostKind, policies: Sequence[str], bound: str, group_by: Sequence[str] = ()

@@ -19,6 +19,8 @@ from gmemgpu.units import PAGES_PER_REGION
 
 __all__ = ["BOOKKEEPING_BYTES", "FORMS", "Form", "HostForm", "PIECE_BYTES", "host_form"]
 
+_REGION_BYTES = PAGES_PER_REGION // 8
+"""Of a bitmap: what a GiB takes."""
 Form = Literal["rmp", "rmp-table", "rmp-segments", "bitmap", "log", "rmpopt-table"]
 FORMS: tuple[Form, ...] = ("rmp", "rmp-table", "bitmap", "log", "rmpopt-table")
 """Those that can be told. What names the segments of an RMP is seen in it, or is none."""
@@ -145,7 +147,7 @@ def _dump_form(dump: DumpFile, start: bytes, form: Form | None, layout: Layout |
         sound = [name for name in LAYOUTS if faults[name][0] == 0.0]
         if len(sound) == 1:
             layout = sound[0]
-        elif why and min(share for share, _ in faults.values()) > 0.5:
+        elif why and not dump.size_bytes % _REGION_BYTES and min(share for share, _ in faults.values()) > 0.5:
             return HostForm("bitmap", None, "bitmap, a bit a page from PFN 0: is neither text nor entries of an RMP")
         else:
             best = min(LAYOUTS, key=lambda name: faults[name][0])

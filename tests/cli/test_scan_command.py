@@ -364,3 +364,12 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, d
     assert lines
     assert all(line.isprintable() and len(line) < 1000 for line in lines)
     assert len(lines) <= 30
+
+
+def test_noise_is_no_bitmap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # A bitmap tells of whole GiB.
+    path = tmp_path / "noise.bin"
+    path.write_bytes(bytes(range(1, 256)) * 40)
+    assert main(["scan", str(path)]) == 2
+    assert "--form bitmap if it is one" in capsys.readouterr().err
+    assert main(["scan", str(path), "--form", "bitmap"]) == 0

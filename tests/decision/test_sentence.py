@@ -224,3 +224,9 @@ def test_a_lead_is_rounded_to_its_interval() -> None:
     assert text(0.00139, 0.000371) == "0.00139 ±0.00037"
     assert text(2.75, 1.14) == "2.8 ±1.1"
     assert [text(8.25, None), text(8.25, 0.0)] == ["8.25", "8.25"]
+
+
+def test_policies_that_differ_in_no_seed_are_told_so() -> None:
+    found = decided(rows("a", {"merged": KEPT, "more": KEPT, "oracle": KEPT}))
+    assert "nothing tells the policies apart: all win as much and cost as much in every seed" in told(found)
+    assert "agree" not in told(found)

@@ -183,7 +183,7 @@ def test_memory_does_not_grow_with_the_dump(tmp_path: Path) -> None:
     code = (
         "import resource, sys\n"
         "from gmemgpu.cli.main import main\n"
-        "assert main(['scan', sys.argv[1], '--json']) == 0\n"
+        "assert main(['scan', sys.argv[1], '--json', '--backend', 'numpy']) == 0\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)

@@ -248,5 +248,5 @@ def test_a_directory_without_a_sweep_is_told(tmp_path: Path) -> None:
     with pytest.raises(DirectoryError, match=r"holds no sweep \(manifest.json is missing\); give"):
         read_rows(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(DirectoryError, match="cannot be read: Not a directory"):
+    with pytest.raises(DirectoryError, match="is a file, not a results directory"):
         read_rows(tmp_path / "file")

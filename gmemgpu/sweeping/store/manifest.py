@@ -90,6 +90,8 @@ def read_manifest(directory: str | Path) -> Manifest:
     """
     directory = Path(directory)
     path = directory / MANIFEST
+    if directory.exists() and not directory.is_dir():
+        raise DirectoryError(f"{directory}: is a file, not a results directory; {_GIVE}")
     try:
         content = read_regular(path)
     except FileNotFoundError:
