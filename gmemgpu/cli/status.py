@@ -54,6 +54,10 @@ def _lines(found: SweepStatus) -> list[tuple[str, str]]:
         lines.append(("rate", f"{found.parts_per_s:,.2f} parts/s"))
     if found.left_s is not None:
         lines.append(("left", _time(found.left_s)))
+    if found.until is not None:
+        from gmemgpu.until import told_stop
+
+        lines.append(("until", told_stop(found.until)))
     return lines
 
 

@@ -16,6 +16,9 @@ from gmemgpu.errors import Problem, SpecError
 if TYPE_CHECKING:
     from distributed import Client
 
+    from gmemgpu.sweeping.run.progress import Listener
+    from gmemgpu.sweeping.run.sweep import SweepResult
+
 __all__ = ["add_arguments", "run"]
 
 _ONE_JOB = (1, 1)
@@ -47,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how often to try a shard again that failed, or whose worker died (default: 2)",
     )
+    parser.add_argument(
+        "--until",
+        metavar="Q",
+        help='add seeds until differences to the baseline are so precise, as in "regret: 0.1 %%"',
+    )
+    parser.add_argument("--max-seeds", type=int, metavar="N", help="with --until: at most so many (default: 64)")
     parser.add_argument("--take-over", action="store_true", help="go on although another client seems to hold DIR")
     parser.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _add_cluster_arguments(parser)
@@ -94,24 +103,12 @@ def run(arguments: argparse.Namespace) -> int:
     from gmemgpu.cli.progress import shown_progress
     from gmemgpu.cli.rejected import warn_of_rejected_in
     from gmemgpu.cli.termination import leaving_on_sigterm
-    from gmemgpu.sweeping.run.sweep import sweep
 
     with (
         leaving_on_sigterm(),
         shown_progress(quiet=arguments.quiet, say_why=not arguments.json) as listen,
     ):
-        result = sweep(
-            arguments.spec,
-            arguments.output,
-            opening,
-            backend=arguments.backend,
-            workers=arguments.workers,
-            progress=listen,
-            on_error=arguments.on_error,
-            retries=arguments.retries,
-            take_over=arguments.take_over,
-            strict=arguments.strict,
-        )
+        result = _swept(arguments, opening, listen)
     if result.fallback is not None:
         n, reason = result.fallback.n_shards, result.fallback.reason
         shards = f"{n:,} {'shard' if n == 1 else 'shards'}"
@@ -135,11 +132,47 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if checked.unmet else 0
 
 
+def _swept(
+    arguments: argparse.Namespace,
+    opening: Callable[[], AbstractContextManager[Client]] | None,
+    listen: Listener | None,
+) -> SweepResult:
+    options = {
+        "backend": arguments.backend,
+        "workers": arguments.workers,
+        "progress": listen,
+        "on_error": arguments.on_error,
+        "retries": arguments.retries,
+        "take_over": arguments.take_over,
+        "strict": arguments.strict,
+    }
+    if arguments.until is None:
+        from gmemgpu.sweeping.run.sweep import sweep
+
+        return sweep(arguments.spec, arguments.output, opening, **options)
+    from gmemgpu.until import DEFAULT_MAX_SEEDS, sweep_until
+
+    def note(line: str) -> None:
+        if not arguments.quiet:
+            print(f"gmemgpu: {line}", file=sys.stderr, flush=True)
+
+    most = DEFAULT_MAX_SEEDS if arguments.max_seeds is None else arguments.max_seeds
+    return sweep_until(
+        arguments.spec, arguments.output, opening, until=arguments.until, max_seeds=most, note=note, **options
+    )[0]
+
+
 def _checked(arguments: argparse.Namespace) -> tuple[int, int]:
     # Fewest and most jobs.
     problems = []
     if arguments.output is None and not arguments.print_job:
         problems.append(Problem("--output", "is missing; give a directory for the results"))
+    if arguments.max_seeds is not None and arguments.until is None:
+        problems.append(Problem("--max-seeds", "is about --until, which is missing"))
+    for name in ("dry_run", "print_job"):
+        if arguments.until is not None and getattr(arguments, name):
+            option = f"--{name.replace('_', '-')}"
+            problems.append(Problem("--until", f"runs a sweep, and {option} runs none; leave one of them out"))
     if arguments.scheduler and arguments.cluster:
         problems.append(Problem("--cluster", "starts a scheduler of its own; leave --scheduler out, or --cluster"))
     for name in ("cluster_config", "jobs", "adapt", "print_job"):

@@ -14,7 +14,10 @@ from gmemgpu.sweeping.store.identity import digest, digester
 from gmemgpu.sweeping.store.part import rows_schema
 from gmemgpu.workload.spec import Workload
 
-__all__ = ["Plan", "make_plan", "shard_length_s", "seeds_per_shard", "batches", "pairs_at_once"]
+__all__ = ["Plan", "SEEDS_AT_ONCE", "make_plan", "shard_length_s", "seeds_per_shard", "batches", "pairs_at_once"]
+
+SEEDS_AT_ONCE = 8
+"""A sweep that grows gets so many seeds more, or a multiple: its shards are cut so that each of them stays whole."""
 
 _MAX_SEEDS = 1024
 _N_SHARDS = 1000
@@ -88,7 +91,7 @@ class Plan:
         return self.setting.name_of(shards)
 
 
-def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
+def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False, growing: bool = False) -> Plan:
     """
     Cut a sweep into shards.
 
@@ -100,6 +103,8 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
         Name of the engine that will run, resolved; parts are the same whatever it is.
     auto : bool
         Whether ``auto`` chose it.
+    growing : bool
+        Cut so that all shards of `SEEDS_AT_ONCE` seeds, or of a multiple, are shards of the same spec with more.
 
     Returns
     -------
@@ -117,7 +122,7 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
         }
     )
     shards: list[Shard] = []
-    at_most_s = shard_length_s(spec)
+    at_most_s = shard_length_s(spec, SEEDS_AT_ONCE if growing else len(spec.seeds))
     for i_scenario, scenario in enumerate(spec.scenarios):
         identity = {
             "common": common,
@@ -129,6 +134,8 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
         # A file counts by what is in it, not by where it lies.
         digest_of_seeds = digester(identity, "seeds", spec.input_hashes.__getitem__)
         n = seeds_per_shard(scenario.workload, len(spec.policies), at_most_s)
+        if growing:
+            n = 1 << min(n, SEEDS_AT_ONCE).bit_length() - 1  # of 1, 2, 4 and 8 the last that is not larger
         for i in range(0, len(spec.seeds), n):
             seeds = spec.seeds[i : i + n]
             # 128 bits of the hash: no two shards ever meet, and the file names stay readable.
@@ -147,7 +154,7 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False) -> Plan:
     return Plan(shards=tuple(shards), setting=setting)
 
 
-def shard_length_s(spec: SweepSpec) -> float:
+def shard_length_s(spec: SweepSpec, n_seeds: int) -> float:
     """
     Compute how long a shard of a sweep should take: a second for a small one, up to half a minute for a huge one.
 
@@ -157,6 +164,8 @@ def shard_length_s(spec: SweepSpec) -> float:
     ----------
     spec : SweepSpec
         What to run.
+    n_seeds : int
+        How many seeds it has.
 
     Returns
     -------
@@ -164,7 +173,7 @@ def shard_length_s(spec: SweepSpec) -> float:
         By the same estimate as in `seeds_per_shard`.
     """
     each_s = (expected_trace_s(scenario.workload, len(spec.policies)) for scenario in spec.scenarios)
-    whole_s = len(spec.seeds) * sum(trace_s for trace_s in each_s if math.isfinite(trace_s))
+    whole_s = n_seeds * sum(trace_s for trace_s in each_s if math.isfinite(trace_s))
     return min(max(whole_s / _N_SHARDS, _LEAST_S), _MOST_S)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Opening: TypeAlias = Callable[[], AbstractContextManager[Client]]
 
-__all__ = ["SweepResult", "ShardsFailed", "sweep"]
+__all__ = ["SweepResult", "ShardsFailed", "sweep", "sweep_spec", "refuse_wrong"]
 
 _MAX_NAMED = 20
 _MERGES = 3
@@ -187,11 +187,54 @@ def sweep(
             gmemgpu.sweep("jobs/quickstart.toml", "results/quickstart")
     """
     refuse_in_starting_process()
-    _refuse_wrong(client, workers, on_error, retries)
+    refuse_wrong(client, workers, on_error, retries)
     what = read_spec(spec)
     tell_doubts(what.policies, what.source, strict=strict)
+    return sweep_spec(
+        what,
+        directory,
+        client,
+        backend=backend,
+        workers=workers,
+        progress=progress,
+        on_error=on_error,
+        retries=retries,
+        take_over=take_over,
+    )
+
+
+def sweep_spec(
+    what: SweepSpec,
+    directory: str | Path,
+    client: Client | Opening | None,
+    *,
+    backend: str | None,
+    workers: int | None,
+    progress: Listener | None,
+    on_error: OnError,
+    retries: int,
+    take_over: bool,
+    growing: bool = False,
+) -> SweepResult:
+    """
+    Evaluate a spec that has been read.
+
+    Parameters
+    ----------
+    what : SweepSpec
+        A valid one.
+    directory, client, backend, workers, progress, on_error, retries, take_over
+        As for `sweep`, which tells errors too.
+    growing : bool
+        As for `make_plan`.
+
+    Returns
+    -------
+    SweepResult
+        Its rows are read when asked for.
+    """
     name, reason = _engine(client, backend or what.backend, what)
-    plan = make_plan(what, name, auto=reason is not None)
+    plan = make_plan(what, name, auto=reason is not None, growing=growing)
     store = open_store(directory, what, plan)
     listen = progress or (lambda event: None)
     with held(store.directory, take_over=take_over) as lock:
@@ -236,7 +279,20 @@ def _check(spec: SweepSpec, result: SweepResult) -> Checked:
     return check_expectations(spec.expect, read_rows(result.directory, sorted(columns)).table.to_pylist())
 
 
-def _refuse_wrong(client: object, workers: int | None, on_error: str, retries: int) -> None:
+def refuse_wrong(client: object, workers: int | None, on_error: str, retries: int) -> None:
+    """
+    Check arguments of `sweep`.
+
+    Parameters
+    ----------
+    client, workers, on_error, retries
+        As for `sweep`.
+
+    Raises
+    ------
+    SpecError
+        Lists all that will not do.
+    """
     problems = []
     if workers is not None and workers < 1:
         problems.append(Problem("workers", f"{workers} is not positive; leave it out for one a core"))

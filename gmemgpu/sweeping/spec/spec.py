@@ -242,7 +242,7 @@ class SweepSpec(Section):
         return expectations_of(_document(info), names, labels)
 
 
-def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
+def read_spec(spec: str | Path | Mapping[str, Any], *, seeds: int | None = None) -> SweepSpec:
     """
     Read a sweep specification.
 
@@ -251,6 +251,8 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
     spec : str, Path or mapping
         A TOML file, whose relative paths start from its own folder; or the same as a mapping, whose relative paths
         start from the working directory.
+    seeds : int, optional
+        How many, in place of what it says.
 
     Returns
     -------
@@ -264,6 +266,8 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> SweepSpec:
     """
     document = read_document(spec)
     values = {"name": Path(document.source).stem, **document.values}
+    if seeds is not None:
+        values["seeds"] = seeds
     if "cluster" in values:
         document.report("cluster", _NO_CLUSTER)
         del values["cluster"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gmemgpu.sweeping.run.shard import Shard
     from gmemgpu.sweeping.spec import SweepSpec
 
-__all__ = ["Store", "open_store", "count_parts"]
+__all__ = ["Store", "manifest_of", "refuse_links", "open_store", "count_parts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,22 @@ class Store:
                     path.unlink()
 
 
-def _manifest_of(spec: SweepSpec, plan: Plan) -> Manifest:
+def manifest_of(spec: SweepSpec, plan: Plan) -> Manifest:
+    """
+    Return the manifest with which a sweep begins.
+
+    Parameters
+    ----------
+    spec : SweepSpec
+        What is swept.
+    plan : Plan
+        Of that spec.
+
+    Returns
+    -------
+    Manifest
+        Without merged rows.
+    """
     return Manifest(
         name=spec.name,
         sweep_id=plan.sweep_id,
@@ -172,7 +187,7 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan) -> Store:
         If it has no room, or its manifest is damaged.
     """
     directory = Path(directory)
-    ours = _manifest_of(spec, plan)
+    ours = manifest_of(spec, plan)
     with writing(directory), _opening(directory):
         directory.mkdir(parents=True, exist_ok=True)
         if not (directory / MANIFEST).exists():
@@ -180,7 +195,7 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan) -> Store:
             # Of two sweeps that begin here at once one is first, and the other sees by what it reads that it is not.
             write_manifest(directory, ours, replacing=False)
         refuse_other_sweep(directory, read_manifest(directory), ours)
-        _refuse_links(directory)
+        refuse_links(directory)
         (directory / PARTS).mkdir(exist_ok=True)
     return Store(directory=directory, plan=plan)
 
@@ -219,12 +234,25 @@ def count_parts(directory: str | Path, spec: SweepSpec, plan: Plan) -> int:
         if not (directory / MANIFEST).exists():
             _refuse_other_files(directory)
             return 0
-        refuse_other_sweep(directory, read_manifest(directory), _manifest_of(spec, plan))
+        refuse_other_sweep(directory, read_manifest(directory), manifest_of(spec, plan))
     store = Store(directory=directory, plan=plan)
     return len(plan.shards) - len(store.missing())
 
 
-def _refuse_links(directory: Path) -> None:
+def refuse_links(directory: Path) -> None:
+    """
+    Refuse a results directory whose files or folders are symbolic links.
+
+    Parameters
+    ----------
+    directory : Path
+        Of a sweep; may be one itself.
+
+    Raises
+    ------
+    DirectoryError
+        Names the first.
+    """
     for name in (PARTS, FAILURES, LOGS, LOCK, RESULTS):
         if is_link(directory / name):
             raise DirectoryError(

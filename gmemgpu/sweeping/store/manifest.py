@@ -51,6 +51,8 @@ class Manifest:
         Of results.parquet; None until the rows are merged.
     schema : int
         Version of the store's form.
+    until : dict or None
+        Of a sweep that gets seeds until it is precise enough: what that means, how far it came, and why it stopped.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Manifest:
     n_rows: int
     results_sha256: str | None = None
     schema: int = _SCHEMA
+    until: dict[str, Any] | None = None
 
 
 def read_manifest(directory: str | Path) -> Manifest:
@@ -142,6 +145,8 @@ def write_manifest(directory: Path, manifest: Manifest, *, replacing: bool = Tru
         If it cannot be written.
     """
     told = asdict(manifest)
+    if manifest.until is None:
+        del told["until"]
     with written_whole(directory / MANIFEST, replacing=replacing) as file:
         text = json.dumps({**told, _DIGEST: digest(told)}, sort_keys=True, indent=1, ensure_ascii=False)
         file.write(text.encode() + b"\n")
@@ -172,6 +177,8 @@ def refuse_other_sweep(directory: Path, theirs: Manifest, ours: Manifest) -> Non
     shown = "".join(f"\n  {difference}" for difference in found[:_MAX_DIFFERENCES])
     if len(found) > _MAX_DIFFERENCES:
         shown += f"\n  … and {len(found) - _MAX_DIFFERENCES} more"
+    if theirs.until is not None:
+        shown += "\nIt was swept with --until: the same command goes on with it."
     raise DirectoryError(
         f"{directory}: holds another sweep; choose another directory, or delete this one. What differs:{shown}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gmemgpu.sweeping.store.failure import Failure, read_failures
 from gmemgpu.sweeping.store.files import PARTS
@@ -42,6 +43,8 @@ class SweepStatus:
         Over the last ten minutes before the newest part; None if there are not two parts to tell it from.
     left_s : float or None
         Time for what is missing at that rate; None if nobody holds the directory, or nothing tells.
+    until : dict or None
+        As of `Manifest`.
     """
 
     name: str
@@ -53,6 +56,7 @@ class SweepStatus:
     is_merged: bool
     parts_per_s: float | None
     left_s: float | None
+    until: dict[str, Any] | None
 
 
 def read_status(directory: str | Path) -> SweepStatus:
@@ -101,6 +105,7 @@ def read_status(directory: str | Path) -> SweepStatus:
         is_merged=is_merged,
         parts_per_s=rate,
         left_s=n_missing / rate if rate and working and n_missing else None,
+        until=manifest.until,
     )
 
 

@@ -1,0 +1,131 @@
+"""A results directory that gets more seeds: its parts become those of the larger sweep, and none is computed anew."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gmemgpu.errors import StoreError
+from gmemgpu.sweeping.store.directory import manifest_of, open_store, refuse_links
+from gmemgpu.sweeping.store.failure import remove_failures
+from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, writing
+from gmemgpu.sweeping.store.lock import held
+from gmemgpu.sweeping.store.manifest import Manifest, read_manifest, refuse_other_sweep, write_manifest
+from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_file, parts_of_sweep, read_part, write_part
+from gmemgpu.sweeping.store.results import read_parts
+
+if TYPE_CHECKING:
+    from gmemgpu.sweeping.run.plan import Plan
+    from gmemgpu.sweeping.spec import SweepSpec
+
+__all__ = ["extend_store"]
+
+
+def extend_store(
+    directory: str | Path, spec: SweepSpec, plan: Plan, until: Mapping[str, Any], *, take_over: bool = False
+) -> None:
+    """
+    Make a directory one of this plan: a new one, one of the same spec with fewer seeds, or one cut in another way.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Of the sweep.
+    spec : SweepSpec
+        What is swept.
+    plan : Plan
+        Of that spec.
+    until : mapping
+        For the manifest, JSON-ready.
+    take_over : bool
+        As for `held`.
+
+    Raises
+    ------
+    DirectoryError
+        If it holds anything else, or another client works on it.
+    StoreError
+        If it cannot be read or written.
+
+    Notes
+    -----
+    Rows stay what they are; which sweep they belong to, and their place in it, is written into each part anew. Whoever
+    is killed meanwhile leaves a directory of the former plan, or one of the new plan with parts that do not count: the
+    manifest says which, and the next call goes on.
+    """
+    directory = Path(directory)
+    if not (directory / MANIFEST).exists():
+        open_store(directory, spec, plan)
+    ours = manifest_of(spec, plan)
+    with held(directory, take_over=take_over) as lock, writing(directory):
+        theirs = read_manifest(directory)
+        _refuse_other(directory, theirs, ours)
+        if theirs.sweep_id != ours.sweep_id:
+            _adopt(directory / PARTS, theirs.sweep_id, plan)
+            lock.check()
+            write_manifest(directory, replace(ours, versions=theirs.versions, until=dict(until)))
+            (directory / RESULTS).unlink(missing_ok=True)
+            remove_failures(directory)
+        elif theirs.until != until:
+            write_manifest(directory, replace(theirs, until=dict(until)))
+        if theirs.sweep_id != ours.sweep_id or theirs.results_sha256 is None:
+            _remove_others(directory / PARTS, ours.sweep_id)
+
+
+def _refuse_other(directory: Path, theirs: Manifest, ours: Manifest) -> None:
+    # Fewer seeds, and another cut, are no difference here.
+    seeds = ours.spec["seeds"]
+    if theirs.spec.get("seeds") == seeds[: len(theirs.spec.get("seeds", ()))]:
+        theirs = replace(theirs, spec={**theirs.spec, "seeds": seeds}, sweep_id=ours.sweep_id)
+    refuse_other_sweep(directory, theirs, ours)
+    refuse_links(directory)
+
+
+def _files(folder: Path) -> list[PartFile]:
+    # All of them: of one shard there may be two, of the former plan and of this one.
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return [
+            file
+            for entry in entries
+            if (file := part_file(entry.name)) is not None and entry.is_file(follow_symlinks=False)
+        ]
+    return []
+
+
+def _adopt(folder: Path, sweep_id: str, plan: Plan) -> None:
+    # Every shard of the plan whose seeds are all there gets its part.
+    schema = plan.setting.schema
+    there: dict[tuple[str, int], PartFile] = {}
+    for file, part in read_parts(folder, _files(folder), schema):
+        if isinstance(part, DamagedPart):
+            continue  # as if it were not there
+        if isinstance(part, StoreError):
+            raise part
+        if part.about.get("sweep") == sweep_id:
+            label = part.batch.column("label")[0].as_py()
+            there |= {(label, seed): file for seed in part.batch.column("seed").unique().to_pylist()}
+    for shard in plan.shards:
+        label = plan.setting.label_of(shard)
+        files = dict.fromkeys(there.get((label, seed)) for seed in shard.seeds)
+        if None not in files:
+            table = _rows(folder, [file for file in files if file is not None], schema, shard.seeds)
+            write_part(folder, shard.part_id, table, {"sweep": plan.sweep_id, "index": shard.index})
+
+
+def _rows(folder: Path, files: Sequence[PartFile], schema: pa.Schema, seeds: Sequence[int]) -> pa.Table:
+    batches = [read_part(folder, file, schema).batch.replace_schema_metadata(None) for file in files]
+    table = pa.Table.from_batches(batches)
+    return table.filter(pc.is_in(table["seed"], pa.array(seeds, pa.int64())))
+
+
+def _remove_others(folder: Path, sweep_id: str) -> None:
+    files = {file.name: file for file in _files(folder)}
+    for name in files.keys() - parts_of_sweep(folder, files, sweep_id).keys():
+        (folder / name).unlink(missing_ok=True)
