@@ -133,13 +133,30 @@ def sweep_until(
 
     Parameters
     ----------
-    spec, directory, client, backend, workers, progress, on_error, retries, take_over, strict
-        As for `gmemgpu.sweep`. `directory` may hold the same sweep with fewer seeds: its rows are kept. A number of
-        seeds in `spec` is the least.
+    spec : str, Path or mapping
+        As for `gmemgpu.sweep`. A number of seeds is the least.
+    directory : str or Path
+        As for `gmemgpu.sweep`, or of the same sweep with fewer seeds, whose rows are kept.
+    client : distributed.Client or callable, optional
+        As for `gmemgpu.sweep`.
     until : str
         As for `read_target`.
     max_seeds : int
         Where to end in any case.
+    backend : str, optional
+        As for `gmemgpu.sweep`.
+    workers : int, optional
+        As for `gmemgpu.sweep`.
+    progress : callable, optional
+        As for `gmemgpu.sweep`.
+    on_error : {"stop", "continue"}
+        As for `gmemgpu.sweep`.
+    retries : int
+        As for `gmemgpu.sweep`.
+    take_over : bool
+        As for `gmemgpu.sweep`.
+    strict : bool
+        As for `gmemgpu.sweep`.
     note : callable
         Called with a line for people after each round.
 

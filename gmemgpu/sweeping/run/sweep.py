@@ -223,8 +223,22 @@ def sweep_spec(
     ----------
     what : SweepSpec
         A valid one.
-    directory, client, backend, workers, progress, on_error, retries, take_over
-        As for `sweep`, which tells errors too.
+    directory : str or Path
+        As for `sweep`.
+    client : distributed.Client or callable, optional
+        As for `sweep`.
+    backend : str, optional
+        As for `sweep`.
+    workers : int, optional
+        As for `sweep`.
+    progress : callable, optional
+        As for `sweep`.
+    on_error : {"stop", "continue"}
+        As for `sweep`.
+    retries : int
+        As for `sweep`.
+    take_over : bool
+        As for `sweep`.
     growing : bool
         As for `make_plan`.
 
@@ -285,7 +299,13 @@ def refuse_wrong(client: object, workers: int | None, on_error: str, retries: in
 
     Parameters
     ----------
-    client, workers, on_error, retries
+    client : distributed.Client or callable, optional
+        As for `sweep`.
+    workers : int, optional
+        As for `sweep`.
+    on_error : str
+        As for `sweep`.
+    retries : int
         As for `sweep`.
 
     Raises

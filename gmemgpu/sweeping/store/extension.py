@@ -32,7 +32,7 @@ def extend_store(
     directory: str | Path, spec: SweepSpec, plan: Plan, until: Mapping[str, Any], *, take_over: bool = False
 ) -> None:
     """
-    Make a directory one of this plan: a new one, one of the same spec with fewer seeds, or one cut in another way.
+    Open a directory for a plan: a new one, one of the same spec with fewer seeds, or one cut in another way.
 
     Parameters
     ----------
