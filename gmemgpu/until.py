@@ -198,12 +198,9 @@ def sweep_until(
         "stop": None,
         "wide": [],
     }
-    if (
-        stored is not None
-        and stored.until is not None
-        and all(stored.until.get(key) == stop[key] for key in list(stop)[:3])
-    ):
-        stop["rounds"] = [round for round in stored.until["rounds"] if round < n]
+    before = None if stored is None else stored.until
+    if before is not None and all(before[key] == stop[key] for key in ("quantity", "tolerance", "baseline")):
+        stop["rounds"] = [n_seeds for n_seeds in before["rounds"] if n_seeds < n]
     n_computed = 0
 
     def run(n: int, *, growing: bool) -> SweepResult:
@@ -229,6 +226,7 @@ def sweep_until(
         opening = _opened_once(client, stack) if callable(client) else client
         while True:
             stop["rounds"].append(n)
+            stop["wide"] = []  # not known with so many
             # Once it has stopped, a directory is cut as that of any sweep; if that is enough, it stays so.
             is_plain = stored is not None and n == n_stored and _is_cut_plainly(spec, n, stored.sweep_id)
             run(n, growing=not is_plain)
