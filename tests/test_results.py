@@ -39,7 +39,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> gmemgpu.Results:
     from distributed import Client
 
     folder = tmp_path_factory.mktemp("results") / "out"
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         return gmemgpu.sweep(SPEC, folder, client)
 
 

@@ -177,7 +177,7 @@ def _bookkept(dump: DumpFile, start: bytes, why: list[str]) -> Form:
             why.append("what comes first are no entries, what follows are")
             return "rmp-table"
     over = dump.size_bytes % PIECE_BYTES
-    if over == BOOKKEEPING_BYTES or (over and over % _MIB == 0):
+    if over == BOOKKEEPING_BYTES < dump.size_bytes or (over and over % _MIB == 0):
         # BIOSes reserve the whole RMP, which firmware wants aligned to 1 MiB.
         why.append("by its size; else give --form rmp")
         return "rmp-table"
