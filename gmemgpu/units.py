@@ -16,6 +16,7 @@ __all__ = [
     "TIB",
     "NS_PER_S",
     "INT64_MAX",
+    "TIME_UNITS",
     "parse_duration_ns",
     "parse_bytes",
     "format_duration_ns",
@@ -33,6 +34,8 @@ REGION_BYTES = PAGE_BYTES * PAGES_PER_REGION
 GIB = 1 << 30
 TIB = 1 << 40
 NS_PER_S = 1_000_000_000
+TIME_UNITS = ((86_400e9, "d"), (3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+"""In ns, with what figures that are rounded have after them."""
 INT64_MAX = (1 << 63) - 1
 
 _DURATIONS_NS = {

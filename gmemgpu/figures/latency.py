@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gmemgpu.figures.axis import axis_labels, time_ticks
 from gmemgpu.figures.style import LINES, Spec, titled
+from gmemgpu.units import TIME_UNITS
 
 __all__ = ["Waits", "bin_ends_ns", "latency"]
 
@@ -21,7 +22,8 @@ _HEIGHT = 320
 _AXIS_PX, _LEGEND_PX = 70, 150
 _NARROW_PX = 480
 """Below that the legend lies under the chart."""
-_TIMES = ((3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+_TIMES = TIME_UNITS[1:]
+"""No wait is told in days."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

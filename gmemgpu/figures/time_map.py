@@ -12,6 +12,7 @@ from gmemgpu.explain.duration import span_text
 from gmemgpu.explain.region_map import RegionMap
 from gmemgpu.explain.region_span import State
 from gmemgpu.figures.style import INK, Spec, titled
+from gmemgpu.units import TIME_UNITS
 
 __all__ = ["MOST_COLUMNS", "MOST_ROWS", "time_map"]
 
@@ -23,7 +24,7 @@ _SOME = 0.1
 _ROWS_PX = (140, 420)
 _STRIP_PX = 14
 _AXIS_PX = 80
-_UNITS = ((86_400e9, "days"), (3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+_UNITS = ((86_400e9, "days"), *TIME_UNITS[1:])
 
 # Told apart without colour too: from dark to light, and what is lost in between.
 _KINDS = (

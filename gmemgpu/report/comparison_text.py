@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gmemgpu.metrics.quantity import Quantity
 from gmemgpu.report.comparison import ComparedGroup, Comparison, ComparisonTable
 from gmemgpu.report.paired import LEVEL, POWER, Difference
+from gmemgpu.units import TIME_UNITS
 
 __all__ = [
     "Scale",
@@ -25,7 +26,6 @@ __all__ = [
     "pivot_lines",
 ]
 
-_TIMES = ((86_400e9, "d"), (3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _NONE = "–"
 _MINUS = "−"
 _BESIDE_MARKS = " "
@@ -92,7 +92,7 @@ def scale_for(quantity: Quantity, largest: float) -> Scale:
         return Scale(1.0, "s")
     if quantity.unit == "count":
         return Scale(1e6, "million") if largest >= 1e7 else Scale(1.0, "")
-    return next((Scale(size, name) for size, name in _TIMES if largest >= 3 * size), Scale(1.0, "ns"))
+    return next((Scale(size, name) for size, name in TIME_UNITS if largest >= 3 * size), Scale(1.0, "ns"))
 
 
 def _decimals(figure: float, digits: int) -> int:

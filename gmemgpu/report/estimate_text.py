@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gmemgpu.report.statistics import Estimate
+from gmemgpu.units import TIME_UNITS
 
 __all__ = ["Cell", "cell_of", "estimate_text"]
-
-_TIMES = ((86_400e9, "d"), (3600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 
 
 class Cell(NamedTuple):
@@ -95,7 +94,9 @@ def cell_of(found: Estimate | None, unit: str, n_seeds: int = 0) -> Cell:
 
 def _unit_of(time_ns: float) -> tuple[float, str]:
     # Minutes and longer only from three of them on: "95 s" says more than "1.58 min".
-    return next(((size, name) for size, name in _TIMES if time_ns >= (3 * size if size > 1e9 else size)), _TIMES[-1])
+    return next(
+        ((size, name) for size, name in TIME_UNITS if time_ns >= (3 * size if size > 1e9 else size)), TIME_UNITS[-1]
+    )
 
 
 def _least(figure: float, unit: str) -> str:
