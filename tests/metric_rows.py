@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from gmemgpu.model.metric import MetricRow
+import numpy as np
 
-__all__ = ["by_hand", "sums_by_hand"]
+from gmemgpu.metrics.columns import Floats
+from gmemgpu.model.metric import MetricRow
+from gmemgpu.report.samples import Sums
+
+__all__ = ["by_hand", "by_seed", "sums_by_hand"]
+
+
+def by_seed(sums: Sums) -> Floats:
+    """Return a quantity of each policy and seed; not a number where there is none."""
+    if sums.denominator is None:
+        return sums.numerator
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(sums.denominator == 0, np.nan, sums.numerator / sums.denominator)
 
 
 def _ratio(numerator: int, denominator: int) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from metric_rows import by_seed
 
 import gmemgpu
 from gmemgpu.cli.main import COMMANDS, main
@@ -60,8 +61,8 @@ def test_the_table_has_every_figure_of_every_row(results: gmemgpu.Results) -> No
     assert all(table.schema.field(key).type == pa.float64() for key in keys)
     quantity = next(one for one in QUANTITIES if one.key == "coverage")
     samples = read_samples(results.directory, [quantity])
-    by_seed = np.stack([group.sums["coverage"].by_seed() for group in samples.groups])  # group, policy, seed
-    np.testing.assert_allclose(table["coverage"].to_numpy().reshape(2, 2, 3), by_seed.transpose(0, 2, 1))
+    expected = np.stack([by_seed(group.sums["coverage"]) for group in samples.groups])  # group, policy, seed
+    np.testing.assert_allclose(table["coverage"].to_numpy().reshape(2, 2, 3), expected.transpose(0, 2, 1))
     exact = results.table(exact=True)
     assert exact["optimized_core_ns"].type == pa.decimal128(38, 0)
     assert exact.equals(results.to_arrow())

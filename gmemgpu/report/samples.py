@@ -40,21 +40,6 @@ class Sums:
     numerator: Floats
     denominator: Floats | None
 
-    def by_seed(self) -> Floats:
-        """
-        Compute the quantity of each policy and seed.
-
-        Returns
-        -------
-        (n_policies, n_seeds) float64
-            Not a number where there is none.
-        """
-        if self.denominator is None:
-            return self.numerator
-        out: Floats = np.full(self.numerator.shape, np.nan)
-        np.divide(self.numerator, self.denominator, out=out, where=self.denominator != 0)
-        return out
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:

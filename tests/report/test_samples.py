@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from metric_rows import by_seed
 
 from gmemgpu import sweep
 from gmemgpu.errors import SpecError
@@ -59,18 +60,18 @@ def test_a_cell_is_a_policy_and_a_seed() -> None:
     assert a.keys == {"label": "a"}
     assert a.seeds.tolist() == [True, True]
     assert b.seeds.tolist() == [True, False]
-    np.testing.assert_array_equal(a.sums["core_s"].by_seed(), [[1, 5], [3, np.nan]])
+    np.testing.assert_array_equal(by_seed(a.sums["core_s"]), [[1, 5], [3, np.nan]])
     # A negative latency is none.
-    np.testing.assert_array_equal(a.sums["latency_p50_ns"].by_seed(), [[4, 6], [np.nan, np.nan]])
-    np.testing.assert_array_equal(a.sums["ipis_per_region"].by_seed(), [[2, 3], [0, np.nan]])
+    np.testing.assert_array_equal(by_seed(a.sums["latency_p50_ns"]), [[4, 6], [np.nan, np.nan]])
+    np.testing.assert_array_equal(by_seed(a.sums["ipis_per_region"]), [[2, 3], [0, np.nan]])
 
 
 def test_scenarios_of_a_group_add_up_in_ratios_and_average_else() -> None:
     (group,) = samples_of(ROWS, named("core_s", "latency_p50_ns", "ipis_per_region"), group_by=["preset"]).groups
     assert group.n_scenarios == 2
-    np.testing.assert_array_equal(group.sums["core_s"].by_seed(), [[1.5, 5], [2, np.nan]])
+    np.testing.assert_array_equal(by_seed(group.sums["core_s"]), [[1.5, 5], [2, np.nan]])
     # Of the two scenarios that v10 has in seed 7, one has a latency.
-    np.testing.assert_array_equal(group.sums["latency_p50_ns"].by_seed(), [[7, 6], [8, np.nan]])
+    np.testing.assert_array_equal(by_seed(group.sums["latency_p50_ns"]), [[7, 6], [8, np.nan]])
     ratio = group.sums["ipis_per_region"]
     np.testing.assert_array_equal(ratio.numerator, [[14, 6], [8, np.nan]])
     assert ratio.denominator is not None
@@ -98,6 +99,6 @@ def test_samples_of_a_sweep_are_its_rows(tmp_path: Path) -> None:
     table = decision_table(read_rows(tmp_path / "out"))
     assert [group.keys for group in samples.groups] == [group.keys for group in table.groups]
     rows = read_rows(tmp_path / "out", ["policy", "never"]).table
-    never = samples.groups[0].sums["never"].by_seed()
+    never = by_seed(samples.groups[0].sums["never"])
     for i, policy in enumerate(samples.policies):
         assert never[i].tolist() == [row["never"] for row in rows.to_pylist() if row["policy"] == policy]
