@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -50,16 +51,14 @@ class CodeCosts:
         L + F of MODEL.md section 6, code c of group g at ``g * N_CODES + c``.
     totals : dict of str to (n_groups * N_CODES,) int64
         By metric name: what an attempt adds to it.
-    group : (n_regions,) int64
-        Group of each region, already times `N_CODES`.
     """
 
     length_ns: Int64Array
     totals: dict[str, Int64Array]
-    group: Int64Array
 
 
-def code_costs(executor: Executor, costs: Costs, cores: Int64Array, threads_per_core: int) -> CodeCosts:
+@lru_cache(maxsize=64)  # hosts and policies of a sweep share a few
+def code_costs(executor: Executor, costs: Costs, core_counts: tuple[int, ...], threads_per_core: int) -> CodeCosts:
     """
     Tabulate an executor's costs.
 
@@ -69,22 +68,20 @@ def code_costs(executor: Executor, costs: Costs, cores: Int64Array, threads_per_
         How an attempt is spread over cores.
     costs : Costs
         Times of RMPOPT, in ns.
-    cores : (n_regions,) int64
-        Cores whose window covers each region.
+    core_counts : tuple of int
+        Numbers of cores that cover some region each, ascending: a group each.
     threads_per_core : int
         Sibling threads of a core.
 
     Returns
     -------
     CodeCosts
-        One table for each number of covering cores that occurs.
+        To be read only: who asks for the same gets the same.
     """
-    counts = np.unique(cores)
-    tables = [_one_group(executor, costs, int(count), threads_per_core) for count in counts]
+    tables = [_one_group(executor, costs, count, threads_per_core) for count in core_counts]
     return CodeCosts(
         length_ns=np.concatenate([length for length, _ in tables]),
         totals={name: np.concatenate([totals[name] for _, totals in tables]) for name in tables[0][1]},
-        group=cost_groups(cores),
     )
 
 

@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from gmemgpu.engine.class_code import CLEAN, FAIL_EARLY
+from gmemgpu.engine.class_code import CLEAN, FAIL_EARLY, CodeCosts, code_costs, cost_groups
+from gmemgpu.model.cost import Costs
 from gmemgpu.model.event import Kind
-from gmemgpu.model.policy import Hook, Policy
+from gmemgpu.model.policy import Executor, Hook, Policy
 from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array, Trace
 from gmemgpu.timeline.build import Timeline, build_timeline
 from gmemgpu.timeline.episode import free_episodes, free_runs
@@ -154,6 +155,19 @@ class Prepared:
         folios = folios_of(trace, rows)
         owned, cleared = trace.inode[rows] >= 0, trace.kind[rows] != Kind.ASSIGN
         return exact_sum(folios), exact_sum(folios[owned]), exact_sum(folios[cleared])
+
+    @cached_property
+    def cost_groups(self) -> Int64Array:
+        """What to add to a class code for the costs of each region."""
+        return cost_groups(self.cores)
+
+    @cached_property
+    def _all_core_counts(self) -> tuple[int, ...]:
+        return tuple(np.unique(self.cores).tolist())
+
+    def priced(self, executor: Executor, costs: Costs) -> CodeCosts:
+        """Return what attempts cost on this host, by class code and group."""
+        return code_costs(executor, costs, self._all_core_counts, self.trace.host.threads_per_core)
 
     def tracker_updates(self, policy: Policy) -> int:
         """Count the folios that a policy's count of pages, or its bitmap, or both would have to be told of."""

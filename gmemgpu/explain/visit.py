@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, check_63_bits, code_costs
+from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, check_63_bits
 from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Executor
@@ -92,7 +92,7 @@ class Visitor:
     def __init__(self, prepared: Prepared, executor: Executor, costs: Costs) -> None:
         check_63_bits(prepared.trace, costs, "numpy")
         line, rows, episodes = prepared.timeline, prepared.noticed, prepared.episodes
-        self._length_ns = code_costs(executor, costs, prepared.cores, prepared.trace.host.threads_per_core)
+        self._length_ns, self._group = prepared.priced(executor, costs).length_ns, prepared.cost_groups
         self._asks_nobody = executor == "leader_first"
         order = np.lexsort((episodes.begin_ns, episodes.region))
         self.episode_region = episodes.region[order]
@@ -164,7 +164,7 @@ class Visitor:
         lit = (at_start >= 0) & ~busy
         lit[lit] = _is_before(set_pass[at_start[lit]], scan_pass)
         code = np.where(lit, CACHED, code_at_start)
-        end_ns = start_ns + np.cumsum(self._length_ns.length_ns[code + self._length_ns.group[targets]])
+        end_ns = start_ns + np.cumsum(self._length_ns[code + self._group[targets]])
         visit_ns = np.empty_like(end_ns)
         visit_ns[:1], visit_ns[1:] = start_ns, end_ns[:-1]
         # Many passes have one target, which they visit at once.

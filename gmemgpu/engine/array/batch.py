@@ -9,7 +9,7 @@ import numpy as np
 
 from gmemgpu.engine.array.table import TraceTable
 from gmemgpu.engine.array.xp.namespace import Array, begins
-from gmemgpu.engine.class_code import CodeCosts, code_costs
+from gmemgpu.engine.class_code import CodeCosts
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Gate, Policy
 
@@ -39,9 +39,7 @@ class Pair:
 
 def pair_of(table: TraceTable, policy: Policy, costs: Costs) -> Pair:
     """Build a pair."""
-    prepared = table.prepared
-    threads = prepared.trace.host.threads_per_core
-    return Pair(table, policy, code_costs(policy.executor, costs, prepared.cores, threads))
+    return Pair(table, policy, table.prepared.priced(policy.executor, costs))
 
 
 def pair_items(pair: Pair) -> int:

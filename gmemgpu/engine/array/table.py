@@ -11,7 +11,7 @@ import numpy as np
 from gmemgpu.engine.array.request_times import RequestTimes, request_times
 from gmemgpu.engine.array.xp.namespace import Array, Namespace
 from gmemgpu.engine.array.xp.on_numpy import NUMPY
-from gmemgpu.engine.class_code import CLEAN, cost_groups
+from gmemgpu.engine.class_code import CLEAN
 from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.policy import Hook, Scope, Timer
 from gmemgpu.model.trace import BoolArray, Int64Array
@@ -129,7 +129,7 @@ class TraceTable:
         self.on = self.on_at[self.rank]
         self.free = (self.code == CLEAN) & self.on
         self.busy = self.code < CLEAN
-        self.group_of_row = xp.asarray(cost_groups(prepared.cores)[prepared.covered])[self.position]
+        self.group_of_row = xp.asarray(prepared.cost_groups[prepared.covered])[self.position]
         self.position_of: Int64Array = np.cumsum(prepared.cores > 0) - 1
         self._kept: dict[object, object] = {}
         self._recent: dict[object, tuple[int, object]] = {}

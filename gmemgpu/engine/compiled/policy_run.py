@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from gmemgpu.engine.class_code import code_costs
 from gmemgpu.engine.compiled.carried import new_carried
 from gmemgpu.engine.compiled.columns import Clearings, Columns, NamedRegions
 from gmemgpu.engine.compiled.ledger import (
@@ -72,7 +71,7 @@ def run_policy(columns: Columns, policy: Policy, costs: Costs) -> MetricRow:
     if policy.is_oracle:
         return oracle_row(prepared)
     found = prepared.requests(policy.hook)
-    priced = code_costs(policy.executor, costs, prepared.cores, prepared.trace.host.threads_per_core)
+    priced = prepared.priced(policy.executor, costs)
     rules = rules_of(policy, prepared, priced)
     states = columns.states(policy.gate)
     regions = columns.named(policy.scope)

@@ -115,6 +115,6 @@ def rules_of(policy: Policy, prepared: Prepared, code_costs: CodeCosts) -> Rules
         boot_ns=np.array([0, *prepared.snp.inits] if policy.boot else [], np.int64),
         horizon_ns=prepared.horizon_ns,
         warmup_ns=prepared.warmup_ns,
-        group=code_costs.group,
+        group=prepared.cost_groups,
         length_ns=code_costs.length_ns,
     )
