@@ -13,10 +13,10 @@ from gmemgpu.model.trace import Int32Array, Int64Array
 from gmemgpu.timeline.integral import exact_sum
 
 __all__ = [
+    "PERCENTILES",
     "AttemptCounts",
     "empty_row",
     "latency_bins",
-    "add_bits",
     "add_episodes",
     "add_latencies",
     "add_attempts",
@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 _POWERS_OF_2 = 1 << np.arange(63)
-_PERCENTILES = (("latency_p50_ns", 50), ("latency_p90_ns", 90), ("latency_p99_ns", 99), ("latency_max_ns", 100))
+PERCENTILES = (("latency_p50_ns", 50), ("latency_p90_ns", 90), ("latency_p99_ns", 99), ("latency_max_ns", 100))
+"""Metrics of latencies, and the percent of each; nearest rank."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +67,7 @@ def empty_row(prepared: Prepared) -> MetricRow:
     """
     row: MetricRow = dict.fromkeys(METRIC_NAMES, 0)
     row |= prepared.constant_metrics
-    for name, _ in _PERCENTILES:
+    for name, _ in PERCENTILES:
         row[name] = -1
     row["latency_histogram"] = []
     return row
@@ -103,7 +104,7 @@ def add_latencies(row: MetricRow, latency_ns: Int64Array) -> None:
     n = len(latency_ns)
     row["reoptimized"] = n
     ordered = np.sort(latency_ns)
-    for name, percent in _PERCENTILES:
+    for name, percent in PERCENTILES:
         if n:
             row[name] = int(ordered[-(-n * percent // 100) - 1])  # nearest rank
     row["latency_histogram"] = np.bincount(latency_bins(ordered)).tolist()
@@ -126,24 +127,6 @@ def latency_bins(latency_ns: Int64Array) -> Int64Array:
     # Not by a logarithm: from 2**53 on a float can be the next power of two.
     exponent = np.maximum(np.searchsorted(_POWERS_OF_2, latency_ns, "right") - 1, 3)
     return np.where(latency_ns < 8, latency_ns, 8 * (exponent - 2) + (latency_ns >> (exponent - 3)) - 8)
-
-
-def add_bits(row: MetricRow, prepared: Prepared, bits: Int64Array) -> None:
-    """
-    Add what the set bits are worth.
-
-    Parameters
-    ----------
-    row : MetricRow
-        Receives it.
-    prepared : Prepared
-        The trace.
-    bits : (n, 4) int64
-        Of each: region, begin and end of the free episode, time of the bit.
-    """
-    region, begin, end, done = bits.T
-    _add_set_time(row, prepared, region.astype(np.int32), done, end)
-    add_episodes(row, prepared, begin, end, done)
 
 
 def add_episodes(row: MetricRow, prepared: Prepared, begin: Int64Array, end: Int64Array, done: Int64Array) -> None:

@@ -162,12 +162,13 @@ class Prepared:
         return cost_groups(self.cores)
 
     @cached_property
-    def _all_core_counts(self) -> tuple[int, ...]:
+    def all_core_counts(self) -> tuple[int, ...]:
+        """Numbers of cores that cover some region each, ascending; 0 where some have none. Costs have a group each."""
         return tuple(np.unique(self.cores).tolist())
 
     def priced(self, executor: Executor, costs: Costs) -> CodeCosts:
         """Return what attempts cost on this host, by class code and group."""
-        return code_costs(executor, costs, self._all_core_counts, self.trace.host.threads_per_core)
+        return code_costs(executor, costs, self.all_core_counts, self.trace.host.threads_per_core)
 
     def tracker_updates(self, policy: Policy) -> int:
         """Count the folios that a policy's count of pages, or its bitmap, or both would have to be told of."""

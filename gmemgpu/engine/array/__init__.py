@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gmemgpu.engine.array.batch import Pair, pair_items, pair_of
+from gmemgpu.engine.array.joined import JoinedTables
 from gmemgpu.engine.array.settle import settled_rows
 from gmemgpu.engine.array.table import TraceTable
 from gmemgpu.engine.class_code import check_63_bits
@@ -44,7 +45,7 @@ def evaluate_pairs(
     pairs: Sequence[Pair],
     *,
     most_items: int | None = None,
-    settle: Callable[[Sequence[Pair]], list[MetricRow]] = settled_rows,
+    settle: Callable[..., list[MetricRow]] = settled_rows,
 ) -> list[MetricRow]:
     """
     Evaluate pairs of any traces and policies, in batches.
@@ -56,7 +57,7 @@ def evaluate_pairs(
     most_items : int, optional
         How much a batch holds, as `pair_items` counts; `BATCH_ITEMS` if left out.
     settle : callable
-        Evaluates a batch.
+        Evaluates a batch: takes what `settled_rows` takes.
 
     Returns
     -------
@@ -64,8 +65,9 @@ def evaluate_pairs(
         One a pair.
     """
     rows: dict[int, MetricRow] = {}
+    tables = JoinedTables(list({id(pair.table): pair.table for pair in pairs}.values())) if pairs else None
     for batch in _batches(pairs, BATCH_ITEMS if most_items is None else most_items):
-        rows.update(zip(batch, settle([pairs[q] for q in batch]), strict=True))
+        rows.update(zip(batch, settle([pairs[q] for q in batch], tables=tables), strict=True))
     return [rows[q] for q in range(len(pairs))]
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmemgpu.engine.array.joined import JoinedTables
 from gmemgpu.engine.array.table import TraceTable
-from gmemgpu.engine.array.xp.namespace import Array, begins
+from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
 from gmemgpu.engine.class_code import CodeCosts
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Gate, Policy
@@ -63,11 +64,14 @@ class Batch:
     ----------
     pairs : sequence of Pair
         In any order, of any traces; all of one namespace.
+    tables : JoinedTables, optional
+        Of all their traces, and perhaps of others; made anew if left out.
 
     Attributes
     ----------
     xp : Namespace
         What all of a batch is computed with.
+    tables : JoinedTables
     n_rows, n_slots, n_costs : int
         Of all pairs: class rows, instants, costs.
     row_at, instant_at, cost_at : (n_pairs + 1,) int64
@@ -75,27 +79,28 @@ class Batch:
     table_row : (n_pairs,) int64
         What to add to a row of a pair to find it in the columns `position`, `code` and so on, which pairs of one trace
         share.
+    length_ns : (n_costs,) int64
+        What attempts of each pair last, by class code and group.
     """
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
+    def __init__(self, pairs: Sequence[Pair], tables: JoinedTables | None = None) -> None:
         self.pairs = list(pairs)
-        xp = self.xp = pairs[0].table.xp
-        tables = list({id(pair.table): pair.table for pair in pairs}.values())
-        number = {id(table): k for k, table in enumerate(tables)}
-        table_of = np.array([number[id(pair.table)] for pair in pairs])
+        if tables is None:
+            tables = JoinedTables(list({id(pair.table): pair.table for pair in pairs}.values()))
+        self.tables = tables
+        xp = self.xp = tables.xp
         own = [pair.table for pair in pairs]
+        table_of = np.array([tables.number[id(table)] for table in own])
         row_at = begins([table.n_rows for table in own])
         instant_at = begins([table.n_instants for table in own])
-        cost_at = begins([len(pair.priced.length_ns) for pair in pairs])
-        table_row_at = begins([table.n_rows for table in tables])
-        table_instant_at = begins([table.n_instants - 1 for table in tables])
-        self.n_rows, self.n_slots, self.n_costs = int(row_at[-1]), int(instant_at[-1]), int(cost_at[-1])
-        self.row_at, self.instant_at, self.cost_at = xp.asarray(row_at), xp.asarray(instant_at), xp.asarray(cost_at)
+        self.n_rows, self.n_slots = int(row_at[-1]), int(instant_at[-1])
+        self.row_at, self.instant_at = xp.asarray(row_at), xp.asarray(instant_at)
         self.row_counts = xp.diff(self.row_at)
-        self.table_row = xp.asarray(table_row_at[table_of] - row_at[:-1])
-        # Where the rows and instants of a pair's table begin and end.
-        self._rows = xp.asarray(table_row_at[table_of]), xp.asarray(table_row_at[table_of + 1])
-        self._instants = xp.asarray(table_instant_at[table_of]), xp.asarray(table_instant_at[table_of + 1])
+        self.table_row = xp.asarray(tables.row_at[table_of] - row_at[:-1])
+        # Where the rows, instants and covered regions of a pair's table begin and end.
+        self._rows = xp.asarray(tables.row_at[table_of]), xp.asarray(tables.row_at[table_of + 1])
+        self._instants = xp.asarray(tables.instant_at[table_of]), xp.asarray(tables.instant_at[table_of + 1] - 1)
+        self._positions = xp.asarray(tables.position_at[table_of])
 
         self.most_positions = max(1, *(table.n_positions for table in own))
         self.n_positions = self._each([table.n_positions for table in own])
@@ -109,27 +114,30 @@ class Batch:
         leads = [policy.executor == "leader_first" for policy in policies]
         self.leads = any(leads)
         self.leader_first = xp.asarray(np.array(leads))
+        self.most_groups = max(len(table.prepared.all_core_counts) for table in own)
+        self._price(xp)
 
-        self.length_ns = xp.asarray(np.concatenate([pair.priced.length_ns for pair in pairs]))
-        self.on_at = self._together("on_at", own)
-        self.position = self._together("position", tables)
-        self.t_ns = self._together("t_ns", tables)
-        self.until_ns = self._together("until_ns", tables)
-        self.code = self._together("code", tables)
-        self.group_of_row = self._together("group_of_row", tables)
-        self.gmem = self._together("gmem", tables)
-        self.on = self._together("on", tables)
-        self.free = self._together("free", tables)
-        self.busy = self._together("busy", tables)
-        self.key = self._together("key", tables)
-        self.instants_ns = self._together("instants_ns", tables)
+        self.position, self.t_ns, self.until_ns = tables.position, tables.t_ns, tables.until_ns
+        self.code, self.group_of_row, self.key = tables.code, tables.group_of_row, tables.key
+        self.gmem, self.on, self.free, self.busy = tables.gmem, tables.on, tables.free, tables.busy
+
+    def _price(self, xp: Namespace) -> None:
+        # Pairs with the same costs share them on the way.
+        priced = list({id(pair.priced): pair.priced for pair in self.pairs}.values())
+        number = {id(costs): k for k, costs in enumerate(priced)}
+        self.priced = priced
+        self.priced_of = np.array([number[id(pair.priced)] for pair in self.pairs])
+        self.priced_at = begins([len(costs.length_ns) for costs in priced])
+        counts = np.diff(self.priced_at)[self.priced_of]
+        self.host_cost_at = begins(counts)
+        self.n_costs = int(self.host_cost_at[-1])
+        self.cost_at = xp.asarray(self.host_cost_at)
+        lengths_ns = xp.asarray(np.concatenate([costs.length_ns for costs in priced]))
+        _, index = xp.expand(xp.asarray(self.priced_at[self.priced_of]), xp.asarray(counts))
+        self.length_ns = lengths_ns[index]
 
     def _each(self, values: Sequence[int]) -> Array:
         return self.xp.asarray(np.array(values, np.int64))
-
-    def _together(self, name: str, tables: Sequence[TraceTable]) -> Array:
-        columns = [getattr(table, name) for table in tables]
-        return columns[0] if len(columns) == 1 else self.xp.concatenate(columns)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -140,17 +148,21 @@ class Batch:
 
     def slots(self) -> Array:
         """Return the instant at which each row begins, on the axis of all pairs' instants."""
-        slot = self._together("rank", [pair.table for pair in self.pairs])
-        return slot if len(self) == 1 else slot + self.each_row(self.instant_at[:-1])
+        row = self.xp.arange(self.n_rows) + self.xp.spread(self.table_row, self.row_at)
+        return self.tables.rank[row] + self.xp.spread(self.instant_at[:-1], self.row_at)
 
     def ends(self) -> Array:
         """Return the last row of each region of each pair."""
-        ends = self._together("ends", [pair.table for pair in self.pairs])
-        return ends if len(self) == 1 else ends + self.xp.repeat(self.row_at[:-1], self.n_positions)
+        pair, place = self.xp.expand(self._positions, self.n_positions)
+        return self.tables.ends[place] - self.table_row[pair]
 
     def bounds(self) -> Array:
         """Return the instants of each pair, and `FOREVER` after them."""
-        return self._together("bounds_ns", [pair.table for pair in self.pairs])
+        return self.tables.bounds_ns[self.xp.expand(self._instants[0], self.n_instants)[1]]
+
+    def is_on(self, instant: Array, pair: Array) -> Array:
+        """Check whether SNP is on at times of some pairs; `instant` is as `instant` returns it."""
+        return self.tables.on_at[instant + self._instants[0][pair] - 1]
 
     def pair_of_row(self, rows: Array) -> Array:
         """Return the pair of each row."""
@@ -158,7 +170,7 @@ class Batch:
 
     def instant(self, t_ns: Array, at: Array) -> Array:
         """Return how many instants of its pair are at or before each time; those of pair q are ``at[q]:at[q + 1]``."""
-        return self.xp.search(self.instants_ns, *self._instants, t_ns, at, "right")
+        return self.xp.search(self.tables.bounds_ns, *self._instants, t_ns, at, "right")
 
     def row(self, position: Array, instant: Array, pair: Array) -> Array:
         """

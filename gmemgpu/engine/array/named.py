@@ -41,11 +41,11 @@ class Named:
         )
         counts = xp.asarray(np.array([len(owner) for owner, _, _ in named]))
         self.request = request + xp.repeat(schedule.requests.at[:-1], counts)
-        none = xp.zeros(0, np.int64)
+        none = np.zeros(0, np.int64)
         dirty = [pair.table.clearings() if pair.policy.scope == "dirty" else (none, none) for pair in batch.pairs]
         self.cleared_at = xp.asarray(begins([len(t_ns) for t_ns, _ in dirty]))
-        self.cleared_ns = xp.concatenate([t_ns for t_ns, _ in dirty])
-        self.cleared_position = xp.concatenate([position for _, position in dirty])
+        self.cleared_ns = xp.asarray(np.concatenate([t_ns for t_ns, _ in dirty]))
+        self.cleared_position = xp.asarray(np.concatenate([position for _, position in dirty]))
         self.cleared_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.cleared_at))
 
     def _names(self, pair: Pair) -> tuple[Int64Array, Int64Array, Int64Array]:
@@ -107,7 +107,7 @@ class Named:
     def _attempts(self, passes: Passes) -> None:
         batch = self.batch
         self.instant = batch.instant(passes.start_ns, passes.at)
-        self.ran = batch.on_at[self.instant + batch.instant_at[:-1][passes.pair] - 1]
+        self.ran = batch.is_on(self.instant, passes.pair)
         scan_pass, position = (
             self.xp.concatenate(columns)
             for columns in zip(self._requested(passes), self._cleared(passes), self._booted(passes), strict=True)

@@ -1,10 +1,11 @@
-"""What the passes of a batch did, pair by pair, and the rows that follow."""
+"""What the passes of a batch did, for all pairs at once, and the rows that follow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,12 +14,20 @@ from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, N_CODES
-from gmemgpu.engine.outcome import AttemptCounts, add_attempts, add_bits, empty_row
+from gmemgpu.engine.outcome import PERCENTILES, empty_row
 from gmemgpu.model.metric import MetricRow
-from gmemgpu.model.trace import BoolArray, Int64Array
-from gmemgpu.timeline.integral import exact_sum
+from gmemgpu.model.trace import Int64Array
+from gmemgpu.timeline.integral import LIMB_BITS
 
 __all__ = ["Outcome", "rows_of"]
+
+_HALF_BITS = 31
+"""Sums that may pass 63 bits are kept in two: of the lower bits of all values, and of the others."""
+
+_EXACT = 1 << 62
+"""Products and sums that a float puts below this are exact in int64."""
+
+_Columns: TypeAlias = dict[str, list[int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,14 +54,6 @@ class Outcome:
     first_done_ns: Array
 
 
-def _in_hazard(shutdowns: list[tuple[int, int]], start_ns: Int64Array, end_ns: Int64Array) -> BoolArray:
-    hazard = np.zeros(len(start_ns), bool)
-    for begin, end in shutdowns:
-        hazard |= (start_ns >= begin) & (start_ns < end)
-        hazard |= (start_ns < begin) & (end_ns > begin)
-    return hazard
-
-
 def rows_of(
     batch: Batch, schedule: Schedule, passes: Passes, ran: Array, empty: Array, outcome: Outcome
 ) -> list[MetricRow]:
@@ -68,32 +69,63 @@ def rows_of(
         Whether SNP was on; whether no region was left.
     outcome : Outcome
     """
-    first = first_at(batch.xp, passes, batch.warmup_ns)
-    columns = passes.at, first, passes.start_ns, passes.end_ns, ran, empty, _lost(batch, schedule, passes)
-    at, first, starts_ns, ends_ns, ran, empty, lost = batch.xp.fetch(*columns)
-    counted_from = first.tolist()
-    rows = []
-    for q, (pair, found) in enumerate(zip(batch.pairs, _pair_outcomes(batch, passes, outcome, first), strict=True)):
-        prepared = pair.table.prepared
-        row = empty_row(prepared) | prepared.requests(pair.policy.hook).counts
-        counted = slice(counted_from[q], at[q + 1])
-        went = ran[counted]
-        visited = went & ~empty[counted]
-        start_ns, end_ns = starts_ns[counted][visited], ends_ns[counted][visited]
-        row["requests_lost"] = int(lost[q])
-        row["tracker_updates"] = prepared.tracker_updates(pair.policy)
-        row["passes"] = len(start_ns)
-        row["passes_empty"] = int((went & empty[counted]).sum())
-        row["passes_skipped"] = int((~went).sum())
-        if prepared.snp.shutdowns:
-            row["passes_hazard"] = int(_in_hazard(prepared.snp.shutdowns, start_ns, end_ns).sum())
-        if len(start_ns):
-            row["scan_wall_ns"] = exact_sum(end_ns - start_ns)
-            row["pass_wall_max_ns"] = int((end_ns - start_ns).max())
-        add_attempts(row, found.counts, pair.priced)
-        add_bits(row, prepared, found.bits)
-        rows.append(row)
-    return rows
+    xp = batch.xp
+    first = first_at(xp, passes, batch.warmup_ns)
+    exact: dict[str, Array] = {"requests_lost": _lost(batch, schedule, passes)}
+    exact |= _of_passes(batch, passes, first, ran, empty)
+    exact |= {"failed": outcome.failed, "early": outcome.early, "cached": outcome.cached}
+    bits = _Bits(batch, passes, outcome, first)
+    exact |= bits.counts()
+    latencies, bins, n_bins = bits.latencies()
+    exact |= latencies
+    set_time = bits.set_time()
+    seen, filled = xp.flatnonzero(outcome.codes), xp.flatnonzero(bins)
+    sparse = seen, outcome.codes[seen], filled, bins[filled]
+    *found, host_seen, host_count, host_filled, host_bins = xp.fetch(*exact.values(), *set_time, *sparse)
+    columns: _Columns = {name: values.tolist() for name, values in zip(exact, found, strict=False)}
+    columns |= _set_times(batch, found[len(exact) :])
+    columns |= _attempts(batch, columns, host_seen, host_count)
+    histograms = _histograms(len(batch), n_bins, host_filled, host_bins)
+    return _rows(batch, columns, histograms)
+
+
+def _of_each(batch: Batch, passes: Passes, values: Array) -> Array:
+    # The sum of a value a pass, for each pair.
+    sums = batch.xp.sums(values)
+    return sums[passes.at[1:]] - sums[passes.at[:-1]]
+
+
+def _of_passes(batch: Batch, passes: Passes, first: Array, ran: Array, empty: Array) -> dict[str, Array]:
+    xp = batch.xp
+    counted = xp.arange(len(passes.start_ns)) >= first[passes.pair]
+    went = counted & ran
+    visited = went & ~empty
+    length_ns = xp.where(visited, passes.end_ns - passes.start_ns, 0)
+    found = {
+        "passes": visited,
+        "passes_empty": went & empty,
+        "passes_skipped": counted & ~ran,
+        "passes_hazard": visited & _in_hazard(batch, passes),
+        "wall_high": length_ns >> _HALF_BITS,
+        "wall_low": length_ns & ((1 << _HALF_BITS) - 1),
+    }
+    sums = {name: _of_each(batch, passes, values) for name, values in found.items()}
+    return sums | {"pass_wall_max_ns": xp.max_at(len(batch), passes.pair, length_ns)}
+
+
+def _in_hazard(batch: Batch, passes: Passes) -> Array:
+    # Whether a pass runs in part while SNP is shut down.
+    xp = batch.xp
+    hazard = xp.zeros(len(passes.start_ns), bool)
+    shutdowns = [pair.table.prepared.snp.shutdowns for pair in batch.pairs]
+    for n in range(max(map(len, shutdowns))):
+        begins_ns, ends_ns = (
+            xp.asarray(np.array([of[n][edge] if n < len(of) else -1 for of in shutdowns], np.int64))[passes.pair]
+            for edge in (0, 1)
+        )
+        start_ns, end_ns = passes.start_ns, passes.end_ns
+        hazard |= (start_ns < ends_ns) & ((start_ns >= begins_ns) | (end_ns > begins_ns))
+    return hazard
 
 
 def _lost(batch: Batch, schedule: Schedule, passes: Passes) -> Array:
@@ -111,36 +143,160 @@ def _lost(batch: Batch, schedule: Schedule, passes: Passes) -> Array:
     return xp.sum_at(n_pairs, pair, xp.maximum(end - begin, 0))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _PairOutcome:
-    counts: AttemptCounts
-    bits: Int64Array
+class _Bits:
+    # Attempts that found a region free and its bit not set, of all pairs: each sets the bit unless the region is
+    # assigned again, or the trace over, before it is complete.
+    def __init__(self, batch: Batch, passes: Passes, outcome: Outcome, first: Array) -> None:
+        self.batch = batch
+        tables = batch.tables
+        self.pair = passes.pair[outcome.first_pass]
+        self.row = outcome.first_row + batch.table_row[self.pair]
+        self.done_ns = outcome.first_done_ns
+        self.begin_ns, self.until_ns = batch.t_ns[self.row], batch.until_ns[self.row]
+        self.horizon_ns, self.warmup_ns = batch.horizon_ns[self.pair], batch.warmup_ns[self.pair]
+        self.kept = (self.done_ns < self.until_ns) & (self.done_ns < self.horizon_ns)
+        self.counted = outcome.first_pass >= first[self.pair]
+        # An episode that begins with an epoch is fresh, whatever else happened at that instant.
+        fresh = tables.begins_snp[tables.instant_of_row[self.row]]
+        self.told = self.kept & ~fresh & (self.begin_ns >= self.warmup_ns)
 
+    def _tally(self, which: Array) -> Array:
+        return self.batch.xp.count_at(len(self.batch), self.pair[which])
 
-def _pair_outcomes(batch: Batch, passes: Passes, outcome: Outcome, counted_from: Int64Array) -> Iterator[_PairOutcome]:
-    xp, n_pairs = batch.xp, len(batch)
-    pair = passes.pair[outcome.first_pass]
-    order = xp.stable_order(pair)
-    pair, first_pass, done_ns = pair[order], outcome.first_pass[order], outcome.first_done_ns[order]
-    row = outcome.first_row[order] + batch.table_row[pair]
-    attempts = first_pass, batch.position[row], batch.t_ns[row], batch.until_ns[row], done_ns
-    at = xp.searchsorted(pair, xp.arange(n_pairs + 1))
-    tallies = outcome.codes, batch.cost_at, outcome.failed, outcome.early, outcome.cached
-    *firsts, at, codes, cost_at, failed, early, cached = xp.fetch(*attempts, at, *tallies)
-    for q, (a, b) in enumerate(pairwise(at.tolist())):
-        scan_pass, position, begin_ns, until_ns, done_ns = (column[a:b] for column in firsts)
-        prepared = batch.pairs[q].table.prepared
-        own_codes = codes[cost_at[q] : cost_at[q + 1]]
-        by_code = own_codes.reshape(-1, N_CODES).sum(axis=0)
-        kept = (done_ns < until_ns) & (done_ns < prepared.horizon_ns)
-        counted = scan_pass >= counted_from[q]
-        counts = AttemptCounts(
-            new=int((counted & kept).sum()),
-            wasted=int((counted & ~kept).sum()),
-            cached=int(by_code[CACHED] + cached[q]),
-            failed=int(by_code[:CLEAN].sum() + failed[q]),
-            early=int(by_code[FAIL_EARLY:CLEAN].sum() + early[q]),
-            codes=own_codes,
+    def counts(self) -> dict[str, Array]:
+        return {
+            "attempts_new": self._tally(self.counted & self.kept),
+            "attempts_wasted": self._tally(self.counted & ~self.kept),
+            "reoptimized": self._tally(self.told),
+            "lasting": self._tally(self.told & (self.until_ns >= self.horizon_ns)),
+        }
+
+    def latencies(self) -> tuple[dict[str, Array], Array, int]:
+        # Percentiles by nearest rank, the bins that latencies fall into by pair, and how many bins there are.
+        xp, n_pairs = self.batch.xp, len(self.batch)
+        k = xp.flatnonzero(self.told)
+        if not len(k):
+            return {name: xp.full(n_pairs, -1, np.int64) for name, _ in PERCENTILES}, xp.zeros(n_pairs, np.int64), 1
+        pair, latency_ns = self.pair[k], (self.done_ns - self.begin_ns)[k]
+        if n_pairs == 1:
+            latency_ns = xp.sort(latency_ns)
+        else:
+            order = xp.stable_order(latency_ns)
+            order = order[xp.stable_order(pair[order])]
+            pair, latency_ns = pair[order], latency_ns[order]
+        at = xp.searchsorted(pair, xp.arange(n_pairs + 1))
+        n, begin = xp.diff(at), at[:-1]
+        found = {}
+        for name, percent in PERCENTILES:
+            rank = xp.minimum(begin + xp.maximum((n * percent + 99) // 100, 1) - 1, len(k) - 1)
+            found[name] = xp.where(n > 0, latency_ns[rank], -1)
+        exponent = xp.maximum(
+            xp.searchsorted(xp.asarray(1 << np.arange(63, dtype=np.int64)), latency_ns, "right") - 1, 3
         )
-        bits = np.stack([prepared.covered[position], begin_ns, until_ns, done_ns], axis=1)[kept]
-        yield _PairOutcome(counts, bits)
+        bins = xp.where(latency_ns < 8, latency_ns, 8 * (exponent - 2) + (latency_ns >> (exponent - 3)) - 8)
+        n_bins = int(bins.max()) + 1
+        return found, xp.count_at(n_pairs * n_bins, pair * n_bins + bins), n_bins
+
+    def set_time(self) -> list[Array]:
+        # By pair and group of regions, in two halves each: how long bits were set; the integral of U meanwhile, of
+        # which both parts may pass 63 bits.
+        batch, xp, tables = self.batch, self.batch.xp, self.batch.tables
+        begin_ns = xp.maximum(self.done_ns, self.warmup_ns)
+        end_ns = xp.minimum(self.until_ns, self.horizon_ns)
+        k = xp.flatnonzero(self.kept & (begin_ns < end_ns))
+        begin_ns, end_ns, row = begin_ns[k], end_ns[k], self.row[k]
+        values = [end_ns - begin_ns]
+        if tables.used is not None:
+            place = tables.place_of_row[row]
+            (high, low), (high_before, low_before) = (tables.used.until(place, t_ns) for t_ns in (end_ns, begin_ns))
+            values += [high - high_before, low - low_before]
+        index = self.pair[k] * batch.most_groups + batch.group_of_row[row] // N_CODES
+        size = len(batch) * batch.most_groups
+        half = (1 << _HALF_BITS) - 1
+        return [xp.sum_at(size, index, part) for each in values for part in (each >> _HALF_BITS, each & half)]
+
+
+def _whole(high: Int64Array, low: Int64Array) -> list[int]:
+    return [(a << _HALF_BITS) + b for a, b in zip(high.tolist(), low.tolist(), strict=True)]
+
+
+def _set_times(batch: Batch, halves: Sequence[Int64Array]) -> _Columns:
+    most = batch.most_groups
+    sums = [_whole(high, low) for high, low in zip(halves[::2], halves[1::2], strict=True)]
+    found: dict[str, list[int]] = {
+        name: [] for name in ("optimized_ns", "optimized_core_ns", "in_use_optimized_core_ns")
+    }
+    for q, pair in enumerate(batch.pairs):
+        own = slice(q * most, (q + 1) * most)
+        cores = pair.table.prepared.all_core_counts
+        set_ns = sums[0][own]
+        found["optimized_ns"].append(sum(set_ns))
+        found["optimized_core_ns"].append(sum(n * each for n, each in zip(cores, set_ns, strict=False)))
+        used = 0
+        if len(sums) > 1:
+            parts = zip(cores, sums[1][own], sums[2][own], strict=False)
+            used = sum(n * ((high << LIMB_BITS) + low) for n, high, low in parts)
+        found["in_use_optimized_core_ns"].append(used)
+    return found
+
+
+def _attempts(batch: Batch, columns: _Columns, seen: Int64Array, count: Int64Array) -> _Columns:
+    # Attempts by outcome, and what they cost.
+    n_pairs = len(batch)
+    pair = np.searchsorted(batch.host_cost_at, seen, "right") - 1
+    cost = seen - batch.host_cost_at[pair]
+    code = cost % N_CODES
+
+    def tally(which: np.ndarray, also: str) -> list[int]:
+        sums = np.zeros(n_pairs, np.int64)
+        np.add.at(sums, pair[which], count[which])
+        found: list[int] = (sums + np.array(columns[also])).tolist()
+        return found
+
+    found = {
+        "attempts_cached": tally(code == CACHED, "cached"),
+        "attempts_failed": tally(code < CLEAN, "failed"),
+        "attempts_early": tally((code >= FAIL_EARLY) & (code < CLEAN), "early"),
+    }
+    place = batch.priced_at[batch.priced_of[pair]] + cost
+    for name in batch.priced[0].totals:
+        each = np.concatenate([priced.totals[name] for priced in batch.priced])[place]
+        # Counts times costs can pass 63 bits on their way: then in Python's integers.
+        fits = float(count.max(initial=0)) * float(each.max(initial=0)) * max(len(each), 1) < _EXACT
+        dtype = np.int64 if fits else object
+        sums = np.zeros(n_pairs, dtype)
+        np.add.at(sums, pair, count.astype(dtype) * each.astype(dtype))
+        found[name] = sums.tolist()
+    return found
+
+
+def _histograms(n_pairs: int, n_bins: int, filled: Int64Array, count: Int64Array) -> list[list[int]]:
+    # Counts by bin of each pair, without trailing zeros.
+    found = []
+    for q, (a, b) in enumerate(pairwise(np.searchsorted(filled, n_bins * np.arange(n_pairs + 1)).tolist())):
+        own = filled[a:b] - q * n_bins
+        bins = np.zeros(own[-1] + 1 if a < b else 0, np.int64)
+        bins[own] = count[a:b]
+        found.append(bins.tolist())
+    return found
+
+
+def _rows(batch: Batch, columns: _Columns, histograms: list[list[int]]) -> list[MetricRow]:
+    as_they_are = [
+        name for name in columns if name not in ("wall_high", "wall_low", "lasting", "failed", "early", "cached")
+    ]
+    plain: dict[int, MetricRow] = {}
+    rows = []
+    for q, pair in enumerate(batch.pairs):
+        prepared = pair.table.prepared
+        if id(prepared) not in plain:
+            plain[id(prepared)] = empty_row(prepared)
+        row = plain[id(prepared)] | prepared.requests(pair.policy.hook).counts
+        row |= {name: columns[name][q] for name in as_they_are}
+        row["scan_wall_ns"] = (columns["wall_high"][q] << _HALF_BITS) + columns["wall_low"][q]
+        row["tracker_updates"] = prepared.tracker_updates(pair.policy)
+        row["latency_histogram"] = histograms[q]
+        row["never"] = prepared.n_lasting - columns["lasting"][q]
+        row["overtaken"] = row["episodes"] - row["reoptimized"] - row["never"]
+        rows.append(row)
+    return rows

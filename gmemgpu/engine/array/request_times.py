@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
 from gmemgpu.model.policy import Timer
+from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.snp import FOREVER
 
-__all__ = ["RequestTimes", "request_times", "joined", "without"]
+__all__ = ["RequestTimes", "TimedHook", "request_times", "some_requests", "without"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,74 +53,150 @@ class RequestTimes:
     met: Array
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TimedHook:
+    """
+    The requests of one hook on one trace, under a timer.
+
+    Parameters
+    ----------
+    t_ns : (n,) int64
+        Times of the requests, on the host; of no concern to ``periodic``, which makes its own.
+    timer : Timer
+    horizon_ns : int
+        A pass due then or later never starts, so a later time need not be told from it.
+    """
+
+    t_ns: Int64Array
+    timer: Timer
+    horizon_ns: int
+
+    @property
+    def ticks(self) -> int:
+        """How many ticks the timer makes by itself; 0 if it waits for requests."""
+        return (self.horizon_ns - 1) // self.timer.delay_ns if self.timer.kind == "periodic" else 0
+
+
 def _next_true(xp: Namespace, flag: Array) -> Array:
     # For each place the first true one from there on; the last is true.
     return xp.flatnonzero(flag)[xp.cumsum(flag) - flag]
 
 
-def request_times(xp: Namespace, t_ns: Array, timer: Timer, horizon_ns: int) -> RequestTimes:
+def _times(xp: Namespace, hooks: Sequence[TimedHook]) -> tuple[Int64Array, Array]:
+    # Where the requests of each begin, on the host, and their times. Ticks are made where they are needed.
+    ticks = np.array([hook.ticks for hook in hooks])
+    periodic = np.array([hook.timer.kind == "periodic" for hook in hooks])
+    given = [hook.t_ns for hook, own in zip(hooks, periodic.tolist(), strict=True) if not own]
+    counts = ticks.copy()
+    counts[~periodic] = [len(t_ns) for t_ns in given]
+    at = begins(counts)
+    told = xp.asarray(np.concatenate([np.zeros(0, np.int64), *given]))
+    if not periodic.any():
+        return at, told
+    delay_ns = np.array([hook.timer.delay_ns for hook in hooks])
+    owner, tick = xp.expand(xp.asarray(np.ones(periodic.sum(), np.int64)), xp.asarray(ticks[periodic]))
+    tick_ns = tick * xp.asarray(delay_ns[periodic])[owner]
+    if periodic.all():
+        return at, tick_ns
+    t_ns = xp.empty(int(at[-1]), np.int64)
+    for which, values in ((periodic, tick_ns), (~periodic, told)):
+        _, place = xp.expand(xp.asarray(at[:-1][which]), xp.asarray(counts[which]))
+        t_ns[place] = values
+    return at, t_ns
+
+
+def request_times(xp: Namespace, hooks: Sequence[TimedHook]) -> RequestTimes:
     """
-    Compute when the requests of one hook become due under a timer.
+    Compute when requests become due, those of all hooks at once.
 
     Parameters
     ----------
     xp : Namespace
-    t_ns : (n,) int64
-        Times of the requests; of no concern to ``periodic``, which makes its own.
-    timer : Timer
-    horizon_ns : int
-        A pass due then or later never starts, so a later time need not be told from it.
+    hooks : sequence of TimedHook
+        At least one.
+
+    Returns
+    -------
+    RequestTimes
+        Those of each in turn.
     """
-    delay_ns = timer.delay_ns
-    if timer.kind == "periodic":
-        t_ns = (xp.arange((horizon_ns - 1) // delay_ns) + 1) * delay_ns
-        delay_ns = 0
+    host_at, t_ns = _times(xp, hooks)
     n = len(t_ns)
-    own = xp.arange(n)
-    quiet = own
-    if timer.kind == "debounce":
+    at = xp.asarray(host_at)
+
+    def each(values: Sequence[int]) -> Array:
+        return xp.spread(xp.asarray(np.array(values)), at)
+
+    def among(times_ns: Array) -> Array:
+        # The first request after each.
+        return xp.search(t_ns, at[:-1], at[1:], times_ns, at, "right") + xp.spread(at[:-1], at)
+
+    debounces = [hook.timer.kind == "debounce" for hook in hooks]
+    delays_ns = [0 if hook.timer.kind == "periodic" else hook.timer.delay_ns for hook in hooks]
+    delay_ns, horizon_ns = each(delays_ns), each([hook.horizon_ns for hook in hooks])
+    quiet = xp.arange(n)
+    if any(debounces):
         # A request at exactly the start belongs to the pass and does not move it.
         pause = xp.ones(n, bool)
-        pause[:-1] = xp.diff(t_ns) >= delay_ns
-        quiet = _next_true(xp, pause)
+        pause[:-1] = xp.diff(t_ns) >= (delay_ns if len(hooks) == 1 else delay_ns[:-1])
+        last = host_at[1:][np.diff(host_at) > 0] - 1
+        pause[xp.asarray(last)] = True
+        quiet = _next_true(xp, pause | ~each(debounces))
     due_ns = xp.minimum(t_ns, horizon_ns - delay_ns) + delay_ns
     # Without a longest wait these cost no memory.
-    latest_ns, past_latest = (xp.broadcast_to(xp.full(1, value, np.int64), (n,)) for value in (FOREVER, n))
-    if timer.max_wait_ns is not None:
-        latest_ns = xp.minimum(t_ns, horizon_ns - timer.max_wait_ns) + timer.max_wait_ns
-        past_latest = xp.searchsorted(t_ns, latest_ns, "right")
-    past = xp.searchsorted(t_ns, due_ns, "right")
-    at = xp.asarray(np.array([0, n]))
+    latest_ns = xp.broadcast_to(xp.full(1, FOREVER, np.int64), (n,))
+    past_latest = xp.broadcast_to(xp.spread(at[1:], at), (n,))
+    waits_ns = [hook.timer.max_wait_ns for hook in hooks]
+    if any(wait_ns is not None for wait_ns in waits_ns):
+        wait_ns = each([0 if wait_ns is None else wait_ns for wait_ns in waits_ns])
+        waits = each([wait_ns is not None for wait_ns in waits_ns])
+        latest_ns = xp.where(waits, xp.minimum(t_ns, horizon_ns - wait_ns) + wait_ns, FOREVER)
+        past_latest = among(latest_ns)
+    past = among(due_ns)
     alone_ns, following = due_ns, past
-    if timer.kind == "debounce":
+    if any(debounces):
         alone_ns, following = xp.minimum(due_ns[quiet], latest_ns), xp.minimum(past[quiet], past_latest)
     met = xp.chain(following, at)
     return RequestTimes(at, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, met)
 
 
-def joined(xp: Namespace, parts: list[RequestTimes]) -> RequestTimes:
-    """Append the requests of several pairs to one another."""
-    if len(parts) == 1:
-        return parts[0]
-    at = begins([len(part.t_ns) for part in parts])
+def some_requests(xp: Namespace, requests: RequestTimes, chosen: Int64Array) -> RequestTimes:
+    """
+    Select the requests of some pairs, in any order and as often as they are named.
 
-    def each(name: str, *, index: bool) -> Array:
-        columns = [getattr(part, name) for part in parts]
-        if index:
-            columns = [column + base for column, base in zip(columns, at.tolist(), strict=False)]
-        return xp.concatenate(columns)
+    Parameters
+    ----------
+    xp : Namespace
+    requests : RequestTimes
+    chosen : (m,) int64
+        Pairs, on the host.
+    """
+    if np.array_equal(chosen, np.arange(len(requests.at) - 1)):
+        return requests
+    pairs = xp.asarray(chosen)
+    count = xp.diff(requests.at)[pairs]
+    at = xp.sums(count)
+    owner, index = xp.expand(requests.at[:-1][pairs], count)
+    moved = at[:-1] - requests.at[:-1][pairs]
+    shift = moved[owner]
 
+    def some(name: str, *, index_column: bool = False) -> Array:
+        column = getattr(requests, name)[index]
+        return column + shift if index_column else column
+
+    met_at = xp.searchsorted(requests.met, requests.at)
+    met_owner, met = xp.expand(met_at[:-1][pairs], xp.diff(met_at)[pairs])
     return RequestTimes(
-        xp.asarray(at),
-        each("t_ns", index=False),
-        each("quiet", index=True),
-        each("due_ns", index=False),
-        each("past", index=True),
-        each("latest_ns", index=False),
-        each("past_latest", index=True),
-        each("alone_ns", index=False),
-        each("following", index=True),
-        each("met", index=True),
+        at,
+        some("t_ns"),
+        some("quiet", index_column=True),
+        some("due_ns"),
+        some("past", index_column=True),
+        some("latest_ns"),
+        some("past_latest", index_column=True),
+        some("alone_ns"),
+        some("following", index_column=True),
+        requests.met[met] + moved[met_owner],
     )
 
 

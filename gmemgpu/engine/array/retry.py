@@ -39,9 +39,9 @@ class Retry(Window):
         self.escaped = xp.zeros(batch.n_rows, bool)
         found = [pair.table.clearings_by_position() for pair in batch.pairs]
         self.cleared_at = xp.asarray(begins([len(t_ns) for t_ns, _ in found]))
-        self.cleared_ns = xp.concatenate([t_ns for t_ns, _ in found])
+        self.cleared_ns = xp.asarray(np.concatenate([t_ns for t_ns, _ in found]))
         self.cleared_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.cleared_at))
-        self.cleared_position = xp.concatenate([position for _, position in found])
+        self.cleared_position = xp.asarray(np.concatenate([position for _, position in found]))
         self.cleared_region = self.cleared_position + xp.sums(batch.n_positions)[self.cleared_pair]
         rows = xp.concatenate([self.rows.ends[:1] + 1, xp.diff(self.rows.ends)])
         self.region = xp.repeat(xp.arange(len(self.rows.ends)), rows)

@@ -8,15 +8,33 @@ import numpy as np
 
 from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.passes import Passes, differing, some_passes
-from gmemgpu.engine.array.request_times import RequestTimes, joined, without
+from gmemgpu.engine.array.request_times import RequestTimes, TimedHook, request_times, some_requests, without
 from gmemgpu.engine.array.serial import serial_starts
 from gmemgpu.engine.array.xp.namespace import Array, Side, begins
+from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.snp import FOREVER
 
 __all__ = ["Schedule"]
 
 _SAFE_NS = 1 << 62
 """Sums of lengths up to here are added in int64; floats that judge them are off by far less than the other half."""
+
+
+def _requests_of(batch: Batch) -> RequestTimes:
+    # Pairs of one trace with the same hook and timer share them.
+    hooks: dict[object, int] = {}
+    timed: list[TimedHook] = []
+    numbers = []
+    for pair in batch.pairs:
+        prepared, timer = pair.table.prepared, pair.policy.timer
+        hook = None if timer.kind == "periodic" else pair.policy.hook
+        key = id(pair.table), hook, timer
+        if key not in hooks:
+            hooks[key] = len(timed)
+            t_ns = np.zeros(0, np.int64) if hook is None else prepared.requests(hook).t_ns
+            timed.append(TimedHook(t_ns, timer, prepared.horizon_ns))
+        numbers.append(hooks[key])
+    return some_requests(batch.xp, request_times(batch.xp, timed), np.array(numbers))
 
 
 class Schedule:
@@ -26,6 +44,8 @@ class Schedule:
     Parameters
     ----------
     batch : Batch
+    requests : RequestTimes, optional
+        Those of the batch, if they are known.
 
     Notes
     -----
@@ -34,13 +54,11 @@ class Schedule:
     corrects only the requests that come while a pass runs. Chains of what follows what give the passes.
     """
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, requests: RequestTimes | None = None) -> None:
         self.batch = batch
         xp = self.xp = batch.xp
         policies = [pair.policy for pair in batch.pairs]
-        self.requests = joined(
-            xp, [pair.table.request_times(pair.policy.hook, pair.policy.timer) for pair in batch.pairs]
-        )
+        self.requests = _requests_of(batch) if requests is None else requests
         self.request_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.requests.at))
         periodic = np.array([policy.timer.kind == "periodic" for policy in policies])
         drop = periodic | np.array([policy.busy == "drop" for policy in policies])
@@ -64,8 +82,13 @@ class Schedule:
         self.lost: Array | None = None
         """The requests that boot passes make a timer lose, (n,) bool; None for none."""
 
-    def adopt(self, other: Schedule, chosen: Array) -> None:
-        """Take over what the schedule of another batch knows of the pairs `chosen` there, which are those here."""
+    def of_some(self, batch: Batch, chosen: Int64Array) -> Schedule:
+        """Return the schedule of a batch of the pairs `chosen` here, with what is known of them."""
+        taken = Schedule(batch, some_requests(self.xp, self.requests, chosen))
+        taken._adopt(self, self.xp.asarray(chosen))
+        return taken
+
+    def _adopt(self, other: Schedule, chosen: Array) -> None:
         if not len(other._lost_ranges[0]):
             return
         _, boot = self.xp.expand(other.boot_at[:-1][chosen], self.xp.diff(other.boot_at)[chosen])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gmemgpu.engine.array.batch import Batch, Pair
+from gmemgpu.engine.array.joined import JoinedTables
 from gmemgpu.engine.array.named import Named
 from gmemgpu.engine.array.outcome import rows_of
 from gmemgpu.engine.array.passes import Passes, no_passes
@@ -24,9 +25,9 @@ ARRAY_ROUNDS = 4
 
 class _Rounds:
     # Pairs of one kind on their way to a fixed point.
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self.batch = Batch(pairs)
-        self.schedule = Schedule(self.batch)
+    def __init__(self, batch: Batch, schedule: Schedule) -> None:
+        self.batch, self.schedule = batch, schedule
+        pairs = batch.pairs
         scope = pairs[0].policy.scope
         self.targets: Window | Named
         if scope == "window":
@@ -41,7 +42,8 @@ class _Rounds:
         # Some of the pairs, as far as they are.
         xp, old = self.batch.xp, self.passes
         numbers = np.flatnonzero(which)
-        taken = _Rounds([self.batch.pairs[q] for q in numbers.tolist()])
+        batch = Batch([self.batch.pairs[q] for q in numbers.tolist()], self.batch.tables)
+        taken = _Rounds(batch, self.schedule.of_some(batch, numbers))
         chosen = xp.asarray(numbers)
         count = xp.diff(old.at)[chosen]
         owner, index = xp.expand(old.at[:-1][chosen], count)
@@ -49,7 +51,6 @@ class _Rounds:
         boot = old.boot[index]
         first = xp.where(boot, -1, old.first[index] + shift[owner])
         taken.passes = Passes(xp.sums(count), owner, old.start_ns[index], old.end_ns[index], boot, first)
-        taken.schedule.adopt(self.schedule, chosen)
         _, row = xp.expand(self.batch.row_at[chosen], self.batch.row_counts[chosen])
         for name in self.targets.flags:
             setattr(taken.targets, name, getattr(self.targets, name)[row])
@@ -61,7 +62,9 @@ class _Rounds:
         return rows_of(self.batch, self.schedule, passes, targets.ran, targets.empty(), outcome)
 
 
-def settled_rows(pairs: Sequence[Pair], rounds: list[int] | None = None) -> list[MetricRow]:
+def settled_rows(
+    pairs: Sequence[Pair], rounds: list[int] | None = None, *, tables: JoinedTables | None = None
+) -> list[MetricRow]:
     """
     Evaluate pairs together.
 
@@ -71,6 +74,8 @@ def settled_rows(pairs: Sequence[Pair], rounds: list[int] | None = None) -> list
         Of one kind: all with scope ``window``, all with ``dirty_retry``, or all with others.
     rounds : list of int, optional
         Receives the number of rounds of each pair, in the order of `pairs`.
+    tables : JoinedTables, optional
+        Of their traces, if those are joined already.
 
     Returns
     -------
@@ -85,7 +90,8 @@ def settled_rows(pairs: Sequence[Pair], rounds: list[int] | None = None) -> list
     rows: list[MetricRow | None] = [None] * len(pairs)
     counts = [0] * len(pairs)
     own = np.arange(len(pairs))
-    now = _Rounds(pairs)
+    batch = Batch(pairs, tables)
+    now = _Rounds(batch, Schedule(batch))
     xp = now.batch.xp
     unsettled = xp.ones(len(pairs), bool)
     n = 0

@@ -8,10 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from gmemgpu.engine.array.request_times import RequestTimes, request_times
-from gmemgpu.engine.array.xp.namespace import Array, Namespace
+from gmemgpu.engine.array.xp.namespace import Namespace
 from gmemgpu.engine.array.xp.on_numpy import NUMPY
-from gmemgpu.engine.class_code import CLEAN
 from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.policy import Hook, Scope, Timer
 from gmemgpu.model.trace import BoolArray, Int64Array
@@ -74,7 +72,7 @@ class TraceTable:
     prepared : Prepared
         The trace.
     xp : Namespace
-        Whose arrays to make.
+        Whose arrays a batch of it is computed with.
 
     Attributes
     ----------
@@ -83,26 +81,26 @@ class TraceTable:
     n_rows, n_positions : int
     n_instants : int
         One more than there are, so that a search may point past the end.
-    instants_ns : (n_instants - 1,) int64
-        The times of all rows, ascending, each once; 0 is the first.
     bounds_ns : (n_instants,) int64
-        The same, and `FOREVER`.
+        The times of all rows, ascending, each once, 0 being the first; and `FOREVER`.
     on_at : (n_instants,) bool
         Whether SNP is on from that instant to the next.
+    begins_snp : (n_instants,) bool
+        Whether an epoch of SNP begins with that instant.
     position, rank : (n_rows,) int64
         Index of the region among the covered ones, and of the time among the instants.
-    t_ns, until_ns : (n_rows,) int64
-        When the row begins, and when the region's next one does; `FOREVER` for its last.
-    code, group_of_row : (n_rows,) int64
-        The class as if no bit were set, and what to add to it for the costs of the region.
-    gmem, on, free, busy : (n_rows,) bool
-        Whether guest_memfd pages are assigned; SNP is on; the row is a free episode; any page is assigned.
-    key : (n_rows,) int64
-        Ascending: of position and rank.
-    ends : (n_positions,) int64
-        Last row of each region.
+    t_ns : (n_rows,) int64
+        When the row begins.
+    code : (n_rows,) int64
+        The class as if no bit were set.
+    gmem : (n_rows,) bool
+        Whether guest_memfd pages are assigned.
     position_of : (n_regions,) int64
-        Index of each covered region among those, on the host.
+        Index of each covered region among those.
+
+    Notes
+    -----
+    All arrays are on the host: `JoinedTables` takes those of many traces to where they are computed with.
     """
 
     def __init__(self, prepared: Prepared, xp: Namespace = NUMPY) -> None:
@@ -116,20 +114,12 @@ class TraceTable:
         n = self.n_rows = len(rows.t_ns)
         instants_ns, rank = np.unique(np.append(rows.t_ns, [0, *cuts]), return_inverse=True)
         self.n_instants = len(instants_ns) + 1
-        on = _is_on(snp, instants_ns)
-        self.bounds_ns, self.on_at = xp.asarray(np.append(instants_ns, FOREVER)), xp.asarray(np.append(on, on[-1]))
-        self.instants_ns = self.bounds_ns[:-1]
-        self.position, self.rank, self.t_ns = xp.asarray(rows.position), xp.asarray(rank[:n]), xp.asarray(rows.t_ns)
-        self.code, self.gmem = xp.asarray(rows.code), xp.asarray(rows.gmem)
-        self.ends = xp.searchsorted(self.position, xp.arange(m), "right") - 1
-        self.until_ns = xp.full(n, FOREVER, np.int64)
-        self.until_ns[:-1] = self.t_ns[1:]
-        self.until_ns[self.ends] = FOREVER
-        self.key = self.position * self.n_instants + self.rank
-        self.on = self.on_at[self.rank]
-        self.free = (self.code == CLEAN) & self.on
-        self.busy = self.code < CLEAN
-        self.group_of_row = xp.asarray(prepared.cost_groups[prepared.covered])[self.position]
+        self.bounds_ns = np.append(instants_ns, FOREVER)
+        self.on_at = _is_on(snp, self.bounds_ns)
+        self.on_at[-1] = self.on_at[-2]
+        self.begins_snp = np.isin(self.bounds_ns, [begin for begin, _ in snp.epochs])
+        self.position, self.rank, self.t_ns = rows.position, rank[:n], rows.t_ns
+        self.code, self.gmem = rows.code, rows.gmem
         self.position_of: Int64Array = np.cumsum(prepared.cores > 0) - 1
         self._kept: dict[object, object] = {}
         self._recent: dict[object, tuple[int, object]] = {}
@@ -156,17 +146,8 @@ class TraceTable:
             return (self.prepared.horizon_ns - 1) // timer.delay_ns
         return len(self.prepared.requests(hook).t_ns)
 
-    def request_times(self, hook: Hook, timer: Timer) -> RequestTimes:
-        """Return when the requests of a hook become due under a timer."""
-
-        def build() -> RequestTimes:
-            t_ns = self.xp.asarray(self.prepared.requests(hook).t_ns)
-            return request_times(self.xp, t_ns, timer, self.prepared.horizon_ns)
-
-        return self._shared((hook, timer), build, lambda times: len(times.t_ns))
-
     def named(self, hook: Hook, scope: Scope) -> tuple[Int64Array, Int64Array, Int64Array]:
-        """Return, on the host, each region that a request names: the request, the position, and since when."""
+        """Return each region that a request names: the request, the position, and since when."""
 
         def build() -> tuple[Int64Array, Int64Array, Int64Array]:
             prepared, requests = self.prepared, self.prepared.requests(hook)
@@ -189,23 +170,23 @@ class TraceTable:
         """Count the regions that requests name."""
         return self._once(("n_named", hook, scope), lambda: len(self.named(hook, scope)[0]))
 
-    def clearings(self) -> tuple[Array, Array]:
+    def clearings(self) -> tuple[Int64Array, Int64Array]:
         """Return the times and positions of all `release` and `share` pieces, in time order."""
 
-        def build() -> tuple[Array, Array]:
+        def build() -> tuple[Int64Array, Int64Array]:
             t_ns, region = self.prepared.clearings
-            return self.xp.asarray(t_ns), self.xp.asarray(self.position_of[region])
+            return t_ns, self.position_of[region]
 
         return self._once("clearings", build)
 
-    def clearings_by_position(self) -> tuple[Array, Array]:
+    def clearings_by_position(self) -> tuple[Int64Array, Int64Array]:
         """Return the same by position, then time."""
         t_ns, position = self.clearings()
-        order = self._once("by position", lambda: self.xp.stable_order(position))
+        order = self._once("by position", lambda: NUMPY.stable_order(position))
         return t_ns[order], position[order]
 
     def _owners(self, scope: Scope) -> tuple[Int64Array, Int64Array, Int64Array]:
-        # On the host: ids of VMs or inodes, ascending, with a position that each ever owned and since when.
+        # Ids of VMs or inodes, ascending, with a position that each ever owned and since when.
         def build() -> tuple[Int64Array, Int64Array, Int64Array]:
             prepared = self.prepared
             found = prepared.vm_regions if scope == "vm" else prepared.inode_regions

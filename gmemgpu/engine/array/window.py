@@ -120,7 +120,7 @@ class Window:
         batch = self.batch
         self.instant = batch.instant(passes.start_ns, passes.at)
         # Instants at or before a start were counted: the last of them is the one before.
-        self.ran = batch.on_at[self.instant + batch.instant_at[:-1][passes.pair] - 1]
+        self.ran = batch.is_on(self.instant, passes.pair)
         self.starts = self.rows.starts(passes, self.instant)
         self.spans = self._spans(passes)
         self.n_passes = len(passes.start_ns)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gmemgpu.engine.array import evaluate_pairs, rows_of_trace
 from gmemgpu.engine.array.batch import Pair, pair_items, pair_of
+from gmemgpu.engine.array.joined import JoinedTables
 from gmemgpu.engine.array.settle import settled_rows
 from gmemgpu.engine.array.table import TraceTable
 from gmemgpu.engine.array.xp.on_cupy import CupyNamespace
@@ -68,9 +69,9 @@ def evaluate_prepared(
     portions: list[int] = []
     most_bytes = 0
 
-    def settle(pairs: Sequence[Pair]) -> list[MetricRow]:
+    def settle(pairs: Sequence[Pair], *, tables: JoinedTables | None) -> list[MetricRow]:
         try:
-            settled = settled_rows(pairs)
+            settled = settled_rows(pairs, tables=tables)
         except cupy.cuda.memory.OutOfMemoryError:
             if len(pairs) == 1:
                 raise
@@ -79,7 +80,7 @@ def evaluate_prepared(
             # Others took memory meanwhile, or pairs more than expected. What the error held is free by now.
             cupy.get_default_memory_pool().free_all_blocks()
             half = len(pairs) // 2
-            return settle(pairs[:half]) + settle(pairs[half:])
+            return settle(pairs[:half], tables=tables) + settle(pairs[half:], tables=tables)
         portions.append(len(pairs))
         return settled
 

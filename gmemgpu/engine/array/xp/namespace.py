@@ -103,6 +103,24 @@ class Namespace(ABC):
         """
 
     @abstractmethod
+    def search_each(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
+        """
+        Find where each value belongs in an ascending segment of its own, after those that equal it.
+
+        Parameters
+        ----------
+        values : (n,) int64
+        begin, end : (m,) int64
+            Needle i looks at ``begin[i]:end[i]``.
+        needles : (m,) int64
+
+        Returns
+        -------
+        (m,) int64
+            Index into `values`.
+        """
+
+    @abstractmethod
     def max_scan(self, values: Array) -> Array:
         """Return the largest value up to each place."""
 

@@ -65,6 +65,10 @@ class CupyNamespace(Namespace):
         self._launch("segment_search", -(-n // THREADS["SEARCH"]), THREADS["SEARCH"], arguments)
         return found
 
+    def search_each(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
+        """Find where each value belongs in a segment of its own, a thread each."""
+        return begin + self.search(values, begin, end, needles, self.arange(len(needles) + 1), "right")
+
     def max_scan(self, values: Array) -> Array:
         """Return the largest value up to each place."""
         return self._segment_max(values, self.zeros(len(values), np.uint8))

@@ -48,6 +48,15 @@ class NumpyNamespace(Namespace):
                 found[a:b] = np.searchsorted(values[lo:hi], needles[a:b], side)
         return found
 
+    def search_each(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
+        """Find where each value belongs in a segment of its own, by halving all segments at once."""
+        low, high = begin, end
+        while (open_ := low < high).any():
+            middle = (low + high) >> 1
+            later = values[np.where(open_, middle, 0)] > needles
+            low, high = np.where(open_ & ~later, middle + 1, low), np.where(open_ & later, middle, high)
+        return low
+
     def max_scan(self, values: Array) -> Array:
         """Return the largest value up to each place."""
         return np.maximum.accumulate(values)
