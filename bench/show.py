@@ -61,6 +61,8 @@ def made_up(n_scenarios: int) -> pa.Table:
         "warmup_ns": pa.array(np.zeros(n, np.int64)),
         "admitted": pa.array(np.full(n, 1000)),
         "rejected": pa.array(np.zeros(n, np.int64)),
+        "running_vm_ns": pa.array(np.full(n, 100 * 4 * 86_400 * 10**9)),
+        "running_snp_vm_ns": pa.array(np.full(n, 20 * 4 * 86_400 * 10**9)),
     }
     for metric in METRICS:
         if metric.wide:

@@ -17,21 +17,21 @@ from gmemgpu.workload.preset import preset, preset_names, small_variant
 SEED = 1
 VERSION = 2
 FINGERPRINTS: dict[str, str] = {
-    "iaas-mixed": "2e17acd7e001bd4e8351251fe331bd984030ac9d58aa6b8d415b828138d4d363",
-    "idle-snp": "03c0c276606f598e90c7a2159c52a3ad9433c288ddc1108dde061b1426a7b505",
-    "iaas-2019-large": "8dcb773fb855a74d4825004f977ef618ecd834b963b4ce63adf5c83beb807286",
-    "confidential-only": "497da2602a2c4125be4835921fafb76606ccb121501b664c469331975e87e2f0",
-    "coco-pods": "b47fa0f34d692fece7e8cb990478388dea9505e43e37044f9325687a66c83119",
-    "mixed-pods": "72a8b727d59bca95602bc65275acafda26ba8e1d339407aa9ec64fc5c87107a7",
-    "faas-stress": "d47e067dc9f1d321a4ac47ae7efb91a04aa3e6bcf17bfc77c055cbfe8f7e7857",
-    "batch-night": "096ab93de44520c145397ad7777f0d28c59c274548a5ad46a5d947baacded640",
-    "spot-evict": "257c6b9f58e62f42f84d12225e73d91a94656a9c4d75cab5d372eefb7f49b8a2",
-    "maintenance": "3d74e2f6ca8dde7aebb4fe7ea70cd5dc484e40201be48033314d20f67ebdc113",
-    "rolling-autoscale": "8ede5062fc94b4df17eefe68f8e52d58631f35340a085f7991ecb6bca7ea5dd1",
-    "last-big-VM": "0886d7f3a921f022c9dce3ebd4f86e7a24acbda7861132bebe89eefdb62dfc6f",
-    "fragment-age": "131419b5a8f0360c4700189377bc9bc67848846b9faa66af3fc484fb49f6e203",
-    "leak-fault": "a13ce2d1d49913c23c23380835102677c367ad9fea73f6fcfc2463724893151d",
-    "hugetlb-1g": "b5f9096d69ee35e1e8267fcd780e4a7885ca5404883efb381e31f1eb9bc1aafd",
+    "iaas-mixed": "8cbfc2745521146dffb06b16fbce5cb37cc0528a09f04a5602a80af9a21a0f79",
+    "idle-snp": "d4581fea71b3adcc94e462d85268d585fc0f787d741751e31f68ba7dda7cac66",
+    "iaas-2019-large": "5ab37febdc667ece695d52cc815319173800672cc4ff39be12c6381695fda812",
+    "confidential-only": "ea01d3b4db95c9ef238a09f85a0e29c13a181879f6725ff835cc3bcb2c1a7b97",
+    "coco-pods": "be56972bb98d6c22403233df1d860b34a5424c51ca3da12a164f1f386cb0e7f2",
+    "mixed-pods": "d37ea716d4bfeec751ac716955274a0796df9398311c15927fcb7900a026a6b5",
+    "faas-stress": "3cc491b7edb8dc9827fcd145b89c6c520c0495254696f818bebbb3fe25472ec6",
+    "batch-night": "614bed86b6e6302f74b1149b3e616d3309adad01496d1789471d9c75ce5c85f0",
+    "spot-evict": "4dadcb2d1d1aacb8e98590367acb8bb01597fc1c283fd02f618778345924843c",
+    "maintenance": "8d6a3aa64ff2e9e1506c7c6bd6bd7406b1d5f3be1d2088c3e63681ab7c2a2515",
+    "rolling-autoscale": "414a5ce4e339bb4d5af06baf7fa41d35aa9f9fdd3a5534fc099626c9623e15d8",
+    "last-big-VM": "54b539a3eb33163a583f1644b311e4671d84ce51fd7798edbca664cc930c582a",
+    "fragment-age": "00f178c4f8f22d5128841e4f9bb3a2e8222b00d32ac77f51889c772da2408346",
+    "leak-fault": "9da224241224f053410178605733adba4ced3b8265c7c3666b34084b3576fee9",
+    "hugetlb-1g": "ac7492bde3335a211172ff68b1268596462c6c841ac7aaea05255913e1c8bd18",
 }
 REMEDY = (
     "rows of this preset have other integers: if the model or a preset's meaning changed, raise MODEL_VERSION in "
@@ -47,6 +47,7 @@ def fingerprint(name: str) -> str:
     (rows,) = engine("numpy").evaluate([made.trace], policies, Costs())
     numbers = {policy.name: row for policy, row in zip(policies, rows, strict=True)}
     facts = [len(made.trace), made.admitted, made.rejected, made.trace.horizon_ns, made.trace.warmup_ns]
+    facts += [made.running_vm_ns, made.running_snp_vm_ns]
     return hashlib.sha256(json.dumps([facts, numbers], sort_keys=True).encode()).hexdigest()
 
 

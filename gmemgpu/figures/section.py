@@ -149,8 +149,9 @@ def _decisions(groups: Sequence[Group], quantities: Sequence[Quantity]) -> Secti
         ]
         seeds = max((line.n_seeds for line in group.lines), default=0)
         title = f"{group_title(group.keys)} · {seeds} seed{'' if seeds == 1 else 's'}"
-        if group.n_rejected > _TOLD_FROM * (group.n_admitted + group.n_rejected):
-            title += f" · {group.n_rejected:,} of {group.n_admitted + group.n_rejected:,} VMs found no room"
+        rejected, drawn = group.traces.rejected, group.traces.admitted + group.traces.rejected
+        if rejected > _TOLD_FROM * drawn:
+            title += f" · {rejected:,} of {drawn:,} VMs found no room"
         tables.append(Table(title, ["policy", *(quantity.header for quantity in quantities)], rows))
     meanings = "; ".join(f"{quantity.header}: {quantity.meaning}" for quantity in quantities)
     return Section(

@@ -16,9 +16,10 @@ from gmemgpu.errors import Problem, SpecError, StoreError
 from gmemgpu.metrics.columns import Columns, Floats, chunks
 from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named, quantity_names
 from gmemgpu.model import ORACLE_NAME
-from gmemgpu.report.grouping import Codes, codes_of, combined, group_sums, groups_of, numbered, rows_beside, stops_of
+from gmemgpu.report.grouping import codes_of, combined, group_sums, groups_of, numbered, rows_beside, stops_of
 from gmemgpu.report.pooled import Pooled, pooled_percentiles
 from gmemgpu.report.statistics import Estimate, median_estimates, ratio_estimates
+from gmemgpu.report.trace_figures import TRACE_FIGURE_COLUMNS, TraceFigures, trace_figures
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
 from gmemgpu.toml_file import unknown_key
 
@@ -61,16 +62,15 @@ class Group:
         Grouping column to what these scenarios have there.
     n_scenarios : int
         How many agree.
-    n_admitted, n_rejected : int
-        VMs of all their traces that found room on the host, and that did not; together those that were drawn.
+    traces : TraceFigures
+        Sums over all their traces.
     lines : tuple of PolicyLine
         One a policy.
     """
 
     keys: dict[str, Any]
     n_scenarios: int
-    n_admitted: int
-    n_rejected: int
+    traces: TraceFigures
     lines: tuple[PolicyLine, ...]
 
 
@@ -153,7 +153,7 @@ def read_decision_table(
     if stored.n_parts_done < stored.n_parts:
         known = [*QUANTITIES, *(found for name in quantities if (found := quantity_named(name)) is not None)]
         metrics = (name for quantity in known for name in quantity.columns)
-        keys = ("label", "preset", *stored.axes, "seed", "policy", "admitted", "rejected")
+        keys = ("label", "preset", *stored.axes, "seed", "policy", *TRACE_FIGURE_COLUMNS)
         stored = read_rows(directory, list(dict.fromkeys((*keys, *metrics))))
     else:
         n_rows = stored.table.num_rows
@@ -242,9 +242,10 @@ def decision_table(
     pairs = combined(group, label, len(labels))[1]
     n_scenarios = np.bincount(pairs // len(labels), minlength=n_made).tolist()
     trace, traces = combined(label, seed, len(seeds))
-    admitted, rejected = _vms(read, trace, len(traces), group, n_made)
     bound = names.index(ORACLE_NAME) if ORACLE_NAME in names else None
     oracle = rows_beside(trace, policy, bound)
+    columns = Columns(read, oracle)
+    of_traces = trace_figures(columns, trace, len(traces), group, n_made)
 
     # A line is a group and a policy; a seed counts once in it.
     line = (group * np.int64(len(names)) + policy).astype(np.int32)
@@ -256,7 +257,6 @@ def decision_table(
     del label, seed, group, policy, pairs, draws, trace, traces
     rows = Pooled(line=line, draw=draw, line_of_draw=line_of_draw, n_lines=n_made * len(names), stops=stops)
     n_seeds = np.bincount(line_of_draw, minlength=rows.n_lines).tolist()
-    columns = Columns(read, oracle)
     shown = (*chosen, by) if by is not None and by not in chosen else chosen
     estimates = {one.key: _estimates(one, columns, rows) for one in shown if one.percent is None}
     if pooled := [one for one in shown if one.percent is not None]:
@@ -285,23 +285,12 @@ def decision_table(
             Group(
                 keys=dict(zip(group_by, key, strict=True)),
                 n_scenarios=n_scenarios[index],
-                n_admitted=admitted[index],
-                n_rejected=rejected[index],
+                traces=of_traces[index],
                 lines=_sorted(lines_of(index), sort, by),
             )
             for index, key in enumerate(keys)
         ),
     )
-
-
-def _vms(
-    read: Callable[[str], pa.ChunkedArray], trace: Codes, n_traces: int, group: Codes, n_groups: int
-) -> list[list[int]]:
-    # Of each group, over its traces: a trace has a row for each policy, of which the first will do.
-    first = np.empty(n_traces, np.int64)
-    first[trace[::-1]] = np.arange(len(trace))[::-1]
-    counts = (np.concatenate(list(chunks(read(name))))[first] for name in ("admitted", "rejected"))
-    return [group_sums(count, group[first], n_groups).astype(np.int64).tolist() for count in counts]
 
 
 def _estimates(quantity: Quantity, columns: Columns, rows: Pooled) -> list[Estimate | None]:

@@ -11,6 +11,7 @@ from gmemgpu.report.ascii import to_ascii
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.estimate_text import Cell, cell_of
 from gmemgpu.report.statistics import Estimate
+from gmemgpu.report.trace_figures import merged_figures
 
 __all__ = ["MOST_GROUPS", "decision_lines", "pivot_lines", "provenance_lines"]
 
@@ -261,14 +262,14 @@ def _counts(groups: Sequence[Group]) -> str:
 
 
 def _vms(groups: Sequence[Group]) -> str:
-    admitted, rejected = (sum(of) for of in zip(*((one.n_admitted, one.n_rejected) for one in groups), strict=True))
-    drawn = admitted + rejected
+    traces = merged_figures(group.traces for group in groups)
+    drawn = traces.admitted + traces.rejected
     if not drawn:
         return ""
-    text = f"VMs of all seeds: {drawn:,} drawn, {admitted:,} admitted, {rejected:,} rejected"
-    if rejected > _TOLD_FROM * drawn:
-        text += f" ({100 * rejected / drawn:.1f} %: a load that does not fit its host says little about policies)"
-    return text + "."
+    text = f"VMs of all seeds: {drawn:,} drawn, {traces.admitted:,} admitted, {traces.rejected:,} rejected"
+    if traces.rejected > _TOLD_FROM * drawn:
+        text += f" ({100 * traces.rejected / drawn:.1f} %: a load that does not fit its host says little about policies)"
+    return f"{text}; {traces.mean_running:,.1f} running on average, {traces.mean_running_snp:,.1f} of them confidential."
 
 
 def _wrapped(text: str, width: int | None) -> Iterator[str]:

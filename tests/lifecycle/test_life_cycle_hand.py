@@ -55,10 +55,12 @@ def vm_table(*rows: dict[str, Any]) -> VmTable:
     )
 
 
-def generate(vms: VmTable, *, gib: int = 4, nodes: int = 1, horizon_s: int = 1000, **memory: Any) -> GeneratedTrace:
+def generate(
+    vms: VmTable, *, gib: int = 4, nodes: int = 1, horizon_s: int = 1000, warmup_s: int = 0, **memory: Any
+) -> GeneratedTrace:
     host = Host(memory_bytes=gib * GIB, nodes=nodes, cores=8, threads_per_core=2)
     generated = trace_from_vms(
-        vms, host, GuestMemory(**{**PLAIN, **memory}), horizon_ns=horizon_s * S, warmup_ns=0, seed=1
+        vms, host, GuestMemory(**{**PLAIN, **memory}), horizon_ns=horizon_s * S, warmup_ns=warmup_s * S, seed=1
     )
     assert trace_problems(generated.trace) == []
     return generated
@@ -227,6 +229,21 @@ def test_rejected_vms_leave_no_trace() -> None:
     # The last one arrives at the horizon: it does not exist.
     assert (generated.admitted, generated.rejected) == (2, 1)
     assert set(generated.trace.vm.tolist()) == {-1, 0, 2}
+
+
+def test_vms_run_from_arrival_to_departure_between_warm_up_and_horizon() -> None:
+    vms = vm_table(
+        {"departure": 90 * S},  # gone before the warm-up ends
+        {"departure": 150 * S, "snp": False},
+        {"arrival": 120 * S, "departure": 180 * S},
+        {"arrival": 130 * S, "departure": 140 * S, "memory": 4 * GIB},  # no room
+        {"arrival": 900 * S},
+        {"arrival": 2000 * S},
+    )
+    generated = generate(vms, warmup_s=100)
+    assert (generated.admitted, generated.rejected) == (4, 1)
+    assert generated.running_vm_ns == (50 + 60 + 100) * S
+    assert generated.running_snp_vm_ns == (60 + 100) * S
 
 
 def test_guests_without_room_for_their_vmsas_are_rejected() -> None:

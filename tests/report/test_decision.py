@@ -41,6 +41,10 @@ def row(label: str, seed: int, policy: str, share: float, **metrics: int) -> dic
         "cores": CORES,
         "admitted": 10,
         "rejected": 0,
+        "horizon_ns": 110,
+        "warmup_ns": 10,
+        "running_vm_ns": 1250,
+        "running_snp_vm_ns": 500,
         **dict.fromkeys(METRICS, 0),
         "latency_p50_ns": -1,
         "latency_p99_ns": -1,
@@ -53,10 +57,9 @@ def row(label: str, seed: int, policy: str, share: float, **metrics: int) -> dic
 
 
 def stored(rows: Sequence[dict[str, Any]], n_parts: int = 1) -> StoredRows:
-    columns = {
-        name: pa.array([row[name] for row in rows], metric_arrow_type(name) if name in TYPED else None)
-        for name in rows[0]
-    }
+    types = {name: metric_arrow_type(name) for name in TYPED}
+    types |= dict.fromkeys(("running_vm_ns", "running_snp_vm_ns"), metric_arrow_type("optimizable_ns"))
+    columns = {name: pa.array([row[name] for row in rows], types.get(name)) for name in rows[0]}
     return StoredRows(name="test", table=pa.table(columns), axes=("axis",), n_parts=n_parts, n_parts_done=1)
 
 
@@ -135,8 +138,16 @@ def test_a_group_of_scenarios_counts_each_seed_once() -> None:
 def test_vms_are_those_of_each_trace_once() -> None:
     rows = [{**one, "admitted": 10 + one["seed"], "rejected": 1} for one in ROWS]
     first, second = decision_table(stored(rows)).groups
-    assert (first.n_admitted, first.n_rejected) == (10 + 11, 2)
-    assert (second.n_admitted, second.n_rejected) == (10, 1)
+    assert (first.traces.admitted, first.traces.rejected) == (10 + 11, 2)
+    assert (second.traces.admitted, second.traces.rejected) == (10, 1)
+
+
+def test_running_vms_are_a_mean_over_counted_time() -> None:
+    more = {0: 1500 << 40, 1: 250 << 40}  # of both seeds in wide columns; of 3 × 100 counted
+    rows = [{**one, "running_vm_ns": one["running_vm_ns"] + more[one["seed"]]} for one in ROWS]
+    (group,) = decision_table(stored(rows), group_by=["preset"]).groups
+    assert group.traces.mean_running == (3 * 1250 + (2 * 1500 + 250 << 40)) / 300
+    assert group.traces.mean_running_snp == 5.0
 
 
 def test_quantities_can_be_chosen() -> None:
@@ -208,7 +219,7 @@ def test_a_directory_is_read_a_column_at_a_time_once_it_is_finished(
     monkeypatch.setattr(decision, "read_rows", read_rows)
     options = {"group_by": ["preset", "axis"], "sort": "IPIs/region", "policies": ["fast", "slow"]}
     assert decision.read_decision_table("results", **options) == decision_table(whole, **options)
-    assert most == (1 if n_parts == 1 else 7 + len(set(METRICS)) + 1)
+    assert most == (1 if n_parts == 1 else 11 + len(set(METRICS)) + 1)
 
 
 def test_rows_that_change_while_they_are_read_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +242,9 @@ def test_json_has_every_estimate_in_full() -> None:
     fast = document["groups"][0]["policies"][1]
     assert fast["ipis_per_region"] == {"value": None, "low": None, "high": None, "n": 0, "kind": None}
     assert set(slow) == {"policy", "seeds", *(quantity.key for quantity in QUANTITIES)}
-    assert (document["seeds"], document["groups"][0]["admitted"]) == ([0, 1], 20)
+    assert document["seeds"] == [0, 1]
+    group = document["groups"][0]
+    assert [group[key] for key in ("admitted", "rejected", "running", "running_snp")] == [20, 0, 12.5, 5.0]
 
 
 def test_csv_has_a_line_for_each_group_and_policy() -> None:

@@ -25,6 +25,10 @@ from gmemgpu.sweeping.store.read import StoredRows
 
 Rows = list[dict[str, Any]]
 METRICS = list(dict.fromkeys(name for quantity in QUANTITIES for name in quantity.columns))
+TRACE = {
+    **{"admitted": 2, "rejected": 1, "horizon_ns": 110, "warmup_ns": 10},
+    **{"running_vm_ns": 250, "running_snp_vm_ns": 50},
+}
 POOLED = {quantity.key for quantity in QUANTITIES if quantity.percent is not None}
 
 
@@ -84,7 +88,7 @@ def rows(draw: st.DrawFn) -> Rows:
             metrics["latency_p50_ns"] = metrics["latency_p99_ns"] = latency = draw(st.sampled_from([-1, 0, 7]))
             metrics["latency_histogram"] = [] if latency < 0 else [0] * latency + [1]
             scenario = {"label": f"label {point}", "preset": "p", "x": x, "y": y, "seed": seed}
-            found.append({**scenario, "policy": policy, "cores": 64, "admitted": 2, "rejected": 1, **metrics})
+            found.append({**scenario, "policy": policy, "cores": 64, **TRACE, **metrics})
     return found
 
 
@@ -107,7 +111,8 @@ def test_the_table_says_what_rows_say(group_by: tuple[str, ...], found: Rows) ->
         assert {line.policy for line in group.lines} == set(of_policy)
         assert group.n_scenarios == len({row["label"] for row in found if in_group(row, group)})
         n_traces = len({(row["label"], row["seed"]) for row in found if in_group(row, group)})
-        assert (group.n_admitted, group.n_rejected) == (2 * n_traces, n_traces)
+        assert (group.traces.admitted, group.traces.rejected) == (2 * n_traces, n_traces)
+        assert (group.traces.mean_running, group.traces.mean_running_snp) == (2.5, 0.5)
         for line in group.lines:
             assert line.n_seeds == len({row["seed"] for row in found if in_group(row, group, line.policy)})
             for key, wanted in of_policy[line.policy].items():
@@ -147,7 +152,7 @@ def test_the_first_groups_alone_are_the_first_of_all(found: Rows, most: int) -> 
 def test_axes_that_cross_make_a_group_of_each_pair() -> None:
     # Whoever merged by one axis alone, or by the sum of the two numbers, would mix shares.
     shares = {(1, "s"): 1, (1, "t"): 2, (2, "s"): 3, (2, "t"): 4}
-    metrics = dict.fromkeys((*METRICS, "admitted", "rejected"), 0) | {"cores": 1, "optimizable_ns": 4}
+    metrics = dict.fromkeys(METRICS, 0) | TRACE | {"cores": 1, "optimizable_ns": 4}
     metrics |= {"latency_p50_ns": -1, "latency_p99_ns": -1, "latency_histogram": []}
     made = [
         {"label": f"{x}{y}{again}", "preset": "p", "x": x, "y": y, "seed": 0, "policy": "v10", **metrics}

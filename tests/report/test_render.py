@@ -18,9 +18,11 @@ from gmemgpu.report.ascii import to_ascii
 from gmemgpu.report.decision import DecisionTable, Group, decision_table
 from gmemgpu.report.estimate_text import estimate_text
 from gmemgpu.report.render import decision_lines, pivot_lines, provenance_lines
+from gmemgpu.report.trace_figures import TraceFigures
 from gmemgpu.sweeping.store.read import StoredRows
 
 WIDTHS = [60, 80, 120]
+VMS = TraceFigures(admitted=990, rejected=10, counted_ns=100.0, running_vm_ns=1250.0, running_snp_vm_ns=50.0)
 HEADERS = [one.header for one in TABLE_QUANTITIES]
 
 
@@ -106,18 +108,20 @@ def test_the_legend_explains_what_is_there_and_no_more(table: DecisionTable, row
 
 
 def test_a_table_says_how_the_host_coped(table: DecisionTable) -> None:
-    group = replace(table.groups[0], n_admitted=990, n_rejected=10)
-    lines = text(replace(table, groups=(group,)))
-    assert "VMs of all seeds: 1,000 drawn, 990 admitted, 10 rejected.\n" in lines
-    group = replace(group, n_rejected=11)
-    lines = text(replace(table, groups=(group,)))
-    assert "11 rejected (1.1 %: a load that does not fit its host says little about policies)." in lines
-    assert "VMs" not in text(replace(table, groups=(replace(group, n_admitted=0, n_rejected=0),)))
+    def told(**figures: int) -> str:
+        traces = replace(VMS, **figures)
+        return text(replace(table, groups=(replace(table.groups[0], traces=traces),)))
+
+    running = "; 12.5 running on average, 0.5 of them confidential.\n"
+    assert f"VMs of all seeds: 1,000 drawn, 990 admitted, 10 rejected{running}" in told()
+    share = " (1.1 %: a load that does not fit its host says little about policies)"
+    assert f"11 rejected{share}{running}" in told(rejected=11)
+    assert "VMs" not in told(admitted=0, rejected=0)
 
 
 @pytest.mark.parametrize(("n", "said"), [(40, ""), (41, "1 more group not"), (1040, "1,000 more groups not")])
 def test_hundreds_of_groups_are_left_to_csv(table: DecisionTable, n: int, said: str) -> None:
-    group = Group(keys={"label": "a"}, n_scenarios=1, n_admitted=0, n_rejected=0, lines=())
+    group = Group(keys={"label": "a"}, n_scenarios=1, traces=replace(VMS, admitted=0, rejected=0), lines=())
     lines = text(replace(table, n_groups=n, groups=(group,) * min(n, 41)))
     assert lines.count("policy  ") == 40
     assert said in lines

@@ -210,8 +210,8 @@ def manifest_of(directory: Path) -> dict[str, Any]:
         ("{", "manifest.json: is damaged"),
         ("[]", "manifest.json: is damaged"),
         ("[" * 3000, "manifest.json: is damaged"),
-        ('{"schema": 2}', "manifest.json: is damaged"),
-        ('{"schema": 1}', "manifest.json: is of schema 1, and this version of gmemgpu reads schema 2; use another"),
+        ('{"schema": 3}', "manifest.json: is damaged"),
+        ('{"schema": 1}', "manifest.json: is of schema 1, and this version of gmemgpu reads schema 3; use another"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_told(
@@ -227,7 +227,7 @@ def test_a_manifest_that_makes_no_sense_is_told(
 def test_without_its_manifest_a_sweep_keeps_its_parts(
     tiny_file: Path, tiny_whole: Path, tiny: Path, contents: Contents, threads: Client
 ) -> None:
-    (tiny / "manifest.json").write_text('{"schema": 2, ')
+    (tiny / "manifest.json").write_text('{"schema": 3, ')
     assert main(["check", str(tiny)]) == 1
     assert main(["check", str(tiny), "--repair"]) == 0
     assert not (tiny / "manifest.json").exists()

@@ -152,6 +152,8 @@ def _trace(shard: Shard, seed: int, setting: Setting, facts: list[dict[str, Any]
             "events": len(trace),
             "admitted": made.admitted,
             "rejected": made.rejected,
+            "running_vm_ns": made.running_vm_ns,
+            "running_snp_vm_ns": made.running_snp_vm_ns,
         }
     )
     return trace

@@ -14,7 +14,7 @@ from gmemgpu.sweeping.store.identity import differences, digest
 
 __all__ = ["Manifest", "DamagedManifest", "read_manifest", "write_manifest", "refuse_other_sweep"]
 
-_SCHEMA = 2
+_SCHEMA = 3
 """Of the store: its file names, its columns, its metadata. Raised when an old store can no longer be resumed."""
 _MAX_DIFFERENCES = 10
 _GIVE = "give the directory of a sweep, as after `gmemgpu sweep SPEC -o DIR`"

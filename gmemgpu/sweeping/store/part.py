@@ -39,10 +39,16 @@ __all__ = [
     "parts_of_sweep",
 ]
 
-TRACE_COLUMNS = ("cores", "present_bytes", "horizon_ns", "warmup_ns", "events", "admitted", "rejected")
-"""What a row says of its trace, all int64: the host's cores and its memory without holes; VMs admitted and rejected are
-counted over the whole trace."""
+_WIDE_TRACE_COLUMNS = ("running_vm_ns", "running_snp_vm_ns")
+TRACE_COLUMNS = (
+    *("cores", "present_bytes", "horizon_ns", "warmup_ns", "events", "admitted", "rejected"),
+    *_WIDE_TRACE_COLUMNS,
+)
+"""What a row says of its trace: the host's cores and its memory without holes; VMs admitted and rejected over the whole
+trace; times that VMs, and SNP guests among them, ran from the warm-up on. All int64 but these times, which are wide as
+those of metrics."""
 
+_WIDE = pa.decimal128(38, 0)
 _METADATA_KEY = b"gmemgpu"
 _NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})\.arrow")
 _SHA_DIGITS = 16
@@ -81,7 +87,7 @@ def rows_schema(axes: Mapping[str, Sequence[AxisValue]]) -> pa.Schema:
             *((name, _axis_type(values)) for name, values in axes.items()),
             ("seed", pa.int64()),
             ("policy", pa.string()),
-            *((name, pa.int64()) for name in TRACE_COLUMNS),
+            *((name, _WIDE if name in _WIDE_TRACE_COLUMNS else pa.int64()) for name in TRACE_COLUMNS),
             *((name, metric_arrow_type(name)) for name in METRIC_NAMES),
         ]
     )
