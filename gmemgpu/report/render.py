@@ -268,8 +268,12 @@ def _vms(groups: Sequence[Group]) -> str:
         return ""
     text = f"VMs of all seeds: {drawn:,} drawn, {traces.admitted:,} admitted, {traces.rejected:,} rejected"
     if traces.rejected > _TOLD_FROM * drawn:
-        text += f" ({100 * traces.rejected / drawn:.1f} %: a load that does not fit its host says little about policies)"
-    return f"{text}; {traces.mean_running:,.1f} running on average, {traces.mean_running_snp:,.1f} of them confidential."
+        text += (
+            f" ({100 * traces.rejected / drawn:.1f} %: a load that does not fit its host says little about policies)"
+        )
+    return (
+        f"{text}; {traces.mean_running:,.1f} running on average, {traces.mean_running_snp:,.1f} of them confidential."
+    )
 
 
 def _wrapped(text: str, width: int | None) -> Iterator[str]:

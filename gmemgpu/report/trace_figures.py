@@ -79,9 +79,13 @@ def trace_figures(columns: Columns, trace: Codes, n_traces: int, group: Codes, n
     ----------
     columns : Columns
         Of a store; a trace has a row for each policy, of which the first will do.
-    trace, group : (n_rows,) int32
-        Trace and group of each row.
-    n_traces, n_groups : int
+    trace : (n_rows,) int32
+        Of each row.
+    n_traces : int
+        How many there are.
+    group : (n_rows,) int32
+        Of each row.
+    n_groups : int
         How many there are.
 
     Returns
