@@ -8,6 +8,7 @@ from typing import Protocol
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
+from gmemgpu.model.region_scan import RegionScan
 from gmemgpu.model.trace import Trace
 
 __all__ = ["Engine"]
@@ -55,4 +56,28 @@ class Engine(Protocol):
         Notes
         -----
         What `traces` itself raises comes out as it is.
+        """
+
+    def scan_rmp(self, trace: Trace, times_ns: Sequence[int]) -> RegionScan:
+        """
+        Scan images of a trace's RMP at some times: what RMPOPT would find in each region.
+
+        Parameters
+        ----------
+        trace : Trace
+            A valid one.
+        times_ns : sequence of int
+            Ascending; an image holds what happens at its time.
+
+        Returns
+        -------
+        RegionScan
+            A row for each time.
+
+        Raises
+        ------
+        DeviceLost
+            If a device failed in mid-work.
+        BackendError
+            If the device has no room for the image of a single region.
         """

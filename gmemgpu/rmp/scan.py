@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from gmemgpu.model.trace import Int16Array, Int32Array
+from gmemgpu.model.region_scan import RegionScan
 from gmemgpu.rmp.image import WORDS_PER_REGION, Words
 
 __all__ = ["RegionScan", "scan_regions"]
 
 _CHUNK_REGIONS = 128
 """Their counts, 512 KiB, stay in the cache until they are added up: twice as fast as all at once."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RegionScan:
-    """
-    What RMPOPT would find in each region.
-
-    Parameters
-    ----------
-    assigned : (n_regions,) int32
-        Assigned pages.
-    first : (n_regions,) int16
-        Lowest block with an assigned page, -1 for a free region.
-    """
-
-    assigned: Int32Array
-    first: Int16Array
 
 
 def scan_regions(words: Words) -> RegionScan:

@@ -17,6 +17,7 @@ from strict_cupy import device
 
 from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.cupy import CupyEngine
+from gmemgpu.engine.cupy.rmp_images import scan_images
 from gmemgpu.engine.cupy.rmp_scan import scan_on_device, scan_through_device
 from gmemgpu.engine.registry import engine
 from gmemgpu.generator import generate
@@ -24,6 +25,7 @@ from gmemgpu.model.cost import Costs
 from gmemgpu.model.trace import Trace
 from gmemgpu.rmp.image import WORDS_PER_REGION
 from gmemgpu.rmp.scan import scan_regions
+from gmemgpu.rmp.timed_scan import scan_at
 from gmemgpu.testing.strategies import traces
 from gmemgpu.workload.preset import preset, small_variant
 
@@ -52,6 +54,16 @@ def scan() -> None:
     assert (scan_through_device(words, budget=140_000).first == expected.first).all()
 
 
+def images() -> None:
+    """Scan images of a trace's RMP, two at a time, from a device that has no room for more."""
+    trace = generate(small_variant(preset("mixed-pods")), 5).trace
+    times = [trace.horizon_ns * i // 6 for i in range(1, 6)]
+    expected = scan_at(trace, times)
+    found = scan_images(trace, times, budget=17 * len(trace) + (2 * trace.host.n_regions + 1) * 32774)
+    assert (found.assigned == expected.assigned).all()
+    assert (found.first == expected.first).all()
+
+
 def workload() -> None:
     """Evaluate all named policies on a generated trace."""
     trace = generate(small_variant(preset("mixed-pods")), 5).trace
@@ -67,7 +79,7 @@ def corners(trace: Trace) -> None:
     assert rows == engine("numpy").evaluate([trace, trace], named_policies(), Costs())
 
 
-CALLS: tuple[Callable[[], None], ...] = (scan, workload, corners)
+CALLS: tuple[Callable[[], None], ...] = (scan, images, workload, corners)
 
 
 def main() -> None:

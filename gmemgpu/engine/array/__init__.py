@@ -14,7 +14,9 @@ from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
+from gmemgpu.model.region_scan import RegionScan
 from gmemgpu.model.trace import Trace
+from gmemgpu.rmp.timed_scan import scan_at
 
 __all__ = ["NumpyEngine", "evaluate_pairs", "rows_of_trace"]
 
@@ -112,3 +114,7 @@ class NumpyEngine:
 
         # Not a loop: its variable would keep a trace alive while the next one is made.
         return list(map(rows_of, traces))
+
+    def scan_rmp(self, trace: Trace, times_ns: Sequence[int]) -> RegionScan:
+        """Build one image and move it on from time to time."""
+        return scan_at(trace, times_ns)

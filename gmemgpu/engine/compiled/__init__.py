@@ -10,7 +10,9 @@ from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
+from gmemgpu.model.region_scan import RegionScan
 from gmemgpu.model.trace import Trace
+from gmemgpu.rmp.timed_scan import scan_at_compiled
 
 __all__ = ["NumbaEngine"]
 
@@ -58,3 +60,21 @@ class NumbaEngine:
 
         # Not a loop: its variable would keep a trace alive while the next one is made.
         return list(map(rows_of, traces))
+
+    def scan_rmp(self, trace: Trace, times_ns: Sequence[int]) -> RegionScan:
+        """
+        Build one image and move it on from time to time, in machine code.
+
+        Parameters
+        ----------
+        trace : Trace
+            A valid one.
+        times_ns : sequence of int
+            Ascending.
+
+        Returns
+        -------
+        RegionScan
+            A row for each time.
+        """
+        return scan_at_compiled(trace, times_ns)

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from gmemgpu.engine.cupy.batch import evaluate_batches
+from gmemgpu.engine.cupy.rmp_images import scan_images
 from gmemgpu.engine.cupy.trial_kernel import probe
 from gmemgpu.errors import BackendError, DeviceLost
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
+from gmemgpu.model.region_scan import RegionScan
 from gmemgpu.model.trace import Trace
 
 __all__ = ["CupyEngine"]
@@ -42,6 +44,20 @@ class CupyEngine:
         """
         with _device_errors():
             return evaluate_batches(traces, policies, costs)
+
+    def scan_rmp(self, trace: Trace, times_ns: Sequence[int]) -> RegionScan:
+        """
+        Scan images that the device makes, as many at a time as there is room for.
+
+        Raises
+        ------
+        BackendError
+            If the image of a single region does not fit, or CUDA refuses a call.
+        DeviceLost
+            If the device fails.
+        """
+        with _device_errors():
+            return scan_images(trace, times_ns)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from gmemgpu.units import PAGES_PER_BLOCK, PAGES_PER_REGION
 
 __all__ = ["PieceOp", "THREADS", "DEFINES", "compiler_options"]
 
-THREADS = {"TIMELINE": 256, "SCAN": 256, **ARRAY_THREADS}
+THREADS = {"TIMELINE": 256, "SCAN": 256, "IMAGE": 256, **ARRAY_THREADS}
 """Threads of a thread block, by kernel; what a block serves is in the kernel's header."""
 
 

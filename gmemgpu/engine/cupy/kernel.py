@@ -10,7 +10,7 @@ from gmemgpu.engine.cupy.defines import compiler_options
 
 __all__ = ["KERNELS", "kernel_source", "launch", "launch_here"]
 
-KERNELS = ("region_timeline", "rmp_scan", "segment_max", "segment_search")
+KERNELS = ("region_timeline", "rmp_image", "rmp_scan", "segment_max", "segment_search")
 """Each lies in a file of its name; no file includes another."""
 
 

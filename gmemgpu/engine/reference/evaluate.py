@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from gmemgpu.engine.reference.history import TraceHistory
 from gmemgpu.engine.reference.row import metric_row
 from gmemgpu.engine.reference.simulate import Simulation
@@ -11,6 +13,7 @@ from gmemgpu.engine.reference.tracker import tracker_updates
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
+from gmemgpu.model.region_scan import RegionScan
 from gmemgpu.model.trace import Trace
 
 __all__ = ["ReferenceEngine"]
@@ -62,3 +65,27 @@ class ReferenceEngine:
             return [_evaluate_one(history, policy, costs) for policy in policies]
 
         return list(map(rows_of, traces))
+
+    def scan_rmp(self, trace: Trace, times_ns: Sequence[int]) -> RegionScan:
+        """
+        Look up the counts of every region at some times.
+
+        Parameters
+        ----------
+        trace : Trace
+            A valid one.
+        times_ns : sequence of int
+            Ascending.
+
+        Returns
+        -------
+        RegionScan
+            A row for each time.
+        """
+        regions = TraceHistory(trace).regions
+        counts = [[region.at(t_ns) for region in regions] for t_ns in times_ns]
+        shape = len(times_ns), len(regions)
+        return RegionScan(
+            np.array([[one.assigned_pages for one in row] for row in counts], np.int32).reshape(shape),
+            np.array([[one.first_block for one in row] for row in counts], np.int16).reshape(shape),
+        )

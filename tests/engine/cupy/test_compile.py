@@ -23,6 +23,7 @@ STATIC_SHARED_BYTES = 48 * 1024
 
 REGISTERS = {
     "region_timeline": (32, 32, 32),
+    "rmp_image": (42, 38, 28),
     "rmp_scan": (40, 40, 35),
     "segment_max": (32, 38, 32),
     "segment_search": (22, 22, 19),
