@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +23,7 @@ from gmemgpu.timeline.snp import FOREVER, snp_states
 __all__ = ["Prepared", "CountedRequests"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CountedRequests(Requests):
     """
     The firings of one hook, with the counts that no policy alters.
@@ -150,11 +150,17 @@ class Prepared:
     def _told_folios(self) -> tuple[int, int, int]:
         # Of counted events: folios of all that set or clear an owner; of those with an inode; of those that clear it.
         trace = self.trace
-        owners = np.isin(trace.kind, (Kind.ASSIGN, Kind.RELEASE, Kind.SHARE)) & (trace.t_ns >= self.warmup_ns)
-        rows = np.flatnonzero(owners)
-        folios = folios_of(trace, rows)
-        owned, cleared = trace.inode[rows] >= 0, trace.kind[rows] != Kind.ASSIGN
-        return exact_sum(folios), exact_sum(folios[owned]), exact_sum(folios[cleared])
+        first = int(np.searchsorted(trace.t_ns, self.warmup_ns))
+        kinds = trace.kind[first:]
+        told = owned = cleared = 0
+        for kind in (Kind.ASSIGN, Kind.RELEASE, Kind.SHARE):
+            rows = np.flatnonzero(kinds == kind) + first
+            folios = folios_of(trace, rows)
+            n = exact_sum(folios)
+            told += n
+            cleared += n if kind != Kind.ASSIGN else 0
+            owned += n - exact_sum(folios[trace.inode[rows] < 0])
+        return told, owned, cleared
 
     @cached_property
     def cost_groups(self) -> Int64Array:
@@ -186,15 +192,14 @@ class Prepared:
         """Return the requests of a hook and their counts."""
         if hook not in self._requests:
             found = hook_requests(hook, self.trace, self.runs, self.cores)
-            counted = found.t_ns >= self.warmup_ns
-            hazard = np.zeros(len(counted), bool)
-            for begin, end in (*self.snp.shutdowns, *self.snp.unloads):
-                hazard |= (found.t_ns >= begin) & (found.t_ns < end)
+            first = int(np.searchsorted(found.t_ns, self.warmup_ns))
+            hazard = np.zeros(len(found.t_ns), bool)
+            for bounds in (*self.snp.shutdowns, *self.snp.unloads):
+                hazard[slice(*np.searchsorted(found.t_ns, bounds))] = True
             counts = {
-                "requests": int(counted.sum()),
-                "request_folios": int(found.folios[counted].sum()),
-                "requests_hazard": int((hazard & counted).sum()),
+                "requests": len(found.t_ns) - first,
+                "request_folios": exact_sum(found.folios(first)),
+                "requests_hazard": int(hazard[first:].sum()),
             }
-            columns = {column.name: getattr(found, column.name) for column in fields(found)}
-            self._requests[hook] = CountedRequests(**columns, counts=counts)
+            self._requests[hook] = CountedRequests(found.trace, found.t_ns, found.event, found.region, counts=counts)
         return self._requests[hook]

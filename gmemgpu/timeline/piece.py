@@ -19,12 +19,14 @@ __all__ = [
     "state_pieces",
     "EVICT_BEGIN",
     "EVICT_END",
+    "REGION_SHIFT",
 ]
 
 EVICT_BEGIN = int(Kind.EVICT_BEGIN)
 EVICT_END = int(Kind.EVICT_END)
 
-_REGION_SHIFT = PAGES_PER_REGION.bit_length() - 1  # NumPy divides integers some ten times slower than it shifts them
+REGION_SHIFT = PAGES_PER_REGION.bit_length() - 1
+"""From a page to its region: NumPy divides integers some ten times slower than it shifts them."""
 _CHANGES_PAGES = np.zeros(max(Kind) + 1, bool)
 _CHANGES_PAGES[[Kind.ASSIGN, Kind.RELEASE, Kind.SHARE, Kind.USE, Kind.UNUSE]] = True
 
@@ -85,11 +87,11 @@ def cut_at_regions(trace: Trace, events: Int64Array) -> RegionPieces:
     events = events[trace.npages[events] > 0]
     begin = trace.pfn[events]
     end = begin + trace.npages[events]
-    first = begin >> _REGION_SHIFT
-    n_pieces = ((end - 1) >> _REGION_SHIFT) - first + 1
+    first = begin >> REGION_SHIFT
+    n_pieces = ((end - 1) >> REGION_SHIFT) - first + 1
     if (n_pieces == 1).all():
         # The common case on hosts with free memory in pieces: nothing to cut.
-        base = first << _REGION_SHIFT
+        base = first << REGION_SHIFT
         lo, hi = (begin - base).astype(np.int32), (end - base).astype(np.int32)
         return RegionPieces(events, first.astype(np.int32), lo, hi)
     owner = np.repeat(np.arange(len(events)), n_pieces)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from gmemgpu.model.event import FOLIO_PAGES, Kind
 from gmemgpu.model.policy import Hook
 from gmemgpu.model.trace import Int32Array, Int64Array, Trace
 from gmemgpu.timeline.episode import FreeRuns
-from gmemgpu.units import PAGES_PER_REGION
+from gmemgpu.timeline.piece import REGION_SHIFT
 
 __all__ = ["Requests", "folios_of", "hook_requests"]
 
@@ -30,33 +31,71 @@ _OWNED_ONLY: tuple[Hook, ...] = ("conversion", "invalidate_folio", "free_folio",
 """Hooks that live in guest_memfd and so never see a page that no inode owns."""
 _FOLIO_1G_ONLY: tuple[Hook, ...] = ("folio_1g", "freed_1g")
 
+_SHIFT = np.int8(9)
+"""Folios are of 1, 2**9 or 2**18 pages."""
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, eq=False)
 class Requests:
     """
     The firings of one hook, in time order.
 
     Parameters
     ----------
+    trace : Trace
+        Cut at its horizon.
     t_ns : (n,) int64
         Times, ascending.
-    vm, inode : (n,) int32
-        Identifiers of the requesting event; -1 names none.
-    first_region, last_region : (n,) int32
-        Regions of the requesting extent, inclusive; 0, -1 if there is none.
-    folios : (n,) int64
-        Folios that the event covers.
     event : (n,) int64
         Row of the trace; -1 for ``region_free``, which no single event makes.
+    region : (n,) int32, optional
+        Of ``region_free`` only.
+
+    Notes
+    -----
+    What only some policies read is collected on first use.
     """
 
+    trace: Trace
     t_ns: Int64Array
-    vm: Int32Array
-    inode: Int32Array
-    first_region: Int32Array
-    last_region: Int32Array
-    folios: Int64Array
     event: Int64Array
+    region: Int32Array | None = None
+
+    def _none(self) -> Int32Array:
+        return np.full(len(self.t_ns), -1, np.int32)
+
+    @cached_property
+    def vm(self) -> Int32Array:
+        """VM of the requesting event, (n,) int32; -1 names none."""
+        return self.trace.vm[self.event] if self.region is None else self._none()
+
+    @cached_property
+    def inode(self) -> Int32Array:
+        """Inode of the requesting event, (n,) int32; -1 names none."""
+        return self.trace.inode[self.event] if self.region is None else self._none()
+
+    @cached_property
+    def first_region(self) -> Int32Array:
+        """First region of the requesting extent, (n,) int32; 0 if there is none."""
+        if self.region is not None:
+            return self.region
+        begin = self.trace.pfn[self.event] >> REGION_SHIFT
+        return np.where(self.trace.npages[self.event] > 0, begin, 0).astype(np.int32)
+
+    @cached_property
+    def last_region(self) -> Int32Array:
+        """Last region of the requesting extent, (n,) int32, inclusive; -1 if there is none."""
+        if self.region is not None:
+            return self.region
+        npages = self.trace.npages[self.event]
+        end = (self.trace.pfn[self.event] + npages - 1) >> REGION_SHIFT
+        return np.where(npages > 0, end, -1).astype(np.int32)
+
+    def folios(self, first: int = 0) -> Int64Array:
+        """Count the folios that each event covers, from one request on; 0 for ``region_free``."""
+        if self.region is not None:
+            return np.zeros(len(self.t_ns) - first, np.int64)
+        return folios_of(self.trace, self.event[first:])
 
 
 def folios_of(trace: Trace, rows: Int64Array) -> Int64Array:
@@ -75,7 +114,12 @@ def folios_of(trace: Trace, rows: Int64Array) -> Int64Array:
     (n,) int64
         The last folio of an event may be there in part; 0 for an event without pages.
     """
-    return -(-trace.npages[rows] // np.maximum(trace.folio_pages[rows].astype(np.int64), 1))
+    # By shifts: to divide would take twice as long.
+    small, _, large = FOLIO_PAGES
+    folio_pages = trace.folio_pages[rows]
+    shift = (folio_pages > small) * _SHIFT + (folio_pages == large) * _SHIFT
+    folios: Int64Array = (trace.npages[rows] + np.maximum(folio_pages - 1, 0)) >> shift
+    return folios
 
 
 def hook_requests(hook: Hook, trace: Trace, runs: FreeRuns, covering_cores: Int64Array) -> Requests:
@@ -102,23 +146,13 @@ def hook_requests(hook: Hook, trace: Trace, runs: FreeRuns, covering_cores: Int6
         fired = runs.fell & (covering_cores[runs.region] > 0)
         region, t_ns = runs.region[fired], runs.begin_ns[fired]
         order = np.lexsort((region, t_ns))
-        none = np.full(len(order), -1, np.int32)
-        region, no_folios = region[order], np.zeros(len(order), np.int64)
-        return Requests(t_ns[order], none, none, region, region, no_folios, none.astype(np.int64))
-    rows = np.flatnonzero(np.isin(trace.kind, [int(kind) for kind in _EVENT_HOOKS.get(hook, ())]))
+        return Requests(trace, t_ns[order], np.full(len(order), -1), region[order])
+    fires = np.zeros(len(trace), bool)
+    for kind in _EVENT_HOOKS.get(hook, ()):
+        fires |= trace.kind == kind
+    rows = np.flatnonzero(fires)
     if hook in _OWNED_ONLY:
         rows = rows[trace.inode[rows] >= 0]
     elif hook in _FOLIO_1G_ONLY:
         rows = rows[trace.folio_pages[rows] == FOLIO_PAGES[-1]]
-    npages = trace.npages[rows]
-    begin = trace.pfn[rows]
-    some = npages > 0
-    return Requests(
-        t_ns=trace.t_ns[rows],
-        vm=trace.vm[rows],
-        inode=trace.inode[rows],
-        first_region=np.where(some, begin // PAGES_PER_REGION, 0).astype(np.int32),
-        last_region=np.where(some, (begin + npages - 1) // PAGES_PER_REGION, -1).astype(np.int32),
-        folios=folios_of(trace, rows),
-        event=rows,
-    )
+    return Requests(trace, trace.t_ns[rows], rows)
