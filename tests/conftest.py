@@ -21,6 +21,16 @@ else:
     settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+# Where one is missing, a GPU's machine say, the tests that need it are skipped; in CI none may be.
+_SKIPPED_WITHOUT = ("kubernetes_validate", "numba", "numpydoc", "vl_convert")
+
+
+def pytest_configure() -> None:
+    missing = [name for name in _SKIPPED_WITHOUT if find_spec(name) is None]
+    if missing and os.environ.get("CI"):
+        raise pytest.UsageError(f"{', '.join(missing)}: not installed; pip install -e '.[test]'")
+
+
 def _has_device() -> bool:
     if find_spec("cupy") is None:
         return False

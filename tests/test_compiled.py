@@ -101,7 +101,7 @@ def test_a_full_disk_ends_nothing(tmp_path: Path) -> None:
     found = subprocess.run(
         # No file may grow: as a full disk, only that every write fails.
         ["bash", "-c", f"ulimit -f 0; trap '' XFSZ; {sys.executable} {program} | cat"],
-        env={**os.environ, "PYTHONPATH": str(Path(compiled.__file__).parents[1]), "HOME": str(tmp_path / "other")},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path / "other")},
         capture_output=True,
         text=True,
         check=True,

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from numpydoc.validate import ERROR_MSGS, validate
 from pydantic import BaseModel
 
 import gmemgpu
+
+_numpydoc = pytest.importorskip("numpydoc.validate")
+ERROR_MSGS, validate = _numpydoc.ERROR_MSGS, _numpydoc.validate
 
 # What is left out, and why, stands in pyproject.toml, where `numpydoc lint` reads it as well.
 RULES = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))

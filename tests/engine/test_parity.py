@@ -61,7 +61,9 @@ for test in (parity.test_any_policy_on_any_trace, parity.test_conversion_policie
 @pytest.mark.skipif(why_unusable() is not None, reason=why_unusable() or "")
 def test_the_text_of_compiled_passes_as_plain_python() -> None:
     # Machine code checks no bounds: an index that is wrong, or a sum past 63 bits, is an error here alone.
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(gmemgpu.__file__).parents[1])}
+    # Packages may come by the environment's own path, too.
+    path = os.pathsep.join(filter(None, (str(Path(gmemgpu.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": path}
     command = [sys.executable, "-W", "error", "-c", UNCOMPILED, __file__]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

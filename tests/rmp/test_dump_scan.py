@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rmp_dumps import entry, table, write_sparse
 
+from gmemgpu.compiled import is_installed
 from gmemgpu.errors import TraceError
-from gmemgpu.rmp.compiled_scan import scan_regions_compiled
 from gmemgpu.rmp.dump_scan import DumpScan, Scanner, scan_dumps
 from gmemgpu.rmp.entry import LAYOUTS, Layout
 from gmemgpu.rmp.host_form import BOOKKEEPING_BYTES, Form, HostForm, host_form
@@ -22,7 +22,11 @@ from gmemgpu.units import GIB, PAGES_PER_REGION
 
 R = PAGES_PER_REGION
 N_REGIONS = 3
-SCANNERS = {"numpy": scan_regions, "numba": scan_regions_compiled}
+SCANNERS: dict[str, Scanner] = {"numpy": scan_regions}
+if is_installed():
+    from gmemgpu.rmp.compiled_scan import scan_regions_compiled
+
+    SCANNERS["numba"] = scan_regions_compiled
 places = st.sampled_from([0, 1, 512, R - 1, R, R + 512 * 3, 3 * R - 1]) | st.integers(0, 3 * R - 1)
 owned = st.fixed_dictionaries({"asid": st.integers(1, 12), "large": st.booleans(), "vmsa": st.booleans()})
 firmware = st.just({"immutable": True})
