@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.cupy.kernel import KERNELS
 from gmemgpu.engine.kernel_runs import source_hash
 from gmemgpu.engine.registry import why_missing
@@ -158,6 +159,27 @@ def test_the_driver_is_asked_how_busy_the_gpu_was(bench: Any, monkeypatch: pytes
 def test_both_ways_to_call_it(command: list[str]) -> None:
     ran = subprocess.run([sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "--save" in ran.stdout
+
+
+def test_the_host_is_measured_beside_calls_of_cupy(monkeypatch: pytest.MonkeyPatch, gxx: str) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    device_host = importlib.import_module("bench.device_host")
+    case = device_host.Case("idle-snp", True, 1)
+    with importlib.import_module("strict_cupy").installed() as cupy:
+        figures = device_host.host_figures(cupy, list(device_host.traces_of(case, [0])), named_policies()[:3], 100)
+        assert figures["calls_a_batch"] > figures["calls_a_batch_of_one_policy"] > 0
+        assert figures["calls_a_batch"] > figures["waits_a_batch"] > 0
+        assert figures["calls_a_batch"] == sum(figures["most_called"].values())
+        assert figures["host_s"] > 0
+        array = cupy.arange(1 << 20)
+        with device_host.metered(cupy) as meter:
+            own_s, calls, waits = meter.measure(lambda: [int((array + 1)[3]) for _ in range(30)])
+        begin = device_host.time.thread_time()
+        _ = [int((array + 1)[3]) for _ in range(30)]
+        # A copy of 8 MiB each is the calls' own.
+        assert own_s < (device_host.time.thread_time() - begin) / 2
+    assert calls == {"__add__": 30, "__getitem__": 30, "__int__": 30, "__del__": 30}
+    assert waits == 30
 
 
 def test_without_a_device_it_says_why() -> None:

@@ -1,0 +1,230 @@
+"""
+What an evaluation on the cupy engine costs the host beside CuPy's own calls, measured without a GPU.
+
+The engine runs on the emulated CuPy of the tests. What each of its calls (functions, methods of arrays, launches,
+copies, memory) takes of its thread's CPU time is subtracted: the rest is the package's own Python and NumPy, on all
+threads together. Two sets of policies tell what is for each pair and what for each trace.
+
+    python -m bench.device_host [--traces N] [--horizon H ...] [--only small iaas] [--calls N] [--save]
+
+Left out, since it needs a GPU: what CuPy itself takes to queue a call, and waiting. The calls are counted instead, and
+of them those for which the host waits until the device is done; the estimate takes 9 µs for each, as seen on an H200
+with 16 cores (1.7 s for 134,780 launches and copies, less some 0.5 s of host code). A call may be several launches.
+Error: time is taken twice a call, and what that costs is subtracted (`meter_ns_a_call`), which is right to a tenth; on
+a machine that others use, CPU time itself varies by as much. Another CPU has another speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import inspect
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "emulator"))
+
+import emulated_device  # noqa: E402
+import emulated_stream  # noqa: E402
+import numpy as np  # noqa: E402
+import strict_cupy  # noqa: E402
+
+from bench.gpu_batches import Case, thirty_policies, traces_of  # noqa: E402
+from bench.hardware import record  # noqa: E402
+from gmemgpu.engine.cupy.batch import evaluate_batches  # noqa: E402
+from gmemgpu.model.cost import Costs  # noqa: E402
+from gmemgpu.model.policy import Policy  # noqa: E402
+from gmemgpu.model.trace import Trace  # noqa: E402
+
+_NO_CALLS = {"__del__", "__init__", "__enter__", "__exit__", "__len__", "view", "reshape", "broadcast_to"}
+"""Neither launch nor copy: memory goes back to a pool, streams become current, arrays are seen in another shape."""
+_CALL_US = 9.0
+_SYNCHRONISING = {"get", "tolist", "__bool__", "__int__", "__index__", "flatnonzero", "nonzero", "synchronize", "item"}
+_CALIBRATION = 200_000
+
+
+class _Depth(threading.local):
+    inside = False
+
+
+class Meter:
+    """CPU time of the threads of an evaluation, and how much of it calls of CuPy took."""
+
+    def __init__(self) -> None:
+        self._depth = _Depth()
+        self._calls: list[tuple[str, int, bool]] = []
+        self._threads_ns: list[int] = []
+
+    def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Give a function whose outermost calls are noted."""
+        depth, note, now = self._depth, self._calls.append, time.thread_time_ns
+        waits = name in _SYNCHRONISING
+
+        @functools.wraps(function)
+        def timed(*arguments: Any, **options: Any) -> Any:
+            if depth.inside:
+                return function(*arguments, **options)
+            depth.inside = True
+            begin = now()
+            try:
+                return function(*arguments, **options)
+            finally:
+                note((name, now() - begin, waits or _takes_a_mask(name, arguments)))
+                depth.inside = False
+
+        return timed
+
+    def thread(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Give a `Thread.run` whose CPU time is noted."""
+
+        def timed(thread: threading.Thread) -> None:
+            begin = time.thread_time_ns()
+            try:
+                run(thread)
+            finally:
+                self._threads_ns.append(time.thread_time_ns() - begin)
+
+        return timed
+
+    def measure(self, work: Callable[[], Any]) -> tuple[float, Counter[str], int]:
+        """Do some work; give the host's own seconds, the calls by name, and how many of them wait for the device."""
+        self._calls.clear()
+        self._threads_ns.clear()
+        begin = time.thread_time_ns()
+        work()
+        spent_ns = time.thread_time_ns() - begin + sum(self._threads_ns)
+        calls = self._calls.copy()
+        own_ns = spent_ns - sum(ns for _, ns, _ in calls) - len(calls) * self.overhead_ns
+        return own_ns / 1e9, Counter(name for name, _, _ in calls), sum(waits for _, _, waits in calls)
+
+    @functools.cached_property
+    def overhead_ns(self) -> float:
+        """What noting a call costs outside of what is noted."""
+        nothing = self.wrap("nothing", lambda *_: None)
+        begin = time.thread_time_ns()
+        for _ in range(_CALIBRATION):
+            nothing(0, 0)
+        whole = time.thread_time_ns() - begin
+        inside = sum(ns for _, ns, _ in self._calls[-_CALIBRATION:])
+        begin = time.thread_time_ns()
+        for _ in range(_CALIBRATION):
+            pass
+        return (whole - inside - (time.thread_time_ns() - begin)) / _CALIBRATION
+
+
+def _takes_a_mask(name: str, arguments: Sequence[Any]) -> bool:
+    # Of an index of flags the device must say first how many are set.
+    return name == "__getitem__" and getattr(arguments[1], "dtype", None) == np.bool_
+
+
+def _classes(module: Any) -> Iterator[type]:
+    for value in vars(module).values():
+        made = value if inspect.isclass(value) else type(value)
+        if made.__module__.startswith(("strict_", "emulated_")):
+            yield made
+
+
+@contextmanager
+def metered(cupy: Any) -> Iterator[Meter]:
+    """Note all calls of a CuPy meanwhile."""
+    meter = Meter()
+    replaced: list[tuple[Any, str, Any]] = []
+
+    def replace(holder: Any, name: str, function: Any) -> None:
+        replaced.append((holder, name, function))
+        setattr(holder, name, meter.wrap(name, function))
+
+    holders = {*_classes(cupy), *_classes(cupy.cuda), emulated_device.Allocation, emulated_stream.Stream}
+    holders.add(emulated_stream.Event)
+    for holder in holders:
+        for name, value in list(vars(holder).items()):
+            if inspect.isfunction(value) and name != "__new__":
+                replace(holder, name, value)
+    for module in (cupy, cupy.cuda):
+        for name, value in list(vars(module).items()):
+            if inspect.isfunction(value):
+                replace(module, name, value)
+    try:
+        with patch.object(threading.Thread, "run", meter.thread(threading.Thread.run)):
+            meter.overhead_ns  # noqa: B018
+            yield meter
+    finally:
+        for holder, name, function in reversed(replaced):
+            setattr(holder, name, function)
+
+
+def host_figures(cupy: Any, traces: Sequence[Trace], policies: Sequence[Policy], most_called: int) -> dict[str, Any]:
+    """Evaluate traces with one policy and with all, and give what the host did."""
+    few = policies[:1]
+    evaluate_batches(traces[:1], policies, Costs())  # compiles, imports
+    with metered(cupy) as meter:
+        few_s, few_calls, few_syncs = meter.measure(lambda: evaluate_batches(traces, few, Costs()))
+        all_s, calls, syncs = meter.measure(lambda: evaluate_batches(traces, policies, Costs()))
+        overhead_ns = meter.overhead_ns
+    for of in (few_calls, calls):
+        for name in _NO_CALLS:
+            del of[name]
+    n, n_pairs = len(traces), len(traces) * len(policies)
+    pair_s = (all_s - few_s) / (n_pairs - n * len(few))
+    return {
+        "traces": n,
+        "policies": len(policies),
+        "events_a_trace": sum(map(len, traces)) // n,
+        "host_us_a_pair_in_all": round(1e6 * all_s / n_pairs, 1),
+        "host_us_each_further_pair": round(1e6 * pair_s, 1),
+        "host_ms_a_trace": round(1e3 * (few_s / n - pair_s * len(few)), 2),
+        "host_s": round(all_s, 4),
+        "estimated_us_a_pair_on_a_gpu": round((1e6 * all_s + _CALL_US * calls.total()) / n_pairs, 1),
+        "calls_a_batch": calls.total(),
+        "calls_a_batch_of_one_policy": few_calls.total(),
+        "waits_a_batch": syncs,
+        "waits_a_batch_of_one_policy": few_syncs,
+        "meter_ns_a_call": round(overhead_ns),
+        "most_called": dict(calls.most_common(most_called)),
+    }
+
+
+def _iaas(hours: float) -> Trace:
+    from gmemgpu.generator import generate
+    from gmemgpu.units import NS_PER_S
+    from gmemgpu.workload.preset import preset
+
+    workload = preset("iaas-mixed")
+    horizon_ns = round(hours * 3600 * NS_PER_S)
+    update = {"horizon_ns": horizon_ns, "warmup_ns": min(workload.warmup_ns, horizon_ns // 2)}
+    return generate(workload.model_copy(update=update), 0).trace
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--traces", type=int, default=16, help="small mixed-pods traces in a batch")
+    parser.add_argument("--horizon", type=float, nargs="+", default=[1.0, 3.0], help="hours of iaas-mixed; two or more")
+    parser.add_argument("--only", nargs="+", choices=("small", "iaas"), default=("small", "iaas"))
+    parser.add_argument("--calls", type=int, default=12, help="how many of the most frequent calls are listed")
+    parser.add_argument("--save", action="store_true", help="keep it in bench/results")
+    arguments = parser.parse_args(argv)
+    policies = thirty_policies()
+    figures: dict[str, Any] = {}
+    with strict_cupy.installed(16 << 30) as cupy:
+        if "small" in arguments.only:
+            case = Case("mixed-pods", True, arguments.traces)
+            traces = list(traces_of(case, range(case.n_traces)))
+            figures[case.name] = host_figures(cupy, traces, policies, arguments.calls)
+        if "iaas" in arguments.only:
+            for hours in arguments.horizon:
+                # Emulated kernels need minutes for a whole trace; the host's part grows with events.
+                figures[f"iaas-mixed, {hours:g} h"] = host_figures(cupy, [_iaas(hours)] * 2, policies, arguments.calls)
+    record("device-host", "python -m bench.device_host", figures, save=arguments.save)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
