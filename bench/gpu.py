@@ -1,9 +1,14 @@
 """
-The CuPy engine on one GPU, beside numpy on all cores of the same machine; every answer is compared before a figure.
+The CuPy engine on one GPU, beside the best CPU engine (numba, if installed) on all cores of the same machine; every
+answer is compared before a figure.
 
 In one run, timed by CUDA events after a warm-up, on inputs larger than the L2 cache: device copies; `rmp_scan` as a
 share of their bandwidth; batches of 30 policies on 1,000 small and on some large traces, end to end and kernel by
 kernel, with the memory predicted and held; from which batch on the GPU beats all cores; whole sweeps, files included.
+
+Ten minutes at most, with --quick about two, of which one may be the first compilation of CuPy's and Numba's code. With
+--save the record is written after each part, so that a run that is cut off leaves what it had; its key "parts" names
+those that are whole. Parts of an earlier run on the same day, machine and commit stay.
 
     python bench/gpu.py [--quick] [--json] [--save [FOLDER]] [--only PART ...]        (or: python -m bench.gpu)
 
@@ -20,6 +25,7 @@ import argparse
 import json
 import re
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +36,11 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.gpu_batches import Case, batch_figures, sweep_figures, thirty_policies
-from bench.gpu_kernels import copy_bandwidth, rmp_scan_rates, transfer_and_scan, watched_launches
+from bench.gpu_kernels import copy_bandwidth, launched_kernels, rmp_scan_rates, transfer_and_scan
 from bench.hardware import hardware_line
-from gmemgpu.engine.crossover import core_count
+from gmemgpu.atomic import written_whole
 from gmemgpu.engine.kernel_runs import source_hash
-from gmemgpu.engine.registry import why_missing
+from gmemgpu.engine.registry import cpu_engine_name, why_missing
 
 PARTS = ("copy", "rmp_scan", "batches", "crossover", "sweep")
 RESULTS = Path(__file__).parent / "results"
@@ -49,11 +55,15 @@ class Size:
     host_bytes: int
     repeats: int
     batch_repeats: int
+    batch_s: float
+    """Repeats of a case end after so long."""
     cases: tuple[Case, ...]
     crossover: str
     sweep: dict[str, Any]
-    # One worker a GPU makes all traces on one core; as many as there are cores share the GPU.
-    sweep_backends: tuple[tuple[str, int | None], ...] = (("numpy", None), ("cupy", None), ("cupy", core_count()))
+    cpu_engine: str | None = None
+    """The best that can run here if left out."""
+    sweep_backends: tuple[tuple[str, int | None], ...] | None = None
+    """Each with its workers; the CPU engine and cupy, as they start by themselves, if left out."""
 
 
 FULL = Size(
@@ -61,57 +71,70 @@ FULL = Size(
     host_bytes=2 * GIB,
     repeats=30,
     batch_repeats=5,
+    batch_s=20.0,
     cases=(Case("mixed-pods", True, 1000), Case("iaas-mixed", False, 64), Case("mixed-pods", False, 16)),
     crossover="FULL",
     sweep={"seeds": 128, "workload": {"preset": "iaas-mixed", "horizon_ns": "2 d"}},
 )
 QUICK = Size(
-    device_bytes=4 * GIB,
-    host_bytes=GIB,
+    device_bytes=2 * GIB,
+    host_bytes=GIB // 2,
     repeats=10,
     batch_repeats=2,
-    cases=(Case("mixed-pods", True, 1000), Case("iaas-mixed", False, 16)),
+    batch_s=5.0,
+    cases=(Case("mixed-pods", True, 128), Case("iaas-mixed", False, 8)),
     crossover="QUICK",
-    sweep={"seeds": 32, "workload": {"preset": "iaas-mixed", "horizon_ns": "2 d"}},
+    sweep={"seeds": 32, "workload": {"preset": "iaas-mixed", "horizon_ns": "1 d"}},
 )
 
+_Keep = Callable[[], None]
+"""Called when something more is there."""
 
-def _copy(size: Size, figures: dict[str, Any]) -> None:
+
+def _copy(size: Size, figures: dict[str, Any], keep: _Keep) -> None:
     figures["copy"] = copy_bandwidth(size.device_bytes, size.repeats)
 
 
-def _rmp_scan(size: Size, figures: dict[str, Any]) -> None:
+def _rmp_scan(size: Size, figures: dict[str, Any], keep: _Keep) -> None:
     if "copy" not in figures:
-        _copy(size, figures)
+        _copy(size, figures, keep)
     figures["rmp_scan"] = rmp_scan_rates(size.device_bytes, size.repeats, figures["copy"]["GB_per_s"])
     figures["rmp_scan"]["host_memory"] = transfer_and_scan(size.host_bytes, size.batch_repeats)
 
 
-def _batches(size: Size, figures: dict[str, Any]) -> None:
+def _batches(size: Size, figures: dict[str, Any], keep: _Keep) -> None:
     figures["batches"] = {}
+    on_cpu = size.cpu_engine or cpu_engine_name()
     for case in size.cases:
         print(f"  {case.name}", file=sys.stderr)
-        figures["batches"][case.name] = batch_figures(case, thirty_policies(), size.batch_repeats)
+        figures["batches"][case.name] = batch_figures(
+            case, thirty_policies(), size.batch_repeats, cpu_engine=on_cpu, at_most_s=size.batch_s
+        )
+        keep()
 
 
-def _crossover(size: Size, figures: dict[str, Any]) -> None:
+def _crossover(size: Size, figures: dict[str, Any], keep: _Keep) -> None:
     from gmemgpu.measuring import rates
 
-    found = rates.measure_rates(getattr(rates, size.crossover), lambda what: None).rates
+    found = rates.measure_rates(getattr(rates, size.crossover), lambda what: None)
     figures["crossover"] = {
-        "pairs": {kind: rates.crossover_pairs(found, kind) for kind in dict.fromkeys(rate.kind for rate in found)},
+        "cpu_engine": found.cpu_engine,
+        "pairs": {
+            kind: rates.crossover_pairs(found.rates, kind) for kind in dict.fromkeys(rate.kind for rate in found.rates)
+        },
         "rates": [
             [rate.kind, rate.n_traces, rate.n_pairs, round(rate.cpu_per_s, 1), round(rate.cupy_per_s or 0, 1)]
-            for rate in found
+            for rate in found.rates
         ],
     }
 
 
-def _sweep(size: Size, figures: dict[str, Any]) -> None:
-    figures["sweep"] = sweep_figures(size.sweep, size.sweep_backends)
+def _sweep(size: Size, figures: dict[str, Any], keep: _Keep) -> None:
+    own = ((size.cpu_engine or cpu_engine_name(), None), ("cupy", None))
+    figures["sweep"] = sweep_figures(size.sweep, size.sweep_backends or own)
 
 
-_MEASURE: dict[str, Callable[[Size, dict[str, Any]], None]] = {
+_MEASURE: dict[str, Callable[[Size, dict[str, Any], _Keep], None]] = {
     "copy": _copy,
     "rmp_scan": _rmp_scan,
     "batches": _batches,
@@ -139,16 +162,30 @@ def gpu_hardware() -> dict[str, Any]:
     }
 
 
-def measure(size: Size, parts: tuple[str, ...]) -> dict[str, Any]:
-    """Measure, and give the whole record."""
-    figures: dict[str, Any] = {}
-    hardware = gpu_hardware()
-    with watched_launches() as launches:
+def measure(record: dict[str, Any], size: Size, parts: tuple[str, ...], keep: _Keep) -> None:
+    """Measure parts into a record, and have it kept after each."""
+    with launched_kernels() as launched:
+
+        def keep_all() -> None:
+            record["kernels"] |= {name: source_hash(name) for name in sorted(launched)}
+            keep()
+
         for part in parts:
             print(part, file=sys.stderr)
-            _MEASURE[part](size, figures)
-        ran = sorted(launches.seconds())
-    return {"hardware": hardware, "kernels": {name: source_hash(name) for name in ran}, "figures": figures}
+            record["parts"].pop(part, None)
+            begin = time.perf_counter()
+            _MEASURE[part](size, record["figures"], keep_all)
+            record["parts"][part] = {"command": record["command"], "seconds": round(time.perf_counter() - begin, 1)}
+            keep_all()
+
+
+def _earlier(path: Path, hardware: dict[str, Any]) -> dict[str, Any]:
+    # What was measured on the same day, machine and commit.
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if found.get("hardware") == hardware and "parts" in found else {}
 
 
 def lines_of(value: Any, path: str = "") -> list[tuple[str, str]]:
@@ -162,7 +199,7 @@ def lines_of(value: Any, path: str = "") -> list[tuple[str, str]]:
 
 def main(argv: list[str] | None = None, sizes: tuple[Size, Size] = (FULL, QUICK)) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer traces and repeats; minutes rather than many")
+    parser.add_argument("--quick", action="store_true", help="fewer traces and repeats; two minutes rather than ten")
     parser.add_argument("--json", action="store_true", help="write JSON in place of a table")
     parser.add_argument(
         "--save", nargs="?", const=RESULTS, type=Path, metavar="FOLDER", help="keep it in bench/results"
@@ -175,27 +212,34 @@ def main(argv: list[str] | None = None, sizes: tuple[Size, Size] = (FULL, QUICK)
         print(f"bench/gpu.py: {missing}", file=sys.stderr)
         return 1
     parts = tuple(part for part in PARTS if part in arguments.only)
-    found = measure(sizes[arguments.quick], parts)
+    hardware = gpu_hardware()
     if arguments.commit:
-        found["hardware"]["commit"] = arguments.commit
+        hardware["commit"] = arguments.commit
     options = [f"--only {' '.join(parts)}"] if parts != PARTS else []
     command = " ".join(["python bench/gpu.py", *(["--quick"] if arguments.quick else []), *options])
-    found = {"benchmark": "gpu", "command": command, **found}
-    text = json.dumps(found, indent=1, ensure_ascii=False)
+    slug = re.sub(r"[^a-z0-9]+", "-", hardware["gpu"].lower()).strip("-")
+    path = arguments.save / f"gpu-{slug}.json" if arguments.save and not hardware["emulated"] else None
+    record = {"benchmark": "gpu", "command": command, "hardware": hardware, "kernels": {}, "parts": {}, "figures": {}}
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record |= {key: value for key, value in _earlier(path, hardware).items() if key != "command"}
+
+    def keep() -> None:
+        if path is not None:
+            with written_whole(path) as file:
+                file.write(f"{json.dumps(record, indent=1, ensure_ascii=False)}\n".encode())
+
+    measure(record, sizes[arguments.quick], parts, keep)
     if arguments.json:
-        print(text)
+        print(json.dumps(record, indent=1, ensure_ascii=False))
     else:
-        print(", ".join(f"{key} {value}" for key, value in found["hardware"].items()))
-        lines = lines_of(found["figures"])
+        print(", ".join(f"{key} {value}" for key, value in hardware.items()))
+        lines = lines_of({**record["figures"], "seconds": {k: part["seconds"] for k, part in record["parts"].items()}})
         width = max(len(name) for name, _ in lines)
         print("\n".join(f"{name:<{width}}  {value}" for name, value in lines))
-    if arguments.save:
-        if found["hardware"]["emulated"]:
-            print("bench/gpu.py: nothing is kept: this was an emulation", file=sys.stderr)
-            return 1
-        arguments.save.mkdir(parents=True, exist_ok=True)
-        slug = re.sub(r"[^a-z0-9]+", "-", found["hardware"]["gpu"].lower()).strip("-")
-        (arguments.save / f"gpu-{slug}.json").write_text(text + "\n", encoding="utf-8")
+    if arguments.save and path is None:
+        print("bench/gpu.py: nothing is kept: this was an emulation", file=sys.stderr)
+        return 1
     return 0
 
 

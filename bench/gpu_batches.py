@@ -1,4 +1,4 @@
-"""Batches of traces and policies, end to end: the device against numpy on all cores of the same machine."""
+"""Batches of traces and policies, end to end: the device against the best CPU engine on all cores of its machine."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy, Timer
 from gmemgpu.model.trace import Trace
+from gmemgpu.sweeping.compile_once import compile_once
 from gmemgpu.units import NS_PER_S
 
 __all__ = ["Case", "OnCores", "batch_figures", "on_all_cores", "sweep_figures", "thirty_policies", "traces_of"]
@@ -63,50 +64,70 @@ def traces_of(case: Case, seeds: Sequence[int]) -> Iterator[Trace]:
         yield generate(workload, seed).trace
 
 
-def _on_one_core(case: Case, seeds: Sequence[int], policies: Sequence[Policy]) -> tuple[float, list[list[MetricRow]]]:
+_warm: set[str] = set()
+"""In a process of the pool: engines that have loaded what they run."""
+
+
+def _on_one_core(
+    name: str, case: Case, seeds: Sequence[int], policies: Sequence[Policy]
+) -> tuple[float, list[Trace], list[list[MetricRow]]]:
     traces = list(traces_of(case, seeds))
+    if name not in _warm:
+        engine(name).evaluate(traces[:1], policies, Costs())
+        _warm.add(name)
     begin = time.perf_counter()
-    rows = engine("numpy").evaluate(traces, policies, Costs())
-    return time.perf_counter() - begin, rows
+    rows = engine(name).evaluate(traces, policies, Costs())
+    return time.perf_counter() - begin, traces, rows
 
 
 @dataclass(frozen=True, slots=True)
 class OnCores:
     """
-    The strongest CPU engine, numpy, in one process a core.
+    A CPU engine, in one process a core.
 
     Parameters
     ----------
+    traces : list of Trace
+        Of the case: made there, since one core would take long.
     rows : list (traces) of list (policies) of MetricRow
-    cores : int
     pairs_per_s : float
         Of all cores together while they evaluate: no process ever waits, and generation does not count.
     """
 
+    traces: list[Trace]
     rows: list[list[MetricRow]]
-    cores: int
     pairs_per_s: float
 
 
-def on_all_cores(case: Case, policies: Sequence[Policy]) -> OnCores:
-    """Evaluate a case on all cores at once."""
+def on_all_cores(name: str, case: Case, policies: Sequence[Policy]) -> OnCores:
+    """Evaluate a case by an engine on all cores at once."""
+    compile_once(name)
     cores = core_count()
     step = max(1, min(8, case.n_traces // (2 * cores)))
     parts = [range(i, min(i + step, case.n_traces)) for i in range(0, case.n_traces, step)]
     with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
-        found = list(pool.map(_on_one_core, [case] * len(parts), parts, [policies] * len(parts)))
-    rows = [row for _, part in found for row in part]
+        found = list(pool.map(_on_one_core, [name] * len(parts), [case] * len(parts), parts, [policies] * len(parts)))
+    traces = [trace for _, part, _ in found for trace in part]
+    rows = [row for _, _, part in found for row in part]
     busy = min(cores, len(parts))
-    return OnCores(rows, cores, busy * len(rows) * len(policies) / sum(seconds for seconds, _ in found))
+    return OnCores(traces, rows, busy * len(rows) * len(policies) / sum(seconds for seconds, _, _ in found))
 
 
-def batch_figures(case: Case, policies: Sequence[Policy], repeats: int) -> dict[str, Any]:
-    """Evaluate a case on the device, from traces in host memory to rows in host memory, and compare with all cores."""
+def batch_figures(
+    case: Case, policies: Sequence[Policy], repeats: int, *, cpu_engine: str, at_most_s: float
+) -> dict[str, Any]:
+    """
+    Evaluate a case on the device, from traces in host memory to rows in host memory, and compare with all cores.
+
+    Twice at least: once compared and watched, then timed, as often as `repeats` and `at_most_s` allow.
+    """
     import cupy
 
-    on_cores = on_all_cores(case, policies)
-    traces = list(traces_of(case, range(case.n_traces)))
+    on_cores = on_all_cores(cpu_engine, case, policies)
+    traces = on_cores.traces
+    begin = time.perf_counter()
     evaluate_batches(traces[:2], policies, Costs())  # compiles
+    warm_up_s = time.perf_counter() - begin
     pool = cupy.get_default_memory_pool()
     pool.free_all_blocks()
     # Blocks stay with the pool, so what it holds after a batch is the most that the batch held.
@@ -117,17 +138,17 @@ def batch_figures(case: Case, policies: Sequence[Policy], repeats: int) -> dict[
         reports.append(report)
         held_bytes.append(pool.total_bytes())
 
-    rows = evaluate_batches(traces, policies, Costs(), observe=observe)
-    if rows != on_cores.rows:
-        raise WrongAnswer(f"{case.name}: cupy and numpy differ")
-    seconds = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        evaluate_batches(traces, policies, Costs())
-        seconds.append(time.perf_counter() - begin)
     with watched_launches() as launches:
-        evaluate_batches(traces, policies, Costs())
+        rows = evaluate_batches(traces, policies, Costs(), observe=observe)
         kernel_s = launches.seconds()
+    if rows != on_cores.rows:
+        raise WrongAnswer(f"{case.name}: cupy and {cpu_engine} differ")
+    seconds: list[float] = []
+    with _utilisation() as busy_percent:
+        while len(seconds) < repeats and (not seconds or sum(seconds) < at_most_s):
+            begin = time.perf_counter()
+            evaluate_batches(traces, policies, Costs())
+            seconds.append(time.perf_counter() - begin)
     wall_s = statistics.median(seconds)
     n_pairs = case.n_traces * len(policies)
     n_pieces = sum(report.n_pieces for report in reports)
@@ -139,10 +160,15 @@ def batch_figures(case: Case, policies: Sequence[Policy], repeats: int) -> dict[
         "events": sum(map(len, traces)),
         "pieces": n_pieces,
         "batches": len(reports),
+        "warm_up_s": round(warm_up_s, 2),
+        "repeats": len(seconds),
         "wall_s": round(wall_s, 4),
         "cupy_pairs_per_s": round(n_pairs / wall_s, 1),
-        "numpy_pairs_per_s_all_cores": round(on_cores.pairs_per_s, 1),
+        "cpu_engine": cpu_engine,
+        "cores": core_count(),
+        "cpu_pairs_per_s_all_cores": round(on_cores.pairs_per_s, 1),
         "speedup_over_all_cores": round(n_pairs / wall_s / on_cores.pairs_per_s, 2),
+        "gpu_busy_percent": round(statistics.mean(busy_percent), 1) if busy_percent else None,
         "kernels_ms": {name: round(1e3 * spent, 3) for name, spent in sorted(kernel_s.items())},
         # Of the kernels of this package: what CuPy makes of array operations is not among them.
         "kernels_share_of_wall": round(sum(kernel_s.values()) / wall_s, 3),

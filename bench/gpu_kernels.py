@@ -17,7 +17,8 @@ from gmemgpu.engine.cupy.rmp_scan import scan_on_device, scan_through_device
 from gmemgpu.rmp.image import REGION_IMAGE_BYTES, WORDS_PER_REGION, Words
 from gmemgpu.rmp.scan import scan_regions
 
-__all__ = ["Launches", "WrongAnswer", "copy_bandwidth", "rmp_scan_rates", "transfer_and_scan", "watched_launches"]
+__all__ = ["Launches", "WrongAnswer", "copy_bandwidth", "launched_kernels", "rmp_scan_rates", "transfer_and_scan"]
+__all__ += ["watched_launches"]
 
 _PATTERN_REGIONS = 512
 _REST_REGIONS = 3
@@ -193,3 +194,17 @@ def watched_launches() -> Iterator[Launches]:
 
     with patch.object(kernel, "_function", found):
         yield launches
+
+
+@contextmanager
+def launched_kernels() -> Iterator[set[str]]:
+    """Collect the names of the kernels that are launched meanwhile, which costs next to nothing."""
+    names: set[str] = set()
+    find = kernel._function
+
+    def found(cupy: Any, name: str) -> Any:
+        names.add(name)
+        return find(cupy, name)
+
+    with patch.object(kernel, "_function", found):
+        yield names

@@ -54,9 +54,11 @@ def sizes(bench: Any) -> Any:
         host_bytes=2 << 15,
         repeats=2,
         batch_repeats=1,
+        batch_s=0.0,
         cases=(bench.Case("idle-snp", True, 3),),
         crossover="QUICK",
         sweep=SWEEP,
+        cpu_engine="numpy",
         sweep_backends=(("numpy", None), ("reference", 1)),
     )
     return tiny, tiny
@@ -75,6 +77,8 @@ def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str
     assert hardware["commit"] == "abc1234"
     # Every kernel of the package has been launched, and its answers were compared.
     assert found["kernels"] == {name: source_hash(name) for name in KERNELS}
+    assert list(found["parts"]) == list(bench.PARTS)
+    assert {part["command"] for part in found["parts"].values()} == {"python bench/gpu.py"}
     figures = found["figures"]
     assert list(figures) == list(bench.PARTS)
     assert figures["copy"]["GB_per_s"] > 0
@@ -88,6 +92,7 @@ def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str
     assert set(batch["kernels_ms"]) == set(KERNELS) - {"rmp_image", "rmp_scan"}
     assert batch["timeline_pieces_per_s"] > 0
     assert batch["portions"] == 3
+    assert (batch["cpu_engine"], batch["repeats"]) == ("numpy", 1)
     assert batch["memory_held_bytes"] > 0
     assert [rate[:3] for rate in figures["crossover"]["rates"]] == [["all", 1, 29]]
     assert figures["sweep"]["numpy"]["rows"] == figures["sweep"]["reference, 1 workers"]["rows"] == 4
@@ -100,6 +105,32 @@ def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str
         assert status == 0
         (record,) = kept.iterdir()
         assert json.loads(record.read_text()) == found
+
+
+def test_a_run_that_is_cut_off_leaves_what_it_had(bench: Any, sizes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_off(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(bench._MEASURE, "batches", cut_off)
+    record: dict[str, Any] = {"command": "now", "kernels": {}, "parts": {"sweep": "before"}, "figures": {"sweep": 1}}
+    kept: list[Any] = []
+    with pytest.raises(KeyboardInterrupt):
+        bench.measure(record, sizes[0], bench.PARTS, lambda: kept.append(json.loads(json.dumps(record))))
+    assert [list(found["parts"]) for found in kept] == [["sweep", "copy"], ["sweep", "copy", "rmp_scan"]]
+    assert kept[-1]["figures"].keys() == {"sweep", "copy", "rmp_scan"}
+    assert kept[-1]["kernels"] == {"rmp_scan": source_hash("rmp_scan")}
+
+
+def test_parts_of_the_same_day_machine_and_commit_stay(bench: Any, tmp_path: Path) -> None:
+    hardware = {"gpu": "NVIDIA H200", "commit": "abc1234", "date": "2026-12-01"}
+    record = {"hardware": hardware, "parts": {"copy": {}}, "figures": {"copy": {}}, "kernels": {}}
+    path = tmp_path / "gpu-nvidia-h200.json"
+    assert bench._earlier(path, hardware) == {}
+    path.write_text(json.dumps(record))
+    assert bench._earlier(path, hardware) == record
+    assert bench._earlier(path, {**hardware, "commit": "abc1235"}) == {}
+    path.write_text("{")
+    assert bench._earlier(path, hardware) == {}
 
 
 def test_a_table_for_people_and_parts_by_name(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str]) -> None:
