@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from cuda_errors import CUDADriverError, CUDARuntimeError, DeviceFault, OutOfMemoryError
+from cuda_errors import CompileException, CUDADriverError, CUDARuntimeError, DeviceFault, OutOfMemoryError
 from emulated_memory import ALIGNMENT, POISON, QUARANTINE_BYTES, AddressSanitizer, Block, Bytes
 from emulated_stream import Burial, Stream
 
 __all__ = ["Allocation", "Device", "device"]
+
+_NOT_COMPILED = 'kernel.cu(7): error: identifier "u128" is undefined\n\n1 error detected in the compilation'
 
 
 class Device:
@@ -81,6 +83,7 @@ class Device:
         self.driver_status: int | None = None
         self.nvrtc_missing = self.headers_missing = False
         self.lost_status: int | None = None
+        self.load_failure: Exception | None = None
         self._launches_left: int | None = None
         self._stays_lost = True
         self._loss_status, self._loss_is_late = 700, False
@@ -134,6 +137,21 @@ class Device:
     def refuse_launch_after(self, n: int, status: int = 2) -> None:
         """Let `n` more launches succeed and the next one fail; the device is as well as before."""
         self._launches_left, self._loss_status, self._stays_lost = n, status, False
+
+    @contextmanager
+    def refused_load(self, status: int | None) -> Iterator[None]:
+        """Within, no module can be loaded, for a key of `STATUS`; for None it cannot be compiled."""
+        self.load_failure = CompileException(_NOT_COMPILED) if status is None else CUDADriverError(status)
+        try:
+            yield
+        finally:
+            self.load_failure = None
+
+    def about_to_load(self) -> None:
+        """Raise what compiling or loading a module would raise now."""
+        self.driver_call()
+        if self.load_failure is not None:
+            raise self.load_failure
 
     def about_to_launch(self, kernel: str) -> bool:
         """Count a launch; False if the device has just been lost without saying so."""

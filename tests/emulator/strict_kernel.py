@@ -112,7 +112,7 @@ class RawModule:
         self._compiled()
 
     def _compiled(self) -> EmulatedModule:
-        device.driver_call()
+        device.about_to_load()
         if device.nvrtc_missing:
             raise DynamicLibNotFoundError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file')
         try:

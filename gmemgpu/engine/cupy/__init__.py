@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from gmemgpu.engine.cupy.batch import evaluate_batches
+from gmemgpu.engine.cupy.refusal import OUT_OF_MEMORY, brief, refusal
 from gmemgpu.engine.cupy.rmp_images import scan_images
 from gmemgpu.engine.cupy.trial_kernel import probe
 from gmemgpu.errors import BackendError, DeviceLost
@@ -17,9 +18,6 @@ from gmemgpu.model.trace import Trace
 
 __all__ = ["CupyEngine"]
 
-_INVALID_VALUE, _OUT_OF_MEMORY = 1, 2
-"""Status of CUDA's runtime and of its driver alike. The call that gets it has failed; the device serves the next."""
-
 
 class CupyEngine:
     """The engine for batches on a GPU; `gmemgpu.engine.protocol.Engine` describes the methods."""
@@ -27,7 +25,7 @@ class CupyEngine:
     name = "cupy"
 
     def missing(self) -> str | None:
-        """Compile and run a small kernel; the first call imports CuPy."""
+        """Run a small kernel and load all of the engine's; the first call imports CuPy, and compiles."""
         return probe()
 
     def evaluate(self, traces: Iterable[Trace], policies: Sequence[Policy], costs: Costs) -> list[list[MetricRow]]:
@@ -73,16 +71,19 @@ def _device_errors() -> Iterator[None]:
             "something else use it? Wait for that to end, or take numpy"
         ) from error
     except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
-        if error.status == _OUT_OF_MEMORY:
+        if error.status == OUT_OF_MEMORY:
             cupy.get_default_memory_pool().free_all_blocks()
             cupy.get_default_pinned_memory_pool().free_all_blocks()
             raise BackendError(
                 f'backend "cupy": CUDA ran out of memory ({error}), for a kernel on the device or for pinned memory on '
                 "the host; does something else use them (see nvidia-smi and free)? Wait for that to end, or take numpy"
             ) from error
-        if error.status == _INVALID_VALUE:
-            raise BackendError(
-                f'backend "cupy": CUDA refused a call ({error}), though the device works; update its driver and CuPy, '
-                "or take numpy"
-            ) from error
+        refused = refusal(error.status, error)
+        if refused is not None:
+            raise BackendError(f'backend "cupy": {refused}') from error
         raise DeviceLost(f'backend "cupy": the device failed ({error}); nvidia-smi and dmesg may say why') from error
+    except cupy.cuda.compiler.CompileException as error:
+        raise BackendError(
+            f'backend "cupy": CUDA code cannot be compiled ({brief(error)}); `gmemgpu doctor` says what is missing; or '
+            "take numpy"
+        ) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 from gmemgpu.engine.cupy.defines import compiler_options
 
-__all__ = ["KERNELS", "kernel_source", "launch", "launch_here"]
+__all__ = ["KERNELS", "kernel_source", "load_kernel", "launch", "launch_here"]
 
 KERNELS = ("region_timeline", "rmp_image", "rmp_scan", "segment_max", "segment_search")
 """Each lies in a file of its name; no file includes another."""
@@ -37,6 +37,21 @@ def _function(cupy: Any, name: str) -> Any:
     # CuPy keeps what it compiles on disk, in $CUPY_CACHE_DIR, so that the next process need not compile again.
     module = cupy.RawModule(code=kernel_source(name), options=compiler_options())
     return module.get_function(name)
+
+
+def load_kernel(name: str) -> None:
+    """
+    Compile a kernel, unless CuPy has it on disk, and load it to the current device.
+
+    Parameters
+    ----------
+    name : str
+        One of `KERNELS`.
+    """
+    import cupy
+
+    # CUDA loads a function when something is asked of it.
+    int(_function(cupy, name).num_regs)
 
 
 def launch(

@@ -1,4 +1,4 @@
-"""Can kernels run here? Asked when a command needs to know, by running one; never at import."""
+"""Can kernels run here? Asked when a command needs to know, by running one and loading the others; never at import."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from gmemgpu.engine.cupy.kernel import KERNELS, load_kernel
+from gmemgpu.engine.cupy.refusal import brief, refusal
 from gmemgpu.engine.cupy.timelines import SHARED_BYTES
 
 __all__ = ["probe", "INSTALL"]
@@ -68,19 +70,30 @@ def probe() -> str | None:
     except cupy.cuda.memory.OutOfMemoryError as error:
         return f"the device has no memory left ({error}); end what fills it (nvidia-smi shows it), or take numpy"
     except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
-        return f"a trial kernel failed on the device ({error}); check nvidia-smi, or take --backend numpy"
+        failed = f"a trial kernel failed on the device ({error}); check nvidia-smi, or take --backend numpy"
+        return refusal(error.status, error) or failed
     except Exception as error:  # loaders and compilers raise classes of their own, which differ by version
         if answer:
             return (
-                f"CuPy cannot compile its own operations, since CUDA's header files are missing ({_brief(error)}); "
+                f"CuPy cannot compile its own operations, since CUDA's header files are missing ({brief(error)}); "
                 f"they come with {INSTALL}, or with a CUDA toolkit whose folder CUDA_PATH names"
             )
         return f"kernels cannot be compiled ({error}); NVRTC comes with {INSTALL}"
     if answer != [sum(range(32))] * 32:
         return "a trial kernel gave a wrong answer; check the device and its driver, or take --backend numpy"
+    return next(filter(None, map(_why_not_loaded, KERNELS)), None)
+
+
+def _why_not_loaded(name: str) -> str | None:
+    import cupy
+
+    try:
+        load_kernel(name)
+    except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+        told = (
+            refusal(error.status, error) or f"it cannot be loaded ({error}); check nvidia-smi, or take --backend numpy"
+        )
+        return f"kernel {name}: {told}"
+    except Exception as error:  # as above
+        return f"kernel {name} cannot be compiled ({brief(error)}); update CuPy, or take --backend numpy"
     return None
-
-
-def _brief(error: Exception) -> str:
-    # A compiler tells of every line; the first says enough.
-    return next(iter(str(error).splitlines()), type(error).__name__)

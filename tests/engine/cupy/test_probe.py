@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from collections.abc import Iterator
 
@@ -146,6 +147,50 @@ def test_a_device_that_fails() -> None:
     assert "a trial kernel failed on the device (" in reason
 
 
+REFUSALS = [
+    (209, r"a kernel was compiled for another kind of device \(CUDA_ERROR_NO_BINARY_FOR_GPU: .*\); empty CuPy's cache"),
+    (218, r"the driver cannot translate a kernel \(CUDA_ERROR_INVALID_PTX: .*\); empty CuPy's cache"),
+    (222, r"the driver is older than the compiler that CuPy has \(CUDA_ERROR_UNSUPPORTED_PTX.*\); update the driver"),
+    (701, r"a kernel needs more registers or shared memory than the device gives .* \(CUDA_ERROR_LAUNCH_OUT_OF_RES"),
+]
+
+
+@pytest.mark.parametrize(("status", "message"), REFUSALS)
+def test_a_kernel_that_cannot_be_loaded_loses_no_device(
+    status: int, message: str, trace: Trace, expected: list[list[MetricRow]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel._function.cache_clear()
+    with device.refused_load(status):
+        assert re.match(message, probe() or "")
+        with pytest.raises(BackendError, match=f'backend "cupy": {message}') as caught:
+            CupyEngine().evaluate([trace], POLICIES, Costs())
+    assert not isinstance(caught.value, DeviceLost)
+    # Of the engine's own kernels each is looked at, not the trial alone.
+    loaded: list[str] = []
+
+    def refuse_the_last(name: str) -> None:
+        loaded.append(name)
+        if name == kernel.KERNELS[-1]:
+            raise cupy.cuda.driver.CUDADriverError(status)
+
+    monkeypatch.setattr("gmemgpu.engine.cupy.trial_kernel.load_kernel", refuse_the_last)
+    assert re.match(f"kernel {kernel.KERNELS[-1]}: {message}", probe() or "")
+    assert tuple(loaded) == kernel.KERNELS
+    assert CupyEngine().evaluate([trace], POLICIES, Costs()) == expected
+
+
+def test_a_kernel_that_cannot_be_compiled(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel._function.cache_clear()
+    error = r'kernel.cu\(7\): error: identifier "u128" is undefined\)'
+    with device.refused_load(None):
+        with pytest.raises(BackendError, match=rf'backend "cupy": CUDA code cannot be compiled \({error}; ') as caught:
+            CupyEngine().evaluate([trace], POLICIES, Costs())
+        assert not isinstance(caught.value, DeviceLost)
+    monkeypatch.setattr(kernel, "kernel_source", lambda name: "no C++")
+    assert re.match(r"kernel \w+ cannot be compiled \(.*\); update CuPy, or take --backend numpy", probe() or "")
+    kernel._function.cache_clear()
+
+
 def test_a_device_that_miscounts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gmemgpu.engine.cupy.trial_kernel._TRIAL", _NOTHING)
     assert "wrong answer" in (probe() or "")
@@ -174,6 +219,7 @@ def test_a_device_lost_in_mid_work(launches: int, late: bool, trace: Trace, expe
     ("status", "message"),
     [
         (1, r"CUDA refused a call \(CUDA_ERROR_INVALID_VALUE: .*; update its driver and CuPy, or take numpy"),
+        REFUSALS[-1],
         (2, r"CUDA ran out of memory \(CUDA_ERROR_OUT_OF_MEMORY: .*does something else use them .*or take numpy"),
     ],
 )
