@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="write a summary as JSON to standard output")
 
 
-def table_from_settings(settings: list[str]) -> dict[str, Any]:
+def table_from_settings(settings: list[str], option: str = "--set") -> dict[str, Any]:
     """
     Parse ``key=value`` texts into nested tables.
 
@@ -60,6 +60,8 @@ def table_from_settings(settings: list[str]) -> dict[str, Any]:
     ----------
     settings : list of str
         Keys are dotted; a value is TOML, or else text as it stands.
+    option : str
+        What they were given to, for messages.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def table_from_settings(settings: list[str]) -> dict[str, Any]:
         path, separator, text = setting.partition("=")
         keys = path.strip().split(".")
         if not separator or not all(keys):
-            problems.append(Problem(f"--set {setting}", "is no setting; write key=value, as in memory.folio=2M"))
+            problems.append(Problem(f"{option} {setting}", "is no setting; write key=value, as in memory.folio=2M"))
             continue
         try:
             value = tomllib.loads(f"value = {text}")["value"]
@@ -93,7 +95,9 @@ def table_from_settings(settings: list[str]) -> dict[str, Any]:
         for key in keys[:-1]:
             place = place.setdefault(key, {})
             if not isinstance(place, dict):
-                problems.append(Problem(f"--set {setting}", f"{key} was set to one value before; drop one of the two"))
+                problems.append(
+                    Problem(f"{option} {setting}", f"{key} was set to one value before; drop one of the two")
+                )
                 break
         else:
             place[keys[-1]] = value

@@ -13,6 +13,7 @@ from gmemgpu.cli.vm_table import MAP_HELP, column_mapping
 from gmemgpu.errors import InputError, Problem, SpecError
 
 if TYPE_CHECKING:
+    from gmemgpu.model.host import Host
     from gmemgpu.vmtable.own_table import OwnTable
 
 __all__ = ["add_arguments", "run"]
@@ -21,11 +22,22 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gmemgpu import``."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="what")
-    text = "VM tables: CSV, Parquet or Arrow, to Parquet that vm_table.path and --vm-table read at once"
+    text = "VM tables: CSV, Parquet, Arrow or SQLite, to Parquet that vm_table.path and --vm-table read at once"
     vms = actions.add_parser("vms", help=text, description=text)
     vms.add_argument("files", metavar="FILE", nargs="+", help="VM tables; several become one")
     vms.add_argument("-o", "--output", metavar="FILE", required=True, help="table to write: .parquet")
     vms.add_argument("--map", metavar="COLUMN=NAME", action="append", default=[], dest="mapping", help=MAP_HELP)
+    packing = vms.add_argument_group("Azure's packing trace (SQLite), whose sizes are shares of a machine")
+    packing.add_argument(
+        "--host",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="of what host: its name, as in --host cloud, or what it has, as in --host cores=64 --host "
+        'memory_bytes="512 GiB"',
+    )
+    packing.add_argument("--machine", type=int, metavar="N", help="machine type (default: that hosting most VM types)")
+    packing.add_argument("--priority", choices=("high", "low"), help="VMs of this priority alone (default: all)")
     vms.add_argument("--json", action="store_true", help="write what was read as JSON to standard output")
     text = "a trace of a real host: text of trace-cmd, ftrace, perf or bpftrace, as gmemgpu capture has it taken"
     add_ftrace_arguments(actions.add_parser("ftrace", help=text, description=text))
@@ -39,18 +51,25 @@ def run(arguments: argparse.Namespace) -> int:
 def _import_vms(arguments: argparse.Namespace) -> int:
     from gmemgpu.vmtable.normal_form import joined, read_any_table, write_normal_form
     from gmemgpu.vmtable.own_table import own_records
+    from gmemgpu.vmtable.table_kind import table_kind
 
     output = Path(arguments.output)
     files = [Path(name) for name in arguments.files]
     _check_names(output, files)
     mapping = column_mapping(arguments.mapping)
+    host = _host(arguments.host) if arguments.host else None
     tables: list[OwnTable] = []
     problems: list[Problem] = []
     for path in files:
         try:
-            tables.append(read_any_table(path, mapping))
+            table = read_any_table(path, mapping, host, machine=arguments.machine, priority=arguments.priority or "all")
+            tables.append(table)
         except InputError as error:
             problems.extend(error.problems)
+    of_packing = arguments.host or arguments.machine is not None or arguments.priority
+    if of_packing and not problems and all(table_kind(path, bool(mapping)) != "azure_packing" for path in files):
+        text = "are about Azure's packing trace, an SQLite file, and no file here is one; leave them out"
+        problems.append(Problem("--host, --machine and --priority", text))
     if problems:
         raise SpecError(problems)
     table = joined(tables)
@@ -68,6 +87,15 @@ def _import_vms(arguments: argparse.Namespace) -> int:
         print(note, file=sys.stderr)
     print(f"{arguments.output}: {len(table):,} VMs", file=sys.stderr)
     return 0
+
+
+def _host(texts: list[str]) -> Host:
+    from gmemgpu.cli.generate import table_from_settings
+    from gmemgpu.validation import validated
+    from gmemgpu.workload.host_choice import HostChoice
+
+    settings = [text if "=" in text else f"name={text}" for text in texts]
+    return validated(HostChoice, table_from_settings(settings, "--host"), "--host ").host
 
 
 def _check_names(output: Path, files: list[Path]) -> None:

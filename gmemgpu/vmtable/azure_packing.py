@@ -14,7 +14,7 @@ from gmemgpu.columns.message import MAX_ROWS_NAMED, list_rows, shown
 from gmemgpu.errors import Problem, TraceError
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Int64Array
-from gmemgpu.units import BLOCK_BYTES
+from gmemgpu.units import BLOCK_BYTES, format_bytes
 from gmemgpu.vmtable.record import VmRecords, vm_records
 
 __all__ = ["read_azure_packing"]
@@ -46,8 +46,10 @@ def _number(value: Any) -> float | None:
     return number if abs(number) < 1e12 else None
 
 
-def _type_sizes(path: Path, machine: int | None, problems: list[Problem]) -> dict[int, tuple[float, float]]:
-    # vmTypeId to (core, memory) on one machine type.
+def _type_sizes(
+    path: Path, machine: int | None, problems: list[Problem]
+) -> tuple[int | None, dict[int, tuple[float, float]]]:
+    # The machine type, and vmTypeId to (core, memory) on it.
     by_machine: dict[int, dict[int, tuple[float, float]]] = {}
     for row, values in enumerate(_rows(path, "SELECT vmTypeId, machineId, core, memory FROM vmType ORDER BY rowid"), 1):
         numbers = [_number(value) for value in values]
@@ -64,8 +66,8 @@ def _type_sizes(path: Path, machine: int | None, problems: list[Problem]) -> dic
     if machine not in by_machine:
         known = ", ".join(map(str, sorted(by_machine))) or "none"
         problems.append(Problem(f"{path}: vmType", f"machine {machine} is not there; there are: {known}"))
-        return {}
-    return by_machine[machine]
+        return None, {}
+    return machine, by_machine[machine]
 
 
 def _microseconds(days: list[float]) -> Int64Array:
@@ -116,7 +118,7 @@ def read_azure_packing(
         Of VM ids that come several times.
     """
     problems: list[Problem] = []
-    sizes = _type_sizes(path, machine, problems)
+    machine, sizes = _type_sizes(path, machine, problems)
     skipped: Counter[str] = Counter()
     kept: list[tuple[float, float, int, tuple[float, float]]] = []
     batches: dict[tuple[int, float], int] = {}
@@ -149,6 +151,7 @@ def read_azure_packing(
     core = np.array([size[0] for *_, size in kept], dtype=np.float64)
     memory = np.array([size[1] for *_, size in kept], dtype=np.float64)
     blocks = np.ceil(memory * host.memory_bytes / BLOCK_BYTES).astype(np.int64)
+    of_host = f"{host.cores} cores and {format_bytes(host.memory_bytes)}"
     return vm_records(
         arrival_ns=start_us * 1000,
         least_ns=life_ns,
@@ -159,4 +162,7 @@ def read_azure_packing(
         running=np.array([start < 0 for start, _, _, _ in kept], dtype=bool),
         batch=np.array([batch for _, _, batch, _ in kept], dtype=np.int64),
         skipped=tuple(f"{n} VMs {why}" for why, n in sorted(skipped.items())),
+        notes=(
+            f"{path}: read as Azure's packing trace, sizes as shares of its machine {machine}, taken for {of_host}",
+        ),
     )

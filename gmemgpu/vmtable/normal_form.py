@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,9 @@ import pyarrow.parquet
 
 from gmemgpu.atomic import is_wrong_path, written_whole
 from gmemgpu.errors import Problem, StoreError, TraceError
+from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Int64Array
+from gmemgpu.vmtable.azure_packing import read_azure_packing
 from gmemgpu.vmtable.azure_vmtable import read_azure_vmtable
 from gmemgpu.vmtable.event_table import read_event_table
 from gmemgpu.vmtable.own_table import NO_END_NS, OwnTable, read_own_columns
@@ -26,16 +28,27 @@ _COLUMNS = ("arrival_ns", "departure_ns", "memory_bytes", "vcpus", "snp", "node"
 _WORDS = ("tenant", "host", "id")
 
 
-def read_any_table(path: Path, mapping: Mapping[str, str]) -> OwnTable:
+def read_any_table(
+    path: Path,
+    mapping: Mapping[str, str],
+    host: Host | None = None,
+    *,
+    machine: int | None = None,
+    priority: Literal["all", "high", "low"] = "all",
+) -> OwnTable:
     """
     Read a VM table of one's own, of events, or Azure's, as what the normal form holds.
 
     Parameters
     ----------
     path : Path
-        Any VM table whose lifetimes and sizes are known without a host.
+        Any VM table whose lifetimes are known.
     mapping : mapping of str to str
         As of `read_own_columns`.
+    host : Host, optional
+        Sizes that are shares of a machine are taken of it.
+    machine, priority : int, optional, and str
+        As of `read_azure_packing`.
 
     Returns
     -------
@@ -54,8 +67,14 @@ def read_any_table(path: Path, mapping: Mapping[str, str]) -> OwnTable:
         return read_event_table(path)
     if kind == "azure_vmtable":
         return own_table_of(read_azure_vmtable(path), str(path))
-    what = "lifetimes as bins, drawn anew with each seed" if kind == "native" else "sizes as shares of a machine"
-    raise TraceError(Problem(str(path), f"holds {what}: vm_table.path and --vm-table read it as it is"))
+    if kind == "native":
+        what = "lifetimes as bins, drawn anew with each seed"
+        raise TraceError(Problem(str(path), f"holds {what}: vm_table.path and --vm-table read it as it is"))
+    if host is None:
+        what = "sizes as shares of a machine, Azure's packing trace"
+        remedy = 'say what it has: --host cloud, or --host cores=64 --host memory_bytes="512 GiB"'
+        raise TraceError(Problem(str(path), f"holds {what}; {remedy}"))
+    return own_table_of(read_azure_packing(path, host, machine=machine, priority=priority), str(path))
 
 
 def joined(tables: Sequence[OwnTable]) -> OwnTable:
@@ -115,6 +134,9 @@ def own_table_of(records: VmRecords, where: str) -> OwnTable:
         VMs that run already came a nanosecond before the start.
     """
     none = pa.nulls(len(records), pa.string())
+    form = [note.removeprefix(f"{where}: ") for note in records.notes]
+    form.extend(f"skipped {reason}" for reason in records.skipped)
+    form.append("no column says which are confidential: drawn by tenant with probability snp.share")
     departure = np.where(records.endless, NO_END_NS, records.arrival_ns + records.least_ns)
     return OwnTable(
         where=where,
@@ -131,7 +153,7 @@ def own_table_of(records: VmRecords, where: str) -> OwnTable:
         host=none,
         id=none,
         has_host=False,
-        form=tuple(note.removeprefix(f"{where}: ") for note in records.notes),
+        form=tuple(form),
     )
 
 

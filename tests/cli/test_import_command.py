@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
+from packing_trace import packing_database
 
 from gmemgpu.cli.main import main
 from gmemgpu.trace.read import read_trace
@@ -113,3 +114,54 @@ def test_twenty_problems_are_shown_and_the_rest_counted(tmp_path: Path, capsys: 
     assert len(lines) == 21
     assert lines[0].startswith("gmemgpu: vms.csv: row 1, column start: 'x' is not a time; ")
     assert lines[-1] == "gmemgpu: … and 14,980 more problems"
+
+
+def test_azures_packing_trace_becomes_a_table_for_one_host(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, output = packing_database(tmp_path / "zone.sqlite"), tmp_path / "vms.parquet"
+    host = ["--host", "pod", "--host", "memory_bytes=100 GiB"]
+    assert main(["import", "vms", str(path), "-o", str(output), *host]) == 0
+    assert stderr_of(capsys, tmp_path) == [
+        "zone.sqlite: read as Azure's packing trace, sizes as shares of its machine 2, taken for 64 cores and 100 GiB",
+        "zone.sqlite: skipped 1 VMs of a type that the machine cannot host",
+        "zone.sqlite: skipped 1 VMs that ended before 0",
+        "zone.sqlite: no column says which are confidential: drawn by tenant with probability snp.share",
+        "vms.parquet: 48 VMs",
+    ]
+    # The same trace as from the file itself.
+    settings = ["--set", "host.name=pod", "--set", "host.memory_bytes=100 GiB", "--set", "vm_table.stock=table",
+                "--set", "horizon_ns=6 d"]  # fmt: skip
+    traces = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for table, trace in zip((path, output), traces, strict=True):
+        assert main(["generate", "--vm-table", str(table), "-o", str(trace), *settings]) == 0
+    one, two = map(read_trace, traces)
+    assert len(one) > 1000
+    assert one.host == two.host
+    for name in ("t_ns", "kind", "pfn", "npages", "vm", "inode", "folio_pages"):
+        assert getattr(one, name).tolist() == getattr(two, name).tolist(), name
+
+
+def test_a_packing_trace_needs_a_host_and_others_need_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zones = [packing_database(tmp_path / name) for name in ("a.sqlite", "b.sqlite")]
+    own, output = write(tmp_path / "vms.csv", ROWS), tmp_path / "vms.parquet"
+
+    def lines(*words: str) -> list[str]:
+        assert main(["import", "vms", "-o", str(output), *words]) == 2
+        assert not output.exists()
+        return stderr_of(capsys, tmp_path)
+
+    remedy = 'say what it has: --host cloud, or --host cores=64 --host memory_bytes="512 GiB"'
+    assert lines(*map(str, zones)) == [
+        f"gmemgpu: {name}.sqlite: holds sizes as shares of a machine, Azure's packing trace; {remedy}" for name in "ab"
+    ]
+    assert lines(str(zones[0]), "--host", "clud", "--host", "cores=0", "--host", "core=3") == [
+        'gmemgpu: --host name: "clud": unknown host; did you mean "cloud"?',
+        "gmemgpu: --host cores: 0 cannot be used: it must be greater than or equal to 1",
+        'gmemgpu: --host core: unknown key; did you mean "cores"?',
+    ]
+    assert lines(*map(str, zones), "--host", "pod", "--machine", "9") == [
+        f"gmemgpu: {name}.sqlite: vmType: machine 9 is not there; there are: 1, 2, 3" for name in "ab"
+    ]
+    assert lines(str(own), "--priority", "high") == [
+        "gmemgpu: --host, --machine and --priority: are about Azure's packing trace, an SQLite file, and no file here "
+        "is one; leave them out"
+    ]
