@@ -24,6 +24,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
+from packing_trace import packing_database
 from rmp_dumps import entry, table
 
 from gmemgpu.cli.main import harmless, main
@@ -143,6 +144,12 @@ def typed(kind: str) -> bytes:
     return file.getvalue()
 
 
+def packing() -> bytes:
+    """Return a valid SQLite file of Azure's packing trace, in pages as small as they go."""
+    with tempfile.TemporaryDirectory() as folder:
+        return packing_database(Path(folder, "zone"), page_bytes=512).read_bytes()
+
+
 # Reader to its valid files, their name, and the arguments with which a command reads one.
 READERS: dict[str, tuple[tuple[bytes, ...], str, tuple[str, ...]]] = {
     "trace_csv": (
@@ -153,6 +160,7 @@ READERS: dict[str, tuple[tuple[bytes, ...], str, tuple[str, ...]]] = {
     "trace_header": ((HEADER.encode(),), "t.toml", ("trace", "info", "t.csv")),
     "trace_parquet": ((typed("trace"),), "t.parquet", ("trace", "info", "t.parquet")),
     "vms": ((*VMS, typed("parquet"), typed("arrow")), "vms", ("import", "vms", "vms", "-o", "out.parquet")),
+    "packing": ((packing(),), "zone", ("import", "vms", "zone", "--host", "pod", "-o", "out.parquet")),
     "spec": ((SPEC.encode(),), "s.toml", ("read_spec", "s.toml")),
     "policies": (
         (POLICIES.encode(),),

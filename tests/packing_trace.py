@@ -40,9 +40,10 @@ SPECIAL = [
 USUAL = [(100 + i, 8, 1 + i % 5, i % 2, 5.0 + 0.2 * i, 6.0 + 0.2 * i) for i in range(40)]
 
 
-def packing_database(path: Path) -> Path:
+def packing_database(path: Path, page_bytes: int = 4096) -> Path:
     """Write the data base."""
     connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA page_size = {page_bytes}")
     connection.execute(
         "CREATE TABLE vm (vmId INTEGER, tenantId INTEGER, vmTypeId INTEGER, priority INTEGER, starttime REAL,"
         " endtime REAL)"

@@ -31,10 +31,10 @@ def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
             return connection.execute(query).fetchall()
         finally:
             connection.close()
-    except sqlite3.Error as error:
-        raise TraceError(
-            Problem(str(path), f"is no SQLite file with tables vm and vmType as published: {error}")
-        ) from None
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # Names and text of a damaged file may be anything, and so may what SQLite says of them.
+        text = f"is no SQLite file with tables vm and vmType as published: {shown(str(error), 80)}"
+        raise TraceError(Problem(str(path), text)) from None
 
 
 def _number(value: Any) -> float | None:
