@@ -16,7 +16,7 @@ from gmemgpu.figures.heat import heat
 from gmemgpu.figures.latency import latency
 from gmemgpu.figures.pareto import pareto
 from gmemgpu.figures.points import points_of, value_of
-from gmemgpu.figures.style import Spec, grid, group_title
+from gmemgpu.figures.style import LineStyle, Spec, grid, group_title, line_styles
 from gmemgpu.figures.tornado import tornado
 from gmemgpu.figures.waits import read_waits
 from gmemgpu.figures.worth import worth
@@ -24,6 +24,7 @@ from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named
 from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.comparison import ComparisonTable, compare
 from gmemgpu.report.decision import DecisionTable, read_decision_table
+from gmemgpu.sweeping.store.manifest import read_manifest
 from gmemgpu.toml_file import unknown_key
 
 __all__ = ["FIGURES", "MOST_GROUPS", "Choice", "Drawing", "charts", "decision_for", "figure"]
@@ -164,12 +165,18 @@ def _heats(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
         yield "", [partial(heat, columns, quantity, n_more=max(0, len(groups) - MOST_GROUPS))] if there else []
 
 
+def _styles(choice: Choice) -> dict[str, LineStyle]:
+    # Of all policies of the sweep, whichever are drawn and in whatever order.
+    return line_styles(read_manifest(choice.directory).spec["policies"])
+
+
 def _latencies(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
     _table(choice)
+    styles = _styles(choice)
     for keys, waits in read_waits(choice.directory, group_by=choice.group_by, policies=choice.policies):
         title = group_title(keys)
         drawn = any(found.episodes for found in waits.values())
-        yield title, [partial(latency, waits, title=title)] if drawn else []
+        yield title, [partial(latency, waits, title=title, styles=styles)] if drawn else []
 
 
 def decision_for(choice: Choice) -> Decision:
@@ -197,9 +204,10 @@ def decision_for(choice: Choice) -> Decision:
 
 
 def _worths(choice: Choice) -> Iterator[tuple[str, list[Drawing]]]:
+    styles = _styles(choice)
     for group in decision_for(choice).groups:
         title = group_title(group.weighed.keys)
-        draw = partial(worth, group.weighed, group.priced[0].ranges, group.answer.worth, title=title)
+        draw = partial(worth, group.weighed, group.priced[0].ranges, group.answer.worth, title=title, styles=styles)
         yield title, [draw] if group.weighed.bound else []
 
 

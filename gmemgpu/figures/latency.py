@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmemgpu.figures.axis import axis_labels, time_ticks
-from gmemgpu.figures.style import LINES, Spec, titled
+from gmemgpu.figures.style import LineStyle, Spec, line_styles, titled
 from gmemgpu.units import TIME_UNITS
 
 __all__ = ["Waits", "bin_ends_ns", "latency"]
@@ -67,7 +67,9 @@ def bin_ends_ns(n_bins: int) -> NDArray[np.float64]:
     return np.where(following < 16, following, (8.0 + eighth) * 2.0 ** (octave - 1.0))
 
 
-def latency(waits: Mapping[str, Waits], *, title: str, width: int = 620) -> Spec:
+def latency(
+    waits: Mapping[str, Waits], *, title: str, styles: Mapping[str, LineStyle] | None = None, width: int = 620
+) -> Spec:
     """
     Draw the cumulative distribution of latencies.
 
@@ -77,6 +79,8 @@ def latency(waits: Mapping[str, Waits], *, title: str, width: int = 620) -> Spec
         By policy; those without episodes have no line.
     title : str
         Of the group.
+    styles : mapping of str to LineStyle, optional
+        How the line of each policy looks, as `gmemgpu.figures.style.line_styles` gives it for all of a sweep.
     width : int
         Of the whole, in pixels.
 
@@ -94,7 +98,7 @@ def latency(waits: Mapping[str, Waits], *, title: str, width: int = 620) -> Spec
         for at, share in [(domain[0], 0.0), *rows, (domain[1], rows[-1][1])]
     ]
     names = list(lines)
-    styles = [LINES[i % len(LINES)] for i in range(len(names))]
+    looks = [(styles or line_styles(waits))[name] for name in names]
     legend: Spec = {"title": None, "symbolStrokeWidth": 2, "symbolSize": 500, "symbolType": "stroke"}
     area = width - _AXIS_PX
     if width >= _NARROW_PX:
@@ -126,14 +130,14 @@ def latency(waits: Mapping[str, Waits], *, title: str, width: int = 620) -> Spec
                 "field": "policy",
                 "type": "nominal",
                 "sort": names,
-                "scale": {"domain": names, "range": [colour for colour, _ in styles]},
+                "scale": {"domain": names, "range": [colour for colour, _ in looks]},
                 "legend": legend,
             },
             "strokeDash": {
                 "field": "policy",
                 "type": "nominal",
                 "sort": names,
-                "scale": {"domain": names, "range": [list(dash) for _, dash in styles]},
+                "scale": {"domain": names, "range": [list(dash) for _, dash in looks]},
                 "legend": legend,
             },
         },

@@ -14,7 +14,8 @@ __all__ = [
     "BETTER",
     "WORSE",
     "UNTOLD",
-    "LINES",
+    "LineStyle",
+    "line_styles",
     "LETTER_PX",
     "titled",
     "group_title",
@@ -35,12 +36,14 @@ FRONT = BETTER = _BLUE
 WORSE = _VERMILION
 UNTOLD = "#808890"
 
-LINES = tuple(
+LineStyle: TypeAlias = tuple[str, tuple[int, ...]]
+"""Colour and dash pattern."""
+
+_LINES: tuple[LineStyle, ...] = tuple(
     (colour, dash)
     for dash in ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
     for colour in (_BLUE, _VERMILION, _GREEN, _PURPLE, _ORANGE, _SKY)
 )
-"""A colour and a dash pattern for each of up to 24 lines; neighbours differ in colour."""
 
 LETTER_PX = 6.2
 """Mean width of a letter of a label."""
@@ -73,6 +76,23 @@ CONFIG: Spec = {
     "text": {"color": INK, "fontSize": 11},
     "rule": {"color": INK},
 }
+
+
+def line_styles(policies: Iterable[str]) -> dict[str, LineStyle]:
+    """
+    Return a colour and a dash pattern for each policy.
+
+    Parameters
+    ----------
+    policies : iterable of str
+        All of a sweep: in each of its figures a policy then looks the same.
+
+    Returns
+    -------
+    dict of str to (str, tuple of int)
+        Neighbours differ in colour, and up to 24 in either.
+    """
+    return {policy: _LINES[i % len(_LINES)] for i, policy in enumerate(policies)}
 
 
 def titled(title: str, subtitle: str, width: int) -> Spec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from gmemgpu.decision.figures import worth_text
 from gmemgpu.decision.ranges import Range
 from gmemgpu.decision.weighing import Weighed
 from gmemgpu.figures.axis import axis_labels, plain
-from gmemgpu.figures.style import INK, LETTER_PX, LINES, Spec, titled
+from gmemgpu.figures.style import INK, LETTER_PX, LineStyle, Spec, line_styles, titled
 
 __all__ = ["worth"]
 
@@ -26,7 +26,15 @@ _LEAST, _MOST = 1e-5, 1.0
 _NAME_ROWS, _NAME_PX = 3, 13
 
 
-def worth(group: Weighed, ranges: Sequence[Range], at: float, *, title: str, width: int = 620) -> Spec:
+def worth(
+    group: Weighed,
+    ranges: Sequence[Range],
+    at: float,
+    *,
+    title: str,
+    styles: Mapping[str, LineStyle] | None = None,
+    width: int = 620,
+) -> Spec:
     """
     Draw what policies forgo.
 
@@ -40,6 +48,8 @@ def worth(group: Weighed, ranges: Sequence[Range], at: float, *, title: str, wid
         The worth at which the answer was sought; a line marks it.
     title : str
         Of the group.
+    styles : mapping of str to LineStyle, optional
+        How the line of each policy looks, as `gmemgpu.figures.style.line_styles` gives it for all of a sweep.
     width : int
         Of the whole, in pixels.
 
@@ -84,7 +94,7 @@ def worth(group: Weighed, ranges: Sequence[Range], at: float, *, title: str, wid
     legend: Spec = {"title": None, "symbolStrokeWidth": 2, "symbolSize": 500, "symbolType": "stroke"}
     if width < _NARROW_PX:
         legend |= {"orient": "bottom", "columns": 2}
-    styles = [LINES[i % len(LINES)] for i in range(len(names))]
+    looks = [(styles or line_styles(names))[name] for name in names]
 
     def style(values: Sequence[object]) -> Spec:
         scale = {"domain": names, "range": list(values)}
@@ -119,8 +129,8 @@ def worth(group: Weighed, ranges: Sequence[Range], at: float, *, title: str, wid
                 "encoding": {
                     "x": {"field": "worth", **x},
                     "y": {"field": "lost", **y},
-                    "color": style([colour for colour, _ in styles]),
-                    "strokeDash": style([list(dash) for _, dash in styles]),
+                    "color": style([colour for colour, _ in looks]),
+                    "strokeDash": style([list(dash) for _, dash in looks]),
                     "opacity": {"condition": {"param": "picked", "value": 1, "empty": True}, "value": 0.15},
                 },
             },

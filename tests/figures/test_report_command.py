@@ -4,10 +4,12 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +92,35 @@ def test_charts_are_plain_data_and_each_says_what_it_shows(page: Page) -> None:
     assert all(place["aria-label"] for place in places)
     for chart in charts:
         assert chart["narrow"].get("width", 0) <= chart["wide"].get("width", 0)
+
+
+def scales(chart: object) -> Iterator[dict[str, Any]]:
+    """Yield whatever has a domain of policies, with what each of them looks like."""
+    if isinstance(chart, dict):
+        if chart.get("field") == "policy" and "range" in chart.get("scale", {}):
+            yield chart["scale"]
+        for value in chart.values():
+            yield from scales(value)
+    elif isinstance(chart, list):
+        for value in chart:
+            yield from scales(value)
+
+
+def test_a_policy_looks_the_same_in_all_figures(page: Page, store: Path) -> None:
+    charts = json.loads(page.scripts[0])["charts"]
+    # Of some policies in another order too, and where one has no line.
+    some = catalogue.Choice(directory=store, policies=["refcount", "v10", "never"])
+    charts += [catalogue.figure(name, some)[0] for name in ("worth", "latency")]
+    looks: dict[tuple[bool, str], set[str]] = {}
+    found = [scale for chart in charts for scale in scales(chart)]
+    for scale in found:
+        for policy, look in zip(scale["domain"], scale["range"], strict=True):
+            looks.setdefault((isinstance(look, str), policy), set()).add(str(look))
+    # Colours and dashes, of two groups in two figures, wide and narrow, and of two figures of some policies.
+    assert len(found) >= 2 * (2 * 2 * 2 + 2)
+    assert len(looks) == 2 * 6
+    assert {len(each) for each in looks.values()} == {1}
+    assert len({(*looks[True, name], *looks[False, name]) for _, name in looks}) == 6
 
 
 def test_provenance_says_which_sweep(page: Page, store: Path) -> None:
