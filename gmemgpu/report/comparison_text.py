@@ -28,6 +28,7 @@ __all__ = [
 
 _NONE = "–"
 _MINUS = "−"
+_DECIMALS, _MOST_DECIMALS = 3, 6
 _BESIDE_MARKS = " "
 """Between columns whose cells end in a mark or in two blanks."""
 
@@ -96,8 +97,11 @@ def scale_for(quantity: Quantity, largest: float) -> Scale:
 
 
 def _decimals(figure: float, digits: int) -> int:
-    # As many as show so many digits that matter, if three show them.
-    return min(3, max(0, digits - 1 - math.floor(math.log10(abs(figure))))) if figure else 0
+    # As many as show so many digits that matter, if three show them; more only for the first digit.
+    if not figure:
+        return 0
+    first = -math.floor(math.log10(abs(figure)))
+    return max(0, min(digits - 1 + first, max(_DECIMALS, min(first, _MOST_DECIMALS))))
 
 
 def _figure(figure: float, decimals: int, *, signed: bool = False) -> str:
@@ -147,7 +151,9 @@ def difference_text(found: Difference, scale: Scale) -> str:
     if not half_width:
         return _figure(mean, 0 if mean.is_integer() else _decimals(mean, 3), signed=True)
     decimals = _decimals(half_width, 2)
-    return f"{_figure(mean, decimals, signed=True)} ±{_figure(half_width, decimals)}"
+    least = 0.1**_MOST_DECIMALS
+    reach = _figure(half_width, decimals) if half_width >= least / 2 else f"<{least:.{_MOST_DECIMALS}f}"
+    return f"{_figure(mean, decimals, signed=True)} ±{reach}"
 
 
 def _verdict(one: Comparison) -> str:

@@ -41,3 +41,23 @@ def test_differences_of_several_decades_are_told_apart(store: Path) -> None:
     order = sorted(rows.values(), key=lambda row: row["mean"])
     assert [row["mean_at"] for row in order] == sorted(row["mean_at"] for row in order)
     assert rows[found[1].policy]["mean_at"] * rows[found[1].policy]["mean"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "text"),
+    [
+        (2.3e-6, 4.1e-6, "+0.0002 ±0.0004"),
+        (-2e-7, 3e-8, "−0.000020 ±0.000003"),
+        (0.4, 3e-6, "+40.0000 ±0.0003"),
+        (2e-12, 3e-12, "0.000000 ±<0.000001"),
+        (4e-5, 0.0, "+0.004"),
+        (4e-6, 0.0, "+0.0004"),
+        (0.011, 0.0123, "+1.1 ±1.2"),
+    ],
+)
+def test_small_differences_show_their_first_digit(store: Path, mean: float, half_width: float, text: str) -> None:
+    one = comparisons(store, "coverage")[0]
+    assert one.found is not None
+    small = replace(one, found=replace(one.found, mean=mean, half_width=half_width))
+    (row,) = forest([small], small.quantity, "v10", title="pods")["data"]["values"]
+    assert row["text"] == text
