@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,14 @@ from gmemgpu.model.policy import Executor, Hook, Policy
 from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array, Trace
 from gmemgpu.timeline.build import Timeline, build_timeline
 from gmemgpu.timeline.episode import free_episodes, free_runs
-from gmemgpu.timeline.integral import exact_sum, used_integral
-from gmemgpu.timeline.piece import IdRegions, cut_at_regions, id_regions
+from gmemgpu.timeline.integral import UsedIntegral, exact_sum, used_integral
+from gmemgpu.timeline.piece import IdRegions, cut_at_regions
 from gmemgpu.timeline.request import Requests, folios_of, hook_requests
 from gmemgpu.timeline.snp import FOREVER, snp_states
 
 __all__ = ["Prepared", "CountedRequests"]
+
+_Played: TypeAlias = tuple[Timeline, UsedIntegral | None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,16 +50,16 @@ class Prepared:
         A valid one.
     compiled : bool
         Whether compiled code makes its timeline; the rows are the same.
-    timeline : Timeline, optional
-        The trace's own, if it is there already.
+    played : (Timeline, UsedIntegral or None), optional
+        The trace's own, if they are there already; the timeline may lack rows that begin no other class.
 
     Notes
     -----
     What only some policies read is built on first use.
     """
 
-    def __init__(self, trace: Trace, *, compiled: bool = False, timeline: Timeline | None = None) -> None:
-        self.timeline = timeline or build_timeline(trace, compiled=compiled)
+    def __init__(self, trace: Trace, *, compiled: bool = False, played: _Played | None = None) -> None:
+        self.timeline = played[0] if played else build_timeline(trace, compiled=compiled)
         self.trace: Trace = self.timeline.trace
         self.horizon_ns = self.trace.horizon_ns
         self.warmup_ns = self.trace.warmup_ns
@@ -66,7 +69,7 @@ class Prepared:
         self.snp = snp_states(self.trace)
         self.runs = free_runs(self.timeline)
         self.episodes = free_episodes(self.runs, self.snp)
-        self.used = used_integral(self.timeline)
+        self.used = played[1] if played else used_integral(self.timeline)
         self._requests: dict[Hook, CountedRequests] = {}
 
     @cached_property
@@ -102,15 +105,15 @@ class Prepared:
         kept = self.cores[pieces.region] > 0
         return self.trace.t_ns[pieces.event[kept]], pieces.region[kept]
 
-    @cached_property
+    @property
     def vm_regions(self) -> IdRegions:
         """Where the guest_memfds of each VM ever had pages, and since when; regions without coverage are among them."""
-        return id_regions(self.trace, self.timeline.assigns, self.trace.vm)
+        return self.timeline.owners.by_vm
 
     @property
     def inode_regions(self) -> IdRegions:
         """Where each inode ever had pages, and since when; regions without coverage are among them."""
-        return self.timeline.by_inode
+        return self.timeline.owners.by_inode
 
     @cached_property
     def _counted_episodes(self) -> BoolArray:

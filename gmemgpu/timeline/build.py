@@ -8,12 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int16Array, Int32Array, Int64Array, Trace
-from gmemgpu.timeline.piece import IdRegions, RegionPieces, cut_at_regions, id_regions, state_pieces
+from gmemgpu.timeline.piece import Owners, RegionPieces, state_pieces
 from gmemgpu.timeline.region_states import region_states
 
-__all__ = ["Timeline", "TimelinePieces", "build_timeline", "last_row_at", "timeline_of", "timeline_pieces"]
+__all__ = ["UNTOUCHED", "Timeline", "build_timeline", "last_row_at"]
 
 UNTOUCHED = (0, 0, 0, 0, -1)
 """A, G, E, U and first block of a region before its first event."""
@@ -37,10 +36,8 @@ class Timeline:
         Pages: A, G, E and U.
     first : (n,) int16
         Lowest block with an assigned page, -1 for a free region.
-    by_inode : IdRegions
-        Where each inode ever had pages.
-    assigns : RegionPieces
-        Parts of the `assign` events, in time order.
+    owners : Owners
+        Where inodes and VMs ever had pages.
     """
 
     trace: Trace
@@ -51,56 +48,12 @@ class Timeline:
     evicting: Int32Array
     used: Int32Array
     first: Int16Array
-    by_inode: IdRegions
-    assigns: RegionPieces
+    owners: Owners
 
     @property
     def region(self) -> Int32Array:
         """Region of each row, (n,) int32."""
         return np.repeat(np.arange(len(self.offset) - 1, dtype=np.int32), np.diff(self.offset))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TimelinePieces:
-    """
-    What a timeline is made of.
-
-    Parameters
-    ----------
-    trace : Trace
-        Cut at its horizon.
-    by_inode : IdRegions
-        Where each inode ever had pages.
-    assigns : RegionPieces
-        Parts of the `assign` events, in time order.
-    pieces : RegionPieces
-        Everything that changes a region's state, grouped by region, each group in event order.
-    """
-
-    trace: Trace
-    by_inode: IdRegions
-    assigns: RegionPieces
-    pieces: RegionPieces
-
-
-def timeline_pieces(trace: Trace) -> TimelinePieces:
-    """
-    Cut the events of a trace at region borders.
-
-    Parameters
-    ----------
-    trace : Trace
-        A valid one; events at or past the horizon are ignored.
-
-    Returns
-    -------
-    TimelinePieces
-        For `timeline_of`, once the state after each piece is known.
-    """
-    trace = trace.before_horizon()
-    assigns = cut_at_regions(trace, np.flatnonzero(trace.kind == Kind.ASSIGN))
-    by_inode = id_regions(trace, assigns, trace.inode)
-    return TimelinePieces(trace, by_inode, assigns, state_pieces(trace, by_inode))
 
 
 def _states(trace: Trace, pieces: RegionPieces) -> list[Int32Array]:
@@ -173,39 +126,18 @@ def build_timeline(trace: Trace, *, compiled: bool = False) -> Timeline:
     Timeline
         Memory follows the number of state changes, never events × pages or events × runs.
     """
-    if not compiled:
-        found = timeline_pieces(trace)
-        return timeline_of(found, _states(found.trace, found.pieces))
-    from gmemgpu.timeline.compiled_rows import timeline_rows
-
     trace = trace.before_horizon()
-    assigns = cut_at_regions(trace, np.flatnonzero(trace.kind == Kind.ASSIGN))
-    by_inode = id_regions(trace, assigns, trace.inode)
-    offset, t_ns, columns, first = timeline_rows(trace, by_inode)
+    owners = Owners(trace)
+    if compiled:
+        from gmemgpu.timeline.compiled_rows import timeline_rows
+
+        offset, t_ns, columns, first = timeline_rows(trace, owners.by_inode)
+    else:
+        pieces = state_pieces(trace, owners.by_inode)
+        states = _states(trace, pieces)
+        offset, t_ns, columns, first = _rows(trace.t_ns[pieces.event], pieces.region, states, trace.host.n_regions)
     assigned, gmem, evicting, used = columns
-    return Timeline(trace, offset, t_ns, assigned, gmem, evicting, used, first, by_inode, assigns)
-
-
-def timeline_of(found: TimelinePieces, states: Sequence[Int32Array]) -> Timeline:
-    """
-    Build a timeline from states that are known.
-
-    Parameters
-    ----------
-    found : TimelinePieces
-        All pieces of a trace.
-    states : sequence of (n_pieces,) int32
-        A, G, E, U and first block after each of them.
-
-    Returns
-    -------
-    Timeline
-        As `build_timeline` gives it.
-    """
-    trace, pieces = found.trace, found.pieces
-    offset, t_ns, columns, first = _rows(trace.t_ns[pieces.event], pieces.region, states, trace.host.n_regions)
-    assigned, gmem, evicting, used = columns
-    return Timeline(trace, offset, t_ns, assigned, gmem, evicting, used, first, found.by_inode, found.assigns)
+    return Timeline(trace, offset, t_ns, assigned, gmem, evicting, used, first, owners)
 
 
 def last_row_at(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from gmemgpu.units import PAGES_PER_REGION
 __all__ = [
     "RegionPieces",
     "IdRegions",
+    "Owners",
     "cut_at_regions",
     "id_regions",
     "state_pieces",
@@ -151,6 +153,35 @@ def id_regions(trace: Trace, assigns: RegionPieces, ids: Int32Array) -> IdRegion
     key, first = np.unique(mine[keep] * n_regions + assigns.region[keep], return_index=True)
     since = trace.t_ns[assigns.event[keep][first]]
     return IdRegions(key // n_regions, (key % n_regions).astype(np.int32), since)
+
+
+class Owners:
+    """
+    Where ids of a trace ever had pages, each found on first use.
+
+    Parameters
+    ----------
+    trace : Trace
+        Cut at its horizon.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    @cached_property
+    def _assigns(self) -> RegionPieces:
+        # Parts of the `assign` events, in time order.
+        return cut_at_regions(self._trace, np.flatnonzero(self._trace.kind == Kind.ASSIGN))
+
+    @cached_property
+    def by_inode(self) -> IdRegions:
+        """Where each inode ever had pages, and since when."""
+        return id_regions(self._trace, self._assigns, self._trace.inode)
+
+    @cached_property
+    def by_vm(self) -> IdRegions:
+        """Where the guest_memfds of each VM ever had pages, and since when."""
+        return id_regions(self._trace, self._assigns, self._trace.vm)
 
 
 def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:

@@ -92,7 +92,19 @@ class Requests:
         return np.where(npages > 0, end, -1).astype(np.int32)
 
     def folios(self, first: int = 0) -> Int64Array:
-        """Count the folios that each event covers, from one request on; 0 for ``region_free``."""
+        """
+        Count the folios that events cover.
+
+        Parameters
+        ----------
+        first : int
+            The request to begin with.
+
+        Returns
+        -------
+        (n - first,) int64
+            For each from there on; 0 for ``region_free``.
+        """
         if self.region is not None:
             return np.zeros(len(self.t_ns) - first, np.int64)
         return folios_of(self.trace, self.event[first:])

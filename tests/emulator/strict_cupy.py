@@ -31,6 +31,7 @@ DRIVER_VERSION = RUNTIME_VERSION = 13000
 ATTRIBUTES = {
     "MultiProcessorCount": 132,
     "MaxSharedMemoryPerBlockOptin": MAX_SHARED_BYTES,
+    "MaxSharedMemoryPerMultiprocessor": MAX_SHARED_BYTES + 1024,
     "MaxThreadsPerBlock": 1024,
     "MaxThreadsPerMultiProcessor": 2048,
     "L2CacheSize": 50 << 20,

@@ -12,19 +12,18 @@ from typing import Any
 from gmemgpu.engine.class_code import check_63_bits
 from gmemgpu.engine.cupy.evaluation import EvaluatedBatch, evaluate_prepared
 from gmemgpu.engine.cupy.memory import budget_bytes
-from gmemgpu.engine.cupy.pieces import PieceColumns, piece_columns
-from gmemgpu.engine.cupy.timelines import PIECE_BYTES, owners_bytes, play_pieces
+from gmemgpu.engine.cupy.timelines import PIECE_BYTES, least_bytes, play_traces
+from gmemgpu.engine.cupy.transfer import Arena
 from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
-from gmemgpu.timeline.build import TimelinePieces, timeline_of, timeline_pieces
 
-__all__ = ["BatchReport", "LAUNCH_PIECES", "evaluate_batches"]
+__all__ = ["BatchReport", "LAUNCH_EVENTS", "evaluate_batches"]
 
-LAUNCH_PIECES = 1 << 22
-"""From so many pieces on a batch goes to the device, so that it works while the host makes the next (not measured)."""
+LAUNCH_EVENTS = 1 << 22
+"""From so many events on a batch goes to the device, so that it works while the host makes the next (not measured)."""
 
 _Rows = list[list[MetricRow]]
 
@@ -51,13 +50,6 @@ class BatchReport:
     slice_pieces: list[int]
     portions: list[int]
     predicted_bytes: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cut:
-    # A trace, cut at region borders.
-    found: TimelinePieces
-    columns: PieceColumns
 
 
 def evaluate_batches(
@@ -97,40 +89,46 @@ def evaluate_batches(
     rows: _Rows = []
     # On the caller's current device. One for all batches: CuPy's pool keeps free memory apart by stream.
     stream = cupy.cuda.Stream(non_blocking=True)
-    # One thread drives the device: it mostly waits, and the interpreter is free meanwhile.
-    with ThreadPoolExecutor(1, "gmemgpu-device") as device:
-        running: Future[_Rows] | None = None
-        for batch in _batches(traces, costs, budget):
-            work = partial(_evaluate, batch, policies, costs, budget, observe, stream)
-            following = device.submit(_drive, work, batch, stream)
+    arena = Arena(stream)
+    try:
+        # One thread drives the device: it mostly waits, and the interpreter is free meanwhile.
+        with ThreadPoolExecutor(1, "gmemgpu-device") as device:
+            running: Future[_Rows] | None = None
+            for batch in _batches(traces, costs, budget):
+                work = partial(_evaluate, batch, policies, costs, budget, observe, arena, stream)
+                following = device.submit(_drive, work, batch, stream)
+                if running:
+                    rows += running.result()
+                running = following
             if running:
                 rows += running.result()
-            running = following
-        if running:
-            rows += running.result()
+    finally:
+        arena.release()
+        # Pinned memory in a pool is lost to the host.
+        cupy.get_default_pinned_memory_pool().free_all_blocks()
     return rows
 
 
-def _batches(traces: Iterable[Trace], costs: Costs, budget: int) -> Iterator[list[_Cut]]:
-    batch: list[_Cut] = []
-    n_pieces = n_regions = 0
+def _batches(traces: Iterable[Trace], costs: Costs, budget: int) -> Iterator[list[Trace]]:
+    batch: list[Trace] = []
+    n_events = n_regions = 0
     for trace in traces:
         check_63_bits(trace, costs, "cupy")
-        found = timeline_pieces(trace)
-        columns = piece_columns(found)
-        n, regions = len(columns.op), len(columns.sizes)
-        fits = (n_pieces + n) * PIECE_BYTES + owners_bytes(n_regions + regions) <= budget
-        if batch and (not fits or n_pieces + n > LAUNCH_PIECES):
+        trace = trace.before_horizon()
+        n, regions = len(trace), trace.host.n_regions
+        # About as many pieces as events; more than that are played in slices.
+        needed = least_bytes(n_events + n, n_regions + regions) + (n_events + n) * PIECE_BYTES
+        if batch and (needed > budget or n_events + n > LAUNCH_EVENTS):
             yield batch
-            batch, n_pieces, n_regions = [], 0, 0
-        batch.append(_Cut(found, columns))
-        n_pieces += n
+            batch, n_events, n_regions = [], 0, 0
+        batch.append(trace)
+        n_events += n
         n_regions += regions
     if batch:
         yield batch
 
 
-def _drive(work: Callable[[], _Rows], batch: list[_Cut], stream: Any) -> _Rows:
+def _drive(work: Callable[[], _Rows], batch: list[Trace], stream: Any) -> _Rows:
     # In the thread that drives the device; the batch is empty afterwards.
     import cupy
 
@@ -146,29 +144,25 @@ def _drive(work: Callable[[], _Rows], batch: list[_Cut], stream: Any) -> _Rows:
         with suppress(cupy.cuda.runtime.CUDARuntimeError):  # a lost device; the first error tells more
             cupy.cuda.Device().synchronize()
         raise
-    # Pinned memory in a pool is lost to the host.
     batch.clear()
-    cupy.get_default_pinned_memory_pool().free_all_blocks()
     return rows
 
 
 def _evaluate(
-    batch: list[_Cut],
+    batch: list[Trace],
     policies: Sequence[Policy],
     costs: Costs,
     budget: int,
     observe: Callable[[BatchReport], None] | None,
+    arena: Arena,
     stream: Any,
 ) -> _Rows:
     import cupy
 
-    states, slice_pieces = play_pieces([cut.columns for cut in batch], budget, stream)
-    n_pieces = sum(slice_pieces)
-    predicted = max(slice_pieces) * PIECE_BYTES + owners_bytes(sum(len(cut.columns.sizes) for cut in batch))
+    played = play_traces(batch, budget, arena, stream)
     prepared = []
     while batch:
-        found = batch.pop(0).found
-        prepared.append(Prepared(found.trace, timeline=timeline_of(found, states.pop(0))))
+        prepared.append(Prepared(batch.pop(0), played=played.traces.pop(0)))
     cupy.get_default_memory_pool().free_all_blocks()
     evaluated: EvaluatedBatch = evaluate_prepared(prepared, policies, costs, budget)
     if observe:
@@ -176,10 +170,10 @@ def _evaluate(
             BatchReport(
                 n_traces=len(prepared),
                 n_pairs=sum(evaluated.portions),
-                n_pieces=n_pieces,
-                slice_pieces=slice_pieces,
+                n_pieces=sum(played.slice_pieces),
+                slice_pieces=played.slice_pieces,
                 portions=evaluated.portions,
-                predicted_bytes=max(predicted, evaluated.predicted_bytes),
+                predicted_bytes=max(played.predicted_bytes, evaluated.predicted_bytes),
             )
         )
     return evaluated.rows

@@ -10,7 +10,16 @@ from gmemgpu.engine.cupy.defines import compiler_options
 
 __all__ = ["KERNELS", "kernel_source", "load_kernel", "launch", "launch_here"]
 
-KERNELS = ("region_timeline", "rmp_image", "rmp_scan", "segment_max", "segment_search")
+KERNELS = (
+    "cut_events",
+    "describe_pieces",
+    "region_timeline",
+    "rmp_image",
+    "rmp_scan",
+    "segment_max",
+    "segment_search",
+    "timeline_rows",
+)
 """Each lies in a file of its name; no file includes another."""
 
 

@@ -1,94 +1,179 @@
-"""Everything that changes a region's state, as columns for the kernel that plays it."""
+"""Events of many traces, cut at region borders on the device: pieces by region, each region's in event order."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gmemgpu.engine.cupy.defines import PieceOp
+from gmemgpu.engine.array.xp.namespace import Array, begins
+from gmemgpu.engine.array.xp.on_cupy import CupyNamespace
+from gmemgpu.engine.cupy.defines import THREADS
+from gmemgpu.engine.cupy.kernel import launch_here
+from gmemgpu.engine.cupy.transfer import Arena
 from gmemgpu.model.event import Kind
-from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array, Trace
-from gmemgpu.timeline.build import TimelinePieces
-from gmemgpu.timeline.piece import RegionPieces
+from gmemgpu.model.trace import Int64Array, Trace
 
-__all__ = ["PieceColumns", "piece_columns"]
+__all__ = ["EVENT_BYTES", "Events", "Pieces", "cut_events", "describe_pieces", "upload_events"]
 
-_OPS = {
-    Kind.USE: PieceOp.USE,
-    Kind.UNUSE: PieceOp.UNUSE,
-    Kind.EVICT_BEGIN: PieceOp.EVICT_BEGIN,
-    Kind.EVICT_END: PieceOp.EVICT_END,
-}
-"""All other kinds clear pages, or assign them."""
+EVENT_BYTES = 64
+"""Device memory of an event: 29 of its columns, two counts of pieces, and what finds evictions."""
+
+_COLUMNS = ("t_ns", "kind", "pfn", "npages", "inode")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PieceColumns:
+class Events:
     """
-    Pieces grouped by region, each group in event order.
+    All events of some traces on the device. Regions are numbered on from trace to trace.
 
     Parameters
     ----------
-    sizes : (n_regions,) int64
-        Pieces of each region.
-    lo, hi : (n,) int32
-        Pages of the region, half open; of an eviction, the range in which its inode ever had pages.
-    inode : (n,) int32
-    op : (n,) uint8
-        `PieceOp`.
+    columns : dict of str to device array
+        Those of the traces that change states, and ``event_at`` and ``region_at``, int64: where each trace begins.
+    region_at : (n_traces + 1,) int64
+        The same on the host.
+    evictions : (n,) int64 device array
+        ``inode << 32 | event`` of all evictions, ascending.
     """
 
-    sizes: Int64Array
-    lo: Int32Array
-    hi: Int32Array
-    inode: Int32Array
-    op: NDArray[np.uint8]
+    columns: dict[str, Any]
+    region_at: Int64Array
+    evictions: Array
+
+    def __len__(self) -> int:
+        return len(self.columns["kind"])
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Return what kernels are given of them."""
+        names = ("kind", "pfn", "npages", "inode", "event_at", "region_at")
+        return (*(self.columns[name] for name in names), np.int32(len(self.region_at) - 1))
 
 
-def piece_columns(found: TimelinePieces) -> PieceColumns:
-    """Return the pieces of a trace as the device plays them."""
-    trace, pieces = found.trace, found.pieces
-    kind = trace.kind[pieces.event]
-    inode = trace.inode[pieces.event]
-    op = np.full(len(kind), PieceOp.CLEAR, np.uint8)
-    for code, what in _OPS.items():
-        op[kind == code] = what
-    assigns = np.flatnonzero(kind == Kind.ASSIGN)
-    op[assigns] = np.where(inode[assigns] < 0, PieceOp.ASSIGN_OTHER, PieceOp.ASSIGN)
-    evictions = np.flatnonzero((op == PieceOp.EVICT_BEGIN) | (op == PieceOp.EVICT_END))
-    lo, hi = pieces.lo, pieces.hi
-    if len(evictions):
-        owned = assigns[inode[assigns] >= 0]
-        op[owned[_in_eviction(trace, pieces.event[owned])]] = PieceOp.ASSIGN_EVICTING
-        lo, hi = _ranges(pieces, inode, owned, evictions, trace.host.n_regions)
-    return PieceColumns(np.bincount(pieces.region, minlength=trace.host.n_regions), lo, hi, inode, op)
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """
+    What changes the states of some regions.
+
+    Parameters
+    ----------
+    begin, end : int
+        The regions.
+    keys : (n,) int64 device array
+        ``region << 32 | event``, ascending.
+    at : (end - begin + 1,) int64 device array
+        First piece of each region.
+    """
+
+    begin: int
+    end: int
+    keys: Array
+    at: Array
+
+    def __len__(self) -> int:
+        return len(self.keys)
 
 
-def _in_eviction(trace: Trace, event: Int64Array) -> BoolArray:
-    # Whether the inode of an event is between its `evict_begin` and `evict_end`, in file order.
-    rows = np.flatnonzero((trace.kind == Kind.EVICT_BEGIN) | (trace.kind == Kind.EVICT_END))
-    stride = len(trace) + 1
-    order = np.argsort(trace.inode[rows], kind="stable")
-    rows = rows[order]
-    key = trace.inode[rows].astype(np.int64) * stride + rows
-    last = np.searchsorted(key, trace.inode[event].astype(np.int64) * stride + event) - 1
-    found = rows[np.maximum(last, 0)]
-    mine = (last >= 0) & (trace.inode[found] == trace.inode[event])
-    inside: BoolArray = mine & (trace.kind[found] == Kind.EVICT_BEGIN)
-    return inside
+def upload_events(traces: Sequence[Trace], arena: Arena, xp: CupyNamespace) -> Events:
+    """
+    Copy events to the device.
+
+    Parameters
+    ----------
+    traces : sequence of Trace
+        Cut at their horizons.
+    arena : Arena
+    xp : CupyNamespace
+    """
+    region_at = begins([trace.host.n_regions for trace in traces])
+    parts = {name: [getattr(trace, name) for trace in traces] for name in _COLUMNS}
+    edges = {"event_at": [begins([len(trace) for trace in traces])], "region_at": [region_at]}
+    columns = arena.upload({**parts, **edges})
+    kind = columns["kind"]
+    evictions = xp.empty(0, np.int64)
+    if len(kind):
+        rows = xp.flatnonzero((kind == Kind.EVICT_BEGIN) | (kind == Kind.EVICT_END))
+        if len(rows):
+            evictions = xp.sort(columns["inode"][rows].astype(np.int64) << 32 | rows)
+    return Events(columns, region_at, evictions)
 
 
-def _ranges(
-    pieces: RegionPieces, inode: Int32Array, owned: Int64Array, evictions: Int64Array, n_regions: int
-) -> tuple[Int32Array, Int32Array]:
-    # An eviction looks at the owners of the pages in which its inode ever lay, not at the whole region.
-    key = inode.astype(np.int64) * n_regions + pieces.region
-    order = owned[np.argsort(key[owned], kind="stable")]
-    starts = np.flatnonzero(np.append(True, key[order][1:] != key[order][:-1]))
-    group = np.searchsorted(key[order][starts], key[evictions])
-    lo, hi = pieces.lo.copy(), pieces.hi.copy()
-    lo[evictions] = np.minimum.reduceat(pieces.lo[order], starts)[group]
-    hi[evictions] = np.maximum.reduceat(pieces.hi[order], starts)[group]
-    return lo, hi
+class _Cut:
+    # One way to cut: its launches, which count pieces or write their keys.
+
+    def __init__(self, events: Events, begin: int, end: int, owned: Array, *, owners_only: bool) -> None:
+        bounds = np.int64(begin), np.int64(end)
+        self._arguments = (*events.arguments(), owned, np.int64(len(owned)), *bounds, np.int32(owners_only))
+        self._n = len(events)
+
+    def count(self, xp: CupyNamespace) -> tuple[int, Array]:
+        counts = xp.empty(self._n, np.int64)
+        self._launch(0, counts, counts)
+        at = xp.cumsum(counts) if self._n else counts
+        return (int(at[-1]) if self._n else 0), at
+
+    def keys(self, n: int, at: Array, xp: CupyNamespace) -> Array:
+        keys = xp.empty(n, np.int64)
+        if not n:
+            return keys
+        self._launch(1, at, keys)
+        return xp.sort(keys)
+
+    def _launch(self, writes: int, at: Array, out: Array) -> None:
+        n_blocks = -(-self._n // THREADS["EVENTS"])
+        arguments = (*self._arguments, np.int32(writes), at, out, np.int64(self._n))
+        launch_here("cut_events", n_blocks, THREADS["EVENTS"], arguments)
+
+
+def cut_events(events: Events, begin: int, end: int, most: int, xp: CupyNamespace) -> Pieces | int:
+    """
+    Cut events at region borders.
+
+    Parameters
+    ----------
+    events : Events
+    begin, end : int
+        Only pieces in these regions are wanted.
+    most : int
+        How many pieces there may be.
+    xp : CupyNamespace
+
+    Returns
+    -------
+    Pieces or int
+        How many there are, if those are too many.
+    """
+    none = xp.empty(0, np.int64)
+    owners = _Cut(events, begin, end, none, owners_only=True)
+    n_owned, at = owners.count(xp)
+    if n_owned > most:
+        return n_owned
+    owned = xp.once(owners.keys(n_owned, at, xp))
+    everything = _Cut(events, begin, end, owned, owners_only=False)
+    n, at = everything.count(xp)
+    if n > most:
+        return n
+    keys = everything.keys(n, at, xp)
+    edges = xp.arange(begin, end + 1) << 32
+    return Pieces(begin, end, keys, xp.searchsorted(keys, edges) if n else xp.zeros(end - begin + 1, np.int64))
+
+
+def describe_pieces(events: Events, pieces: Pieces, xp: CupyNamespace) -> tuple[Array, Array]:
+    """
+    Look up what each piece does.
+
+    Returns
+    -------
+    pieces : (n, 4) int32 device array
+        Pages of the region, half open; inode; `PieceOp`.
+    needs : (n_regions,) int32 device array
+        `Needs` of each region.
+    """
+    n = len(pieces)
+    described, needs = xp.empty((n, 4), np.int32), xp.zeros(pieces.end - pieces.begin, np.int32)
+    evictions = events.evictions, np.int64(len(events.evictions))
+    arguments = pieces.keys, np.int64(n), *events.arguments(), *evictions, np.int64(pieces.begin), described, needs
+    launch_here("describe_pieces", -(-n // THREADS["PIECES"]), THREADS["PIECES"], arguments)
+    return described, needs

@@ -1,135 +1,184 @@
-"""States of regions after each piece, page-exact: pieces up, states down, in as many slices as memory asks for."""
+"""Timelines of many traces, page-exact: events go up, class rows come down, in as many slices as memory asks for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gmemgpu.engine.cupy.defines import THREADS
-from gmemgpu.engine.cupy.kernel import launch
-from gmemgpu.engine.cupy.pieces import PieceColumns
-from gmemgpu.engine.cupy.transfer import DeviceColumns
+from gmemgpu.engine.array.xp.namespace import Array
+from gmemgpu.engine.array.xp.on_cupy import CupyNamespace
+from gmemgpu.engine.cupy.defines import THREADS, Needs, Play
+from gmemgpu.engine.cupy.kernel import launch, launch_here
+from gmemgpu.engine.cupy.pieces import EVENT_BYTES, Events, Pieces, cut_events, describe_pieces, upload_events
+from gmemgpu.engine.cupy.rows import joined, region_rows, timeline_of, used_of
+from gmemgpu.engine.cupy.transfer import Arena
 from gmemgpu.errors import BackendError
-from gmemgpu.model.trace import Int32Array, Int64Array
+from gmemgpu.model.trace import Trace
+from gmemgpu.timeline.build import Timeline
+from gmemgpu.timeline.integral import UsedIntegral
 from gmemgpu.units import PAGES_PER_REGION
 
-__all__ = ["SHARED_BYTES", "PIECE_BYTES", "owners_bytes", "play_pieces"]
+__all__ = ["SHARED_BYTES", "PlayedTraces", "least_bytes", "play_traces"]
 
-_BITMAPS = 4
-SHARED_BYTES = _BITMAPS * PAGES_PER_REGION // 8
+_BITMAP_BYTES = PAGES_PER_REGION // 8
+_BITMAPS = {Play.GUESTS: 2, Play.EVICTIONS: 3, Play.USES: 2}
+SHARED_BYTES = max(_BITMAPS.values()) * _BITMAP_BYTES
 """Dynamic shared memory of a thread block that plays a region: no kernel takes more."""
+_STATIC_SHARED_BYTES = 2048
+"""Beside it, that of the kernel and of the driver, at most."""
 
-_STATES = (np.int32, np.int32, np.int32, np.int32, np.int16)
-"""Types of A, G, E, U and first block."""
-
-PIECE_BYTES = 13 + sum(np.dtype(dtype).itemsize for dtype in _STATES)
-"""Device memory of a piece: its columns and the state after it."""
-_SLICE_BYTES = 1 << 13
-"""Beside pieces and regions, for all that is rounded up."""
-_REGION_BYTES = 16
-
-
-def _n_blocks(n_regions: int) -> int:
-    # Regions are played one a multiprocessor at a time: the bitmaps of one fill its shared memory.
-    import cupy
-
-    return max(1, min(int(cupy.cuda.Device().attributes["MultiProcessorCount"]), n_regions))
+_OWNER_BYTES = (PAGES_PER_REGION + PAGES_PER_REGION // 32) * 4
+PIECE_BYTES = 112
+"""Device memory of a piece at its most: keys and their sort, or states and rows, or the integral of rows."""
+REGION_BYTES = 192
+"""The same of a region: it has two rows however little happens there."""
+_LEAST_BYTES = 1 << 15
+"""Beside them, for all that is rounded up."""
 
 
-def owners_bytes(n_regions: int) -> int:
-    """Return the device memory in which thread blocks note the owner of each page of their region."""
-    return _n_blocks(n_regions) * PAGES_PER_REGION * 4
+@dataclass(frozen=True, slots=True, eq=False)
+class _Slice:
+    n_pieces: int
+    tables: dict[str, NDArray[Any]]
 
 
-def _slices(sizes: Int64Array, budget_bytes: int) -> list[int]:
-    # Borders of slices of regions that fit the device one after another.
-    ends = np.cumsum(sizes * PIECE_BYTES + _REGION_BYTES)
-    room = budget_bytes - _SLICE_BYTES
-    largest = int((sizes * PIECE_BYTES + _REGION_BYTES).max(initial=0))
-    if largest > room:
-        raise BackendError(
-            f'backend "cupy": a region of this trace needs {largest + _SLICE_BYTES} bytes on the device, and '
-            f"{max(budget_bytes, 0)} are free; take numpy, or a device with more memory"
-        )
-    borders = [0]
-    while borders[-1] < len(sizes):
-        before = int(ends[borders[-1] - 1]) if borders[-1] else 0
-        borders.append(int(np.searchsorted(ends, before + room, "right")))
-    return borders
-
-
-def play_pieces(
-    traces: Sequence[PieceColumns], budget_bytes: int, stream: Any
-) -> tuple[list[list[Int32Array]], list[int]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class PlayedTraces:
     """
-    Find the state of every region after each of its pieces.
+    What became of some traces.
 
     Parameters
     ----------
-    traces : sequence of PieceColumns
+    traces : list of (Timeline, UsedIntegral or None)
+        The timelines lack rows that begin no other class; None if no page is ever in use.
+    slice_pieces : list of int
+        How many pieces were played at a time.
+    predicted_bytes : int
+        Device memory that it was expected to take at most.
+    """
+
+    traces: list[tuple[Timeline, UsedIntegral | None]]
+    slice_pieces: list[int]
+    predicted_bytes: int
+
+
+@cache
+def _multiprocessors(device_id: int) -> tuple[int, int]:
+    # How many there are, and the shared memory of each. CuPy asks the driver for a hundred things each time.
+    import cupy
+
+    attributes = cupy.cuda.Device(device_id).attributes
+    return int(attributes["MultiProcessorCount"]), int(attributes["MaxSharedMemoryPerMultiprocessor"])
+
+
+def _n_blocks(play: Play, n_regions: int) -> int:
+    # As many as the shared memory of all multiprocessors has room for.
+    import cupy
+
+    n, room = _multiprocessors(cupy.cuda.Device().id)
+    return min(n * max(1, room // (_BITMAPS[play] * _BITMAP_BYTES + _STATIC_SHARED_BYTES)), n_regions)
+
+
+def least_bytes(n_events: int, n_regions: int) -> int:
+    """Return the device memory of events, and of what notes the owners of pages, beside that of pieces."""
+    owners = _n_blocks(Play.EVICTIONS, n_regions) * _OWNER_BYTES
+    return n_events * EVENT_BYTES + owners + n_regions * REGION_BYTES + _LEAST_BYTES
+
+
+def play_traces(traces: Sequence[Trace], budget_bytes: int, arena: Arena, stream: Any) -> PlayedTraces:
+    """
+    Find what engines read of every region, on the current device.
+
+    Parameters
+    ----------
+    traces : sequence of Trace
+        At least one, cut at their horizons.
     budget_bytes : int
         Device memory to take.
+    arena : Arena
+        Holds what is returned until something else passes through it.
     stream : cupy.cuda.Stream
-
-    Returns
-    -------
-    states : list (traces) of list (5) of (n_pieces,) int32
-        A, G, E, U and first block of MODEL.md section 4, in the order of the pieces.
-    slice_pieces : list of int
-        How many pieces went at a time.
 
     Raises
     ------
     BackendError
-        If a single region does not fit.
+        If the events, or the pieces of a single region, do not fit.
     """
     import cupy
 
-    sizes = np.concatenate([trace.sizes for trace in traces])
-    columns = {name: np.concatenate([getattr(trace, name) for trace in traces]) for name in ("lo", "hi", "inode", "op")}
-    n_owners = owners_bytes(len(sizes))
-    borders = _slices(sizes, budget_bytes - n_owners)
-    offset = np.append(0, np.cumsum(sizes))
-    states = [np.empty(int(offset[-1]), np.int32) for _ in _STATES]
+    xp = CupyNamespace(cupy, launch_here)
+    n_events, n_regions = sum(map(len, traces)), sum(trace.host.n_regions for trace in traces)
+    least = least_bytes(n_events, n_regions)
+    room = budget_bytes - least
     with stream:
-        owners = cupy.empty(n_owners // 4, np.int32)
-    slice_pieces = []
-    for begin, end in pairwise(borders):
-        part = slice(int(offset[begin]), int(offset[end]))
-        slice_pieces.append(part.stop - part.start)
-        jobs = np.stack([offset[begin:end], offset[begin + 1 : end + 1]], axis=1) - part.start
-        found = _play({name: column[part] for name, column in columns.items()}, jobs, owners, stream)
-        for state, values in zip(states, found, strict=True):
-            state[part] = values
-    edges = np.cumsum([len(trace.op) for trace in traces])[:-1]
-    by_trace = zip(*(np.split(state, edges) for state in states), strict=True)
-    return [list(of_trace) for of_trace in by_trace], slice_pieces
+        _check_room("this trace", least, budget_bytes)
+        events = upload_events(traces, arena, xp)
+        slices: list[_Slice] = []
+        waiting = [(0, n_regions)]
+        while waiting:
+            begin, end = waiting.pop()
+            pieces = cut_events(events, begin, end, max(0, room // PIECE_BYTES), xp)
+            if isinstance(pieces, Pieces):
+                tables = arena.download(_rows(events, pieces, xp, stream))
+                if slices or waiting:
+                    tables = {name: column.copy() for name, column in tables.items()}
+                slices.append(_Slice(len(pieces), tables))
+                continue
+            if end - begin == 1:
+                _check_room("a region of this trace", least + pieces * PIECE_BYTES, budget_bytes)
+            middle = (begin + end) // 2
+            waiting += [(middle, end), (begin, middle)]
+    columns = joined([part.tables for part in slices])
+    played = []
+    for trace, (begin, end) in zip(traces, pairwise(events.region_at.tolist()), strict=True):
+        played.append((timeline_of(trace, columns, begin, end), used_of(columns, begin, end)))
+    slice_pieces = [part.n_pieces for part in slices]
+    return PlayedTraces(played, slice_pieces, least + max(slice_pieces) * PIECE_BYTES)
 
 
-def _play(columns: dict[str, Any], jobs: Int64Array, owners: Any, stream: Any) -> list[Any]:
-    import cupy
+def _check_room(what: str, needed_bytes: int, budget_bytes: int) -> None:
+    if needed_bytes > budget_bytes:
+        raise BackendError(
+            f'backend "cupy": {what} needs {needed_bytes} bytes on the device, and {max(budget_bytes, 0)} are free; '
+            "take numpy, or a device with more memory"
+        )
 
-    n = len(columns["op"])
+
+def _rows(events: Events, pieces: Pieces, xp: CupyNamespace, stream: Any) -> dict[str, Array]:
+    return region_rows(events, pieces, _states(events, pieces, xp, stream), xp)
+
+
+def _states(events: Events, pieces: Pieces, xp: CupyNamespace, stream: Any) -> dict[str, Array]:
+    n = len(pieces)
+    described, needs = describe_pieces(events, pieces, xp)
+    states = {name: xp.empty(n, np.int32) for name in ("assigned", "gmem", "evicting")}
+    states |= {"used": xp.zeros(n, np.int32), "first": xp.empty(n, np.int16)}
     if not n:
-        return [0 for _ in _STATES]
+        return states
     # The longest regions first: blocks take them in turn, and the last to end should be short ones.
-    lengths = jobs[:, 1] - jobs[:, 0]
-    order = np.argsort(-lengths, kind="stable")
-    jobs = jobs[order[lengths[order] > 0]]
-    there = DeviceColumns({"jobs": jobs, **columns}, stream)
-    with stream:
-        states = [cupy.empty(n, dtype) for dtype in _STATES]
-    pieces = [there.array(name) for name in ("lo", "hi", "inode", "op")]
-    launch(
-        "region_timeline",
-        min(len(jobs), len(owners) // PAGES_PER_REGION),
-        THREADS["TIMELINE"],
-        (there.array("jobs"), np.int32(len(jobs)), *pieces, owners, *states),
-        stream,
-        shared=SHARED_BYTES,
-    )
-    with stream:
-        return [state.get() for state in states]
+    sizes = xp.diff(pieces.at)
+    order = xp.stable_order(sizes.max() - sizes)
+    needs = needs[order]
+    evicts = (needs & int(Needs.EVICTING)) > 0
+    jobs = {
+        Play.EVICTIONS: order[xp.flatnonzero(evicts)],
+        Play.GUESTS: order[xp.flatnonzero(~evicts & (sizes[order] > 0))],
+        Play.USES: order[xp.flatnonzero(needs & int(Needs.USED))],
+    }
+    owners = xp.empty(_n_blocks(Play.EVICTIONS, len(jobs[Play.EVICTIONS])) * _OWNER_BYTES // 4, np.int32)
+    for play, regions in jobs.items():
+        launch(
+            "region_timeline",
+            _n_blocks(play, len(regions)),
+            THREADS["TIMELINE"],
+            (regions, np.int32(len(regions)), pieces.at, described, np.int32(play), owners, *states.values()),
+            stream,
+            shared=_BITMAPS[play] * _BITMAP_BYTES,
+        )
+    return states

@@ -1,14 +1,14 @@
-"""Columns on their way to the device: packed into one pinned buffer, copied at once, found again by name."""
+"""Columns on their way to the device and back: packed into one pinned buffer, copied at once, found again by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DeviceColumns"]
+__all__ = ["Arena"]
 
 _ALIGNMENT = 256
 """Columns begin at whole lines of the device's memory."""
@@ -18,38 +18,91 @@ def _aligned(n_bytes: int) -> int:
     return -(-n_bytes // _ALIGNMENT) * _ALIGNMENT
 
 
-class DeviceColumns:
+class Arena:
     """
-    Some columns in device memory.
+    Pinned memory that columns pass through; it grows as batches do and stays from one to the next.
 
     Parameters
     ----------
-    columns : mapping of str to array
-        C-contiguous.
     stream : cupy.cuda.Stream
-        The copy is queued there and need not be over when this returns.
+        All copies are queued there.
     """
 
-    def __init__(self, columns: Mapping[str, NDArray[np.generic]], stream: Any) -> None:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._pinned: Any = None
+        self._bytes: NDArray[np.uint8] = np.zeros(0, np.uint8)
+
+    def _room(self, n_bytes: int) -> NDArray[np.uint8]:
+        # What is there may be on its way still.
         import cupy
 
-        n_bytes = max(1, sum(_aligned(column.nbytes) for column in columns.values()))
-        # Pinned memory alone can be copied while the host goes on; it must live until the copy is over.
-        self._pinned = cupy.cuda.alloc_pinned_memory(n_bytes)
-        staged = np.frombuffer(self._pinned, np.uint8, n_bytes)
-        self._offset: dict[str, int] = {}
-        self._types = {name: (column.size, column.dtype) for name, column in columns.items()}
+        if n_bytes > len(self._bytes):
+            self._stream.synchronize()
+            self.release()
+            # Pinned memory alone can be copied while the host goes on.
+            self._pinned = cupy.cuda.alloc_pinned_memory(n_bytes)
+            self._bytes = np.frombuffer(self._pinned, np.uint8)
+        return self._bytes[:n_bytes]
+
+    def release(self) -> None:
+        """Return the memory to CuPy's pool; no copy may be under way."""
+        self._bytes = np.zeros(0, np.uint8)
+        self._pinned = None
+
+    def upload(self, columns: Mapping[str, Sequence[NDArray[Any]]]) -> dict[str, Any]:
+        """
+        Copy columns to the device, each from several parts.
+
+        Parameters
+        ----------
+        columns : mapping of str to sequence of array
+            At least one part each; all parts of a column are of one type.
+
+        Returns
+        -------
+        dict of str to device array
+            Flat. The copy is queued and need not be over.
+        """
+        import cupy
+
+        sizes = {name: sum(len(part) for part in parts) for name, parts in columns.items()}
+        n_bytes = sum(_aligned(sizes[name] * parts[0].itemsize) for name, parts in columns.items())
+        self._stream.synchronize()  # what went last has left
+        staged = self._room(n_bytes)
+        with self._stream:
+            buffer = cupy.empty(n_bytes, np.uint8)
+        found: dict[str, Any] = {}
+        at = 0
+        for name, parts in columns.items():
+            where = slice(at, at + sizes[name] * parts[0].itemsize)
+            np.concatenate(parts, out=staged[where].view(parts[0].dtype))
+            found[name] = buffer[where].view(parts[0].dtype)
+            at += _aligned(where.stop - where.start)
+        if n_bytes:
+            buffer.set(staged, stream=self._stream)
+        return found
+
+    def download(self, columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """
+        Copy device arrays to the host, and wait for them.
+
+        Parameters
+        ----------
+        columns : mapping of str to device array
+            C-contiguous.
+
+        Returns
+        -------
+        dict of str to array
+            They lie in the arena: whatever passes through it next takes their place.
+        """
+        staged = self._room(sum(_aligned(column.nbytes) for column in columns.values()))
+        found: dict[str, NDArray[Any]] = {}
         at = 0
         for name, column in columns.items():
-            staged[at : at + column.nbytes] = np.ascontiguousarray(column).reshape(-1).view(np.uint8)
-            self._offset[name] = at
+            found[name] = staged[at : at + column.nbytes].view(column.dtype)
+            column.get(stream=self._stream, out=found[name], blocking=False)
             at += _aligned(column.nbytes)
-        with stream:
-            self._buffer = cupy.empty(n_bytes, np.uint8)
-            self._buffer.set(staged, stream=stream)
-
-    def array(self, name: str) -> Any:
-        """Return a column as a flat device array, for kernels that take it as an argument of its own."""
-        size, dtype = self._types[name]
-        at = self._offset[name]
-        return self._buffer[at : at + size * dtype.itemsize].view(dtype)
+        self._stream.synchronize()
+        return found

@@ -18,7 +18,7 @@ INSTALL = "pip install 'gmemgpu[cuda13]' (or cuda12, as the driver allows)"
 _LEAST_CAPABILITY = 80
 """sm_80: the kernels add and compare across a warp in one instruction, which older devices lack."""
 _LEAST_SHARED_BYTES = SHARED_BYTES + 1024
-"""Of a thread block: some is static. Devices of 8.6, 8.9 and 12.x, newer than sm_80 as they are, have 99 KiB."""
+"""Of a thread block: some is static. Devices of 8.6, 8.9 and 12.x have 99 KiB, others more."""
 
 _TRIAL = """
 extern "C" __global__ void trial(const unsigned int* in, unsigned int* out) {
@@ -55,8 +55,7 @@ def probe() -> str | None:
     if shared_bytes < _LEAST_SHARED_BYTES:
         return (
             f"the device gives a thread block {shared_bytes / 1024:g} KiB of shared memory, and the kernels need "
-            f"{_LEAST_SHARED_BYTES / 1024:g} KiB, which data-centre GPUs of compute capability 8.0, 9.0 and 10.x have; "
-            "take numpy"
+            f"{_LEAST_SHARED_BYTES / 1024:g} KiB; take numpy"
         )
     answer: list[int] = []
     try:

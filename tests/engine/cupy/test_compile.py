@@ -14,7 +14,7 @@ from gmemgpu.engine.cupy.defines import compiler_options
 from gmemgpu.engine.cupy.kernel import KERNELS, kernel_source
 
 FILES = Path(gmemgpu.engine.cupy.__file__).with_name("kernels").glob("*.cu")
-ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+ARCHITECTURES = ("sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 
 REGISTERS_OF_A_MULTIPROCESSOR = 65536
 MOST_REGISTERS = 168
@@ -22,11 +22,14 @@ MOST_REGISTERS = 168
 STATIC_SHARED_BYTES = 48 * 1024
 
 REGISTERS = {
-    "region_timeline": (32, 32, 32),
-    "rmp_image": (42, 38, 28),
-    "rmp_scan": (40, 40, 35),
-    "segment_max": (32, 38, 32),
-    "segment_search": (22, 22, 19),
+    "cut_events": (32, 34, 34, 32, 30, 30),
+    "describe_pieces": (28, 27, 27, 26, 26, 30),
+    "region_timeline": (56, 56, 56, 60, 62, 64),
+    "rmp_image": (42, 42, 42, 38, 28, 32),
+    "rmp_scan": (40, 40, 40, 40, 35, 40),
+    "segment_max": (32, 40, 40, 38, 32, 40),
+    "segment_search": (22, 22, 22, 22, 19, 20),
+    "timeline_rows": (32, 34, 34, 31, 32, 36),
 }
 """By architecture, as NVRTC 13.0 compiles them. Change them on purpose: more registers are fewer threads at a time."""
 SLACK = 4
