@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from gmemgpu.engine.fallback import evaluate_with_fallback
 from gmemgpu.errors import GmemgpuError, InputError, Problem
 from gmemgpu.generator import generate
+from gmemgpu.lifecycle.life_cycle import GeneratedTrace
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
@@ -22,7 +23,10 @@ from gmemgpu.sweeping.spec import Scenario
 from gmemgpu.sweeping.store.part import rows_to_arrow, write_part
 from gmemgpu.units import PAGE_BYTES
 
-__all__ = ["Shard", "Setting", "ShardError", "shard_rows", "compute_shards"]
+__all__ = ["Generated", "Shard", "Setting", "ShardError", "shard_rows", "compute_shards"]
+
+Generated: TypeAlias = Callable[[Sequence["Shard"]], Generator[GeneratedTrace, None, None]]
+"""Makes the traces of some shards, in their order, seed by seed."""
 
 _WRITE_AGAIN_AFTER_S = (0.1, 1.0)
 """A shared disk may hiccup; rows that took a second to compute are worth another second."""
@@ -128,16 +132,19 @@ class Setting:
         )
 
 
-def _trace(shard: Shard, seed: int, setting: Setting, facts: list[dict[str, Any]]) -> Trace:
+def _trace(
+    shard: Shard, seed: int, setting: Setting, facts: list[dict[str, Any]], generated: Iterator[GeneratedTrace]
+) -> Trace:
     # Appends what the rows say of the trace: the engine may let go of the trace itself.
     scenario = setting.scenarios[shard.scenario]
     here = f'scenario "{scenario.label}", seed {seed}'
     try:
-        made = generate(scenario.workload, seed)
+        made = next(generated)
     except InputError as error:
         raise type(error)([Problem(f"{here}: {item.where}", item.message) for item in error.problems]) from error
     except Exception as error:
-        raise ShardError(f"{here}: {type(error).__name__}: {error}") from error
+        kind = "" if isinstance(error, GmemgpuError) else f"{type(error).__name__}: "
+        raise ShardError(f"{here}: {kind}{error}") from error
     trace = made.trace
     facts.append(
         {
@@ -159,7 +166,15 @@ def _trace(shard: Shard, seed: int, setting: Setting, facts: list[dict[str, Any]
     return trace
 
 
-def shard_rows(shards: Sequence[Shard], setting: Setting) -> tuple[list[list[dict[str, Any]]], str | None]:
+def _generated_here(shards: Sequence[Shard], setting: Setting) -> Generator[GeneratedTrace, None, None]:
+    for shard in shards:
+        for seed in shard.seeds:
+            yield generate(setting.scenarios[shard.scenario].workload, seed)
+
+
+def shard_rows(
+    shards: Sequence[Shard], setting: Setting, generated: Generated | None = None
+) -> tuple[list[list[dict[str, Any]]], str | None]:
     """
     Compute the rows of shards, in one call of the engine.
 
@@ -169,6 +184,8 @@ def shard_rows(shards: Sequence[Shard], setting: Setting) -> tuple[list[list[dic
         At least one.
     setting : Setting
         Of their sweep.
+    generated : callable, optional
+        Makes the traces of shards, seed by seed; this process, if left out.
 
     Returns
     -------
@@ -189,9 +206,11 @@ def shard_rows(shards: Sequence[Shard], setting: Setting) -> tuple[list[list[dic
     def traces() -> Iterator[Trace]:
         # A device that was lost may have taken some already.
         facts.clear()
-        for shard in shards:
-            for seed in shard.seeds:
-                yield _trace(shard, seed, setting, facts)
+        found = _generated_here(shards, setting) if generated is None else generated(shards)
+        with closing(found):
+            for shard in shards:
+                for seed in shard.seeds:
+                    yield _trace(shard, seed, setting, facts, found)
 
     try:
         found = evaluate_with_fallback(setting.backend, traces, setting.policies, setting.costs, auto=setting.auto)
@@ -212,7 +231,9 @@ def shard_rows(shards: Sequence[Shard], setting: Setting) -> tuple[list[list[dic
     return rows, found.failure
 
 
-def compute_shards(shards: Sequence[Shard], setting: Setting, parts: Path) -> str | None:
+def compute_shards(
+    shards: Sequence[Shard], setting: Setting, parts: Path, generated: Generated | None = None
+) -> str | None:
     """
     Compute shards and write their parts; a part that is there already is written again, with the same bytes.
 
@@ -224,6 +245,8 @@ def compute_shards(shards: Sequence[Shard], setting: Setting, parts: Path) -> st
         Of their sweep.
     parts : Path
         Folder of the parts.
+    generated : callable, optional
+        As of `shard_rows`.
 
     Returns
     -------
@@ -238,22 +261,22 @@ def compute_shards(shards: Sequence[Shard], setting: Setting, parts: Path) -> st
         If a part cannot be written, not even after a while.
     """
     try:
-        rows, fallback = shard_rows(shards, setting)
+        rows, fallback = shard_rows(shards, setting, generated)
     except (InputError, ShardError):
         if len(shards) == 1:
             raise
-        return _one_by_one(shards, setting, parts)
+        return _one_by_one(shards, setting, parts, generated)
     for shard, rows_of_shard in zip(shards, rows, strict=True):
         _write(parts, shard, rows_to_arrow(rows_of_shard, setting.schema), setting)
     return fallback
 
 
-def _one_by_one(shards: Sequence[Shard], setting: Setting, parts: Path) -> str | None:
+def _one_by_one(shards: Sequence[Shard], setting: Setting, parts: Path, generated: Generated | None) -> str | None:
     failed: Exception | None = None
     fallback = None
     for shard in shards:
         try:
-            fallback = compute_shards([shard], setting, parts) or fallback
+            fallback = compute_shards([shard], setting, parts, generated) or fallback
         except (InputError, ShardError) as error:
             failed = failed or error
     if failed is not None:

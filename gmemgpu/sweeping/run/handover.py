@@ -1,0 +1,88 @@
+"""A trace from one process of this machine to another: large columns in memory that both have, not through a pipe."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass, fields, replace
+from multiprocessing.reduction import DupFd
+from typing import Any
+
+import numpy as np
+
+from gmemgpu.lifecycle.life_cycle import GeneratedTrace
+
+__all__ = ["Parcel", "pack"]
+
+_SMALL_BYTES = 1 << 18
+"""Less goes through the pipe: a piece of memory of its own costs some system calls on either side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """
+    A trace that can be sent.
+
+    Parameters
+    ----------
+    made : GeneratedTrace
+        Without its columns if they are elsewhere.
+    columns : dict of str to str
+        Name and type of each column that is elsewhere, in the order in which they lie there.
+    n_events : int
+        Length of each.
+    file : DupFd or None
+        Where they lie: a file in memory that has no name, gone with the last process that has it open.
+    """
+
+    made: GeneratedTrace
+    columns: dict[str, str]
+    n_events: int
+    file: Any
+
+    def unpack(self) -> GeneratedTrace:
+        """Return the trace, in the other process; once."""
+        if self.file is None:
+            return self.made
+        file = self.file.detach()
+        try:
+            memory = mmap.mmap(file, 0)
+        finally:
+            os.close(file)
+        found: dict[str, Any] = {}
+        at = 0
+        for name, dtype in self.columns.items():
+            found[name] = np.frombuffer(memory, dtype, self.n_events, at)
+            at += found[name].nbytes
+        return replace(self.made, trace=replace(self.made.trace, **found))
+
+
+def pack(made: GeneratedTrace) -> Parcel:
+    """
+    Prepare a trace for another process.
+
+    Parameters
+    ----------
+    made : GeneratedTrace
+        What `gmemgpu.generator.generate` returned.
+
+    Returns
+    -------
+    Parcel
+        To be pickled, by a process that lives until the other one has unpacked it.
+    """
+    trace = made.trace
+    found = [(field.name, getattr(trace, field.name)) for field in fields(trace)]
+    columns = [(name, value) for name, value in found if isinstance(value, np.ndarray)]
+    # The widest first, so that each begins where its type may.
+    columns.sort(key=lambda column: -column[1].itemsize)
+    if sum(column.nbytes for _, column in columns) < _SMALL_BYTES:
+        return Parcel(made, {}, 0, None)
+    with os.fdopen(os.memfd_create("gmemgpu-trace"), "wb") as file:
+        for _, column in columns:
+            file.write(np.ascontiguousarray(column).data)
+        file.flush()
+        handle = DupFd(file.fileno())
+    empty: dict[str, Any] = {name: column[:0] for name, column in columns}
+    types = {name: column.dtype.str for name, column in columns}
+    return Parcel(replace(made, trace=replace(trace, **empty)), types, len(trace), handle)

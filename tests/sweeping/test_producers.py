@@ -1,0 +1,160 @@
+"""Traces for a GPU are made by other processes: the same ones, in order, and none of the processes stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from multiprocessing import active_children, get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from gmemgpu.generator import generate
+from gmemgpu.lifecycle.life_cycle import GeneratedTrace
+from gmemgpu.sweeping.run.handover import pack
+from gmemgpu.sweeping.run.plan import Plan, make_plan
+from gmemgpu.sweeping.run.producers import Producers
+from gmemgpu.sweeping.run.shard import ShardError, compute_shards, shard_rows
+from gmemgpu.sweeping.spec import read_spec
+from gmemgpu.workload.preset import preset, small_variant
+
+N = 2
+PATIENCE_S = 60
+
+
+@pytest.fixture(scope="module")
+def plan(tiny_file: Path) -> Plan:
+    return make_plan(read_spec(tiny_file).model_copy(update={"seeds": (0, 1, 2)}), "numpy")
+
+
+@pytest.fixture
+def producers(plan: Plan) -> Iterator[Producers]:
+    made = Producers(N, plan.setting)
+    yield made
+    made.close()
+
+
+def columns(made: GeneratedTrace) -> dict[str, Any]:
+    trace = made.trace
+    found = {field.name: getattr(trace, field.name) for field in fields(trace)}
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in found.items()}
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    _, alive = psutil.wait_procs(processes, PATIENCE_S)
+    return not alive
+
+
+_OTHERS: set[int | None] = set()
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    _OTHERS.clear()
+    _OTHERS.update(child.pid for child in active_children())
+
+
+def children() -> list[psutil.Process]:
+    """Return the processes that this test has started."""
+    return [psutil.Process(child.pid) for child in active_children() if child.pid not in _OTHERS]
+
+
+def test_the_same_rows_in_order(plan: Plan, producers: Producers) -> None:
+    assert shard_rows(plan.shards, plan.setting, producers.traces) == shard_rows(plan.shards, plan.setting)
+    running = children()
+    assert len(running) == N
+    producers.close()
+    assert gone(running)
+
+
+def _pack_and_wait(pipe: Any, events: int) -> None:
+    made = generate(small_variant(preset("mixed-pods")), 1)
+    trace = made.trace
+    empty: dict[str, Any] = {
+        field.name: np.resize(getattr(trace, field.name), events)
+        for field in fields(trace)
+        if isinstance(getattr(trace, field.name), np.ndarray)
+    }
+    made = replace(made, trace=replace(trace, **empty))
+    parcel = pack(made)
+    pipe.send((parcel, made))
+    pipe.recv()
+
+
+@pytest.mark.parametrize("events", [0, 10, 100_000])
+def test_a_trace_is_handed_over_whole(events: int) -> None:
+    # By a file in memory if it is large.
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_pack_and_wait, args=(there, events))
+    process.start()
+    parcel, expected = here.recv()
+    found = parcel.unpack()
+    here.send(None)
+    process.join(PATIENCE_S)
+    assert (parcel.file is not None) == (events > 10)
+    assert columns(found) == columns(expected)
+    assert replace(found, trace=expected.trace) == expected
+    assert all(
+        getattr(found.trace, f.name).dtype == getattr(expected.trace, f.name).dtype for f in fields(found.trace)[3:]
+    )
+
+
+def test_a_dead_producer_fails_its_task_and_no_other(plan: Plan, producers: Producers, tmp_path: Path) -> None:
+    def killed(shards: Any) -> Any:
+        for i, made in enumerate(producers.traces(shards)):
+            yield made
+            if i == 1 and len(shards) > 1:
+                for child in children():
+                    child.kill()
+
+    with pytest.raises(ShardError, match=r'scenario ".*", seed \d: a process that made traces for the GPU died, most'):
+        shard_rows(plan.shards, plan.setting, killed)
+    # Tried again one by one, with other processes.
+    assert compute_shards(plan.shards, plan.setting, tmp_path, killed) is None
+    assert len(list(tmp_path.glob("*.arrow"))) == len(plan.shards)
+
+
+def test_what_a_seed_raises_comes_out_in_its_place(plan: Plan) -> None:
+    scenario = plan.setting.scenarios[0]
+    broken = replace(scenario, workload=scenario.workload.model_copy(update={"memory": None}))
+    setting = replace(plan.setting, scenarios=(plan.setting.scenarios[0], broken, *plan.setting.scenarios[2:]))
+    producers = Producers(N, setting)
+    try:
+        with pytest.raises(ShardError, match=r"seed 0: AttributeError: "):
+            shard_rows(plan.shards, setting, producers.traces)
+    finally:
+        producers.close()
+
+
+def _feed(pipe: Any, plan: Plan) -> None:
+    traces = Producers(N, plan.setting).traces(plan.shards)
+    next(traces)
+    pipe.send([child.pid for child in active_children()])
+    time.sleep(PATIENCE_S)
+
+
+def test_producers_end_with_the_process_that_they_feed(plan: Plan) -> None:
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_feed, args=(there, plan))
+    process.start()
+    running = [psutil.Process(pid) for pid in here.recv()]
+    assert len(running) == N
+    process.kill()
+    process.join()
+    assert gone(running)
+
+
+def test_what_nobody_takes_is_given_up(plan: Plan, producers: Producers) -> None:
+    traces = producers.traces(plan.shards)
+    next(traces)
+    traces.close()
+    # The same processes serve the next task.
+    running = children()
+    assert len(list(producers.traces(plan.shards))) == len(plan.shards) * 3
+    assert children() == running
