@@ -58,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
         "columns",
         "catalogue",
         "workload",
+        "lifecycle",
         "generator",
         "engine",
         "metrics",

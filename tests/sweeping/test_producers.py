@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields, replace
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import psutil
 import pytest
 
+from gmemgpu.engine.registry import why_missing
 from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
+from gmemgpu.sweeping.clusters import local
 from gmemgpu.sweeping.run.handover import pack
 from gmemgpu.sweeping.run.plan import Plan, make_plan
 from gmemgpu.sweeping.run.producers import Producers
+from gmemgpu.sweeping.run.progress import ShardsDone
 from gmemgpu.sweeping.run.shard import ShardError, compute_shards, shard_rows
+from gmemgpu.sweeping.run.sweep import sweep
 from gmemgpu.sweeping.spec import read_spec
 from gmemgpu.workload.preset import preset, small_variant
 
+ROOT = Path(__file__).parents[2]
 N = 2
 PATIENCE_S = 60
 
@@ -158,3 +166,46 @@ def test_what_nobody_takes_is_given_up(plan: Plan, producers: Producers) -> None
     running = children()
     assert len(list(producers.traces(plan.shards))) == len(plan.shards) * 3
     assert children() == running
+
+
+PRELOAD = """
+import sys
+sys.path.insert(0, {folder!r})
+import strict_cupy
+strict_cupy.install()
+"""
+
+
+@pytest.mark.slow
+def test_a_sweep_on_a_gpu_has_its_traces_made_on_all_cores(
+    tiny_file: Path, tiny_whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if why_missing("cupy") is not None:
+        pytest.skip("neither a CUDA device nor an emulated one")
+    preloaded = tmp_path / "preload.py"
+    preloaded.write_text(PRELOAD.format(folder=str(ROOT / "tests" / "emulator")))
+    emulated = hasattr(importlib.import_module("cupy"), "is_emulated")
+    monkeypatch.setattr(local, "default_workers", lambda: N)
+    before = set(psutil.Process().children(recursive=True))
+    running: set[psutil.Process] = set()
+    seen: set[int] = set()
+    directory = tmp_path / "out"
+
+    def watch(event: object) -> None:
+        if isinstance(event, ShardsDone):
+            running.update(set(psutil.Process().children(recursive=True)) - before)
+            seen.add(sum("multiprocessing.forkserver" in command for command in commands(running)))
+
+    with dask.config.set({"distributed.worker.preload": [str(preloaded)] if emulated else []}):
+        result = sweep(tiny_file, directory, backend="cupy", progress=watch)
+    assert (result.n_computed, result.fallback) == (10, None)
+    assert (directory / "results.parquet").read_bytes() == (tiny_whole / "results.parquet").read_bytes()
+    # Producers, and the server that they are forked from; its children are called as it is.
+    assert seen == {N + 1}
+    assert gone([process for process in running if "resource_tracker" not in "".join(commands({process}))])
+
+
+def commands(processes: set[psutil.Process]) -> Iterator[str]:
+    for process in processes:
+        with suppress(psutil.Error):
+            yield " ".join(process.cmdline())

@@ -24,6 +24,7 @@ from gmemgpu.errors import BackendError, GmemgpuError, Problem, SpecError
 from gmemgpu.sweeping.clusters.fork_server import ONE_THREAD, sigint_blocked
 from gmemgpu.sweeping.clusters.settings import (
     CLUSTER_CONFIG,
+    DEVICE_CONFIG,
     LOOPBACK_DASHBOARD,
     WORKER_CONFIG,
     innermost,
@@ -71,7 +72,8 @@ def _laid_over(path: str | Path) -> Mapping[str, Any]:
 def _job_arguments(kind: str, logs: Path | None, *, on_device: bool) -> dict[str, Any]:
     # What jobqueue's own configuration does not say, or what a sweep needs besides it.
     config: Mapping[str, Any] = dask.config.get(f"jobqueue.{kind}", {})
-    exports = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": v for key, v in WORKER_CONFIG.items()}
+    settings = {**WORKER_CONFIG, **(DEVICE_CONFIG if on_device else {})}
+    exports = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": v for key, v in settings.items()}
     arguments: dict[str, Any] = {
         "security": temporary_security(),
         "protocol": "tls://",
@@ -207,6 +209,8 @@ def job_client(
             _submit(cluster, kind, max(1, least))
             cluster.adapt(minimum_jobs=least, maximum_jobs=most, interval=_ADAPT_EVERY)
             cluster.replaces_lost_workers = True
+            # One worker a job: the job's cores are all its own.
+            cluster.n_producers = int(dask.config.get(f"jobqueue.{kind}.cores", None) or 1) if on_device else 0
         except (ValueError, TypeError) as error:
             raise _wrong_config(kind, error) from error
         except (RuntimeError, OSError) as error:

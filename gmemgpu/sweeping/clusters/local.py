@@ -25,6 +25,7 @@ from gmemgpu.errors import GmemgpuError
 from gmemgpu.sweeping.clusters.fork_server import sigint_blocked, start_method
 from gmemgpu.sweeping.clusters.settings import (
     CLUSTER_CONFIG,
+    DEVICE_CONFIG,
     LOOPBACK_DASHBOARD,
     chain_of,
     innermost,
@@ -62,6 +63,9 @@ def default_workers() -> int:
 
 class _MachineCluster(LocalCluster):
     """A LocalCluster whose workers have an environment each: the GPU that a worker uses, and its share of that."""
+
+    n_producers = 0
+    """Processes that make traces for each worker."""
 
     def __init__(self, environments: list[dict[str, str]], **arguments: Any) -> None:
         self._environments = environments
@@ -104,6 +108,8 @@ def local_client(
     n_workers = min(workers or n_devices or default_workers(), n_tasks)
     _check_machine(n_workers)
     config = {**CLUSTER_CONFIG, "distributed.worker.multiprocessing-method": start_method()}
+    if n_devices:
+        config |= DEVICE_CONFIG
     with dask.config.set(config), quiet(), program_without_file(), ExitStack() as stack:
         try:
             with sigint_blocked():
@@ -116,6 +122,7 @@ def local_client(
                     silence_logs=logging.CRITICAL,
                 )
                 stack.enter_context(cluster)
+                cluster.n_producers = default_workers() // n_workers if n_devices else 0
                 cluster.scale(n_workers)  # type: ignore[no-untyped-call]
                 # Interrupted while it connects, Dask would wait a minute for itself.
                 client = stack.enter_context(Client(cluster, set_as_default=False))

@@ -14,6 +14,7 @@ from gmemgpu.sweeping.clusters.fork_server import ONE_THREAD
 
 __all__ = [
     "WORKER_CONFIG",
+    "DEVICE_CONFIG",
     "CLUSTER_CONFIG",
     "LOOPBACK_DASHBOARD",
     "temporary_security",
@@ -34,6 +35,8 @@ WORKER_CONFIG: dict[str, Any] = {
     "distributed.worker.memory.terminate": 0.95,
     "distributed.worker.profile.enabled": False,
 }
+DEVICE_CONFIG: dict[str, Any] = {"distributed.worker.daemon": False}
+"""A worker on a GPU starts processes that make its traces. It ends with its nanny nevertheless."""
 CLUSTER_CONFIG: dict[str, Any] = {
     **WORKER_CONFIG,
     "distributed.nanny.pre-spawn-environ": ONE_THREAD,

@@ -124,7 +124,14 @@ def run_on_client(
     """
     parts = store.parts.resolve()
     with mark(parts) as marked:
-        plugin = SweepWorker(store.plan.setting, parts, marked, retire=_replaces_workers(client))
+        plugin = SweepWorker(
+            store.plan.setting,
+            parts,
+            marked,
+            retire=_replaces_workers(client),
+            # Of our own clusters we know what cores each GPU has for itself; others say so by their workers' threads.
+            n_producers=getattr(client.cluster, "n_producers", None) if on_device else 0,
+        )
         try:
             _register(client, plugin)
             loop = _Loop(client, store, lock, listen, plugin.name, on_device, on_error, retries)

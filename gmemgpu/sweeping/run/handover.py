@@ -59,7 +59,7 @@ class Parcel:
 
 def pack(made: GeneratedTrace) -> Parcel:
     """
-    Prepare a trace for another process.
+    Build what another process can take a trace from.
 
     Parameters
     ----------

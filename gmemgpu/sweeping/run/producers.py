@@ -16,6 +16,7 @@ from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
 from gmemgpu.sweeping.run.handover import Parcel, pack
 from gmemgpu.sweeping.run.shard import Setting, Shard
+from gmemgpu.sweeping.run.unguarded import program_left_out
 from gmemgpu.workload.spec import Workload
 
 __all__ = ["Producers", "ProducerDied"]
@@ -77,7 +78,7 @@ class Producers:
         try:
             for shard in shards:
                 for seed in shard.seeds:
-                    waiting.append(self._started().submit(_make, shard.scenario, seed))
+                    waiting.append(self._submit(shard.scenario, seed))
                     if len(waiting) == most:
                         yield waiting.popleft().result().unpack()
             while waiting:
@@ -88,13 +89,15 @@ class Producers:
         finally:
             _give_up(waiting)
 
-    def _started(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            # A mere fork would inherit threads, locks and a CUDA context. The server has imported what they need.
-            context = get_context("forkserver")
-            context.set_forkserver_preload([__name__])
-            self._pool = ProcessPoolExecutor(self._n, context, _set_up, (self._workloads,))
-        return self._pool
+    def _submit(self, scenario: int, seed: int) -> Future[Parcel]:
+        # Starts a process if all are busy and there may be more.
+        with program_left_out():
+            if self._pool is None:
+                # A mere fork would inherit threads, locks and a CUDA context. The server has imported what they need.
+                context = get_context("forkserver")
+                context.set_forkserver_preload([__name__])
+                self._pool = ProcessPoolExecutor(self._n, context, _set_up, (self._workloads,))
+            return self._pool.submit(_make, scenario, seed)
 
     def close(self) -> None:
         """End the processes, what they are making with them; the next call of `traces` would start others."""

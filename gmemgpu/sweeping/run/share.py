@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gmemgpu.catalogue import tell_doubts
 from gmemgpu.engine.choice import choose_engine
+from gmemgpu.engine.crossover import core_count
 from gmemgpu.engine.registry import device_count
 from gmemgpu.errors import DirectoryError, GmemgpuError, InputError, Problem, SpecError
 from gmemgpu.sweeping.run.plan import batches, make_plan, pairs_at_once
+from gmemgpu.sweeping.run.producers import Producers
 from gmemgpu.sweeping.run.progress import Listener, ShardFailed, ShardsDone, SweepMerged, SweepStarted
-from gmemgpu.sweeping.run.shard import Shard, ShardError, compute_shards
+from gmemgpu.sweeping.run.shard import Generated, Shard, ShardError, compute_shards
 from gmemgpu.sweeping.spec import read_spec
 from gmemgpu.sweeping.store.directory import Store, open_store
 from gmemgpu.sweeping.store.failure import Failure, record_failure
@@ -125,8 +128,14 @@ def compute_share(
     )
     on_device = device_count(choice.engine.name) > 0
     failures: list[Failure] = []
-    for batch in batches(todo, len(what.policies), workers=1, on_device=on_device):
-        failures += _compute(batch, store, listen)
+    with ExitStack() as stack:
+        generated = None
+        if on_device and core_count() > 1:
+            producers = Producers(core_count(), plan.setting)
+            stack.callback(producers.close)
+            generated = producers.traces
+        for batch in batches(todo, len(what.policies), workers=1, on_device=on_device):
+            failures += _compute(batch, store, listen, generated)
     return ShareResult(
         directory=Path(directory),
         n_shards=len(share),
@@ -137,11 +146,11 @@ def compute_share(
     )
 
 
-def _compute(batch: Sequence[Shard], store: Store, listen: Listener) -> list[Failure]:
+def _compute(batch: Sequence[Shard], store: Store, listen: Listener, generated: Generated | None) -> list[Failure]:
     plan = store.plan
     try:
         with writing(store.directory):
-            compute_shards(batch, plan.setting, store.parts)
+            compute_shards(batch, plan.setting, store.parts, generated)
     except (InputError, ShardError) as error:
         there = part_files(store.parts)
         failed = [shard for shard in batch if shard.part_id not in there]

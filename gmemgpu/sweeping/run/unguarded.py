@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from gmemgpu.errors import GmemgpuError
 
-__all__ = ["REMEDY", "refuse_in_starting_process", "program_without_file", "script_is_unguarded"]
+__all__ = ["REMEDY", "refuse_in_starting_process", "program_without_file", "program_left_out", "script_is_unguarded"]
 
 REMEDY = (
     'put the call under `if __name__ == "__main__":`: worker processes import the script, and would sweep once more'
@@ -61,6 +62,24 @@ def program_without_file() -> Iterator[None]:
         yield
     finally:
         main.__file__ = path
+
+
+@contextmanager
+def program_left_out() -> Iterator[None]:
+    """
+    Keep processes that start in a block from reading the program at all: guarded or not, it has nothing for them.
+
+    Yields
+    ------
+    None
+        To the block.
+    """
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 def _nothing() -> None:

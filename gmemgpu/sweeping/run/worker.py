@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import secrets
 import socket
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from distributed import WorkerPlugin, get_worker
 from gmemgpu.atomic import written_whole
 from gmemgpu.engine.registry import why_missing
 from gmemgpu.errors import GmemgpuError
+from gmemgpu.sweeping.run.producers import Producers
 from gmemgpu.sweeping.run.shard import Setting, Shard, compute_shards
 from gmemgpu.sweeping.store.files import writing
 from gmemgpu.sweeping.store.identity import differences, versions
@@ -75,14 +77,21 @@ class SweepWorker(WorkerPlugin):
         As `mark` gives it.
     retire : bool
         Whether an unfit worker shall leave its cluster, which starts another. Not on somebody else's scheduler.
+    n_producers : int or None
+        How many processes make traces for each worker, which then only evaluates; below 2 it makes them itself. None
+        for as many as it has threads.
     """
 
-    def __init__(self, setting: Setting, parts: Path, marked: tuple[str, str], *, retire: bool) -> None:
+    def __init__(
+        self, setting: Setting, parts: Path, marked: tuple[str, str], *, retire: bool, n_producers: int | None = 0
+    ) -> None:
         self.name = f"gmemgpu-{setting.sweep_id}"
         self._setting = setting
         self._parts = parts
         self._marked = marked
         self._retire = retire
+        self._n_producers = n_producers
+        self._producers: Producers | None = None
         self._versions = versions()
         self._unfit: str | None = None
 
@@ -104,6 +113,10 @@ class SweepWorker(WorkerPlugin):
         self._one_at_a_time = Lock()
         reason = self._reason()
         if reason is None:
+            n = worker.state.nthreads if self._n_producers is None else self._n_producers
+            # Dask's own default, for workers of somebody else's: a daemonic process may have no children.
+            if n > 1 and not multiprocessing.current_process().daemon:
+                self._producers = Producers(n, self._setting)
             return
         self._unfit = f"worker {worker.address} on {socket.gethostname()}: {reason}"
         worker.log_event(self.name, self._unfit)
@@ -111,6 +124,18 @@ class SweepWorker(WorkerPlugin):
             # The scheduler hands what it was given to others, and blames no task for it.
             await worker.scheduler.retire_workers(workers=[worker.address], close_workers=True)
         raise UnfitWorker(self._unfit)
+
+    def teardown(self, worker: Any) -> None:
+        """
+        End what makes traces for this worker.
+
+        Parameters
+        ----------
+        worker : distributed.Worker
+            The one that this was set up on.
+        """
+        if self._producers is not None:
+            self._producers.close()
 
     def _reason(self) -> str | None:
         here = versions()
@@ -159,7 +184,8 @@ class SweepWorker(WorkerPlugin):
         if self._unfit is not None:
             raise UnfitWorker(self._unfit)
         with self._one_at_a_time:
-            return compute_shards(shards, self._setting, self._parts)
+            generated = None if self._producers is None else self._producers.traces
+            return compute_shards(shards, self._setting, self._parts, generated)
 
 
 def compute_on_worker(shards: tuple[Shard, ...], plugin: str) -> None:
