@@ -225,7 +225,7 @@ def evaluate(
     if choice.reason is None:
         (rows,) = choice.engine.evaluate([trace], chosen, table)
     else:
-        found = evaluate_with_fallback(choice.engine.name, lambda: [trace], chosen, table, auto=True)
+        found = evaluate_with_fallback(choice.engine.name, lambda _: [trace], chosen, table, auto=True)
         (rows,) = found.rows
         if found.failure is not None:
             warnings.warn(f"numpy did the work of {choice.engine.name}: {found.failure}", RuntimeWarning, stacklevel=2)

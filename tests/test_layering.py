@@ -60,6 +60,7 @@ ALLOWED: dict[str, set[str]] = {
         "workload",
         "lifecycle",
         "generator",
+        "rmp",
         "engine",
         "metrics",
     },

@@ -22,7 +22,8 @@ from gmemgpu.cli.policies import policies_markdown
 from gmemgpu.metrics.quantity import MORE_QUANTITIES, QUANTITIES, Quantity
 from gmemgpu.model import policy as choices
 from gmemgpu.model.cost import Costs
-from gmemgpu.model.metric import METRICS
+from gmemgpu.model.metric import METRICS, Metric
+from gmemgpu.model.rmp_figure import RMP_FIGURES
 from gmemgpu.sweeping.spec import SweepSpec
 from gmemgpu.toml_file import packaged_toml
 from gmemgpu.units import format_bytes, format_duration_ns
@@ -216,6 +217,8 @@ _IN_TOML = {
     "costs": "table, or file name",
     "workload": "table",
     "scenario": "tables",
+    "rmp_every": "time",
+    "rmp_at": "list of times",
     "expect": "tables",
 }
 """How a file writes the keys of a spec that a model holds as something else."""
@@ -237,8 +240,8 @@ def _figures(quantities: Iterable[Quantity]) -> str:
     return _table(("heading", "key", "meaning", "better"), rows)
 
 
-def _metrics() -> str:
-    return _table(("metric", "unit", "meaning"), ((f"`{m.name}`", m.unit, m.meaning) for m in METRICS))
+def _metrics(metrics: Iterable[Metric]) -> str:
+    return _table(("metric", "unit", "meaning"), ((f"`{m.name}`", m.unit, m.meaning) for m in metrics))
 
 
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
@@ -247,7 +250,8 @@ GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "metrics.md": {
         "figures": lambda: _figures(QUANTITIES),
         "more": lambda: _figures(MORE_QUANTITIES),
-        "metrics": _metrics,
+        "metrics": lambda: _metrics(METRICS),
+        "images": lambda: _metrics(RMP_FIGURES),
     },
 }
 """Page to the name of each generated part, to what writes it."""

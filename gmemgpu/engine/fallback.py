@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import cpu_engine_name, engine
 from gmemgpu.errors import BackendError, DeviceLost
 from gmemgpu.model.cost import Costs
@@ -36,7 +37,7 @@ class Evaluated:
 
 
 def evaluate_with_fallback(
-    name: str, traces: Callable[[], Iterable[Trace]], policies: Sequence[Policy], costs: Costs, *, auto: bool
+    name: str, traces: Callable[[Engine], Iterable[Trace]], policies: Sequence[Policy], costs: Costs, *, auto: bool
 ) -> Evaluated:
     """
     Evaluate traces with an engine, and on CPU cores if its device fails.
@@ -46,7 +47,7 @@ def evaluate_with_fallback(
     name : str
         Name of an engine.
     traces : callable
-        Makes the traces anew at each call. Called a second time if another engine takes over: every row comes out once.
+        Makes the traces anew for an engine. Called a second time if another takes over: every row comes out once.
     policies : sequence of Policy
         May hold the oracle.
     costs : Costs
@@ -68,7 +69,7 @@ def evaluate_with_fallback(
     failure = _lost.get(name)
     if failure is None:
         try:
-            return Evaluated(engine(name).evaluate(traces(), policies, costs), None)
+            return _evaluated(engine(name), traces, policies, costs, None)
         except DeviceLost as error:
             failure = _lost[name] = first_line(error)
         except BackendError as error:
@@ -76,7 +77,17 @@ def evaluate_with_fallback(
                 # What a CPU engine refuses the others would, too.
                 raise
             failure = first_line(error)
-    return Evaluated(engine(cpu_engine_name()).evaluate(traces(), policies, costs), failure)
+    return _evaluated(engine(cpu_engine_name()), traces, policies, costs, failure)
+
+
+def _evaluated(
+    by: Engine,
+    traces: Callable[[Engine], Iterable[Trace]],
+    policies: Sequence[Policy],
+    costs: Costs,
+    failure: str | None,
+) -> Evaluated:
+    return Evaluated(by.evaluate(traces(by), policies, costs), failure)
 
 
 def first_line(error: Exception) -> str:

@@ -16,6 +16,7 @@ from gmemgpu.errors import Problem, SpecError, StoreError
 from gmemgpu.metrics.columns import Columns, Floats, chunks
 from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named, quantity_names
 from gmemgpu.model import ORACLE_NAME
+from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
 from gmemgpu.report.grouping import codes_of, combined, group_sums, groups_of, numbered, rows_beside, stops_of
 from gmemgpu.report.pooled import Pooled, pooled_percentiles
 from gmemgpu.report.statistics import Estimate, median_estimates, ratio_estimates
@@ -154,7 +155,7 @@ def read_decision_table(
         known = [*QUANTITIES, *(found for name in quantities if (found := quantity_named(name)) is not None)]
         metrics = (name for quantity in known for name in quantity.columns)
         keys = ("label", "preset", *stored.axes, "seed", "policy", *TRACE_FIGURE_COLUMNS)
-        stored = read_rows(directory, list(dict.fromkeys((*keys, *metrics))))
+        stored = read_rows(directory, list(dict.fromkeys((*keys, *_images(stored), *metrics))))
     else:
         n_rows = stored.table.num_rows
 
@@ -245,7 +246,7 @@ def decision_table(
     bound = names.index(ORACLE_NAME) if ORACLE_NAME in names else None
     oracle = rows_beside(trace, policy, bound)
     columns = Columns(read, oracle)
-    of_traces = trace_figures(columns, trace, len(traces), group, n_made)
+    of_traces = trace_figures(columns, trace, len(traces), group, n_made, with_images=bool(_images(stored)))
 
     # A line is a group and a policy; a seed counts once in it.
     line = (group * np.int64(len(names)) + policy).astype(np.int32)
@@ -291,6 +292,12 @@ def decision_table(
             for index, key in enumerate(keys)
         ),
     )
+
+
+def _images(stored: StoredRows) -> tuple[str, ...]:
+    # Columns of images of the RMP, of which there are all or none.
+    names = stored.names or stored.table.column_names
+    return RMP_FIGURE_NAMES if RMP_FIGURE_NAMES[0] in names else ()
 
 
 def _estimates(quantity: Quantity, columns: Columns, rows: Pooled) -> list[Estimate | None]:

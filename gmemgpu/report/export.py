@@ -34,9 +34,10 @@ def table_json(table: DecisionTable) -> str:
     str
         An object with ``name``, ``sweep``, ``version``, ``seeds``, ``parts``, ``parts_done`` and ``groups``: each a
         ``group`` (its keys), ``scenarios``, ``admitted`` and ``rejected`` (how many scenarios and VMs), ``running`` and
-        ``running_snp`` (VMs, and SNP guests among them, on average) and ``policies``, a list of objects with
-        ``policy``, ``seeds`` (how many) and, by `Quantity.key`, the fields of an `Estimate`; null where there is none.
-        Shares are 0 to 1, times in the unit of the key.
+        ``running_snp`` (VMs, and SNP guests among them, on average), ``images`` (figures of images of the RMP, sums
+        over them; null if none was made) and ``policies``, a list of objects with ``policy``, ``seeds`` (how many) and,
+        by `Quantity.key`, the fields of an `Estimate`; null where there is none. Shares are 0 to 1, times in the unit
+        of the key.
     """
     # No indent: with one, Python takes its slow encoder, ten times as long.
     encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
@@ -54,7 +55,8 @@ def _group_object(group: Group) -> dict[str, Any]:
     traces = group.traces
     running = {"running": traces.mean_running, "running_snp": traces.mean_running_snp}
     vms = {"admitted": traces.admitted, "rejected": traces.rejected, **running}
-    return {"group": group.keys, "scenarios": group.n_scenarios, **vms, "policies": policies}
+    about = {"group": group.keys, "scenarios": group.n_scenarios, **vms, "images": traces.images}
+    return {**about, "policies": policies}
 
 
 _FORMULA = ("=", "+", "-", "@")

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gmemgpu.metrics.quantity import LEAST_BENEFIT, Quantity
+from gmemgpu.model.rmp_figure import BLOCKING_PAGES
 from gmemgpu.report.ascii import to_ascii
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.estimate_text import Cell, cell_of
 from gmemgpu.report.statistics import Estimate
-from gmemgpu.report.trace_figures import merged_figures
+from gmemgpu.report.trace_figures import TraceFigures, merged_figures
 
 __all__ = ["MOST_GROUPS", "decision_lines", "pivot_lines", "provenance_lines"]
 
@@ -97,7 +98,7 @@ def decision_lines(
         yield from _grid(
             names, policies, [columns[i] for i in kept], [[row[i] for i in kept] for row in of_group], plain
         )
-        yield from _wrapped(plain(_vms([group])), width)
+        yield from _traces([group], width, plain)
         yield ""
     if left_out := [one.header for i, one in enumerate(quantities) if i not in kept]:
         text = f"Left out, as {width} columns hold no more: {', '.join(left_out)}. --metric chooses; --csv has all."
@@ -155,7 +156,7 @@ def pivot_lines(
             yield from _grid(names, policies, columns[at : at + n], rows, plain)
             at += n
             yield ""
-        yield from _wrapped(plain(_vms(groups)), width)
+        yield from _traces(groups, width, plain)
         yield ""
     yield from _notes(table, [quantity], width, plain)
 
@@ -261,8 +262,15 @@ def _counts(groups: Sequence[Group]) -> str:
     return text
 
 
-def _vms(groups: Sequence[Group]) -> str:
+def _traces(groups: Sequence[Group], width: int | None, plain: Callable[[str], str]) -> Iterator[str]:
+    # What no policy alters.
     traces = merged_figures(group.traces for group in groups)
+    yield from _wrapped(plain(_vms(traces)), width)
+    if traces.images is not None:
+        yield from _wrapped(plain(_images(traces, traces.images)), width)
+
+
+def _vms(traces: TraceFigures) -> str:
     drawn = traces.admitted + traces.rejected
     if not drawn:
         return ""
@@ -273,6 +281,25 @@ def _vms(groups: Sequence[Group]) -> str:
         )
     return (
         f"{text}; {traces.mean_running:,.1f} running on average, {traces.mean_running_snp:,.1f} of them confidential."
+    )
+
+
+def _images(traces: TraceFigures, images: dict[str, int]) -> str:
+    # Whether there is anything to win: placement decides that, no policy does.
+    if not images["rmp_images"]:
+        return "No image of the RMP counts: SNP was off at all their times."
+
+    def mean(name: str) -> str:
+        return f"{traces.of_an_image(f'rmp_{name}'):,.1f}".removesuffix(".0")
+
+    nearly_free = "; ".join(
+        f"{pages:,}: {mean(f'blocked_{pages}_regions')} ({mean(f'blocked_{pages}_pages')} pages would have to move)"
+        for pages in BLOCKING_PAGES
+    )
+    return (
+        f"RMP, mean of {images['rmp_images']:,} images: {mean('free_regions')} of {mean('regions')} regions free, "
+        f"{images['rmp_free_regions_least']:,} at least, {mean('free_run_regions')} of them in a row. "
+        f"Regions blocked by so many pages at most: {nearly_free}."
     )
 
 

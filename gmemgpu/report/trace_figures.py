@@ -1,18 +1,21 @@
-"""What the traces of a group say, whatever the policy: the VMs that they brought, and how many of them ran."""
+"""What the traces of a group say, whatever the policy: their VMs, and how much of the host was free of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gmemgpu.metrics.columns import Columns
+from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
 from gmemgpu.report.grouping import Codes, group_sums
 
 __all__ = ["TRACE_FIGURE_COLUMNS", "TraceFigures", "merged_figures", "trace_figures"]
 
 TRACE_FIGURE_COLUMNS = ("admitted", "rejected", "horizon_ns", "warmup_ns", "running_vm_ns", "running_snp_vm_ns")
+_LEAST = "rmp_free_regions_least"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,9 @@ class TraceFigures:
         Time from warm-up to horizon.
     running_vm_ns, running_snp_vm_ns : float
         Time that VMs, and SNP guests among them, ran in it.
+    images : dict of str to int, or None
+        By name of `gmemgpu.model.rmp_figure.RMP_FIGURES`, the least of all where that is a least; None if no image of
+        the RMP was made.
     """
 
     admitted: int
@@ -35,6 +41,25 @@ class TraceFigures:
     counted_ns: float
     running_vm_ns: float
     running_snp_vm_ns: float
+    images: dict[str, int] | None = None
+
+    def of_an_image(self, name: str) -> float:
+        """
+        Return the mean over images of what they sum up.
+
+        Parameters
+        ----------
+        name : str
+            Of a figure of `images`, which there are.
+
+        Returns
+        -------
+        float
+            Not a number if no image counts.
+        """
+        assert self.images is not None
+        n_images = self.images["rmp_images"]
+        return self.images[name] / n_images if n_images else math.nan
 
     @property
     def mean_running(self) -> float:
@@ -68,10 +93,22 @@ def merged_figures(figures: Iterable[TraceFigures]) -> TraceFigures:
         counted_ns=sum(one.counted_ns for one in of),
         running_vm_ns=sum(one.running_vm_ns for one in of),
         running_snp_vm_ns=sum(one.running_snp_vm_ns for one in of),
+        images=_merged_images([one.images for one in of if one.images is not None]),
     )
 
 
-def trace_figures(columns: Columns, trace: Codes, n_traces: int, group: Codes, n_groups: int) -> list[TraceFigures]:
+def _merged_images(images: Sequence[dict[str, int]]) -> dict[str, int] | None:
+    if not images:
+        return None
+    found = {name: sum(one[name] for one in images) for name in RMP_FIGURE_NAMES}
+    # Where no image counts there is no least either.
+    found[_LEAST] = min((one[_LEAST] for one in images if one["rmp_images"]), default=-1)
+    return found
+
+
+def trace_figures(
+    columns: Columns, trace: Codes, n_traces: int, group: Codes, n_groups: int, *, with_images: bool = False
+) -> list[TraceFigures]:
     """
     Compute the figures of each group of rows.
 
@@ -87,6 +124,8 @@ def trace_figures(columns: Columns, trace: Codes, n_traces: int, group: Codes, n
         Of each row.
     n_groups : int
         How many there are.
+    with_images : bool
+        Whether there are figures of images of the RMP.
 
     Returns
     -------
@@ -102,6 +141,14 @@ def trace_figures(columns: Columns, trace: Codes, n_traces: int, group: Codes, n
         return found
 
     of: dict[str, list[float]] = {name: sums(name) for name in TRACE_FIGURE_COLUMNS}
+    images: list[dict[str, int] | None] = [None] * n_groups
+    if with_images:
+        found = {name: sums(name) for name in RMP_FIGURE_NAMES}
+        least = columns.existing(_LEAST)[first]
+        fewest = np.full(n_groups, np.inf)
+        np.fmin.at(fewest, group, least)
+        found[_LEAST] = np.where(np.isinf(fewest), -1, fewest).tolist()
+        images = [{name: int(values[i]) for name, values in found.items()} for i in range(n_groups)]
     return [
         TraceFigures(
             admitted=int(of["admitted"][i]),
@@ -109,6 +156,7 @@ def trace_figures(columns: Columns, trace: Codes, n_traces: int, group: Codes, n
             counted_ns=of["horizon_ns"][i] - of["warmup_ns"][i],
             running_vm_ns=of["running_vm_ns"][i],
             running_snp_vm_ns=of["running_snp_vm_ns"][i],
+            images=images[i],
         )
         for i in range(n_groups)
     ]

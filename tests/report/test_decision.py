@@ -17,6 +17,7 @@ from gmemgpu.engine.outcome import latency_bins
 from gmemgpu.errors import SpecError, StoreError
 from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type
+from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
 from gmemgpu.report import decision
 from gmemgpu.report.decision import DecisionTable, PolicyLine, decision_table
 from gmemgpu.report.estimate_text import estimate_text
@@ -201,6 +202,20 @@ def test_without_an_oracle_what_needs_it_is_empty() -> None:
     table = decision_table(stored([row("a 1", 0, "slow", 0.5)]))
     assert value(line(table, 0, "slow"), "coverage") == 0.5
     assert value(line(table, 0, "slow"), "regret") is None
+
+
+def test_figures_of_images_are_sums_over_the_traces_of_a_group() -> None:
+    least = {("a 1", 0): 5, ("a 1", 1): 3}
+    rows = [
+        {**one, **dict.fromkeys(RMP_FIGURE_NAMES, 10 + one["seed"])}
+        | {"rmp_free_regions_least": least.get((one["label"], one["seed"]), -1)}
+        for one in ROWS
+    ]
+    first, second = (group.traces.images for group in decision_table(stored(rows)).groups)
+    assert first == dict.fromkeys(RMP_FIGURE_NAMES, 10 + 11) | {"rmp_free_regions_least": 3}
+    assert second == dict.fromkeys(RMP_FIGURE_NAMES, 10) | {"rmp_free_regions_least": -1}
+    assert json.loads(table_json(decision_table(stored(rows))))["groups"][0]["images"] == first
+    assert decision_table(stored(ROWS)).groups[0].traces.images is None
 
 
 @pytest.mark.parametrize("n_parts", [1, 2])

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from gmemgpu.metrics.quantity import TABLE_QUANTITIES, quantity_named
+from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
 from gmemgpu.report.ascii import to_ascii
 from gmemgpu.report.decision import DecisionTable, Group, decision_table
 from gmemgpu.report.estimate_text import estimate_text
 from gmemgpu.report.render import decision_lines, pivot_lines, provenance_lines
-from gmemgpu.report.trace_figures import TraceFigures
+from gmemgpu.report.trace_figures import TraceFigures, merged_figures
 from gmemgpu.sweeping.store.read import StoredRows
 
 WIDTHS = [60, 80, 120]
@@ -117,6 +118,35 @@ def test_a_table_says_how_the_host_coped(table: DecisionTable) -> None:
     share = " (1.1 %: a load that does not fit its host says little about policies)"
     assert f"11 rejected{share}{running}" in told(rejected=11)
     assert "VMs" not in told(admitted=0, rejected=0)
+
+
+def test_a_table_says_what_images_of_the_rmp_hold(table: DecisionTable) -> None:
+    images = dict.fromkeys(RMP_FIGURE_NAMES, 0) | {"rmp_images": 4, "rmp_regions": 6144, "rmp_free_regions": 3922}
+    images |= {"rmp_free_regions_least": 955, "rmp_free_run_regions": 2000, "rmp_blocked_512_regions": 6}
+    images |= {"rmp_blocked_16_regions": 2, "rmp_blocked_16_pages": 22, "rmp_blocked_512_pages": 12_345}
+
+    def told(*images: dict[str, int] | None) -> str:
+        groups = [replace(table.groups[0], traces=replace(VMS, images=one)) for one in images]
+        return text(replace(table, groups=tuple(groups)))
+
+    assert "RMP" not in told(None)
+    assert (
+        "\nRMP, mean of 4 images: 980.5 of 1,536 regions free, 955 at least, 500 of them in a row. Regions blocked by "
+        "so many pages at most: 1: 0 (0 pages would have to move); 16: 0.5 (5.5 pages would have to move); "
+        "512: 1.5 (3,086.2 pages would have to move).\n"
+    ) in told(images)
+    assert "\nNo image of the RMP counts: SNP was off at all their times.\n" in told(dict.fromkeys(images, 0))
+
+
+def test_images_of_groups_add_up_and_the_least_is_the_least() -> None:
+    def of(n_images: int, least: int) -> TraceFigures:
+        images = dict.fromkeys(RMP_FIGURE_NAMES, 5) | {"rmp_images": n_images, "rmp_free_regions_least": least}
+        return replace(VMS, images=images)
+
+    merged = merged_figures([of(2, 7), of(0, -1), of(3, 4), VMS])
+    assert merged.images == dict.fromkeys(RMP_FIGURE_NAMES, 15) | {"rmp_images": 5, "rmp_free_regions_least": 4}
+    assert merged_figures([VMS, VMS]).images is None
+    assert merged_figures([of(0, -1)]).images == of(0, -1).images
 
 
 @pytest.mark.parametrize(("n", "said"), [(40, ""), (41, "1 more group not"), (1040, "1,000 more groups not")])

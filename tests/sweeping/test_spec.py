@@ -16,6 +16,7 @@ from gmemgpu.catalogue import named_policies
 from gmemgpu.cli.main import main
 from gmemgpu.errors import SpecError
 from gmemgpu.model.cost import Costs
+from gmemgpu.rmp.sampled import ImageTimes
 from gmemgpu.sweeping.spec import SweepSpec, read_spec
 
 
@@ -419,3 +420,32 @@ def test_reading_a_spec_loads_no_part_of_the_sweep() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "pydantic" in loaded
     assert not {"dask", "distributed", "pyarrow", "pandas", "rich"} & set(loaded)
+
+
+def test_images_of_the_rmp_are_asked_for_by_times(tmp_path: Path) -> None:
+    spec = read(tmp_path, 'rmp_every = "1 h"\nrmp_at = ["90 min", 5, "5 ns"]\n[workload]\nhorizon_ns = "2 h"')
+    assert spec.images == ImageTimes(every_ns=3600 * 10**9, at_ns=(5, 5400 * 10**9))
+    assert spec.canonical["rmp_at"] == [5, 5400 * 10**9]
+    plain = read(tmp_path, "")
+    assert plain.images is None
+    assert "rmp_every" not in plain.canonical
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('rmp_every = "0 s"', "rmp_every: "),
+        ('rmp_every = "often"', 'rmp_every: "often" is not a time; write a number and one of ns, us'),
+        ('rmp_at = ["1 h", "2 parsecs"]', 'rmp_at[1]: "2 parsecs" is not a time'),
+        ('rmp_at = ["3 h"]', 'rmp_at: no image counts of scenario "workload", 10 s to 1 h; choose times in between'),
+        ('rmp_every = "1 h"', 'rmp_every: no image counts of scenario "workload", 10 s to 1 h'),
+        (
+            'rmp_every = "1 ms"',
+            'rmp_every: more than 10,000 images of each trace of scenario "workload"; make them rarer',
+        ),
+    ],
+)
+def test_images_that_cannot_be_are_told(tmp_path: Path, text: str, message: str) -> None:
+    found = problems(tmp_path, f'{text}\n[workload]\nhorizon_ns = "1 h"\nwarmup_ns = "10 s"')
+    assert len(found) == 1
+    assert found[0].startswith(f"s.toml: {message}")

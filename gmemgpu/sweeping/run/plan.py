@@ -112,12 +112,13 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False, growing: boo
         The same shards for the same spec on every machine.
     """
     columns = {name: [scenario.axes.get(name) for scenario in spec.scenarios] for name in spec.axes}
-    schema = rows_schema(columns)
+    schema = rows_schema(columns, with_images=spec.images is not None)
     common = digest(
         {
             "model": MODEL_VERSION,
             "policies": [[policy.name, policy_table(policy)] for policy in spec.policies],
             "costs": asdict(spec.costs),
+            **({} if spec.images is None else {"images": asdict(spec.images)}),
             "columns": [[field.name, str(field.type)] for field in schema],
         }
     )
@@ -149,6 +150,7 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False, growing: boo
         costs=spec.costs,
         backend=backend,
         auto=auto,
+        images=spec.images,
         schema=schema,
     )
     return Plan(shards=tuple(shards), setting=setting)

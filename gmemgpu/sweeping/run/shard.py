@@ -13,12 +13,14 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from gmemgpu.engine.fallback import evaluate_with_fallback
+from gmemgpu.engine.protocol import Engine
 from gmemgpu.errors import GmemgpuError, InputError, Problem
 from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
+from gmemgpu.rmp.sampled import ImageTimes, counted_times, rmp_figures
 from gmemgpu.sweeping.spec import Scenario
 from gmemgpu.sweeping.store.part import rows_to_arrow, write_part
 from gmemgpu.units import PAGE_BYTES
@@ -80,6 +82,8 @@ class Setting:
         An engine's name, never ``auto``: all workers shall take the same.
     auto : bool
         Whether ``auto`` chose the engine: then another does what that engine cannot.
+    images : ImageTimes or None
+        When images of the RMP are made; None for never.
     schema : pyarrow.Schema
         Columns of the sweep.
     """
@@ -91,6 +95,7 @@ class Setting:
     costs: Costs
     backend: str
     auto: bool
+    images: ImageTimes | None
     schema: pa.Schema
 
     def label_of(self, shard: Shard) -> str:
@@ -133,7 +138,12 @@ class Setting:
 
 
 def _trace(
-    shard: Shard, seed: int, setting: Setting, facts: list[dict[str, Any]], generated: Iterator[GeneratedTrace]
+    shard: Shard,
+    seed: int,
+    setting: Setting,
+    engine: Engine,
+    facts: list[dict[str, Any]],
+    generated: Iterator[GeneratedTrace],
 ) -> Trace:
     # Appends what the rows say of the trace: the engine may let go of the trace itself.
     scenario = setting.scenarios[shard.scenario]
@@ -161,9 +171,15 @@ def _trace(
             "rejected": made.rejected,
             "running_vm_ns": made.running_vm_ns,
             "running_snp_vm_ns": made.running_snp_vm_ns,
+            **({} if setting.images is None else _rmp_figures(trace, setting.images, engine)),
         }
     )
     return trace
+
+
+def _rmp_figures(trace: Trace, images: ImageTimes, engine: Engine) -> dict[str, int]:
+    scan = engine.scan_rmp(trace, counted_times(trace, images))
+    return rmp_figures(scan, trace.host.hole_regions())
 
 
 def _generated_here(shards: Sequence[Shard], setting: Setting) -> Generator[GeneratedTrace, None, None]:
@@ -203,14 +219,14 @@ def shard_rows(
     """
     facts: list[dict[str, Any]] = []
 
-    def traces() -> Iterator[Trace]:
+    def traces(engine: Engine) -> Iterator[Trace]:
         # A device that was lost may have taken some already.
         facts.clear()
         found = _generated_here(shards, setting) if generated is None else generated(shards)
         with closing(found):
             for shard in shards:
                 for seed in shard.seeds:
-                    yield _trace(shard, seed, setting, facts, found)
+                    yield _trace(shard, seed, setting, engine, facts, found)
 
     try:
         found = evaluate_with_fallback(setting.backend, traces, setting.policies, setting.costs, auto=setting.auto)

@@ -9,26 +9,30 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from gmemgpu.catalogue import named_policies, policies_from_tables, read_costs, read_policies
 from gmemgpu.errors import Problem, SpecError, TraceError
-from gmemgpu.fields import Section
+from gmemgpu.fields import DurationNs, Section
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import ORACLE, Policy
+from gmemgpu.rmp.sampled import ImageTimes
 from gmemgpu.sweeping.spec.document import Document, read_document, shown
 from gmemgpu.sweeping.spec.expectation import Expectation, expectations_of
 from gmemgpu.sweeping.spec.keys import input_files, relative_paths
 from gmemgpu.sweeping.spec.scenario import Scenario, scenarios_of
 from gmemgpu.toml_file import unknown_key
+from gmemgpu.units import format_duration_ns
 from gmemgpu.validation import problems_of, validated
 from gmemgpu.workload.table_account import table_lines
 
 __all__ = ["SweepSpec", "read_spec", "policy_table"]
 
 MAX_SEEDS = 1_000_000
+MAX_IMAGES = 10_000
+"""Of a trace, by `rmp_every`: what they say lies in memory at once."""
 
 _NO_CLUSTER = (
     "is no part of a spec: a spec says what to compute, not where; put these settings into dask-jobqueue's own "
@@ -73,6 +77,14 @@ class SweepSpec(Section):
         validate_default=True,
         description="Tables, each with a name and laid over workload in turn; workload alone if left out.",
     )
+    rmp_every: Annotated[DurationNs, Field(gt=0)] | None = Field(
+        default=None,
+        description="Images of the RMP are made and scanned so often, from the warm-up on: how many regions are free, "
+        "and what keeps others from being so. No effect on policies.",
+    )
+    rmp_at: tuple[DurationNs, ...] = Field(
+        default=(), validate_default=True, description="And at these times of each trace."
+    )
     expect: tuple[Expectation, ...] = Field(
         default=(),
         validate_default=True,
@@ -89,6 +101,13 @@ class SweepSpec(Section):
     def axes(self) -> tuple[str, ...]:
         """Names of the columns that tell scenarios apart, in file order; ``preset`` is not among them."""
         return tuple(self.scenarios[0].axes)
+
+    @property
+    def images(self) -> ImageTimes | None:
+        """When images of the RMP are made; None for never."""
+        if self.rmp_every is None and not self.rmp_at:
+            return None
+        return ImageTimes(every_ns=self.rmp_every, at_ns=self.rmp_at)
 
     @property
     def source(self) -> str:
@@ -117,6 +136,7 @@ class SweepSpec(Section):
             "policies": [policy.name for policy in self.policies],
             "policy": {policy.name: policy_table(policy) for policy in self.policies},
             "costs": asdict(self.costs),
+            **({} if self.images is None else {"rmp_every": self.rmp_every, "rmp_at": list(self.rmp_at)}),
             **relative_paths(said, folder),
             "inputs": {os.path.relpath(path, folder): found for path, found in self.input_hashes.items()},
         }
@@ -233,6 +253,27 @@ class SweepSpec(Section):
             except OSError as error:
                 document.problems.append(_unreadable(path, error))
         return scenarios
+
+    @field_validator("rmp_at")
+    @classmethod
+    def _some_image_each(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        every_ns = info.data.get("rmp_every")
+        if every_ns is None and not value:
+            return value
+        document, key = _document(info), "rmp_at" if every_ns is None else "rmp_every"
+        times = ImageTimes(every_ns=every_ns, at_ns=value)
+        for scenario in info.data["scenarios"]:
+            begin_ns, end_ns = scenario.workload.warmup_ns, scenario.workload.horizon_ns
+            span = f"{format_duration_ns(begin_ns)} to {format_duration_ns(end_ns)}"
+            if every_ns is not None and (end_ns - begin_ns) // every_ns > MAX_IMAGES:
+                message = (
+                    f'more than {MAX_IMAGES:,} images of each trace of scenario "{scenario.label}"; make them rarer'
+                )
+                document.report(key, message)
+            elif not times.between(begin_ns, end_ns):
+                message = f'no image counts of scenario "{scenario.label}", {span}; choose times in between'
+                document.report(key, message)
+        return tuple(sorted(set(value)))
 
     @field_validator("expect", mode="plain")
     @classmethod

@@ -18,6 +18,7 @@ from gmemgpu.atomic import written_whole
 from gmemgpu.errors import StoreError
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.model.metric import METRIC_NAMES
+from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
 from gmemgpu.sweeping.store.files import read_regular, unreadable
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _axis_type(values: Iterable[AxisValue]) -> pa.DataType:
     return pa.string()
 
 
-def rows_schema(axes: Mapping[str, Sequence[AxisValue]]) -> pa.Schema:
+def rows_schema(axes: Mapping[str, Sequence[AxisValue]], *, with_images: bool = False) -> pa.Schema:
     """
     Return the columns of a sweep.
 
@@ -74,11 +75,14 @@ def rows_schema(axes: Mapping[str, Sequence[AxisValue]]) -> pa.Schema:
     ----------
     axes : mapping of str to sequence of AxisValue
         Axis column to all values that it takes in the sweep; they decide its type.
+    with_images : bool
+        Whether images of the RMP are made.
 
     Returns
     -------
     pyarrow.Schema
-        ``label``, ``preset``, the axes, ``seed``, ``policy``, `TRACE_COLUMNS`, the metrics.
+        ``label``, ``preset``, the axes, ``seed``, ``policy``, `TRACE_COLUMNS`, figures of images if there are any, the
+        metrics.
     """
     return pa.schema(
         [
@@ -88,6 +92,7 @@ def rows_schema(axes: Mapping[str, Sequence[AxisValue]]) -> pa.Schema:
             ("seed", pa.int64()),
             ("policy", pa.string()),
             *((name, _WIDE if name in _WIDE_TRACE_COLUMNS else pa.int64()) for name in TRACE_COLUMNS),
+            *((name, pa.int64()) for name in (RMP_FIGURE_NAMES if with_images else ())),
             *((name, metric_arrow_type(name)) for name in METRIC_NAMES),
         ]
     )

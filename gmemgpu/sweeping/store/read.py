@@ -43,6 +43,8 @@ class StoredRows:
         Of the sweep, as its manifest has it.
     version : str
         Of what began the sweep.
+    names : tuple of str
+        Columns of the store, whether or not `table` has them; empty if it has all.
     source : callable or None
         From the name of a column that `table` lacks to its values of the same rows, piece by piece.
     """
@@ -54,6 +56,7 @@ class StoredRows:
     n_parts_done: int
     sweep_id: str = ""
     version: str = ""
+    names: tuple[str, ...] = ()
     source: Callable[[str], Iterator[pa.Array]] | None = None
 
     def pieces(self, name: str) -> Iterator[pa.Array]:
@@ -133,6 +136,7 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
         n_parts_done=n_done,
         sweep_id=manifest.sweep_id,
         version=manifest.versions.get("gmemgpu", ""),
+        names=tuple(names),
         source=source,
     )
 
