@@ -1,9 +1,10 @@
-"""``gmemgpu verify``: every engine that runs here, on the same traces; all integers must agree."""
+"""``gmemgpu verify``: the engines that run here, on the same traces; all integers must agree."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from typing import Any
 
 from gmemgpu.cli.evaluate import add_policy_arguments, wanted_policies
@@ -18,6 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gmemgpu verify``."""
     parser.add_argument("traces", metavar="TRACE", nargs="+", help="trace files: .parquet, .csv or .csv.gz")
     add_policy_arguments(parser)
+    parser.add_argument(
+        "--backend",
+        nargs="+",
+        metavar="B",
+        help="only these: reference, numpy, numba or cupy (default: all that run here)",
+    )
     parser.add_argument("--json", action="store_true", help="write JSON: engines, and every difference")
 
 
@@ -25,16 +32,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare and report; 0 if all integers agree, 1 if not."""
     from gmemgpu.api import read_trace
     from gmemgpu.catalogue import read_costs, tell_doubts
-    from gmemgpu.engine.registry import missing_engines
+    from gmemgpu.engine.registry import engine, missing_engines
     from gmemgpu.engine.verify import verify
     from gmemgpu.model.cost import Costs
 
     policies = wanted_policies(arguments)
     tell_doubts(policies, "policies", strict=arguments.strict)
     costs = read_costs(arguments.costs) if arguments.costs else Costs()
+    engines = None if arguments.backend is None else [engine(name) for name in dict.fromkeys(arguments.backend)]
     reports: list[dict[str, Any]] = []
     for path in arguments.traces:
-        found = verify(read_trace(path), policies, costs)
+        found = verify(read_trace(path), policies, costs, engines=engines)
         reports.append(
             {
                 "trace": path,
@@ -42,15 +50,17 @@ def run(arguments: argparse.Namespace) -> int:
                 "policies": len(policies),
                 "engines": list(found.engines),
                 "compared": found.n_compared,
-                "equal": not found.differences,
+                "states": found.n_states,
+                "equal": not (found.differences or found.state_differences),
                 "differences": [
                     {"policy": item.policy, "metric": item.metric, "values": item.values} for item in found.differences
                 ],
+                "state_differences": [asdict(item) for item in found.state_differences],
             }
         )
         if not arguments.json:
             _print(reports[-1])
-    missing = missing_engines()
+    missing = missing_engines() if engines is None else {}
     if arguments.json:
         print(json.dumps({"missing": missing, "traces": reports}, indent=1, ensure_ascii=False))
     else:
@@ -62,15 +72,19 @@ def run(arguments: argparse.Namespace) -> int:
 def _print(report: dict[str, Any]) -> None:
     engines = ", ".join(report["engines"])
     what = f"{report['events']:,} events, {report['policies']} policies; engines {engines}"
-    if len(report["engines"]) < 2:
-        print(f"{report['trace']}: nothing to compare: only one engine runs here ({engines})")
-    elif report["equal"]:
-        print(f"{report['trace']}: equal: {report['compared']:,} integers, {what}", flush=True)
-    else:
-        differences = report["differences"]
-        print(f"{report['trace']}: DIFFERENT: {len(differences):,} of {report['compared']:,} integers, {what}")
-        for item in differences[:_SHOWN]:
-            values = ", ".join(f"{name} {value}" for name, value in item["values"].items())
-            print(f"  {item['policy']}, {item['metric']}: {values}")
-        if len(differences) > _SHOWN:
-            print(f"  … and {len(differences) - _SHOWN:,} more; --json has them all", flush=True)
+    states = f"{report['states']:,} states of regions in images of the RMP"
+    if report["equal"]:
+        compared = f"{report['compared']:,} integers"
+        if len(report["engines"]) < 2:
+            compared = "no integers to compare, as only one engine ran"
+        print(f"{report['trace']}: equal: {compared}, {states}, {what}", flush=True)
+        return
+    differences, of_states = report["differences"], report["state_differences"]
+    counts = f"{len(differences):,} of {report['compared']:,} integers, {len(of_states):,} of {states}"
+    print(f"{report['trace']}: DIFFERENT: {counts}, {what}")
+    lines = [(f"{item['policy']}, {item['metric']}", item["values"]) for item in differences]
+    lines += [(f"region {item['region']} at {item['t_ns']} ns, {item['state']}", item["values"]) for item in of_states]
+    for name, values in lines[:_SHOWN]:
+        print(f"  {name}: {', '.join(f'{by} {value}' for by, value in values.items())}")
+    if len(lines) > _SHOWN:
+        print(f"  … and {len(lines) - _SHOWN:,} more; --json has them all", flush=True)

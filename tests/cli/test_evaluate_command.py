@@ -25,6 +25,8 @@ from gmemgpu.trace.write import write_trace
 from gmemgpu.units import GIB
 
 NAMES = [policy.name for policy in named_policies()]
+STATES = 8 * 4 * 2
+"""Of eight images four regions, the pages and the first block of each."""
 
 
 @pytest.fixture
@@ -118,7 +120,8 @@ def test_verify_says_that_engines_agree(trace: str, capsys: pytest.CaptureFixtur
     assert main(["verify", trace, trace]) == 0
     lines = capsys.readouterr().out.splitlines()
     n = len(NAMES) * len(METRIC_NAMES)
-    told = f"{trace}: equal: {n:,} integers, 4 events, {len(NAMES)} policies; engines "
+    states = f"{STATES:,} states of regions in images of the RMP"
+    told = f"{trace}: equal: {n:,} integers, {states}, 4 events, {len(NAMES)} policies; engines "
     told += ", ".join(engine.name for engine in available_engines())
     assert lines[:2] == [told, told]
     assert lines[2:] == [f"not run: {name}: {reason}" for name, reason in missing_engines().items()]
@@ -230,6 +233,34 @@ def test_verify_names_what_differs(
     report = json.loads(capsys.readouterr().out)
     assert report["traces"][0]["equal"] is False
     assert report["traces"][0]["differences"] == [{"policy": "v10", "metric": "ipis", "values": values}]
+
+
+def test_verify_holds_images_against_the_timeline(
+    trace: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["verify", trace, "--policy", "never", "--backend", "numpy"]
+    assert main(command) == 0
+    assert f"only one engine ran, {STATES:,} states of regions in images of the RMP, " in capsys.readouterr().out
+    right = NumpyEngine.scan_rmp
+
+    def wrong(self: NumpyEngine, *arguments: Any) -> Any:
+        scan = right(self, *arguments)
+        scan.assigned[3, 0] += 1
+        return scan
+
+    monkeypatch.setattr(NumpyEngine, "scan_rmp", wrong)
+    assert main([*command, "reference"]) == 1
+    out = capsys.readouterr().out
+    assert f"DIFFERENT: 0 of 36 integers, 1 of {STATES:,} states" in out
+    assert "  region 0 at " in out
+    assert main([*command, "reference", "--json"]) == 1
+    (of,) = json.loads(capsys.readouterr().out)["traces"]
+    assert (of["equal"], of["states"], of["engines"]) == (False, STATES, ["numpy", "reference"])
+    (found,) = of["state_differences"]
+    assert (found["region"], found["state"]) == (0, "assigned")
+    values = found["values"]
+    assert values == {"timeline": values["timeline"], "numpy": values["timeline"] + 1, "reference": values["timeline"]}
+    assert main(["verify", trace, "--backend", "abacus"]) == 2
 
 
 @pytest.mark.parametrize("command", ["evaluate", "verify"])

@@ -18,6 +18,8 @@ def test_engines_agree(name: str) -> None:
     trace = generate(small_variant(preset(name)), 7).trace
     found = verify(trace, named_policies(), Costs())
     assert found.differences == ()
+    assert found.state_differences == ()
+    assert found.n_states == 16 * trace.host.n_regions
     assert found.n_events == len(trace.t_ns) > 100
     assert found.n_compared == len(named_policies()) * len(METRIC_NAMES)
     assert found.engines == tuple(engine.name for engine in available_engines())
