@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -28,6 +29,8 @@ __all__ = ["write_report"]
 
 _TEMPLATE = Path(__file__).with_name("template")
 
+_BEFORE_UNIT = re.compile(r"(?<=[0-9]) (?=%|(?:[nµm]?s|min|h|d|core-s|[KMGT]iB)\b)")
+
 _METHOD = (
     "Every policy runs on the same traces. A trace is a scenario with a seed; the traces of different seeds are "
     "independent, and intervals are taken over seeds.",
@@ -43,9 +46,16 @@ def _environment() -> Any:
         jinja2 = import_module("jinja2")
     except ImportError:
         raise GmemgpuError("a report needs Jinja2; pip install 'gmemgpu[report]'") from None
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATE), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["unbroken"] = _unbroken
+    return environment
+
+
+def _unbroken(text: str) -> str:
+    # A figure and its unit stay on one line: no-break spaces.
+    return _BEFORE_UNIT.sub("\u00a0", text)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -111,7 +112,7 @@ def test_a_heading_sorts_by_number_both_ways_and_says_so(opened: Opened) -> None
     names = column(0)
     button = driver.find_elements("css selector", "table thead button")[1]
     button.click()
-    shares = [float(text.split(" %")[0].strip("<")) for text in column(1)]
+    shares = [float(text.split("\u00a0%")[0].strip("<")) for text in column(1)]
     assert shares == sorted(shares)
     assert column(0) != names
     assert sorted(column(0)) == sorted(names)
@@ -120,7 +121,7 @@ def test_a_heading_sorts_by_number_both_ways_and_says_so(opened: Opened) -> None
     )
     # By keyboard, the other way.
     button.send_keys("\n")
-    assert [float(text.split(" %")[0].strip("<")) for text in column(1)] == shares[::-1]
+    assert [float(text.split("\u00a0%")[0].strip("<")) for text in column(1)] == shares[::-1]
     assert driver.execute_script("return document.querySelectorAll('th[aria-sort=descending]').length") == 1
     # Under never nothing has a latency: last, both ways.
     for _ in range(2):
@@ -155,6 +156,34 @@ def test_nothing_is_wider_than_the_screen(opened: Opened, width: int, form: str)
         == 1
     )
     assert driver.execute_script("return document.querySelector('[data-chart]').dataset.form") == form
+
+
+def test_tables_fit_a_screen_and_scroll_beside_their_names_on_a_phone(opened: Opened) -> None:
+    hidden = "return Math.max(...[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth))"
+    assert opened(1280).execute_script(hidden) == 0
+    driver = opened(390)
+    assert driver.execute_script(hidden) > 0
+    driver.execute_script("document.querySelectorAll('.scroll').forEach(e => e.scrollLeft = 300)")
+    name, figure, edge = driver.execute_script(
+        "const row = document.querySelector('tbody tr');"
+        "return [row.cells[0], row.cells[1], row.closest('.scroll')].map(e => e.getBoundingClientRect().left)"
+    )
+    assert name == edge
+    assert figure < name
+
+
+def test_a_figure_stays_beside_its_unit(opened: Opened) -> None:
+    driver = opened()
+    apart = "[0-9] (%|ns|µs|ms|s|min|h|GiB|core-s)( |$)"
+    lines = driver.execute_script(
+        "return [...document.querySelectorAll('.headline, #answer p, .how, td, #method li')].map(e => e.textContent)"
+    )
+    assert sum("\u00a0" in line for line in lines) > 10
+    assert [line for line in lines if re.search(apart, line)] == []
+    # Whatever else breaks, no interval and no figure does.
+    assert driver.execute_script(
+        "return [...document.querySelectorAll('td span')].every(e => e.getClientRects().length === 1)"
+    )
 
 
 @pytest.mark.parametrize(
