@@ -125,7 +125,8 @@ def _print_spread(arguments: argparse.Namespace) -> int:
         problems.append(Problem("--metric", f"a spread shows one figure, not {len(arguments.metric)}"))
     if problems:
         raise SpecError(problems)
-    from gmemgpu.cli.terminal import text_width
+    from gmemgpu.cli.terminal import is_ascii_only, text_width
+    from gmemgpu.report.ascii import to_ascii
     from gmemgpu.report.spread import read_spread, spread_lines
 
     try:
@@ -140,7 +141,8 @@ def _print_spread(arguments: argparse.Namespace) -> int:
         raise SpecError(
             replace(problem, where=problem.where.replace("--group-by", "--spread")) for problem in error.problems
         ) from None
-    sys.stdout.writelines(f"{line}\n" for line in spread_lines(spread, text_width() or 100))
+    plain = to_ascii if is_ascii_only() else str
+    sys.stdout.writelines(f"{plain(line)}\n" for line in spread_lines(spread, text_width() or 100))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -170,24 +171,34 @@ def spread_lines(spread: Spread, width: int = 80) -> Iterator[str]:
         A line without its end.
     """
     n_seeds = f"{spread.n_seeds} seed{'' if spread.n_seeds == 1 else 's'}"
-    yield f"{spread.quantity.header} at {spread.n_values:,} values of {spread.axis} · {n_seeds} at each"
+    title = f"{spread.quantity.header} at {spread.n_values:,} values of {spread.axis} · {n_seeds} at each"
+    yield from textwrap.wrap(title, width, break_long_words=False)
     yield ""
     if not spread.policies:
         yield "No seed of any has it."
         return
     scale = scale_for(spread.quantity, max(abs(one.most) for one in spread.policies))
     unit = f" [{scale.unit}]" if scale.unit else ""
-    rows: list[tuple[str, ...]] = [
-        (f"policy{unit}", "least", "median", "most", "worst at", "better", "same", "?", "worse")
-    ]
+    head = f"policy{unit}"
+    figures: list[tuple[str, ...]] = [(head, "least", "median", "most", "worst at")]
+    counts: list[tuple[str, ...]] = [("policy", "better", "same", "?", "worse")]
     for one in spread.policies:
-        figures = (value_text(figure, scale) for figure in (one.least, one.median, one.most))
-        counts = [""] * len(_VERDICTS)
+        texts = (value_text(figure, scale) for figure in (one.least, one.median, one.most))
+        figures.append((one.policy, *texts, "–" if one.worst_at is None else str(one.worst_at)))
+        told = [""] * len(_VERDICTS)
         if one.policy != spread.baseline:
-            counts = [str(one.verdicts[verdict]) for verdict in _VERDICTS]
-        rows.append((one.policy, *figures, "–" if one.worst_at is None else str(one.worst_at), *counts))
-    yield from aligned(rows, width)
+            told = [str(one.verdicts[verdict]) for verdict in _VERDICTS]
+        counts.append((one.policy, *told))
+    whole = list(aligned([(*row, *more[1:]) for row, more in zip(figures, counts, strict=True)], width))
+    if max(map(len, whole)) <= width and len(whole) == len(figures):
+        yield from whole
+    else:
+        # There is no room for names beside all columns: the counts have lines of their own.
+        yield from aligned(figures, width)
+        yield ""
+        yield from aligned([row for row in counts if row[0] != spread.baseline], width)
     yield ""
-    yield f"better … worse: than {spread.baseline}, at how many values, on the same traces; ?: one can't tell there."
+    legend = f"better … worse: than {spread.baseline}, at how many values, on the same traces; ?: one can't tell there."
+    yield from textwrap.wrap(legend, width, break_long_words=False)
     if spread.n_parts_done < spread.n_parts:
         yield f"Not finished: {spread.n_parts_done:,} of {spread.n_parts:,} parts."

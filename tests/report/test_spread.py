@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -66,9 +68,45 @@ def test_its_lines() -> None:
         "refcount      0       0     5         d       3     1  0      0",
         "v3            0      10    60         b       0     2  0      1",
         "",
-        "better … worse: than v10, at how many values, on the same traces; ?: one can't tell there.",
+        "better … worse: than v10, at how many values, on the same traces; ?: one can't",
+        "tell there.",
         "Not finished: 24 of 30 parts.",
     ]
+
+
+def test_on_a_narrow_terminal_counts_are_below_figures() -> None:
+    spread = read_spread(Path(), "vm_table.host", quantity="never")
+    assert list(spread_lines(spread, 60)) == [
+        "never at 4 values of vm_table.host · 6 seeds at each",
+        "",
+        "policy    least  median  most  worst at",
+        "v10           0      15    40         b",
+        "refcount      0       0     5         d",
+        "v3            0      10    60         b",
+        "",
+        "policy    better  same  ?  worse",
+        "refcount       3     1  0      0",
+        "v3             0     2  0      1",
+        "",
+        "better … worse: than v10, at how many values, on the same",
+        "traces; ?: one can't tell there.",
+        "Not finished: 24 of 30 parts.",
+    ]
+    # As long a name as policies have, and hosts named by their addresses.
+    longest = replace(spread.policies[1], policy="conv_debounce_with_retry_10s", worst_at="rack-17-node-04.example")
+    wide = replace(spread, policies=(spread.policies[0], longest))
+    for width in (60, 80, 120):
+        lines = list(spread_lines(wide, width))
+        assert max(map(len, lines)) <= width
+        assert sum("rack-17-node-04.example" in line for line in lines) == 1
+
+
+def test_ascii_only_terminals_get_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    assert main(["show", ".", "--spread", "vm_table.host", "--metric", "never"]) == 0
+    out.seek(0)
+    assert "vm_table.host - 6 seeds" in out.read()
 
 
 def test_what_does_not_go_with_a_spread_is_told(capsys: pytest.CaptureFixture[str]) -> None:
