@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gmemgpu.explain.duration import span_text
 from gmemgpu.explain.region_map import RegionMap
 from gmemgpu.explain.region_span import State
+from gmemgpu.figures.axis import axis_labels
 from gmemgpu.figures.style import INK, Spec, titled
 from gmemgpu.units import TIME_UNITS
 
@@ -24,6 +25,8 @@ _SOME = 0.1
 _ROWS_PX = (140, 420)
 _STRIP_PX = 14
 _AXIS_PX = 80
+_MOST_TICKS = 8
+_STEPS = [digit * 10**power for power in range(8) for digit in (1, 2, 5)]
 _UNITS = ((86_400e9, "days"), *TIME_UNITS[1:])
 
 # Told apart without colour too: from dark to light, and what is lost in between.
@@ -121,7 +124,11 @@ def time_map(found: RegionMap, *, title: str, width: int = 620) -> Spec:
                         "field": "first",
                         "type": "quantitative",
                         "scale": {"domain": [int(found.regions[0]), int(found.regions[-1])], "nice": False},
-                        "axis": {"title": "region", "grid": False, "tickMinStep": 1, "format": "d"},
+                        "axis": {
+                            "title": "region",
+                            "grid": False,
+                            **axis_labels(_region_ticks(int(found.regions[0]), int(found.regions[-1]))),
+                        },
                     },
                     "y2": {"field": "stop"},
                     "color": colour,
@@ -135,6 +142,12 @@ def time_map(found: RegionMap, *, title: str, width: int = 620) -> Spec:
             },
         ],
     }
+
+
+def _region_ticks(first: int, stop: int) -> list[tuple[float, str]]:
+    # In the middle of a region: at an edge a number could be of the one above or the one below.
+    step = next(step for step in _STEPS if (stop - first) <= _MOST_TICKS * step)
+    return [(region + 0.5, f"{region:,}") for region in range(-(-first // step) * step, stop, step)]
 
 
 def _strips(found: RegionMap, edges: list[float]) -> Iterator[Spec]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from two_teardowns import two_teardowns
@@ -11,6 +12,7 @@ from gmemgpu.engine.prepared import Prepared
 from gmemgpu.explain.region_map import region_map
 from gmemgpu.explain.region_span import State
 from gmemgpu.explain.replay import record_run
+from gmemgpu.figures.style import single
 from gmemgpu.figures.time_map import time_map
 from gmemgpu.model.cost import Costs
 from gmemgpu.trace.write import write_trace
@@ -35,6 +37,26 @@ def test_rectangles_cover_all_and_have_the_states_of_the_run() -> None:
         for strip in ("requests", "passes")
     }
     assert told == {"requests": found.requests.sum(), "passes": found.passes.sum()}
+
+
+def test_regions_are_named_in_their_middle(tmp_path: Path) -> None:
+    draw = pytest.importorskip("vl_convert")
+    (policy,) = choose_policies(["v10"], named_policies())
+    found = region_map(record_run(Prepared(two_teardowns()), policy, Costs()), 4, 60)
+    spec = single(time_map(found, title="t"))
+    svg = ElementTree.fromstring(draw.vegalite_to_svg(spec))
+    height = spec["vconcat"][1]["height"]
+
+    def heights(text: str) -> list[float]:
+        found = [tag for tag in svg.iter("{http://www.w3.org/2000/svg}text") if "".join(tag.itertext()) == text]
+        return [float(tag.get("transform", "").split(",")[1].rstrip(")")) for tag in found]
+
+    labels = [heights(str(region)) for region in range(4)]
+    assert all(labels)
+    for region, places in enumerate(labels):
+        # Labels lie three and a half pixels below what they name.
+        middle = height * (1 - (region + 0.5) / 4)
+        assert any(abs(place - middle) < 5 for place in places), (region, places, middle)
 
 
 @pytest.mark.parametrize("option", ["--output", "--png"])
