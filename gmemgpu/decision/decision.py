@@ -251,7 +251,10 @@ def decision_of(
                 weighed=group,
                 conditions=conditions,
                 answer=answer_at(group, worth_of(group)),
-                priced=tuple(Priced(price_ns=price, ranges=ranges_at_price(group, price)) for price in group.prices_ns),
+                priced=tuple(
+                    Priced(price_ns=price, ranges=ranges_at_price(group, price, worth_of(group)))
+                    for price in group.prices_ns
+                ),
                 dominated=dominated(group),
             )
             for group, conditions in zip(groups, group_conditions(stored, group_by), strict=True)

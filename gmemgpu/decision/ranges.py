@@ -31,7 +31,7 @@ class Range:
     alike : tuple of str
         Those that come out the same in every seed.
     at : float
-        The worth at which the rest holds, amid the range on a logarithmic scale.
+        The worth at which the rest holds: the one asked for, or amid a range that it is not in, on a logarithmic scale.
     second : str or None
         Second best there; None if there is no other.
     lead : Difference or None
@@ -118,7 +118,7 @@ def lead_at(net: Floats, policy: int, other: int = 0) -> Difference:
     return found
 
 
-def ranges_at_price(group: Weighed, price_ns: float) -> tuple[Range, ...]:
+def ranges_at_price(group: Weighed, price_ns: float, asked: float | None = None) -> tuple[Range, ...]:
     """
     Find where each policy of a group is best.
 
@@ -128,6 +128,8 @@ def ranges_at_price(group: Weighed, price_ns: float) -> tuple[Range, ...]:
         The group.
     price_ns : float
         Of an update of a tracker.
+    asked : float, optional
+        The worth of a set bit at which the range that holds it is looked at.
 
     Returns
     -------
@@ -140,7 +142,7 @@ def ranges_at_price(group: Weighed, price_ns: float) -> tuple[Range, ...]:
     ends = [*(low for low, _ in found[1:]), most]
     ranges = []
     for place, ((low, best), high) in enumerate(zip(found, ends, strict=True)):
-        at = _amid(low, high)
+        at = asked if asked is not None and low <= asked < high else _amid(low, high)
         net = net_at(group, at, price_ns)
         alike = [
             i

@@ -253,10 +253,11 @@ def _how_to_read(decision: Decision) -> str:
     prices = " [N ns]: while an update of a tracker takes no more." if trackers else ""
     return (
         "from: the worth from which on a policy is best, on average over seeds; 95 %: where it and the one above are "
-        "not told apart. lead: over the second best, amid the range; ?: one can't tell; seeds: in which it is best "
-        "there; =N: N more come out the same. dominated: another has no less profit for no more cost, in all seeds or "
-        f"in (n/N).{prices} What the sentences say of the baseline is tested on the same traces, at 5 % over all "
-        "candidates. At stake: what set bits could save if all memory in use profited."
+        "not told apart. lead: over the second best, at the worth of the sentence, and amid ranges that do not hold "
+        "it; ?: one can't tell; seeds: in which it is best there; =N: N more come out the same. dominated: another has "
+        f"no less profit for no more cost, in all seeds or in (n/N).{prices} What the sentences say of the baseline is "
+        "tested on the same traces, at 5 % over all candidates. At stake: what set bits could save if all memory in "
+        "use profited."
     )
 
 

@@ -83,9 +83,9 @@ _FIGURES: tuple[tuple[str, dict[str, Any], str, str], ...] = (
         "What is best for which worth of a set bit",
         "Nobody has published what a set bit is worth, so here is the answer for every worth. Tables: the policy that "
         "is best, the worth from which on it is, where it and the one above are not told apart, and its lead over the "
-        "second best amid its range (?: one can't tell). Charts: what a policy forgoes, its cost included, of all that"
-        " set bits could save. The lowest line is best; dotted lines are switches, the upright one is the worth asked "
-        "for. Trackers are free here; gmemgpu decide has prices.",
+        "second best, at the worth asked for or amid a range that does not hold it (?: one can't tell). Charts: what a "
+        "policy forgoes, its cost included, of all that set bits could save. The lowest line is best; dotted lines are "
+        "switches, the upright one is the worth asked for. Trackers are free here; gmemgpu decide has prices.",
     ),
     (
         "pareto",

@@ -48,11 +48,25 @@ def test_ranges_switch_where_the_lines_meet() -> None:
     assert kept.high == more.low
     low, high = more.low_ends or (0.0, 0.0)
     assert 0.6 < low < 0.8 < high < 1.0
-    assert more.at == pytest.approx(math.sqrt(0.8 * 900))
-    assert more.second == "waste"
-    lead = paired_difference(*net_at(group.weighed, more.at)[1:])
-    assert more.lead == lead
+    # The worth of the sentence, a thousandth of all CPU; amid a range that does not hold it.
+    assert more.at == pytest.approx(0.9)
+    assert kept.at == pytest.approx(0.08)
+    # Amid all that it would be `waste`.
+    assert more.second == "merged"
+    net = net_at(group.weighed, more.at)
+    assert more.lead == more.over_baseline == paired_difference(net[1], net[0])
     assert more.over_baseline.mean == pytest.approx(10 * more.at - 8)
+
+
+def test_leads_are_those_at_the_worth_that_is_asked_for() -> None:
+    (group,) = decided(rows("a", FIGURES), worth=5.0).groups
+    kept, more = group.priced[0].ranges
+    assert (kept.at, more.at) == (pytest.approx(0.08), 5.0)
+    assert group.answer.lead is not None
+    assert more.over_baseline.mean == pytest.approx(group.answer.lead.mean) == pytest.approx(10 * 5 - 8)
+    (group,) = decided(rows("a", FIGURES), worth=0.5).groups
+    kept, more = group.priced[0].ranges
+    assert (kept.at, more.at) == (0.5, pytest.approx(math.sqrt(0.8 * 900)))
 
 
 def test_a_price_of_trackers_moves_them() -> None:
