@@ -5,7 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 
+from gmemgpu.errors import Problem, SpecError
+
 __all__ = ["add_arguments", "run"]
+
+_OF_FIGURES = {
+    "x": ("pareto",),
+    "y": ("pareto",),
+    "metric": ("forest", "heat"),
+    "baseline": ("forest", "worth", "tornado"),
+    "cost": ("worth", "tornado"),
+    "worth": ("worth", "tornado"),
+}
+"""Option to the figures that it changes: others refuse it, for what they show is not what was asked for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cost against gain (pareto, the default), differences to a baseline (forest), policies by groups (heat), "
         "what is best for which worth of a set bit, which axis decides (tornado), or waiting times (latency)",
     )
-    parser.add_argument("--x", metavar="KEY", default="core_s", help="pareto: across (default: core_s)")
-    parser.add_argument("--y", metavar="KEY", default="benefit", help="pareto: upwards (default: benefit)")
+    parser.add_argument("--x", metavar="KEY", help="pareto: across (default: core_s)")
+    parser.add_argument("--y", metavar="KEY", help="pareto: upwards (default: benefit)")
     parser.add_argument(
         "--metric",
         nargs="+",
-        default=["benefit"],
         metavar="KEY",
         help="forest and heat: which figures, as in `gmemgpu help metrics` (default: benefit)",
     )
@@ -35,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="POLICY",
         help="forest, worth, tornado: less this one (default: merged, else v10, else the first)",
     )
-    parser.add_argument(
-        "--cost", default="core_s", metavar="KIND", help="worth, tornado: core_s (default), ipis, or longest_pass"
-    )
+    parser.add_argument("--cost", metavar="KIND", help="worth, tornado: core_s (default), ipis, or longest_pass")
     parser.add_argument(
         "--worth", metavar="W", help='worth, tornado: of a set bit, "0.1 %%" of CPU (default) or core-s per GiB·h'
     )
@@ -56,6 +65,16 @@ def _width(text: str) -> int:
     return int(text)
 
 
+def _refuse_unused(arguments: argparse.Namespace) -> None:
+    problems = [
+        Problem(f"--{name}", f"changes nothing of {arguments.figure}, but of {' and '.join(figures)}; leave it out")
+        for name, figures in _OF_FIGURES.items()
+        if getattr(arguments, name) is not None and arguments.figure not in figures
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Write the figure; 0 if there is one."""
     from gmemgpu.cli.decide import parse_worth
@@ -63,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gmemgpu.figures.write import check_form, renderer, write_figure
 
     check_form(arguments.output)
+    _refuse_unused(arguments)
     renderer()
     drawn, notes = figure(
         arguments.figure,
@@ -71,11 +91,11 @@ def run(arguments: argparse.Namespace) -> int:
             group_by=arguments.group_by,
             policies=arguments.policy,
             groups=arguments.group,
-            x=arguments.x,
-            y=arguments.y,
-            metrics=arguments.metric,
+            x=arguments.x or "core_s",
+            y=arguments.y or "benefit",
+            metrics=arguments.metric or ["benefit"],
             baseline=arguments.baseline,
-            cost=arguments.cost,
+            cost=arguments.cost or "core_s",
             worth=parse_worth(arguments.worth),
             width=arguments.width,
         ),

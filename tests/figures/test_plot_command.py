@@ -61,6 +61,20 @@ def test_what_is_unknown_is_named(
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_figure_does_not_use_is_refused(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unused = ["--worth", "1 %", "--baseline", "v10", "--metric", "benefit"]
+    assert main(["plot", str(store), "-o", str(tmp_path / "f.svg"), *unused]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "gmemgpu: --metric: changes nothing of pareto, but of forest and heat; leave it out",
+        "gmemgpu: --baseline: changes nothing of pareto, but of forest and worth and tornado; leave it out",
+        "gmemgpu: --worth: changes nothing of pareto, but of worth and tornado; leave it out",
+    ]
+    assert main(["plot", str(store), "-o", str(tmp_path / "f.svg"), "--figure", "heat", "--x", "core_s"]) == 2
+    assert "--x: changes nothing of heat, but of pareto" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert main(["plot", str(store), "-o", str(tmp_path / "f.svg"), "--figure", "worth", *unused[:4]]) == 0
+
+
 def test_groups_beyond_the_most_are_counted(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
