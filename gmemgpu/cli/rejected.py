@@ -1,11 +1,11 @@
-"""Warnings of VMs that found no room: a load that does not fit its host says little about policies."""
+"""Warnings of loads that say little about policies: VMs that found no room, and guests none of which goes."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-__all__ = ["warn_of_rejected", "warn_of_rejected_in"]
+__all__ = ["warn_of_rejected", "warn_of_rejected_in", "warn_of_nothing_freed_in"]
 
 _TOLD_FROM = 0.01
 _SHOWN = 10
@@ -62,3 +62,31 @@ def warn_of_rejected_in(directory: Path) -> None:
             print("gmemgpu: warning: other scenarios may have more than their host can hold, too", file=sys.stderr)
             return
         n_told += warn_of_rejected(row["admitted_sum"], row["rejected_sum"], f'scenario "{row["label"]}": ')
+
+
+def warn_of_nothing_freed_in(directory: Path) -> None:
+    """
+    Write a warning for each scenario of a sweep in which no region ever became free, ten at most.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the finished sweep.
+    """
+    import pyarrow.compute as pc
+
+    from gmemgpu.sweeping.store.read import read_rows
+
+    rows = read_rows(directory, ("label", "seed", "episodes")).table
+    sums = rows.group_by("label").aggregate([("episodes", "max"), ("seed", "count_distinct")])
+    idle = sums.filter(pc.equal(sums["episodes_max"], 0)).to_pylist()
+    for row in idle[:_SHOWN]:
+        n = row["seed_count_distinct"]
+        seeds = "the seed" if n == 1 else f"any of {n:,} seeds"
+        print(
+            f'gmemgpu: warning: scenario "{row["label"]}": no guest that went left a region free in {seeds}, so there '
+            "is nothing for a policy to win back; take a longer horizon_ns, shorter lifetimes or larger guests",
+            file=sys.stderr,
+        )
+    if len(idle) > _SHOWN:
+        print(f"gmemgpu: warning: the same of {len(idle) - _SHOWN:,} more scenarios", file=sys.stderr)

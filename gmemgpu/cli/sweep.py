@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         start_fork_server()
     from gmemgpu.cli.progress import shown_progress
-    from gmemgpu.cli.rejected import warn_of_rejected_in
+    from gmemgpu.cli.rejected import warn_of_nothing_freed_in, warn_of_rejected_in
     from gmemgpu.cli.termination import leaving_on_sigterm
 
     with (
@@ -114,6 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
         shards = f"{n:,} {'shard' if n == 1 else 'shards'}"
         print(f"gmemgpu: warning: {shards} ran on CPU cores, since the device failed: {reason}", file=sys.stderr)
     warn_of_rejected_in(result.directory)
+    warn_of_nothing_freed_in(result.directory)
     if arguments.json or not arguments.quiet:
         from gmemgpu.cli.show import print_table
         from gmemgpu.report.decision import read_decision_table

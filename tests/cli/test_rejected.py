@@ -1,4 +1,4 @@
-"""A warning for each scenario of a sweep whose VMs found no room."""
+"""A warning for each scenario of a sweep whose VMs found no room, or none of whose guests goes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gmemgpu.cli.rejected import warn_of_rejected_in
+from gmemgpu.cli.rejected import warn_of_nothing_freed_in, warn_of_rejected_in
 from gmemgpu.sweeping.run.share import compute_share
 
 
@@ -23,3 +23,27 @@ def test_scenarios_whose_host_is_too_small(tmp_path: Path, capsys: pytest.Captur
     # Two seeds of a thousand and a few, however many policies.
     assert " of 2,0" in line
     assert "1000" in line.split(":")[2]
+
+
+def test_scenarios_in_which_no_guest_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "vms.csv").write_text("start,lifetime,vcpus,memory\n0,3600,4,16GiB\n30,,4,16GiB\n")
+    workload = {
+        "vm_table": {"path": str(tmp_path / "vms.csv")},
+        "host": "lab",
+        "horizon_ns": "10 min",
+        "warmup_ns": 0,
+        "snp": {"share": 1.0},
+    }
+    ends = {"name": "2 h", "horizon_ns": "2 h"}
+    short = [{"name": f"{minutes} min", "horizon_ns": f"{minutes} min"} for minutes in range(1, 13)]
+    spec = {"seeds": 2, "policies": ["never", "v10"], "workload": workload, "scenario": [*short, ends]}
+    assert compute_share(spec, tmp_path / "out", index=0, of=1, backend="numpy").is_merged
+    warn_of_nothing_freed_in(tmp_path / "out")
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == (
+        'gmemgpu: warning: scenario "1 min": no guest that went left a region free in any of 2 seeds, so there is '
+        "nothing for a policy to win back; take a longer horizon_ns, shorter lifetimes or larger guests"
+    )
+    assert len(told) == 11
+    assert told[-1] == "gmemgpu: warning: the same of 2 more scenarios"
+    assert not any('"2 h"' in line for line in told)
