@@ -74,4 +74,10 @@ def print_table(
         table.add_column(Text(heading), justify=justify, no_wrap=i == 0, overflow="fold")
     for line in lines:
         table.add_row(*map(Text, line))
-    output.print(table)
+    if drawn:
+        output.print(table)
+        return
+    # Titles and last columns are padded, which nobody sees on a terminal, and every `diff` of two files does.
+    with output.capture() as captured:
+        output.print(table)
+    sys.stdout.write("\n".join(line.rstrip(" ") for line in captured.get().split("\n")))

@@ -19,3 +19,8 @@ def test_a_narrow_terminal_folds_cells_and_cuts_none(
 def test_no_line_breaks_on_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["policy", "origin"], [["v10", "word " * 100]])
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_no_line_on_a_pipe_ends_in_blanks(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["policy", "origin"], [["v10", "ten"], ["capped", "a word"], ["none", ""]], title="a title")
+    assert capsys.readouterr().out == "a title\npolicy  origin\nv10     ten\ncapped  a word\nnone\n"
