@@ -13,6 +13,7 @@ from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
 from gmemgpu.engine.class_code import CodeCosts
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Gate, Policy
+from gmemgpu.model.trace import Int64Array
 
 __all__ = ["Pair", "Batch", "pair_items", "pair_of"]
 
@@ -76,6 +77,8 @@ class Batch:
         Of all pairs: class rows, instants, costs.
     row_at, instant_at, cost_at : (n_pairs + 1,) int64
         Where the class rows, instants and costs of each pair begin. Pairs of one trace have rows of their own.
+    table_of : (n_pairs,) int64
+        Each pair's trace among the tables, on the host.
     table_row : (n_pairs,) int64
         What to add to a row of a pair to find it in the columns `position`, `code` and so on, which pairs of one trace
         share.
@@ -90,7 +93,7 @@ class Batch:
         self.tables = tables
         xp = self.xp = tables.xp
         own = [pair.table for pair in pairs]
-        table_of = np.array([tables.number[id(table)] for table in own])
+        self.table_of = table_of = np.array([tables.number[id(table)] for table in own])
         row_at = begins([table.n_rows for table in own])
         instant_at = begins([table.n_instants for table in own])
         self.n_rows, self.n_slots = int(row_at[-1]), int(instant_at[-1])
@@ -163,6 +166,28 @@ class Batch:
     def is_on(self, instant: Array, pair: Array) -> Array:
         """Check whether SNP is on at times of some pairs; `instant` is as `instant` returns it."""
         return self.tables.on_at[instant + self._instants[0][pair] - 1]
+
+    def of_tables(self, at: Int64Array, which: Sequence[bool]) -> tuple[Array, Array, Array]:
+        """
+        List what pairs have of a column of all tables.
+
+        Parameters
+        ----------
+        at : (n_tables + 1,) int64
+            Where each table's part begins, on the host.
+        which : sequence (n_pairs) of bool
+            Which pairs have any.
+
+        Returns
+        -------
+        pair_at : (n_pairs + 1,) int64
+        pair, index : (n,) int64
+            Of each element: the pair, and where it stands in the column.
+        """
+        begin = np.where(which, at[self.table_of], 0)
+        count = np.where(which, at[self.table_of + 1], 0) - begin
+        pair, index = self.xp.expand(self.xp.asarray(begin), self.xp.asarray(count))
+        return self.xp.asarray(begins(count)), pair, index
 
     def pair_of_row(self, rows: Array) -> Array:
         """Return the pair of each row."""

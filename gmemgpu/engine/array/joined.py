@@ -10,6 +10,7 @@ import numpy as np
 from gmemgpu.engine.array.table import TraceTable
 from gmemgpu.engine.array.xp.namespace import Array, begins
 from gmemgpu.engine.class_code import CLEAN
+from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.integral import LIMB_BITS
 from gmemgpu.timeline.snp import FOREVER
 
@@ -146,6 +147,21 @@ class JoinedTables:
     def _column(self, name: str) -> Array:
         columns = [getattr(table, name) for table in self.tables]
         return self.xp.asarray(columns[0] if len(columns) == 1 else np.concatenate(columns))
+
+    @cached_property
+    def clearings(self) -> tuple[Int64Array, Array, Array]:
+        """Times and positions of all clearings, those of each trace in time order; and, first, where each begins."""
+        found = [table.clearings() for table in self.tables]
+        t_ns, position = (self.xp.asarray(np.concatenate(columns)) for columns in zip(*found, strict=True))
+        return begins([len(t_ns) for t_ns, _ in found]), t_ns, position
+
+    @cached_property
+    def clearings_by_position(self) -> tuple[Int64Array, Array, Array]:
+        """The same, those of each trace by position, then time."""
+        at, t_ns, position = self.clearings
+        table = self.xp.spread(self.xp.asarray(self.position_at[:-1]), self.xp.asarray(at))
+        order = self.xp.stable_order(position + table)
+        return at, t_ns[order], position[order]
 
     @cached_property
     def used(self) -> UsedPages | None:

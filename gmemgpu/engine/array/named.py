@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch, Pair
+from gmemgpu.engine.array.batch import Batch
+from gmemgpu.engine.array.naming import NamedRegions, named_regions
 from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
-from gmemgpu.engine.array.xp.namespace import Array, begins
+from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.model.trace import Int64Array
 
 __all__ = ["Named"]
+
+
+def _no_clearings(batch: Batch) -> tuple[Int64Array, Array, Array]:
+    none = batch.xp.zeros(0, np.int64)
+    return np.zeros(len(batch.tables.row_at), np.int64), none, none
 
 
 class Named:
@@ -25,36 +31,24 @@ class Named:
         Of pairs with these scopes.
     schedule : Schedule
         Of the batch.
+    named : NamedRegions, optional
+        What its requests name, if that is known.
     """
 
     flags = ("caught",)
     """What rounds hand on: attributes with one entry a row."""
 
-    def __init__(self, batch: Batch, schedule: Schedule) -> None:
+    def __init__(self, batch: Batch, schedule: Schedule, named: NamedRegions | None = None) -> None:
         self.batch, self.schedule = batch, schedule
         xp = self.xp = batch.xp
         self.caught = xp.zeros(batch.n_rows, bool)
         self.known = False
-        named = [self._names(pair) for pair in batch.pairs]
-        request, self.position, self.since_ns = (
-            xp.asarray(np.concatenate(columns)) for columns in zip(*named, strict=True)
-        )
-        counts = xp.asarray(np.array([len(owner) for owner, _, _ in named]))
-        self.request = request + xp.repeat(schedule.requests.at[:-1], counts)
-        none = np.zeros(0, np.int64)
-        dirty = [pair.table.clearings() if pair.policy.scope == "dirty" else (none, none) for pair in batch.pairs]
-        self.cleared_at = xp.asarray(begins([len(t_ns) for t_ns, _ in dirty]))
-        self.cleared_ns = xp.asarray(np.concatenate([t_ns for t_ns, _ in dirty]))
-        self.cleared_position = xp.asarray(np.concatenate([position for _, position in dirty]))
-        self.cleared_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.cleared_at))
-
-    def _names(self, pair: Pair) -> tuple[Int64Array, Int64Array, Int64Array]:
-        # For each region that a request names: the request, the position, and since when it names it; on the host.
-        policy = pair.policy
-        if policy.scope == "dirty" or policy.timer.kind == "periodic":
-            none = np.zeros(0, np.int64)
-            return none, none, none
-        return pair.table.named(policy.hook, policy.scope)
+        self.named = named_regions(batch) if named is None else named
+        self.request = self.named.request + xp.spread(schedule.requests.at[:-1], self.named.at)
+        dirty = [pair.policy.scope == "dirty" for pair in batch.pairs]
+        at, *columns = batch.tables.clearings if any(dirty) else _no_clearings(batch)
+        self.cleared_at, self.cleared_pair, index = batch.of_tables(at, dirty)
+        self.cleared_ns, self.cleared_position = (column[index] for column in columns)
 
     def round(self, passes: Passes, *, moved: bool) -> tuple[Passes, Array]:
         """
@@ -146,8 +140,8 @@ class Named:
             joins &= ~lost
         joins &= self.ran[scan_pass]
         kept = self.xp.flatnonzero(joins[self.request])
-        scan_pass, position = scan_pass[self.request[kept]], self.position[kept]
-        known = self.since_ns[kept] <= passes.start_ns[scan_pass]
+        scan_pass, position = scan_pass[self.request[kept]], self.named.position[kept]
+        known = self.named.since_ns[kept] <= passes.start_ns[scan_pass]
         return scan_pass[known], position[known]
 
     def _cleared(self, passes: Passes) -> tuple[Array, Array]:

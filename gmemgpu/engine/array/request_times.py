@@ -90,7 +90,13 @@ def _times(xp: Namespace, hooks: Sequence[TimedHook]) -> tuple[Int64Array, Array
     counts = ticks.copy()
     counts[~periodic] = [len(t_ns) for t_ns in given]
     at = begins(counts)
-    told = xp.asarray(np.concatenate([np.zeros(0, np.int64), *given]))
+    # Several timers of one hook share its times on their way.
+    once = {id(t_ns): t_ns for t_ns in given}
+    told = xp.asarray(np.concatenate([np.zeros(0, np.int64), *once.values()]))
+    if len(once) < len(given):
+        begin = dict(zip(once, begins([len(t_ns) for t_ns in once.values()]).tolist(), strict=False))
+        begin_of = np.array([begin[id(t_ns)] for t_ns in given])
+        told = told[xp.expand(xp.asarray(begin_of), xp.asarray(counts[~periodic]))[1]]
     if not periodic.any():
         return at, told
     delay_ns = np.array([hook.timer.delay_ns for hook in hooks])

@@ -7,7 +7,7 @@ import numpy as np
 from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.passes import Passes
 from gmemgpu.engine.array.window import Spans, Window
-from gmemgpu.engine.array.xp.namespace import Array, begins
+from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN
 
 __all__ = ["Retry"]
@@ -37,11 +37,9 @@ class Retry(Window):
         xp = self.xp
         self.may_be_empty = True
         self.escaped = xp.zeros(batch.n_rows, bool)
-        found = [pair.table.clearings_by_position() for pair in batch.pairs]
-        self.cleared_at = xp.asarray(begins([len(t_ns) for t_ns, _ in found]))
-        self.cleared_ns = xp.asarray(np.concatenate([t_ns for t_ns, _ in found]))
-        self.cleared_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.cleared_at))
-        self.cleared_position = xp.asarray(np.concatenate([position for _, position in found]))
+        at, *columns = batch.tables.clearings_by_position
+        self.cleared_at, self.cleared_pair, index = batch.of_tables(at, [True] * len(batch))
+        self.cleared_ns, self.cleared_position = (column[index] for column in columns)
         self.cleared_region = self.cleared_position + xp.sums(batch.n_positions)[self.cleared_pair]
         rows = xp.concatenate([self.rows.ends[:1] + 1, xp.diff(self.rows.ends)])
         self.region = xp.repeat(xp.arange(len(self.rows.ends)), rows)

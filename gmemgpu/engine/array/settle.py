@@ -9,6 +9,7 @@ import numpy as np
 from gmemgpu.engine.array.batch import Batch, Pair
 from gmemgpu.engine.array.joined import JoinedTables
 from gmemgpu.engine.array.named import Named
+from gmemgpu.engine.array.naming import NamedRegions
 from gmemgpu.engine.array.outcome import rows_of
 from gmemgpu.engine.array.passes import Passes, no_passes
 from gmemgpu.engine.array.retry import Retry
@@ -25,7 +26,7 @@ ARRAY_ROUNDS = 4
 
 class _Rounds:
     # Pairs of one kind on their way to a fixed point.
-    def __init__(self, batch: Batch, schedule: Schedule) -> None:
+    def __init__(self, batch: Batch, schedule: Schedule, named: NamedRegions | None = None) -> None:
         self.batch, self.schedule = batch, schedule
         pairs = batch.pairs
         scope = pairs[0].policy.scope
@@ -35,7 +36,7 @@ class _Rounds:
         elif scope == "dirty_retry":
             self.targets = Retry(self.batch)
         else:
-            self.targets = Named(self.batch, self.schedule)
+            self.targets = Named(self.batch, self.schedule, named)
         self.passes = no_passes(self.batch.xp, len(pairs))
 
     def take(self, which: BoolArray) -> _Rounds:
@@ -43,7 +44,8 @@ class _Rounds:
         xp, old = self.batch.xp, self.passes
         numbers = np.flatnonzero(which)
         batch = Batch([self.batch.pairs[q] for q in numbers.tolist()], self.batch.tables)
-        taken = _Rounds(batch, self.schedule.of_some(batch, numbers))
+        named = self.targets.named.some(xp, numbers) if isinstance(self.targets, Named) else None
+        taken = _Rounds(batch, self.schedule.of_some(batch, numbers), named)
         chosen = xp.asarray(numbers)
         count = xp.diff(old.at)[chosen]
         owner, index = xp.expand(old.at[:-1][chosen], count)

@@ -12,7 +12,7 @@ from gmemgpu.engine.array.xp.namespace import Namespace
 from gmemgpu.engine.array.xp.on_numpy import NUMPY
 from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.policy import Hook, Scope, Timer
-from gmemgpu.model.trace import BoolArray, Int64Array
+from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array
 from gmemgpu.timeline.snp import FOREVER, SnpStates
 
 __all__ = ["TraceTable"]
@@ -146,29 +146,44 @@ class TraceTable:
             return (self.prepared.horizon_ns - 1) // timer.delay_ns
         return len(self.prepared.requests(hook).t_ns)
 
-    def named(self, hook: Hook, scope: Scope) -> tuple[Int64Array, Int64Array, Int64Array]:
-        """Return each region that a request names: the request, the position, and since when."""
+    def places(self, scope: Scope) -> tuple[Int64Array, Int64Array]:
+        """
+        Return what requests name by ranges: for ``region`` all regions, else where each VM or inode ever had pages.
 
-        def build() -> tuple[Int64Array, Int64Array, Int64Array]:
-            prepared, requests = self.prepared, self.prepared.requests(hook)
+        Returns
+        -------
+        position, since_ns : (n,) int64
+            Index among the covered regions, -1 for one that is none; and since when it is the VM's or inode's.
+        """
+
+        def build() -> tuple[Int64Array, Int64Array]:
             if scope == "region":
-                first = requests.first_region.astype(np.int64)
-                owner, region = NUMPY.expand(first, np.maximum(requests.last_region - first + 1, 0))
-                if len(prepared.covered) < len(prepared.cores):
-                    kept = prepared.cores[region] > 0
-                    owner, region = owner[kept], region[kept]
-                return owner, self.position_of[region], np.zeros(len(owner), np.int64)
-            ids, position, since_ns = self._owners(scope)
+                position = np.where(self.prepared.cores > 0, self.position_of, -1)
+                return position, np.zeros(len(position), np.int64)
+            _, position, since_ns = self._owners(scope)
+            return position, since_ns
+
+        return self._once(("places", scope), build)
+
+    def named(self, hook: Hook, scope: Scope) -> tuple[Int32Array, Int32Array]:
+        """Return the ranges of places that the requests of a hook name: where each begins, and how many they are."""
+
+        def build() -> tuple[Int32Array, Int32Array]:
+            requests = self.prepared.requests(hook)
+            if scope == "region":
+                first = requests.first_region
+                return first, np.maximum(requests.last_region - first + 1, 0)
+            ids, _, _ = self._owners(scope)
             name = (requests.vm if scope == "vm" else requests.inode).astype(np.int64)
             begin = np.searchsorted(ids, name, "left")
-            owner, at = NUMPY.expand(begin, np.where(name >= 0, np.searchsorted(ids, name, "right") - begin, 0))
-            return owner, position[at], since_ns[at]
+            count = np.where(name >= 0, np.searchsorted(ids, name, "right") - begin, 0)
+            return begin.astype(np.int32), count.astype(np.int32)
 
         return self._shared((hook, scope), build, lambda found: len(found[0]))
 
     def n_named(self, hook: Hook, scope: Scope) -> int:
-        """Count the regions that requests name."""
-        return self._once(("n_named", hook, scope), lambda: len(self.named(hook, scope)[0]))
+        """Count the regions that requests name, those without coverage too."""
+        return self._once(("n_named", hook, scope), lambda: int(self.named(hook, scope)[1].sum(dtype=np.int64)))
 
     def clearings(self) -> tuple[Int64Array, Int64Array]:
         """Return the times and positions of all `release` and `share` pieces, in time order."""
@@ -178,12 +193,6 @@ class TraceTable:
             return t_ns, self.position_of[region]
 
         return self._once("clearings", build)
-
-    def clearings_by_position(self) -> tuple[Int64Array, Int64Array]:
-        """Return the same by position, then time."""
-        t_ns, position = self.clearings()
-        order = self._once("by position", lambda: NUMPY.stable_order(position))
-        return t_ns[order], position[order]
 
     def _owners(self, scope: Scope) -> tuple[Int64Array, Int64Array, Int64Array]:
         # Ids of VMs or inodes, ascending, with a position that each ever owned and since when.
