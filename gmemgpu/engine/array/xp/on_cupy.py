@@ -18,8 +18,8 @@ from gmemgpu.units import INT64_MAX
 
 __all__ = ["CupyNamespace", "THREADS", "TILE_ITEMS"]
 
-THREADS = {"SEARCH": 128, "MAX": 256}
-"""Threads of a thread block of `segment_search` and `segment_max`."""
+THREADS = {"SEARCH": 128, "MAX": 256, "EXPAND": 128}
+"""Threads of a thread block of `segment_search`, `segment_max` and `segment_expand`."""
 TILE_ITEMS = 8
 """Values that each thread of `segment_max` scans."""
 
@@ -51,10 +51,22 @@ class CupyNamespace(Namespace):
 
     def repeat(self, values: Array, counts: Array) -> Array:
         """Return each value as often as its count says."""
-        if not len(values):
-            return values
+        return values[self._expanded(counts, None)[0]]
+
+    def expand(self, first: Array, count: Array) -> tuple[Array, Array]:
+        """List ``first[i], first[i] + 1, …``, `count` of them, for every i: a thread each."""
+        owner, value = self._expanded(count, first)
+        return owner, value
+
+    def _expanded(self, counts: Array, first: Array | None) -> tuple[Array, Array]:
         ends = self.cumsum(counts)
-        return values[self.searchsorted(ends, self.arange(int(ends[-1])), "right")]
+        total = int(ends[-1]) if len(ends) else 0
+        owner = self.empty(total, np.int64)
+        value = owner if first is None else self.empty(total, np.int64)
+        given = ends if first is None else first if first.flags.c_contiguous else first.copy()
+        arguments = ends, given, owner, value, np.int64(len(ends)), np.int64(total), np.int32(first is not None)
+        self._launch("segment_expand", -(-total // THREADS["EXPAND"]), THREADS["EXPAND"], arguments)
+        return owner, value
 
     def search(self, values: Array, begin: Array, end: Array, needles: Array, at: Array, side: Side) -> Array:
         """Find where values belong in the ascending segments of their pairs, a thread each."""

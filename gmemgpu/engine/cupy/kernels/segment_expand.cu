@@ -1,0 +1,26 @@
+// Each segment's elements listed one after another: which segment each is of, and its number.
+//
+// in    ends   i64[n_segments]   how many elements segments up to this one have; segments may be empty
+//       first  i64[n_segments]   number of each segment's first element; of no concern without `value`
+//       total  ends[n_segments - 1]
+//       values 0: `value` is left alone
+// out   owner  i64[total]        every element is written
+//       value  i64[total]
+// grid  ceil(total / THREADS_EXPAND)
+//
+// One thread an element, one bisection, of which the threads of a warp take nearly the same path. Deterministic.
+
+typedef long long i64;
+
+extern "C" __global__ void __launch_bounds__(THREADS_EXPAND)
+segment_expand(const i64* ends, const i64* first, i64* owner, i64* value, i64 n_segments, i64 total, int values) {
+  i64 i = static_cast<i64>(blockIdx.x) * THREADS_EXPAND + threadIdx.x;
+  if (i >= total) return;
+  i64 low = 0, high = n_segments;
+  while (low < high) {
+    i64 middle = (low + high) >> 1;
+    if (ends[middle] <= i) low = middle + 1; else high = middle;
+  }
+  owner[i] = low;
+  if (values) value[i] = first[low] + i - (low ? ends[low - 1] : 0);
+}
