@@ -28,12 +28,12 @@ def _kind(pair: Pair) -> int:
     return {"window": 0, "dirty_retry": 1}.get(pair.policy.scope, 2)
 
 
-def _batches(pairs: Sequence[Pair], most_items: int) -> Iterator[list[int]]:
+def _batches(pairs: Sequence[Pair], items: Sequence[int], most_items: int) -> Iterator[list[int]]:
     # Indices of pairs of one kind that fit one batch; at least one each.
     waiting: dict[int, list[int]] = {}
     sizes: dict[int, int] = {}
-    for q, pair in enumerate(pairs):
-        kind, size = _kind(pair), pair_items(pair)
+    for q, (pair, size) in enumerate(zip(pairs, items, strict=True)):
+        kind = _kind(pair)
         if waiting.get(kind) and sizes[kind] + size > most_items:
             yield waiting.pop(kind)
         if kind not in waiting:
@@ -46,6 +46,7 @@ def _batches(pairs: Sequence[Pair], most_items: int) -> Iterator[list[int]]:
 def evaluate_pairs(
     pairs: Sequence[Pair],
     *,
+    items: Sequence[int] | None = None,
     most_items: int | None = None,
     settle: Callable[..., list[MetricRow]] = settled_rows,
 ) -> list[MetricRow]:
@@ -56,6 +57,8 @@ def evaluate_pairs(
     ----------
     pairs : sequence of Pair
         The oracle is none of them.
+    items : sequence (n_pairs) of int, optional
+        What `pair_items` counts, if that is known.
     most_items : int, optional
         How much a batch holds, as `pair_items` counts; `BATCH_ITEMS` if left out.
     settle : callable
@@ -68,7 +71,8 @@ def evaluate_pairs(
     """
     rows: dict[int, MetricRow] = {}
     tables = JoinedTables(list({id(pair.table): pair.table for pair in pairs}.values())) if pairs else None
-    for batch in _batches(pairs, BATCH_ITEMS if most_items is None else most_items):
+    items = list(map(pair_items, pairs)) if items is None else items
+    for batch in _batches(pairs, items, BATCH_ITEMS if most_items is None else most_items):
         rows.update(zip(batch, settle([pairs[q] for q in batch], tables=tables), strict=True))
     return [rows[q] for q in range(len(pairs))]
 

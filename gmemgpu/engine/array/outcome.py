@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import mul
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +16,8 @@ from gmemgpu.engine.array.schedule import Schedule
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, N_CODES
 from gmemgpu.engine.outcome import PERCENTILES, empty_row
-from gmemgpu.model.metric import MetricRow
+from gmemgpu.model.metric import METRIC_NAMES, MetricRow
+from gmemgpu.model.policy import Hook
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.integral import LIMB_BITS
 
@@ -223,20 +225,17 @@ def _whole(high: Int64Array, low: Int64Array) -> list[int]:
 def _set_times(batch: Batch, halves: Sequence[Int64Array]) -> _Columns:
     most = batch.most_groups
     sums = [_whole(high, low) for high, low in zip(halves[::2], halves[1::2], strict=True)]
-    found: dict[str, list[int]] = {
-        name: [] for name in ("optimized_ns", "optimized_core_ns", "in_use_optimized_core_ns")
-    }
+    names = "optimized_ns", "optimized_core_ns", "in_use_optimized_core_ns"
+    found: dict[str, list[int]] = {name: [] for name in names[: 2 + (len(sums) > 1)]}
+    set_ns, *used = sums
+    if used:
+        used = [[(high << LIMB_BITS) + low for high, low in zip(*used, strict=True)]]
     for q, pair in enumerate(batch.pairs):
         own = slice(q * most, (q + 1) * most)
         cores = pair.table.prepared.all_core_counts
-        set_ns = sums[0][own]
-        found["optimized_ns"].append(sum(set_ns))
-        found["optimized_core_ns"].append(sum(n * each for n, each in zip(cores, set_ns, strict=False)))
-        used = 0
-        if len(sums) > 1:
-            parts = zip(cores, sums[1][own], sums[2][own], strict=False)
-            used = sum(n * ((high << LIMB_BITS) + low) for n, high, low in parts)
-        found["in_use_optimized_core_ns"].append(used)
+        for name, each in zip(found, (set_ns, set_ns, *used), strict=False):
+            weights = (1,) * most if name == "optimized_ns" else cores
+            found[name].append(sum(map(mul, weights, each[own])))
     return found
 
 
@@ -282,21 +281,22 @@ def _histograms(n_pairs: int, n_bins: int, filled: Int64Array, count: Int64Array
 
 
 def _rows(batch: Batch, columns: _Columns, histograms: list[list[int]]) -> list[MetricRow]:
-    as_they_are = [
-        name for name in columns if name not in ("wall_high", "wall_low", "lasting", "failed", "early", "cached")
-    ]
-    plain: dict[int, MetricRow] = {}
+    highs, lows, lasting = (columns.pop(name) for name in ("wall_high", "wall_low", "lasting"))
+    columns["scan_wall_ns"] = [(high << _HALF_BITS) + low for high, low in zip(highs, lows, strict=True)]
+    names = [name for name in columns if name in METRIC_NAMES]
+    values = zip(*(columns[name] for name in names), strict=True)
+    begun: dict[tuple[int, Hook], MetricRow] = {}
     rows = []
-    for q, pair in enumerate(batch.pairs):
-        prepared = pair.table.prepared
-        if id(prepared) not in plain:
-            plain[id(prepared)] = empty_row(prepared)
-        row = plain[id(prepared)] | prepared.requests(pair.policy.hook).counts
-        row |= {name: columns[name][q] for name in as_they_are}
-        row["scan_wall_ns"] = (columns["wall_high"][q] << _HALF_BITS) + columns["wall_low"][q]
+    for pair, own, histogram, n_lasting in zip(batch.pairs, values, histograms, lasting, strict=True):
+        prepared, hook = pair.table.prepared, pair.policy.hook
+        key = id(prepared), hook
+        if key not in begun:
+            begun[key] = empty_row(prepared) | prepared.requests(hook).counts
+        row = begun[key].copy()
+        row.update(zip(names, own, strict=True))
         row["tracker_updates"] = prepared.tracker_updates(pair.policy)
-        row["latency_histogram"] = histograms[q]
-        row["never"] = prepared.n_lasting - columns["lasting"][q]
+        row["latency_histogram"] = histogram
+        row["never"] = prepared.n_lasting - n_lasting
         row["overtaken"] = row["episodes"] - row["reoptimized"] - row["never"]
         rows.append(row)
     return rows

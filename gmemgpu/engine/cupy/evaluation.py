@@ -96,7 +96,7 @@ def evaluate_prepared(
                 f"device, and {budget_bytes} are free; take numpy, or a device with more memory"
             )
         most_items = room // ITEM_BYTES
-        found = iter(evaluate_pairs(pairs, most_items=most_items, settle=settle))
+        found = iter(evaluate_pairs(pairs, items=items, most_items=most_items, settle=settle))
         rows += [rows_of_trace(table, policies, found) for table in tables]
         most_bytes = max(most_bytes, n_bytes + LEAST_BYTES + min(sum(items), most_items) * ITEM_BYTES)
     return EvaluatedBatch(rows, portions, most_bytes)
