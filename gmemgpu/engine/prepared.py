@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,27 @@ from gmemgpu.timeline.piece import IdRegions, cut_at_regions
 from gmemgpu.timeline.request import Requests, folios_of, hook_requests
 from gmemgpu.timeline.snp import FOREVER, snp_states
 
-__all__ = ["Prepared", "CountedRequests"]
+__all__ = ["Prepared", "Played", "CountedRequests"]
 
-_Played: TypeAlias = tuple[Timeline, UsedIntegral | None]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """
+    What is known of a trace already.
+
+    Parameters
+    ----------
+    timeline : Timeline
+        It may lack rows that begin no other class.
+    used : UsedIntegral or None
+        None if no page is ever in use.
+    clearings : (Int64Array, Int32Array), optional
+        Times and regions of all `release` and `share` pieces, in time order.
+    """
+
+    timeline: Timeline
+    used: UsedIntegral | None
+    clearings: tuple[Int64Array, Int32Array] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,16 +67,16 @@ class Prepared:
         A valid one.
     compiled : bool
         Whether compiled code makes its timeline; the rows are the same.
-    played : (Timeline, UsedIntegral or None), optional
-        The trace's own, if they are there already; the timeline may lack rows that begin no other class.
+    played : Played, optional
+        What is known of it already.
 
     Notes
     -----
     What only some policies read is built on first use.
     """
 
-    def __init__(self, trace: Trace, *, compiled: bool = False, played: _Played | None = None) -> None:
-        self.timeline = played[0] if played else build_timeline(trace, compiled=compiled)
+    def __init__(self, trace: Trace, *, compiled: bool = False, played: Played | None = None) -> None:
+        self.timeline = played.timeline if played else build_timeline(trace, compiled=compiled)
         self.trace: Trace = self.timeline.trace
         self.horizon_ns = self.trace.horizon_ns
         self.warmup_ns = self.trace.warmup_ns
@@ -69,7 +86,8 @@ class Prepared:
         self.snp = snp_states(self.trace)
         self.runs = free_runs(self.timeline)
         self.episodes = free_episodes(self.runs, self.snp)
-        self.used = played[1] if played else used_integral(self.timeline)
+        self.used = played.used if played else used_integral(self.timeline)
+        self._clearings = played.clearings if played else None
         self._requests: dict[Hook, CountedRequests] = {}
 
     @cached_property
@@ -100,10 +118,13 @@ class Prepared:
     @cached_property
     def clearings(self) -> tuple[Int64Array, Int32Array]:
         """Times and regions of all `release` and `share` pieces of covered regions, in time order."""
-        kind = self.trace.kind
-        pieces = cut_at_regions(self.trace, np.flatnonzero((kind == Kind.RELEASE) | (kind == Kind.SHARE)))
-        kept = self.cores[pieces.region] > 0
-        return self.trace.t_ns[pieces.event[kept]], pieces.region[kept]
+        if self._clearings is None:
+            kind = self.trace.kind
+            pieces = cut_at_regions(self.trace, np.flatnonzero((kind == Kind.RELEASE) | (kind == Kind.SHARE)))
+            self._clearings = self.trace.t_ns[pieces.event], pieces.region
+        t_ns, region = self._clearings
+        kept = self.cores[region] > 0
+        return (t_ns, region) if kept.all() else (t_ns[kept], region[kept])
 
     @property
     def vm_regions(self) -> IdRegions:

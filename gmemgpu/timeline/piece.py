@@ -163,10 +163,12 @@ class Owners:
     ----------
     trace : Trace
         Cut at its horizon.
+    by_inode, by_vm : IdRegions, optional
+        What is known already.
     """
 
-    def __init__(self, trace: Trace) -> None:
-        self._trace = trace
+    def __init__(self, trace: Trace, by_inode: IdRegions | None = None, by_vm: IdRegions | None = None) -> None:
+        self._trace, self._by_inode, self._by_vm = trace, by_inode, by_vm
 
     @cached_property
     def _assigns(self) -> RegionPieces:
@@ -176,12 +178,12 @@ class Owners:
     @cached_property
     def by_inode(self) -> IdRegions:
         """Where each inode ever had pages, and since when."""
-        return id_regions(self._trace, self._assigns, self._trace.inode)
+        return self._by_inode or id_regions(self._trace, self._assigns, self._trace.inode)
 
     @cached_property
     def by_vm(self) -> IdRegions:
         """Where the guest_memfds of each VM ever had pages, and since when."""
-        return id_regions(self._trace, self._assigns, self._trace.vm)
+        return self._by_vm or id_regions(self._trace, self._assigns, self._trace.vm)
 
 
 def state_pieces(trace: Trace, by_inode: IdRegions) -> RegionPieces:

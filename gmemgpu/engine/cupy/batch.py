@@ -104,8 +104,6 @@ def evaluate_batches(
                 rows += running.result()
     finally:
         arena.release()
-        # Pinned memory in a pool is lost to the host.
-        cupy.get_default_pinned_memory_pool().free_all_blocks()
     return rows
 
 
@@ -159,7 +157,8 @@ def _evaluate(
 ) -> _Rows:
     import cupy
 
-    played = play_traces(batch, budget, arena, stream)
+    clearings = any(policy.scope in ("dirty", "dirty_retry") for policy in policies)
+    played = play_traces(batch, budget, arena, stream, clearings=clearings)
     prepared = []
     while batch:
         prepared.append(Prepared(batch.pop(0), played=played.traces.pop(0)))

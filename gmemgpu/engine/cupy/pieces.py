@@ -18,10 +18,12 @@ from gmemgpu.model.trace import Int64Array, Trace
 
 __all__ = ["EVENT_BYTES", "Events", "Pieces", "cut_events", "describe_pieces", "upload_events"]
 
-EVENT_BYTES = 64
-"""Device memory of an event: 29 of its columns, two counts of pieces, and what finds evictions."""
+EVENT_BYTES = 68
+"""Device memory of an event: 33 of its columns, two counts of pieces, and what finds evictions."""
 
-_COLUMNS = ("t_ns", "kind", "pfn", "npages", "inode")
+_COLUMNS = ("t_ns", "kind", "pfn", "npages", "vm", "inode")
+_LOW_BITS = (1 << 32) - 1
+_IDS = ("inode", "vm")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,12 +67,17 @@ class Pieces:
         ``region << 32 | event``, ascending.
     at : (end - begin + 1,) int64 device array
         First piece of each region.
+    found : dict of str to device array
+        Where ids ever had pages: `inode_keys` and `vm_keys`, ``id << 32 | region``, ascending, each once, and
+        `inode_since_ns`, `vm_since_ns`. If asked for, `release` and `share` pieces in event order: `clearing_region`,
+        `clearing_t_ns`, those of trace k at ``clearing_at[k]:clearing_at[k + 1]``.
     """
 
     begin: int
     end: int
     keys: Array
     at: Array
+    found: dict[str, Array]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -101,25 +108,30 @@ def upload_events(traces: Sequence[Trace], arena: Arena, xp: CupyNamespace) -> E
 
 
 class _Cut:
-    # One way to cut: its launches, which count pieces or write their keys.
+    # One way to cut: its launches, which count pieces or write their keys, in event order.
 
-    def __init__(self, events: Events, begin: int, end: int, owned: Array, *, owners_only: bool) -> None:
-        bounds = np.int64(begin), np.int64(end)
-        self._arguments = (*events.arguments(), owned, np.int64(len(owned)), *bounds, np.int32(owners_only))
+    def __init__(self, events: Events, begin: int, end: int, owned: Array | None, id_name: str = "inode") -> None:
+        known = events.evictions[:0] if owned is None else owned
+        self._arguments = (
+            *events.arguments(), events.columns[id_name], known, np.int64(len(known)), np.int64(begin), np.int64(end),
+            np.int32(owned is None),
+        )  # fmt: skip
         self._n = len(events)
 
     def count(self, xp: CupyNamespace) -> tuple[int, Array]:
+        # How many there are, and how many up to and with each event.
         counts = xp.empty(self._n, np.int64)
+        if not self._n:
+            return 0, counts
         self._launch(0, counts, counts)
-        at = xp.cumsum(counts) if self._n else counts
-        return (int(at[-1]) if self._n else 0), at
+        at = xp.cumsum(counts)
+        return int(at[-1]), at
 
     def keys(self, n: int, at: Array, xp: CupyNamespace) -> Array:
         keys = xp.empty(n, np.int64)
-        if not n:
-            return keys
-        self._launch(1, at, keys)
-        return xp.sort(keys)
+        if n:
+            self._launch(1, at, keys)
+        return keys
 
     def _launch(self, writes: int, at: Array, out: Array) -> None:
         n_blocks = -(-self._n // THREADS["EVENTS"])
@@ -127,7 +139,35 @@ class _Cut:
         launch_here("cut_events", n_blocks, THREADS["EVENTS"], arguments)
 
 
-def cut_events(events: Events, begin: int, end: int, most: int, xp: CupyNamespace) -> Pieces | int:
+def _owned(keys: Array, at: Array, t_ns: Array, xp: CupyNamespace) -> dict[str, Array]:
+    # Each key once, ascending, and the time of its first event.
+    if not len(keys):
+        return {"keys": keys, "since_ns": keys}
+    order = xp.stable_order(keys)
+    keys = keys[order]
+    first = xp.ones(len(keys), bool)
+    first[1:] = keys[1:] != keys[:-1]
+    first = xp.flatnonzero(first)
+    return {"keys": keys[first], "since_ns": t_ns[xp.searchsorted(at, order[first], "right")]}
+
+
+def _clearings(events: Events, keys: Array, xp: CupyNamespace) -> dict[str, Array]:
+    # The `release` and `share` pieces among all, in event order.
+    if not len(keys):
+        nowhere = xp.zeros(len(events.region_at), np.int64)
+        return {"region": xp.empty(0, np.int32), "t_ns": keys, "at": nowhere}
+    event = keys & _LOW_BITS
+    kind = events.columns["kind"][event]
+    kept = xp.flatnonzero((kind == Kind.RELEASE) | (kind == Kind.SHARE))
+    event = event[kept]
+    found = {"region": (keys[kept] >> 32).astype(np.int32), "t_ns": events.columns["t_ns"][event]}
+    edges = events.columns["event_at"]
+    return found | {"at": xp.searchsorted(event, edges) if len(event) else xp.zeros(len(edges), np.int64)}
+
+
+def cut_events(
+    events: Events, begin: int, end: int, most: int, xp: CupyNamespace, *, clearings: bool = False
+) -> Pieces | int:
     """
     Cut events at region borders.
 
@@ -139,25 +179,33 @@ def cut_events(events: Events, begin: int, end: int, most: int, xp: CupyNamespac
     most : int
         How many pieces there may be.
     xp : CupyNamespace
+    clearings : bool
+        Whether to find those that clear pages, too.
 
     Returns
     -------
     Pieces or int
         How many there are, if those are too many.
     """
-    none = xp.empty(0, np.int64)
-    owners = _Cut(events, begin, end, none, owners_only=True)
-    n_owned, at = owners.count(xp)
-    if n_owned > most:
-        return n_owned
-    owned = xp.once(owners.keys(n_owned, at, xp))
-    everything = _Cut(events, begin, end, owned, owners_only=False)
+    found: dict[str, Array] = {}
+    for name in _IDS:
+        owners = _Cut(events, begin, end, None, name)
+        n, at = owners.count(xp)
+        if n > most:
+            return n
+        owned = _owned(owners.keys(n, at, xp), at, events.columns["t_ns"], xp)
+        found |= {f"{name}_{column}": values for column, values in owned.items()}
+    everything = _Cut(events, begin, end, found["inode_keys"])
     n, at = everything.count(xp)
     if n > most:
         return n
     keys = everything.keys(n, at, xp)
-    edges = xp.arange(begin, end + 1) << 32
-    return Pieces(begin, end, keys, xp.searchsorted(keys, edges) if n else xp.zeros(end - begin + 1, np.int64))
+    if clearings:
+        found |= {f"clearing_{column}": values for column, values in _clearings(events, keys, xp).items()}
+    if not n:
+        return Pieces(begin, end, keys, xp.zeros(end - begin + 1, np.int64), found)
+    keys = xp.sort(keys)
+    return Pieces(begin, end, keys, xp.searchsorted(keys, xp.arange(begin, end + 1) << 32), found)
 
 
 def describe_pieces(events: Events, pieces: Pieces, xp: CupyNamespace) -> tuple[Array, Array]:

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.array.xp.on_cupy import CupyNamespace
 from gmemgpu.engine.cupy.defines import THREADS, Needs, Play
 from gmemgpu.engine.cupy.kernel import launch, launch_here
 from gmemgpu.engine.cupy.pieces import EVENT_BYTES, Events, Pieces, cut_events, describe_pieces, upload_events
-from gmemgpu.engine.cupy.rows import joined, region_rows, timeline_of, used_of
+from gmemgpu.engine.cupy.played import Columns, joined, played_traces
+from gmemgpu.engine.cupy.rows import STATES, region_rows
 from gmemgpu.engine.cupy.transfer import Arena
+from gmemgpu.engine.prepared import Played
 from gmemgpu.errors import BackendError
 from gmemgpu.model.trace import Trace
-from gmemgpu.timeline.build import Timeline
-from gmemgpu.timeline.integral import UsedIntegral
 from gmemgpu.units import PAGES_PER_REGION
 
 __all__ = ["SHARED_BYTES", "PlayedTraces", "least_bytes", "play_traces"]
@@ -34,7 +32,7 @@ _STATIC_SHARED_BYTES = 2048
 """Beside it, that of the kernel and of the driver, at most."""
 
 _OWNER_BYTES = (PAGES_PER_REGION + PAGES_PER_REGION // 32) * 4
-PIECE_BYTES = 112
+PIECE_BYTES = 128
 """Device memory of a piece at its most: keys and their sort, or states and rows, or the integral of rows."""
 REGION_BYTES = 192
 """The same of a region: it has two rows however little happens there."""
@@ -45,7 +43,7 @@ _LEAST_BYTES = 1 << 15
 @dataclass(frozen=True, slots=True, eq=False)
 class _Slice:
     n_pieces: int
-    tables: dict[str, NDArray[Any]]
+    tables: Columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,15 +53,14 @@ class PlayedTraces:
 
     Parameters
     ----------
-    traces : list of (Timeline, UsedIntegral or None)
-        The timelines lack rows that begin no other class; None if no page is ever in use.
+    traces : list of Played
     slice_pieces : list of int
         How many pieces were played at a time.
     predicted_bytes : int
         Device memory that it was expected to take at most.
     """
 
-    traces: list[tuple[Timeline, UsedIntegral | None]]
+    traces: list[Played]
     slice_pieces: list[int]
     predicted_bytes: int
 
@@ -91,7 +88,9 @@ def least_bytes(n_events: int, n_regions: int) -> int:
     return n_events * EVENT_BYTES + owners + n_regions * REGION_BYTES + _LEAST_BYTES
 
 
-def play_traces(traces: Sequence[Trace], budget_bytes: int, arena: Arena, stream: Any) -> PlayedTraces:
+def play_traces(
+    traces: Sequence[Trace], budget_bytes: int, arena: Arena, stream: Any, *, clearings: bool = False
+) -> PlayedTraces:
     """
     Find what engines read of every region, on the current device.
 
@@ -104,6 +103,8 @@ def play_traces(traces: Sequence[Trace], budget_bytes: int, arena: Arena, stream
     arena : Arena
         Holds what is returned until something else passes through it.
     stream : cupy.cuda.Stream
+    clearings : bool
+        Whether policies read which pieces clear pages.
 
     Raises
     ------
@@ -123,21 +124,19 @@ def play_traces(traces: Sequence[Trace], budget_bytes: int, arena: Arena, stream
         waiting = [(0, n_regions)]
         while waiting:
             begin, end = waiting.pop()
-            pieces = cut_events(events, begin, end, max(0, room // PIECE_BYTES), xp)
+            pieces = cut_events(events, begin, end, max(0, room // PIECE_BYTES), xp, clearings=clearings)
             if isinstance(pieces, Pieces):
-                tables = arena.download(_rows(events, pieces, xp, stream))
+                tables: Columns = arena.download(_tables(events, pieces, xp, stream))
                 if slices or waiting:
                     tables = {name: column.copy() for name, column in tables.items()}
                 slices.append(_Slice(len(pieces), tables))
+                del pieces
                 continue
             if end - begin == 1:
                 _check_room("a region of this trace", least + pieces * PIECE_BYTES, budget_bytes)
             middle = (begin + end) // 2
             waiting += [(middle, end), (begin, middle)]
-    columns = joined([part.tables for part in slices])
-    played = []
-    for trace, (begin, end) in zip(traces, pairwise(events.region_at.tolist()), strict=True):
-        played.append((timeline_of(trace, columns, begin, end), used_of(columns, begin, end)))
+    played = played_traces(traces, joined([part.tables for part in slices]), events.region_at)
     slice_pieces = [part.n_pieces for part in slices]
     return PlayedTraces(played, slice_pieces, least + max(slice_pieces) * PIECE_BYTES)
 
@@ -150,15 +149,15 @@ def _check_room(what: str, needed_bytes: int, budget_bytes: int) -> None:
         )
 
 
-def _rows(events: Events, pieces: Pieces, xp: CupyNamespace, stream: Any) -> dict[str, Array]:
-    return region_rows(events, pieces, _states(events, pieces, xp, stream), xp)
+def _tables(events: Events, pieces: Pieces, xp: CupyNamespace, stream: Any) -> dict[str, Array]:
+    return pieces.found | region_rows(events, pieces, _states(events, pieces, xp, stream), xp)
 
 
 def _states(events: Events, pieces: Pieces, xp: CupyNamespace, stream: Any) -> dict[str, Array]:
     n = len(pieces)
     described, needs = describe_pieces(events, pieces, xp)
-    states = {name: xp.empty(n, np.int32) for name in ("assigned", "gmem", "evicting")}
-    states |= {"used": xp.zeros(n, np.int32), "first": xp.empty(n, np.int16)}
+    assigned, gmem, evicting = (xp.empty(n, np.int32) for _ in range(3))
+    states = dict(zip(STATES, (assigned, gmem, evicting, xp.zeros(n, np.int32), xp.empty(n, np.int16)), strict=True))
     if not n:
         return states
     # The longest regions first: blocks take them in turn, and the last to end should be short ones.

@@ -46,9 +46,13 @@ class Arena:
         return self._bytes[:n_bytes]
 
     def release(self) -> None:
-        """Return the memory to CuPy's pool; no copy may be under way."""
+        """Return the memory to the host; no copy may be under way."""
+        import cupy
+
         self._bytes = np.zeros(0, np.uint8)
         self._pinned = None
+        # Pinned memory in a pool is lost to the host.
+        cupy.get_default_pinned_memory_pool().free_all_blocks()
 
     def upload(self, columns: Mapping[str, Sequence[NDArray[Any]]]) -> dict[str, Any]:
         """
@@ -102,7 +106,8 @@ class Arena:
         at = 0
         for name, column in columns.items():
             found[name] = staged[at : at + column.nbytes].view(column.dtype)
-            column.get(stream=self._stream, out=found[name], blocking=False)
+            if column.size:
+                column.get(stream=self._stream, out=found[name], blocking=False)
             at += _aligned(column.nbytes)
         self._stream.synchronize()
         return found

@@ -36,11 +36,20 @@ def played(of: Sequence[Trace], most_pieces: int = 1 << 20) -> PlayedTraces:
     cut = [each.before_horizon() for each in of]
     stream = cupy.cuda.Stream(non_blocking=True)
     least = least_bytes(sum(map(len, cut)), sum(each.host.n_regions for each in cut))
-    found = play_traces(cut, least + most_pieces * PIECE_BYTES, Arena(stream), stream)
+    found = play_traces(cut, least + most_pieces * PIECE_BYTES, Arena(stream), stream, clearings=True)
     assert len(found.traces) == len(cut)
-    for each, (line, used) in zip(cut, found.traces, strict=True):
+    for each, one in zip(cut, found.traces, strict=True):
+        line, used = one.timeline, one.used
         whole = build_timeline(each)
         rows = Prepared(each).noticed
+        for got, wanted in zip(Prepared(each, played=one).clearings, Prepared(each).clearings, strict=True):
+            assert got.dtype == wanted.dtype
+            assert got.tolist() == wanted.tolist()
+        for id_name in ("by_inode", "by_vm"):
+            for name in ("ids", "region", "since_ns"):
+                got, wanted = (getattr(getattr(owners, id_name), name) for owners in (line.owners, whole.owners))
+                assert got.dtype == wanted.dtype
+                assert got.tolist() == wanted.tolist()
         assert line.offset.tolist() == np.searchsorted(rows, whole.offset).tolist()
         for name in ("t_ns", "assigned", "gmem", "evicting", "used", "first"):
             column = getattr(line, name)
@@ -114,7 +123,7 @@ def test_owners_of_shared_words() -> None:
         ev(11, "evict_begin", inode=3),
     ]
     found = played([trace(*events, on=host(1))])
-    assert found.traces[0][0].evicting[-1] == 64
+    assert found.traces[0].timeline.evicting[-1] == 64
 
 
 @pytest.mark.parametrize("n_ties", [1, 2, 5])
