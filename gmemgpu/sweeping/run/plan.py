@@ -25,11 +25,13 @@ _N_SHARDS = 1000
 _LEAST_S = 1.0
 _MOST_S = 30.0
 """Of a shard on one core: less drowns in scheduling, more is lost with a killed worker or awaited at a walltime."""
-_DEVICE_PAIRS = 4096
-"""(trace, policy) pairs that a device gets at once, if there are so many: some dozen thread blocks for each of its
-multiprocessors. Not measured yet; more would be lost with a killed worker."""
-_BATCHES_PER_WORKER = 2
-"""At least, where there are enough shards: no worker shall idle while another has a long task."""
+_DEVICE_PAIRS = 8192
+"""(trace, policy) pairs of a task on a device, if there are so many: some batches, so that the last, during which no
+more traces are made, is a small part of it. More would be lost with a killed worker."""
+_LEAST_DEVICE_PAIRS = 2048
+"""No task on a device is smaller, however few tasks that makes: less leaves the device's multiprocessors idle."""
+_TASKS_PER_DEVICE = 2
+"""At least, where there are pairs enough: no worker shall idle while another has a long task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +204,7 @@ def seeds_per_shard(workload: Workload, n_policies: int, at_most_s: float) -> in
 
 def batches(shards: Sequence[Shard], n_policies: int, *, workers: int, on_device: bool) -> list[tuple[Shard, ...]]:
     """
-    Collect shards into what one Dask task computes: a shard on a core, many in one batch on a device.
+    Collect shards into what one Dask task computes: a shard on a core, thousands of pairs on a device.
 
     Parameters
     ----------
@@ -222,17 +224,25 @@ def batches(shards: Sequence[Shard], n_policies: int, *, workers: int, on_device
     """
     if not on_device:
         return [(shard,) for shard in shards]
-    most = max(1, len(shards) // (workers * _BATCHES_PER_WORKER))
+    n_of = [len(shard.seeds) * n_policies for shard in shards]
+    enough = _device_pairs(sum(n_of), workers)
     found: list[tuple[Shard, ...]] = []
     held: list[Shard] = []
-    n_pairs = 0
-    for shard in shards:
+    n_held, n_left = 0, sum(n_of)
+    for shard, n in zip(shards, n_of, strict=True):
         held.append(shard)
-        n_pairs += len(shard.seeds) * n_policies
-        if n_pairs >= _DEVICE_PAIRS or len(held) >= most:
+        n_held += n
+        n_left -= n
+        # What is left over goes with the last task.
+        if n_held >= enough and n_left >= _LEAST_DEVICE_PAIRS:
             found.append(tuple(held))
-            held, n_pairs = [], 0
+            held, n_held = [], 0
     return [*found, tuple(held)] if held else found
+
+
+def _device_pairs(n_pairs: int, workers: int) -> int:
+    share = n_pairs // (workers * _TASKS_PER_DEVICE)
+    return max(_LEAST_DEVICE_PAIRS, min(_DEVICE_PAIRS, share))
 
 
 def pairs_at_once(n_rows: int) -> int:
@@ -249,4 +259,4 @@ def pairs_at_once(n_rows: int) -> int:
     int
         At least 1.
     """
-    return max(1, min(_DEVICE_PAIRS, n_rows // _BATCHES_PER_WORKER))
+    return max(1, min(n_rows, _device_pairs(n_rows, 1)))
