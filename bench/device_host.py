@@ -3,7 +3,7 @@ What an evaluation on the cupy engine costs the host beside CuPy's own calls, me
 
 The engine runs on the emulated CuPy of the tests. What each of its calls (functions, methods of arrays, launches,
 copies, memory) takes of its thread's CPU time is subtracted: the rest is the package's own Python and NumPy, on all
-threads together. Two sets of policies tell what is for each pair and what for each trace.
+threads together. Half of the traces, and one policy alone, tell what is for a batch, a trace and a pair.
 
     python -m bench.device_host [--traces N] [--horizon H ...] [--only small iaas] [--calls N] [--save]
 
@@ -40,12 +40,16 @@ import strict_cupy  # noqa: E402
 from bench.gpu_batches import Case, thirty_policies, traces_of  # noqa: E402
 from bench.hardware import record  # noqa: E402
 from gmemgpu.engine.cupy.batch import evaluate_batches  # noqa: E402
+from gmemgpu.generator import generate  # noqa: E402
 from gmemgpu.model.cost import Costs  # noqa: E402
 from gmemgpu.model.policy import Policy  # noqa: E402
 from gmemgpu.model.trace import Trace  # noqa: E402
+from gmemgpu.units import NS_PER_S  # noqa: E402
+from gmemgpu.workload.preset import preset  # noqa: E402
 
-_NO_CALLS = {"__del__", "__init__", "__enter__", "__exit__", "__len__", "view", "reshape", "broadcast_to"}
-"""Neither launch nor copy: memory goes back to a pool, streams become current, arrays are seen in another shape."""
+_NO_CALLS = {"__del__", "__init__", "__enter__", "__exit__", "__len__", "empty", "get_current_stream"}
+_NO_CALLS |= {"broadcast_to", "reshape", "slice", "view"}
+"""Neither launch nor copy: memory comes from a pool or goes back, streams become current, arrays are seen otherwise."""
 _CALL_US = 9.0
 _SYNCHRONISING = {"get", "tolist", "__bool__", "__int__", "__index__", "flatnonzero", "nonzero", "synchronize", "item"}
 _CALIBRATION = 200_000
@@ -77,7 +81,14 @@ class Meter:
             try:
                 return function(*arguments, **options)
             finally:
-                note((name, now() - begin, waits or _takes_a_mask(name, arguments)))
+                spent_ns = now() - begin
+                if name != "__getitem__":
+                    note((name, spent_ns, waits))
+                elif getattr(arguments[1], "ndim", 0):
+                    # Of an index of flags the device must say first how many are set.
+                    note((name, spent_ns, arguments[1].dtype == np.bool_))
+                else:
+                    note(("slice", spent_ns, False))
                 depth.inside = False
 
         return timed
@@ -118,11 +129,6 @@ class Meter:
         for _ in range(_CALIBRATION):
             pass
         return (whole - inside - (time.thread_time_ns() - begin)) / _CALIBRATION
-
-
-def _takes_a_mask(name: str, arguments: Sequence[Any]) -> bool:
-    # Of an index of flags the device must say first how many are set.
-    return name == "__getitem__" and getattr(arguments[1], "dtype", None) == np.bool_
 
 
 def _classes(module: Any) -> Iterator[type]:
@@ -168,22 +174,27 @@ def host_figures(cupy: Any, traces: Sequence[Trace], policies: Sequence[Policy],
     with metered(cupy) as meter:
         few_s, few_calls, few_syncs = meter.measure(lambda: evaluate_batches(traces, few, Costs()))
         all_s, calls, syncs = meter.measure(lambda: evaluate_batches(traces, policies, Costs()))
+        half = traces[: len(traces) // 2]
+        half_s, half_calls, _ = meter.measure(lambda: evaluate_batches(half, policies, Costs()))
         overhead_ns = meter.overhead_ns
-    for of in (few_calls, calls):
+    for of in (few_calls, half_calls, calls):
         for name in _NO_CALLS:
             del of[name]
     n, n_pairs = len(traces), len(traces) * len(policies)
     pair_s = (all_s - few_s) / (n_pairs - n * len(few))
+    further_s = (all_s - half_s) / (n - len(half))
     return {
         "traces": n,
         "policies": len(policies),
         "events_a_trace": sum(map(len, traces)) // n,
         "host_us_a_pair_in_all": round(1e6 * all_s / n_pairs, 1),
-        "host_us_each_further_pair": round(1e6 * pair_s, 1),
-        "host_ms_a_trace": round(1e3 * (few_s / n - pair_s * len(few)), 2),
+        "host_us_a_pair_of_each_further_trace": round(1e6 * further_s / len(policies), 1),
+        "host_us_each_further_policy_of_a_trace": round(1e6 * pair_s, 1),
+        "host_ms_a_batch": round(1e3 * (all_s - further_s * n), 2),
         "host_s": round(all_s, 4),
         "estimated_us_a_pair_on_a_gpu": round((1e6 * all_s + _CALL_US * calls.total()) / n_pairs, 1),
         "calls_a_batch": calls.total(),
+        "calls_a_batch_of_half_the_traces": half_calls.total(),
         "calls_a_batch_of_one_policy": few_calls.total(),
         "waits_a_batch": syncs,
         "waits_a_batch_of_one_policy": few_syncs,
@@ -192,20 +203,16 @@ def host_figures(cupy: Any, traces: Sequence[Trace], policies: Sequence[Policy],
     }
 
 
-def _iaas(hours: float) -> Trace:
-    from gmemgpu.generator import generate
-    from gmemgpu.units import NS_PER_S
-    from gmemgpu.workload.preset import preset
-
+def _iaas(hours: float, n: int) -> list[Trace]:
     workload = preset("iaas-mixed")
     horizon_ns = round(hours * 3600 * NS_PER_S)
     update = {"horizon_ns": horizon_ns, "warmup_ns": min(workload.warmup_ns, horizon_ns // 2)}
-    return generate(workload.model_copy(update=update), 0).trace
+    return [generate(workload.model_copy(update=update), seed).trace for seed in range(n)]
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--traces", type=int, default=16, help="small mixed-pods traces in a batch")
+    parser.add_argument("--traces", type=int, default=16, help="in a batch")
     parser.add_argument("--horizon", type=float, nargs="+", default=[1.0, 3.0], help="hours of iaas-mixed; two or more")
     parser.add_argument("--only", nargs="+", choices=("small", "iaas"), default=("small", "iaas"))
     parser.add_argument("--calls", type=int, default=12, help="how many of the most frequent calls are listed")
@@ -221,7 +228,9 @@ def main(argv: list[str] | None = None) -> int:
         if "iaas" in arguments.only:
             for hours in arguments.horizon:
                 # Emulated kernels need minutes for a whole trace; the host's part grows with events.
-                figures[f"iaas-mixed, {hours:g} h"] = host_figures(cupy, [_iaas(hours)] * 2, policies, arguments.calls)
+                figures[f"iaas-mixed, {hours:g} h"] = host_figures(
+                    cupy, _iaas(hours, arguments.traces), policies, arguments.calls
+                )
     record("device-host", "python -m bench.device_host", figures, save=arguments.save)
     return 0
 

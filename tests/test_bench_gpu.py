@@ -195,9 +195,9 @@ def test_both_ways_to_call_it(command: list[str]) -> None:
 def test_the_host_is_measured_beside_calls_of_cupy(monkeypatch: pytest.MonkeyPatch, gxx: str) -> None:
     monkeypatch.syspath_prepend(ROOT)
     device_host = importlib.import_module("bench.device_host")
-    case = device_host.Case("idle-snp", True, 1)
+    case = device_host.Case("idle-snp", True, 2)
     with importlib.import_module("strict_cupy").installed() as cupy:
-        figures = device_host.host_figures(cupy, list(device_host.traces_of(case, [0])), named_policies()[:3], 100)
+        figures = device_host.host_figures(cupy, list(device_host.traces_of(case, [0, 1])), named_policies()[:3], 100)
         assert figures["calls_a_batch"] > figures["calls_a_batch_of_one_policy"] > 0
         assert figures["calls_a_batch"] > figures["waits_a_batch"] > 0
         assert figures["calls_a_batch"] == sum(figures["most_called"].values())
@@ -209,7 +209,7 @@ def test_the_host_is_measured_beside_calls_of_cupy(monkeypatch: pytest.MonkeyPat
         _ = [int((array + 1)[3]) for _ in range(30)]
         # A copy of 8 MiB each is the calls' own.
         assert own_s < (device_host.time.thread_time() - begin) / 2
-    assert calls == {"__add__": 30, "__getitem__": 30, "__int__": 30, "__del__": 30}
+    assert calls == {"__add__": 30, "slice": 30, "__int__": 30, "__del__": 30}
     assert waits == 30
 
 
