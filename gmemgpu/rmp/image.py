@@ -30,18 +30,17 @@ _FULL = (1 << 64) - 1
 
 def _play_extents(words: Words, begin: Int64Array, end: Int64Array, assign: BoolArray) -> None:
     for lo, hi, sets in zip(begin.tolist(), end.tolist(), assign.tolist(), strict=True):
-        head, tail = lo & 63, hi & 63
-        if not head and not tail:
-            words[lo >> 6 : hi >> 6] = _FULL if sets else 0
-            continue
         first, last = lo >> 6, hi >> 6
-        masks = {first: _FULL << head & _FULL}
-        masks[last] = masks.get(last, _FULL) & (1 << tail) - 1
-        for at, mask in masks.items():
-            # An end at a border has no bits in the word behind it, which may lie past all memory.
-            if mask:
-                words[at] = int(words[at]) | mask if sets else int(words[at]) & ~mask
-        words[first + 1 : last] = _FULL if sets else 0
+        head, tail = lo & 63, hi & 63
+        if head and first == last:
+            masks = [(first, (1 << hi - lo) - 1 << head)]
+        else:
+            # Whole words at once; a word behind an end at a border may lie past all memory.
+            masks = [(first, _FULL << head & _FULL)] if head else []
+            masks += [(last, (1 << tail) - 1)] if tail else []
+            words[first + (head > 0) : last] = _FULL if sets else 0
+        for at, mask in masks:
+            words[at] = int(words[at]) | mask if sets else int(words[at]) & ~mask
 
 
 class RmpImage:
