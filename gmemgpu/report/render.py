@@ -292,14 +292,15 @@ def _images(traces: TraceFigures, images: dict[str, int]) -> str:
     def mean(name: str) -> str:
         return f"{traces.of_an_image(f'rmp_{name}'):,.1f}".removesuffix(".0")
 
-    nearly_free = "; ".join(
-        f"{pages:,}: {mean(f'blocked_{pages}_regions')} ({mean(f'blocked_{pages}_pages')} pages would have to move)"
-        for pages in BLOCKING_PAGES
-    )
+    one, *more = BLOCKING_PAGES
+    nearly_free = [f"{mean(f'blocked_{one}_regions')} by {one}"]
+    for pages in more:
+        moved = f"{mean(f'blocked_{pages}_pages')}{' would have to move' if pages == more[0] else ''}"
+        nearly_free.append(f"{mean(f'blocked_{pages}_regions')} by {pages} at most ({moved})")
     return (
         f"RMP, mean of {images['rmp_images']:,} images: {mean('free_regions')} of {mean('regions')} regions free, "
         f"{images['rmp_free_regions_least']:,} at least, {mean('free_run_regions')} of them in a row. "
-        f"Regions blocked by so many pages at most: {nearly_free}."
+        f"Blocked by few pages: {', '.join(nearly_free)}."
     )
 
 

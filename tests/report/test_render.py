@@ -131,9 +131,8 @@ def test_a_table_says_what_images_of_the_rmp_hold(table: DecisionTable) -> None:
 
     assert "RMP" not in told(None)
     assert (
-        "\nRMP, mean of 4 images: 980.5 of 1,536 regions free, 955 at least, 500 of them in a row. Regions blocked by "
-        "so many pages at most: 1: 0 (0 pages would have to move); 16: 0.5 (5.5 pages would have to move); "
-        "512: 1.5 (3,086.2 pages would have to move).\n"
+        "\nRMP, mean of 4 images: 980.5 of 1,536 regions free, 955 at least, 500 of them in a row. Blocked by few "
+        "pages: 0 by 1, 0.5 by 16 at most (5.5 would have to move), 1.5 by 512 at most (3,086.2).\n"
     ) in told(images)
     assert "\nNo image of the RMP counts: SNP was off at all their times.\n" in told(dict.fromkeys(images, 0))
 
