@@ -22,6 +22,8 @@ __all__ = ["MOST_IMAGE_BYTES", "scan_images"]
 
 MOST_IMAGE_BYTES = 1 << 28
 """Images at a time: a batch that the device evaluates meanwhile has left ten times as much."""
+_IS_OWNERSHIP = np.zeros(max(Kind) + 1, bool)
+_IS_OWNERSHIP[list(OWNERSHIP)] = True
 _REGION_BYTES = REGION_IMAGE_BYTES + 6
 _EXTENT_BYTES = 13
 _BORDER_BYTES = 16
@@ -53,13 +55,14 @@ def scan_images(trace: Trace, times_ns: Sequence[int], *, budget: int | None = N
     """
     trace = trace.before_horizon()
     times = np.asarray(times_ns, np.int64)
-    pieces = cut_at_regions(trace, np.flatnonzero(np.isin(trace.kind, OWNERSHIP)))
-    image = np.searchsorted(times, trace.t_ns[pieces.event]).astype(np.int32)
-    pieces, image = pieces.take(np.flatnonzero(image < len(times))), image[image < len(times)]
-    order = np.argsort(pieces.region, kind="stable")
-    pieces, image = pieces.take(order), image[order]
-    columns = (pieces.lo, pieces.hi, image, (trace.kind[pieces.event] == Kind.ASSIGN).astype(np.uint8))
     n_regions = trace.host.n_regions
+    n_events = np.searchsorted(trace.t_ns, times[-1], "right") if len(times) else 0
+    pieces = cut_at_regions(trace, np.flatnonzero(_IS_OWNERSHIP[trace.kind[:n_events]]))
+    # NumPy sorts small integers by their digits.
+    small = pieces.region.astype(np.uint16 if n_regions <= 1 << 16 else np.int32)
+    pieces = pieces.take(np.argsort(small, kind="stable"))
+    image = np.searchsorted(times, trace.t_ns[pieces.event]).astype(np.int32)
+    columns = (pieces.lo, pieces.hi, image, (trace.kind[pieces.event] == Kind.ASSIGN).astype(np.uint8))
     offset = np.searchsorted(pieces.region, np.arange(n_regions + 1)).astype(np.int64)
 
     budget = budget_bytes() if budget is None else budget
