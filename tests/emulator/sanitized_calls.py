@@ -59,7 +59,7 @@ def images() -> None:
     trace = generate(small_variant(preset("mixed-pods")), 5).trace
     times = [trace.horizon_ns * i // 6 for i in range(1, 6)]
     expected = scan_at(trace, times)
-    found = scan_images(trace, times, budget=17 * len(trace) + (2 * trace.host.n_regions + 1) * 32774)
+    found = scan_images(trace, times, budget=16 * (2 * trace.host.n_regions + 1) * 32774)
     assert (found.assigned == expected.assigned).all()
     assert (found.first == expected.first).all()
 

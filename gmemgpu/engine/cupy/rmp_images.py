@@ -21,7 +21,9 @@ from gmemgpu.timeline.piece import cut_at_regions
 __all__ = ["MOST_IMAGE_BYTES", "scan_images"]
 
 MOST_IMAGE_BYTES = 1 << 28
-"""Images at a time: a batch that the device evaluates meanwhile has left ten times as much."""
+"""At a time: enough for hundreds of thread blocks a multiprocessor."""
+_SHARE = 16
+"""Of what is free, one part for images: the rest is for the batch that the device evaluates meanwhile."""
 _IS_OWNERSHIP = np.zeros(max(Kind) + 1, bool)
 _IS_OWNERSHIP[list(OWNERSHIP)] = True
 _REGION_BYTES = REGION_IMAGE_BYTES + 6
@@ -41,7 +43,7 @@ def scan_images(trace: Trace, times_ns: Sequence[int], *, budget: int | None = N
     times_ns : sequence of int
         Ascending.
     budget : int, optional
-        Bytes of device memory to take; most of what is free, if that is less than is of use, if left out.
+        Bytes of device memory that are free; asked for if left out. Images take a part.
 
     Returns
     -------
@@ -67,7 +69,8 @@ def scan_images(trace: Trace, times_ns: Sequence[int], *, budget: int | None = N
 
     budget = budget_bytes() if budget is None else budget
     fixed = len(image) * _EXTENT_BYTES + n_regions * _BORDER_BYTES + _ROUNDING_BYTES
-    n_held = min((budget - fixed) // _REGION_BYTES, MOST_IMAGE_BYTES // REGION_IMAGE_BYTES)
+    most = max(1, min(MOST_IMAGE_BYTES, budget // _SHARE) // REGION_IMAGE_BYTES)
+    n_held = min((budget - fixed) // _REGION_BYTES, most)
     if n_held < 1:
         raise BackendError(
             f'backend "cupy": images of the RMP need {fixed + _REGION_BYTES} bytes on the device, and {budget} are '
