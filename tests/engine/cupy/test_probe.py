@@ -217,6 +217,14 @@ def test_a_device_lost_in_mid_work(launches: int, late: bool, trace: Trace, expe
     assert CupyEngine().evaluate([trace], POLICIES, Costs()) == expected
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("launches", [0, 1])
+def test_a_device_lost_at_an_image(launches: int, late: bool, trace: Trace) -> None:
+    device.fail_launch_after(launches, late=late)
+    with pytest.raises(DeviceLost, match=r'backend "cupy": the device failed \(.*illegal memory access'):
+        CupyEngine().scan_rmp(trace, [trace.horizon_ns // 2])
+
+
 @pytest.mark.parametrize(
     ("status", "message"),
     [
