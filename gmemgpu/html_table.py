@@ -1,13 +1,38 @@
-"""Small HTML tables for notebooks; every word in them is escaped."""
+"""Small HTML tables for notebooks, every word in them escaped, and figures that stay beside their units."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-__all__ = ["html_table"]
+__all__ = ["html_table", "unbroken"]
+
+_BEFORE_UNIT = re.compile(r"(?<=[0-9]) (?=%|(?:[nµm]?s|min|h|d|core-s|[KMGT]iB)\b)")
 
 _MAX_ROWS = 100
+
+
+def unbroken(text: str) -> str:
+    r"""
+    Replace the blank between a figure and its unit by one at which no line breaks.
+
+    Parameters
+    ----------
+    text : str
+        Prose or a cell.
+
+    Returns
+    -------
+    str
+        As long.
+
+    Examples
+    --------
+    >>> unbroken("0.1 % of CPU, 8 seeds of 2 d")
+    '0.1\xa0% of CPU, 8 seeds of 2\xa0d'
+    """
+    return _BEFORE_UNIT.sub("\u00a0", text)
 
 
 def html_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "", left: int = 1) -> str:
@@ -34,7 +59,7 @@ def html_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, cap
 
     def cells(tag: str, values: Iterable[object]) -> str:
         return "".join(
-            f'<{tag} style="text-align: {"left" if i < left else "right"}">{escape(str(value))}</{tag}>'
+            f'<{tag} style="text-align: {"left" if i < left else "right"}">{escape(unbroken(str(value)))}</{tag}>'
             for i, value in enumerate(values)
         )
 

@@ -124,7 +124,7 @@ def trace() -> gmemgpu.Trace:
 def test_notebooks_show_tables_traces_and_results(results: gmemgpu.Results) -> None:
     shown = trace()._repr_html_()
     assert "<td" in shown
-    for text in ("2 events", "2 GiB, 4 cores", "60 s", "assign", "release"):
+    for text in ("2 events", "2\u00a0GiB, 4 cores", "60\u00a0s", "assign", "release"):
         assert text in shown
     assert "vm_destroy" not in shown
     table = gmemgpu.MetricTable.from_rows([{"policy": "<i>", "passes": 12_345, "latency_histogram": [1]}])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -18,6 +17,7 @@ from gmemgpu.figures.catalogue import MOST_GROUPS, Choice, decision_for
 from gmemgpu.figures.section import Section, map_section, sections
 from gmemgpu.figures.style import CONFIG, Spec
 from gmemgpu.figures.write import renderer, write_file
+from gmemgpu.html_table import unbroken
 from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.decision import read_decision_table
 from gmemgpu.report.grouping import codes_of
@@ -28,8 +28,6 @@ from gmemgpu.sweeping.store.read import read_rows
 __all__ = ["write_report"]
 
 _TEMPLATE = Path(__file__).with_name("template")
-
-_BEFORE_UNIT = re.compile(r"(?<=[0-9]) (?=%|(?:[nµm]?s|min|h|d|core-s|[KMGT]iB)\b)")
 
 _METHOD = (
     "Every policy runs on the same traces. A trace is a scenario with a seed; the traces of different seeds are "
@@ -49,13 +47,8 @@ def _environment() -> Any:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATE), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["unbroken"] = _unbroken
+    environment.filters["unbroken"] = unbroken
     return environment
-
-
-def _unbroken(text: str) -> str:
-    # A figure and its unit stay on one line: no-break spaces.
-    return _BEFORE_UNIT.sub("\u00a0", text)
 
 
 @cache
