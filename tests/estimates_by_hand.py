@@ -35,7 +35,8 @@ def ratio_by_hand(pairs: Sequence[tuple[float, float]], *, share: bool, mean: bo
         return None
     value, kind = above / below, "mean" if mean else "ratio"
     rest = [(_less(above, a), _less(below, b)) for a, b in pairs]
-    if n < 2 or any(b == 0 for _, b in rest):
+    none_or_all = not above or (share and all(a == b for a, b in pairs))
+    if n < 2 or any(b == 0 for _, b in rest) or none_or_all:
         return Estimate(value, None, None, n, kind)
 
     def scaled(a: float, b: float) -> float:

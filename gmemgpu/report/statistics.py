@@ -82,7 +82,8 @@ def ratio_estimates(
     -----
     The interval is a jackknife's: the error follows from how the figure changes as each seed is left out, and Student's
     t is laid over it. This is done with the logarithm, for shares with the log-odds, so that no end leaves the domain;
-    with the figure itself, and ends that are cut, where one seed makes up half of it.
+    with the figure itself, and ends that are cut, where one seed makes up half of it. A figure that is 0 in all seeds,
+    or a share that is 1, has no interval.
     """
     there = ~np.isnan(numerator)
     if denominator is not None:
@@ -121,7 +122,9 @@ def ratio_estimates(
         else:
             low, high = (np.where(inside, np.exp(end), np.maximum(end, 0)) for end in (low, high))
     same = down + up == 0
-    low[same] = high[same] = value[same]
+    # Seeds that all have none of something bound nothing, for it may be rare; nor do those that all have all of it.
+    extreme = (value == 0) | ((value == 1) & share)
+    low[same] = high[same] = np.where(extreme, np.nan, value)[same]
     kind: Kind = "mean" if denominator is None else "ratio"
     return estimates_of(np.where(exists, value, np.nan), low, high, n, [kind] * n_lines)
 

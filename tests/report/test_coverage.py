@@ -27,8 +27,6 @@ N_DRAWN = 8
 N_DRAWS = 600
 
 BELOW = {
-    # Passes come in one seed of seven; all eight may lack them, and none can tell of them then.
-    ("pods", "v10", "core_s"): 0.84,
     # The hundredth part of the episodes that waits for hours is that of a few seeds; 92.6 % in 3,200 draws.
     ("cloud", "v10", "latency_p99_ns"): 0.91,
     ("cloud", "capped", "latency_p99_ns"): 0.91,

@@ -80,10 +80,16 @@ def test_a_seed_that_adds_nothing_to_a_ratio_does_not_count() -> None:
     assert ratio([(1.0, 0.0), (2.0, 4.0)]) == Estimate(0.75, None, None, 2, "ratio")
 
 
-@pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
-def test_equal_values_have_an_interval_without_width(value: float) -> None:
-    assert mean([value] * 7) == Estimate(value, value, value, 7, "mean")
-    assert ratio([(value * 3, 3.0)] * 7, share=True) == Estimate(value, value, value, 7, "ratio")
+def test_equal_values_have_an_interval_without_width() -> None:
+    assert mean([0.25] * 7) == Estimate(0.25, 0.25, 0.25, 7, "mean")
+    assert mean([1.0] * 7) == Estimate(1.0, 1.0, 1.0, 7, "mean")
+    assert ratio([(0.75, 3.0)] * 7, share=True) == Estimate(0.25, 0.25, 0.25, 7, "ratio")
+
+
+def test_seeds_that_have_none_or_all_of_something_bound_nothing() -> None:
+    assert mean([0.0] * 7) == Estimate(0.0, None, None, 7, "mean")
+    for share in (0.0, 1.0):
+        assert ratio([(share * 3, 3.0)] * 7, share=True) == Estimate(share, None, None, 7, "ratio")
 
 
 def test_medians_have_the_range_of_up_to_eight_and_less_of_more() -> None:
