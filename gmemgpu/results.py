@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import wraps
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 from gmemgpu.decision.decision import Decision, decide
 from gmemgpu.decision.sentence import headline
 from gmemgpu.decision.text import decision_lines
+from gmemgpu.errors import Problem, SpecError
 from gmemgpu.html_table import html_table
 from gmemgpu.report.comparison import ComparisonTable, compare
 from gmemgpu.report.comparison_text import comparison_lines
@@ -20,13 +20,17 @@ from gmemgpu.sweeping.run.sweep import sweep as run_sweep
 from gmemgpu.sweeping.store.manifest import read_manifest
 from gmemgpu.sweeping.store.read import read_rows
 from gmemgpu.sweeping.store.status import SweepStatus, read_status
+from gmemgpu.until import DEFAULT_MAX_SEEDS, sweep_until
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from distributed import Client
+
+    from gmemgpu.sweeping.run.client import OnError
+    from gmemgpu.sweeping.run.progress import Listener
+    from gmemgpu.sweeping.run.sweep import Opening
 
 __all__ = ["Results", "Compared", "Decided", "open_results", "sweep"]
-
-P = ParamSpec("P")
 
 
 class _Printed:
@@ -221,21 +225,103 @@ def open_results(directory: str | Path) -> Results:
     return Results(directory=Path(directory), n_rows=read_manifest(directory).n_rows, n_computed=0)
 
 
-def _with_results(run: Callable[P, SweepResult]) -> Callable[P, Results]:
-    # `sweeping` knows nothing of reports, which need it.
-    @wraps(run)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Results:
-        found = run(*args, **kwargs)
-        return Results(
-            directory=found.directory,
-            n_rows=found.n_rows,
-            n_computed=found.n_computed,
-            fallback=found.fallback,
-            checked=found.checked,
-        )
+def sweep(
+    spec: str | Path | Mapping[str, Any],
+    directory: str | Path,
+    client: Client | Opening | None = None,
+    *,
+    until: str | None = None,
+    max_seeds: int | None = None,
+    backend: str | None = None,
+    workers: int | None = None,
+    progress: Listener | None = None,
+    on_error: OnError = "stop",
+    retries: int = 2,
+    take_over: bool = False,
+    strict: bool = False,
+) -> Results:
+    """
+    Evaluate every policy of a spec on every scenario and seed.
 
-    return wrapped
+    A script calls this under ``if __name__ == "__main__":``, since worker processes import the script.
 
+    Parameters
+    ----------
+    spec : str, Path or mapping
+        A TOML file, or the same as a mapping.
+    directory : str or Path
+        Where results go. Parts of the same sweep that it holds are kept; a finished sweep costs nothing.
+    client : distributed.Client or callable, optional
+        Of any Dask cluster whose workers see `directory` and have the same gmemgpu; or a function that opens one, as a
+        context manager, which is called only if there is something to compute. If left out: a cluster of processes on
+        this machine, encrypted, for the time of the call.
+    until : str, optional
+        Add seeds until every policy differs from the baseline by an amount that is known so well, half of a 95 %
+        interval, as in ``"regret: 0.1 %"`` or ``"latency p99: 5 s"``; the spec's number of seeds is the least then.
+    max_seeds : int, optional
+        With `until`, where to end in any case; 64 if left out.
+    backend : str, optional
+        Engine, in place of the spec's. With a client ``auto`` takes no GPU: what workers have is not seen from here.
+    workers : int, optional
+        Processes on this machine. If left out: one a core, or one a GPU if the engine runs on GPUs.
+    progress : callable, optional
+        Called with each `SweepEvent`, from this thread; `gmemgpu.ProgressBar()` draws a bar, in notebooks too.
+    on_error : {"stop", "continue"}
+        What to do when a shard fails for good.
+    retries : int
+        How often a shard is tried again that failed, or whose worker died.
+    take_over : bool
+        Go on although another client seems to hold the directory.
+    strict : bool
+        Refuse policies whose requests can name nothing that their scope visits; otherwise a warning tells of them.
 
-sweep = _with_results(run_sweep)
-"""Run a sweep, and return its `Results`; see `gmemgpu.sweeping.run.sweep.sweep`."""
+    Returns
+    -------
+    Results
+        Its rows are read when asked for; ``status().until`` tells how precise they are.
+
+    Raises
+    ------
+    SpecError
+        If the spec or an argument is wrong; lists every problem.
+    BackendError
+        If the engine cannot run here.
+    DirectoryError
+        If `directory` holds another sweep or other files, or another client works on it.
+    StoreError
+        If `directory` cannot be written.
+    InputError, ShardError
+        If a shard fails and `on_error` is "stop"; parts that were finished stay.
+    ShardsFailed
+        At the end, if shards failed and `on_error` is "continue".
+    GmemgpuError
+        If no worker can be had, the scheduler is lost, or workers elsewhere see another directory or run other code.
+    KeyboardInterrupt
+        Parts that were being computed had some seconds to end; call again to go on.
+
+    Examples
+    --------
+    ::
+
+        import gmemgpu
+
+        if __name__ == "__main__":
+            gmemgpu.sweep("jobs/quickstart.toml", "results/quickstart")
+    """
+    if until is None and max_seeds is not None:
+        raise SpecError(Problem("max_seeds", "is about until, which is missing"))
+    options: dict[str, Any] = {
+        "backend": backend,
+        "workers": workers,
+        "progress": progress,
+        "on_error": on_error,
+        "retries": retries,
+        "take_over": take_over,
+        "strict": strict,
+    }
+    if until is None:
+        found = run_sweep(spec, directory, client, **options)
+    else:
+        most = DEFAULT_MAX_SEEDS if max_seeds is None else max_seeds
+        found, _ = sweep_until(spec, directory, client, until=until, max_seeds=most, **options)
+    return Results(**{field.name: getattr(found, field.name) for field in fields(found)})

@@ -68,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "until": {*_WORDS, "toml_file", "catalogue", "metrics", "sweeping", "report"},
     "decision": {*_MODEL, "toml_file", "metrics", "sweeping", "report"},
     "figures": {*_MODEL, *_FILES, "html_table", "metrics", "sweeping", "report", "decision", "explain"},
-    "results": {"html_table", "sweeping", "report", "decision"},
+    "results": {"errors", "html_table", "sweeping", "report", "until", "decision"},
     "api": {*_MODEL, "toml_file", "validation", "catalogue", "workload", "generator", "trace", "engine", "metrics"},
     "cli": {
         *_MODEL,

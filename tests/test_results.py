@@ -162,3 +162,22 @@ def test_without_shtab_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["completion", "bash"]) == 1
     assert capsys.readouterr().err == 'gmemgpu: completion needs shtab; run: pip install "gmemgpu[completion]"\n'
+
+
+def test_a_sweep_adds_seeds_until_it_is_precise(tmp_path: Path) -> None:
+    from distributed import Client
+
+    spec = {name: value for name, value in SPEC.items() if name != "seeds"}
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
+        found = gmemgpu.sweep(spec, tmp_path / "out", client, until="core-s: 1 ns", max_seeds=16)
+        # Two scenarios, three policies; a round of 8 seeds was not enough.
+        assert (found.n_rows, found.n_computed) == (96, 96)
+        until = found.status().until
+        assert until is not None
+        assert (until["rounds"], until["stop"], until["max_seeds"]) == ([8, 16], "ceiling", 16)
+        assert len(set(found.table()["seed"].to_pylist())) == 16
+        with pytest.raises(gmemgpu.SpecError, match="--until"):
+            gmemgpu.sweep(spec, tmp_path / "other", client, until="regret: 1 s")
+        with pytest.raises(gmemgpu.SpecError, match="max_seeds: is about until"):
+            gmemgpu.sweep(spec, tmp_path / "other", client, max_seeds=16)
+    assert not (tmp_path / "other").exists()

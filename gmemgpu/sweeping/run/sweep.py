@@ -124,34 +124,22 @@ def sweep(
     strict: bool = False,
 ) -> SweepResult:
     """
-    Evaluate every policy of a spec on every scenario and seed.
-
-    A script calls this under ``if __name__ == "__main__":``, since worker processes import the script.
+    Evaluate every policy of a spec on every scenario and seed; `gmemgpu.sweep` does it and returns more.
 
     Parameters
     ----------
-    spec : str, Path or mapping
-        A TOML file, or the same as a mapping.
-    directory : str or Path
-        Where results go. Parts of the same sweep that it holds are kept; a finished sweep costs nothing.
+    spec, directory : str, Path or mapping
+        As for `gmemgpu.sweep`.
     client : distributed.Client or callable, optional
-        Of any Dask cluster whose workers see `directory` and have the same gmemgpu; or a function that opens one, as a
-        context manager, which is called only if there is something to compute. If left out: a cluster of processes on
-        this machine, encrypted, for the time of the call.
-    backend : str, optional
-        Engine, in place of the spec's. With a client ``auto`` takes no GPU: what workers have is not seen from here.
-    workers : int, optional
-        Processes on this machine. If left out: one a core, or one a GPU if the engine runs on GPUs.
+        As for `gmemgpu.sweep`.
+    backend, workers : str and int, optional
+        As for `gmemgpu.sweep`.
     progress : callable, optional
-        Called with each `SweepEvent`, from this thread; `gmemgpu.ProgressBar()` draws a bar, in notebooks too.
-    on_error : {"stop", "continue"}
-        What to do when a shard fails for good.
-    retries : int
-        How often a shard is tried again that failed, or whose worker died.
-    take_over : bool
-        Go on although another client seems to hold the directory.
-    strict : bool
-        Refuse policies whose requests can name nothing that their scope visits; otherwise a warning tells of them.
+        As for `gmemgpu.sweep`.
+    on_error, retries : str and int
+        As for `gmemgpu.sweep`.
+    take_over, strict : bool
+        As for `gmemgpu.sweep`.
 
     Returns
     -------
@@ -160,31 +148,8 @@ def sweep(
 
     Raises
     ------
-    SpecError
-        If the spec or an argument is wrong; lists every problem.
-    BackendError
-        If the engine cannot run here.
-    DirectoryError
-        If `directory` holds another sweep or other files, or another client works on it.
-    StoreError
-        If `directory` cannot be written.
-    InputError, ShardError
-        If a shard fails and `on_error` is "stop"; parts that were finished stay.
-    ShardsFailed
-        At the end, if shards failed and `on_error` is "continue".
     GmemgpuError
-        If no worker can be had, the scheduler is lost, or workers elsewhere see another directory or run other code.
-    KeyboardInterrupt
-        Parts that were being computed had some seconds to end; call again to go on.
-
-    Examples
-    --------
-    ::
-
-        import gmemgpu
-
-        if __name__ == "__main__":
-            gmemgpu.sweep("jobs/quickstart.toml", "results/quickstart")
+        As `gmemgpu.sweep` does.
     """
     refuse_in_starting_process()
     refuse_wrong(client, workers, on_error, retries)
