@@ -12,6 +12,7 @@ from gmemgpu.cli.decide import add_decision_arguments, parse_worth
 from gmemgpu.errors import Problem, SpecError
 
 if TYPE_CHECKING:
+    from gmemgpu.decision.decision import Decision
     from gmemgpu.explain.region_map import RegionMap
 
 __all__ = ["add_arguments", "run"]
@@ -94,12 +95,13 @@ def _print_answer(arguments: argparse.Namespace) -> int:
         quantities=QUANTITIES if any(group.weighed.bound for group in decision.groups) else QUANTITIES[1:],
     )
     lines = mail_lines if arguments.mail else markdown_lines
-    sys.stdout.writelines(f"{line}\n" for line in lines(decision, table, _command(arguments)))
+    sys.stdout.writelines(f"{line}\n" for line in lines(decision, table, _command(arguments, decision)))
     return 0
 
 
-def _command(arguments: argparse.Namespace) -> str:
-    # The results directory does not know which file its specification came from.
+def _command(arguments: argparse.Namespace, decision: Decision) -> str:
+    # A specification that was no file has no name.
+    spec = shlex.quote(decision.provenance.spec_file or "SPEC")
     words = ["--mail" if arguments.mail else "--markdown"]
     for option, value in (
         ("--group-by", arguments.group_by),
@@ -110,4 +112,4 @@ def _command(arguments: argparse.Namespace) -> str:
     ):
         if value:
             words += [option, *([value] if isinstance(value, str) else value)]
-    return f"gmemgpu sweep SPEC -o DIR && gmemgpu report DIR {shlex.join(words)}"
+    return f"gmemgpu sweep {spec} -o DIR && gmemgpu report DIR {shlex.join(words)}"

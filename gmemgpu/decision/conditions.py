@@ -64,6 +64,8 @@ class Provenance:
         Of the sweep, ascending.
     other_costs : tuple of str
         Costs of RMPOPT that are not the shipped ones.
+    spec_file : str or None
+        Name of the file that the specification came from, if it is known.
     """
 
     version: str
@@ -71,6 +73,7 @@ class Provenance:
     sweep_id: str
     seeds: tuple[int, ...]
     other_costs: tuple[str, ...]
+    spec_file: str | None = None
 
 
 def group_conditions(stored: StoredRows, group_by: Sequence[str]) -> list[Conditions]:
@@ -153,4 +156,5 @@ def provenance_of(directory: str | Path) -> Provenance:
         sweep_id=manifest.sweep_id,
         seeds=tuple(sorted(manifest.spec.get("seeds", ()))),
         other_costs=tuple(sorted(name for name, value in costs.items() if shipped.get(name) != value)),
+        spec_file=manifest.spec_file,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -61,14 +62,14 @@ def _vega() -> str:
 def _provenance(manifest: Manifest, directory: str | Path) -> list[tuple[str, str]]:
     versions = manifest.versions
     seeds = manifest.spec.get("seeds", [])
-    spec = f"{manifest.name}.toml"
+    spec, folder = shlex.quote(manifest.spec_file or "SPEC"), shlex.quote(str(directory))
     return [
         ("Computed by", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("Written by", f"gmemgpu {__version__}"),
         ("Hash of the sweep", manifest.sweep_id),
         ("Rows", f"{manifest.n_rows:,} in {manifest.n_parts:,} parts"),
         ("Seeds", _ranges(seeds)),
-        ("To reproduce", f"gmemgpu sweep {spec} -o {directory} && gmemgpu report {directory}"),
+        ("To reproduce", f"gmemgpu sweep {spec} -o {folder} && gmemgpu report {folder}"),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,12 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     told = capsys.readouterr().out
     assert told.isascii()
     assert told.splitlines()[-1] == "  gmemgpu sweep SPEC -o DIR && gmemgpu report DIR --mail --worth '1 %'"
+    # A store that knows its spec's file names it.
+    known = replace(PROVENANCE, spec_file="my host.toml")
+    monkeypatch.setattr(deciding, "provenance_of", lambda directory: known)
+    assert main(["report", "results", "--mail"]) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[-1] == "  gmemgpu sweep 'my host.toml' -o DIR && gmemgpu report DIR --mail"
     assert main(["report", "results", "--markdown", "--policy", "more", "merged"]) == 0
     told = capsys.readouterr().out
     assert told.splitlines()[-2].endswith("gmemgpu report DIR --markdown --policy more merged")

@@ -127,7 +127,7 @@ def test_provenance_says_which_sweep(page: Page, store: Path) -> None:
     manifest = json.loads((store / "manifest.json").read_text())
     assert manifest["sweep_id"] in page.texts
     assert "0 to 2" in page.texts
-    assert any(text.startswith("gmemgpu sweep ") for text in page.texts)
+    assert f"gmemgpu sweep s.toml -o {store} && gmemgpu report {store}" in page.texts
 
 
 def test_an_unfinished_sweep_has_a_banner(store: Path, tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from gmemgpu.cli.main import main
 from gmemgpu.sweeping.run.progress import SweepEvent, SweepMerged, SweepStarted
 from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.sweep import sweep
+from gmemgpu.sweeping.store.manifest import read_manifest
 
 Contents = Callable[[Path], dict[str, str]]
 
@@ -117,3 +120,27 @@ def test_a_policy_that_visits_nothing_is_told_or_refused(
     assert not (tmp_path / "out").exists()
     assert main([*share, "--quiet"]) == 0
     assert capsys.readouterr().err.startswith(f"gmemgpu: warning: {told}")
+
+
+def test_the_manifest_names_the_file_of_the_spec_which_makes_no_other_sweep(
+    tiny_file: Path, tiny_whole: Path, contents: Contents, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out"
+    (tmp_path / "folder").mkdir()
+    moved = tmp_path / "folder" / "with a blank.toml"
+    moved.write_text(tiny_file.read_text())
+    compute_share(moved, directory, index=0, of=2, backend="numpy")
+    # Another name, or none, goes on with what is there.
+    compute_share(tomllib.loads(moved.read_text()), directory, index=1, of=4, backend="numpy")
+    assert compute_share(tiny_file, directory, index=0, of=1, backend="numpy").is_merged
+    found, usual = read_manifest(directory), read_manifest(tiny_whole)
+    assert (found.spec_file, usual.spec_file) == ("with a blank.toml", tiny_file.name)
+    assert replace(found, spec_file=usual.spec_file) == usual
+    assert found.results_sha256 == usual.results_sha256
+    text = (directory / "manifest.json").read_text()
+    assert str(tmp_path) not in text
+    nameless = tmp_path / "nameless"
+    compute_share(tomllib.loads(moved.read_text()), nameless, index=0, of=2, backend="numpy")
+    assert read_manifest(nameless).spec_file is None
+    # As an earlier version wrote it.
+    assert "spec_file" not in json.loads((nameless / "manifest.json").read_text())

@@ -34,6 +34,8 @@ class Document:
         The merged table, without ``include``; file names in it are absolute.
     origins : dict of key path to str
         For keys that an included file said: which file.
+    is_file : bool
+        Whether it came from a file, not from a mapping.
     problems : list of Problem
         Found so far.
     """
@@ -42,6 +44,7 @@ class Document:
     folder: Path
     values: dict[str, Any]
     origins: dict[KeyPath, str] = field(default_factory=dict)
+    is_file: bool = False
     problems: list[Problem] = field(default_factory=list)
 
     def file(self, path: str) -> str:
@@ -160,11 +163,17 @@ def _merged(source: str, folder: Path, table: Mapping[str, Any], including: tupl
     if problems:
         raise SpecError(problems)
     if include is None:
-        return Document(source=source, folder=folder, values=values)
+        return Document(source=source, folder=folder, values=values, is_file=bool(including))
     below = _read(folder / include, including)
     mine = set(_leaves(values))
     origins = {keys: below.origins.get(keys, below.source) for keys in _leaves(below.values) if keys not in mine}
-    return Document(source=source, folder=folder, values=lay_over(below.values, values), origins=origins)
+    return Document(
+        source=source,
+        folder=folder,
+        values=lay_over(below.values, values),
+        origins=origins,
+        is_file=bool(including),
+    )
 
 
 def _plain(value: Any, key: str, place: str, problems: list[Problem]) -> Any:

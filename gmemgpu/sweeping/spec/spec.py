@@ -114,6 +114,14 @@ class SweepSpec(Section):
         """The file that says it, for messages."""
         return self._document.source
 
+    @property
+    def file_name(self) -> str | None:
+        """Name of the file that says it, without its folder; None if none does, or the name is no text."""
+        if not self._document.is_file:
+            return None
+        name = Path(self.source).name
+        return None if any("\ud800" <= letter <= "\udfff" for letter in name) else name
+
     @cached_property
     def input_hashes(self) -> dict[Path, str]:
         """SHA-256 of every file that a scenario reads, hexadecimal; a `SpecError` if one has gone by now."""

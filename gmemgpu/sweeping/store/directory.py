@@ -147,6 +147,7 @@ def manifest_of(spec: SweepSpec, plan: Plan) -> Manifest:
         columns=[[field.name, str(field.type)] for field in plan.setting.schema],
         n_parts=len(plan.shards),
         n_rows=plan.n_rows,
+        spec_file=spec.file_name,
     )
 
 

@@ -70,7 +70,9 @@ def extend_store(
         if theirs.sweep_id != ours.sweep_id:
             _adopt(directory / PARTS, theirs.sweep_id, plan)
             lock.check()
-            write_manifest(directory, replace(ours, versions=theirs.versions, until=dict(until)))
+            write_manifest(
+                directory, replace(ours, versions=theirs.versions, spec_file=theirs.spec_file, until=dict(until))
+            )
             (directory / RESULTS).unlink(missing_ok=True)
             remove_failures(directory)
         elif theirs.until != until:

@@ -18,6 +18,7 @@ _SCHEMA = 3
 """Of the store: its file names, its columns, its metadata. Raised when an old store can no longer be resumed."""
 _MAX_DIFFERENCES = 10
 _GIVE = "give the directory of a sweep, as after `gmemgpu sweep SPEC -o DIR`"
+_LEFT_OUT_IF_NONE = ("until", "spec_file")
 _DIGEST = "sha256"
 """Key of the digest of all others: a flipped bit shall not pass for another sweep, or for another name."""
 
@@ -53,6 +54,8 @@ class Manifest:
         Version of the store's form.
     until : dict or None
         Of a sweep that gets seeds until it is precise enough: what that means, how far it came, and why it stopped.
+    spec_file : str or None
+        Name of the file that the spec came from, without its folder, for people; None if it came from none.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Manifest:
     results_sha256: str | None = None
     schema: int = _SCHEMA
     until: dict[str, Any] | None = None
+    spec_file: str | None = None
 
 
 def read_manifest(directory: str | Path) -> Manifest:
@@ -145,8 +149,9 @@ def write_manifest(directory: Path, manifest: Manifest, *, replacing: bool = Tru
         If it cannot be written.
     """
     told = asdict(manifest)
-    if manifest.until is None:
-        del told["until"]
+    for name in _LEFT_OUT_IF_NONE:
+        if told[name] is None:
+            del told[name]
     with written_whole(directory / MANIFEST, replacing=replacing) as file:
         text = json.dumps({**told, _DIGEST: digest(told)}, sort_keys=True, indent=1, ensure_ascii=False)
         file.write(text.encode() + b"\n")
