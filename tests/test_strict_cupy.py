@@ -18,6 +18,8 @@ import strict_cupy
 from emulator import EmulatorError, KernelFault, sanitizer_environment
 from strict_cupy import DeviceFault, device, installed
 
+from gmemgpu.model.event import Kind
+
 pytestmark = pytest.mark.usefixtures("gxx")
 
 CODE = """
@@ -189,6 +191,7 @@ def test_all_is_as_before_afterwards() -> None:
     [
         (lambda cp, d, h: np.asarray(d), "Implicit conversion"),
         (lambda cp, d, h: d + h, "Unsupported type"),
+        (lambda cp, d, h: d == Kind.RELEASE, "own numbers"),
         (lambda cp, d, h: np.add(d, 1), "ufuncs"),
         (lambda cp, d, h: cp.concatenate([d, h]), "Unsupported type"),
         (lambda cp, d, h: cp.maximum(d, h), "Unsupported type"),

@@ -202,6 +202,10 @@ def _read(value: Any) -> Any:
         raise _host_only_error(value)
     if isinstance(value, tuple | list):
         return type(value)(_read(part) for part in value)
+    if isinstance(value, int | float) and type(value) not in (int, float, bool) and not isinstance(value, np.generic):
+        raise TypeError(
+            f"{type(value).__name__}: CuPy takes Python's own numbers, not classes made of them"
+        )
     return value
 
 

@@ -285,13 +285,16 @@ def _rows(batch: Batch, columns: _Columns, histograms: list[list[int]]) -> list[
     columns["scan_wall_ns"] = [(high << _HALF_BITS) + low for high, low in zip(highs, lows, strict=True)]
     names = [name for name in columns if name in METRIC_NAMES]
     values = zip(*(columns[name] for name in names), strict=True)
+    empty: dict[int, MetricRow] = {}
     begun: dict[tuple[int, Hook], MetricRow] = {}
     rows = []
     for pair, own, histogram, n_lasting in zip(batch.pairs, values, histograms, lasting, strict=True):
         prepared, hook = pair.table.prepared, pair.policy.hook
         key = id(prepared), hook
         if key not in begun:
-            begun[key] = empty_row(prepared) | prepared.requests(hook).counts
+            if id(prepared) not in empty:
+                empty[id(prepared)] = empty_row(prepared)
+            begun[key] = empty[id(prepared)] | prepared.requests(hook).counts
         row = begun[key].copy()
         row.update(zip(names, own, strict=True))
         row["tracker_updates"] = prepared.tracker_updates(pair.policy)

@@ -22,7 +22,7 @@ from gmemgpu.model.trace import Trace
 
 __all__ = ["BatchReport", "LAUNCH_EVENTS", "evaluate_batches"]
 
-LAUNCH_EVENTS = 1 << 22
+LAUNCH_EVENTS = 1 << 24
 """From so many events on a batch goes to the device, so that it works while the host makes the next (not measured)."""
 
 _Rows = list[list[MetricRow]]

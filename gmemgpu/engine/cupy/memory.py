@@ -17,10 +17,11 @@ ITEM_BYTES = 400
 sorts, scans and masks of CuPy's take more beside them."""
 LEAST_BYTES = 1 << 17
 """Of arrays however short: each takes 512 bytes at least, and some hundreds live at a time."""
-_ROW_BYTES = 61
+_ROW_BYTES = 96
 _INSTANT_BYTES = 9
 _REQUEST_BYTES = 80
-_CLEARING_BYTES = 24
+_CLEARING_BYTES = 40
+_USED_BYTES = 32
 
 
 def budget_bytes() -> int:
@@ -51,4 +52,6 @@ def table_bytes(prepared: Prepared, policies: Sequence[Policy]) -> int:
         n += (ticks or len(prepared.requests(hook).t_ns)) * _REQUEST_BYTES + (1 << 13)
     if any(policy.scope in ("dirty", "dirty_retry") for policy in policies):
         n += len(prepared.clearings[0]) * _CLEARING_BYTES + (1 << 11)
+    if prepared.used is not None:
+        n += len(prepared.used.t_ns) * _USED_BYTES + (1 << 12)
     return n

@@ -15,6 +15,7 @@ from gmemgpu.engine.cupy.kernel import launch_here
 from gmemgpu.engine.cupy.transfer import Arena
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int64Array, Trace
+from gmemgpu.timeline.piece import EVICT_BEGIN, EVICT_END
 
 __all__ = ["EVENT_BYTES", "Events", "Pieces", "cut_events", "describe_pieces", "upload_events"]
 
@@ -101,7 +102,7 @@ def upload_events(traces: Sequence[Trace], arena: Arena, xp: CupyNamespace) -> E
     kind = columns["kind"]
     evictions = xp.empty(0, np.int64)
     if len(kind):
-        rows = xp.flatnonzero((kind == Kind.EVICT_BEGIN) | (kind == Kind.EVICT_END))
+        rows = xp.flatnonzero((kind == EVICT_BEGIN) | (kind == EVICT_END))
         if len(rows):
             evictions = xp.sort(columns["inode"][rows].astype(np.int64) << 32 | rows)
     return Events(columns, region_at, evictions)
@@ -158,7 +159,7 @@ def _clearings(events: Events, keys: Array, xp: CupyNamespace) -> dict[str, Arra
         return {"region": xp.empty(0, np.int32), "t_ns": keys, "at": nowhere}
     event = keys & _LOW_BITS
     kind = events.columns["kind"][event]
-    kept = xp.flatnonzero((kind == Kind.RELEASE) | (kind == Kind.SHARE))
+    kept = xp.flatnonzero((kind == int(Kind.RELEASE)) | (kind == int(Kind.SHARE)))
     event = event[kept]
     found = {"region": (keys[kept] >> 32).astype(np.int32), "t_ns": events.columns["t_ns"][event]}
     edges = events.columns["event_at"]

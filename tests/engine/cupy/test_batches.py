@@ -198,7 +198,7 @@ def test_pairs_that_take_more_than_expected_are_halved(
 
     def scarce(*arguments):  # type: ignore[no-untyped-def]
         gc.collect()
-        emulated.total_bytes = emulated.used_bytes + 300_000
+        emulated.total_bytes = emulated.used_bytes + 200_000
         return prepared(*arguments)
 
     monkeypatch.setattr(batches, "evaluate_prepared", scarce)
