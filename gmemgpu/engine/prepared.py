@@ -17,7 +17,7 @@ from gmemgpu.timeline.build import Timeline, build_timeline
 from gmemgpu.timeline.episode import free_episodes, free_runs
 from gmemgpu.timeline.integral import UsedIntegral, exact_sum, used_integral
 from gmemgpu.timeline.piece import IdRegions, cut_at_regions
-from gmemgpu.timeline.request import Requests, folios_of, hook_requests
+from gmemgpu.timeline.request import HookEvents, Requests, hook_requests
 from gmemgpu.timeline.snp import FOREVER, snp_states
 
 __all__ = ["Prepared", "Played", "CountedRequests"]
@@ -88,6 +88,7 @@ class Prepared:
         self.episodes = free_episodes(self.runs, self.snp)
         self.used = played.used if played else used_integral(self.timeline)
         self._clearings = played.clearings if played else None
+        self._events = HookEvents(self.trace)
         self._requests: dict[Hook, CountedRequests] = {}
 
     @cached_property
@@ -171,22 +172,6 @@ class Prepared:
         }
 
     @cached_property
-    def _told_folios(self) -> tuple[int, int, int]:
-        # Of counted events: folios of all that set or clear an owner; of those with an inode; of those that clear it.
-        trace = self.trace
-        first = int(np.searchsorted(trace.t_ns, self.warmup_ns))
-        kinds = trace.kind[first:]
-        told = owned = cleared = 0
-        for kind in (Kind.ASSIGN, Kind.RELEASE, Kind.SHARE):
-            rows = np.flatnonzero(kinds == kind) + first
-            folios = folios_of(trace, rows)
-            n = exact_sum(folios)
-            told += n
-            cleared += n if kind != Kind.ASSIGN else 0
-            owned += n - exact_sum(folios[trace.inode[rows] < 0])
-        return told, owned, cleared
-
-    @cached_property
     def cost_groups(self) -> Int64Array:
         """What to add to a class code for the costs of each region."""
         return cost_groups(self.cores)
@@ -202,28 +187,33 @@ class Prepared:
 
     def tracker_updates(self, policy: Policy) -> int:
         """Count the folios that a policy's count of pages, or its bitmap, or both would have to be told of."""
-        all_folios, owned, cleared = self._told_folios
+        told = [self._events.folios(kind) for kind in (Kind.ASSIGN, Kind.RELEASE, Kind.SHARE)]
         counted = marked = 0
         if policy.hook == "region_free" or policy.gate == "free":
-            counted = all_folios
+            counted = sum(folios for folios, _ in told)
         elif policy.gate == "gmem_free":
-            counted = owned
+            counted = sum(owned for _, owned in told)
         if policy.scope in ("dirty", "dirty_retry"):
-            marked = cleared
+            marked = sum(folios for folios, _ in told[1:])
         return counted + marked
 
     def requests(self, hook: Hook) -> CountedRequests:
         """Return the requests of a hook and their counts."""
         if hook not in self._requests:
-            found = hook_requests(hook, self.trace, self.runs, self.cores)
+            found = hook_requests(hook, self._events, self.runs, self.cores)
             first = int(np.searchsorted(found.t_ns, self.warmup_ns))
-            hazard = np.zeros(len(found.t_ns), bool)
-            for bounds in (*self.snp.shutdowns, *self.snp.unloads):
-                hazard[slice(*np.searchsorted(found.t_ns, bounds))] = True
             counts = {
                 "requests": len(found.t_ns) - first,
-                "request_folios": exact_sum(found.folios(first)),
-                "requests_hazard": int(hazard[first:].sum()),
+                "request_folios": self._events.request_folios(hook, found, first),
+                "requests_hazard": self._hazards(found.t_ns[first:]),
             }
             self._requests[hook] = CountedRequests(found.trace, found.t_ns, found.event, found.region, counts=counts)
         return self._requests[hook]
+
+    def _hazards(self, t_ns: Int64Array) -> int:
+        # How many requests come while SNP is being shut down or KVM is gone.
+        spans = (*self.snp.shutdowns, *self.snp.unloads)
+        hazard = np.zeros(len(t_ns) if spans else 0, bool)
+        for bounds in spans:
+            hazard[slice(*np.searchsorted(t_ns, bounds))] = True
+        return int(hazard.sum())

@@ -11,9 +11,10 @@ from gmemgpu.model.event import FOLIO_PAGES, Kind
 from gmemgpu.model.policy import Hook
 from gmemgpu.model.trace import Int32Array, Int64Array, Trace
 from gmemgpu.timeline.episode import FreeRuns
+from gmemgpu.timeline.integral import exact_sum
 from gmemgpu.timeline.piece import REGION_SHIFT
 
-__all__ = ["Requests", "folios_of", "hook_requests"]
+__all__ = ["HookEvents", "Requests", "hook_requests"]
 
 _EVENT_HOOKS: dict[Hook, tuple[Kind, ...]] = {
     "conversion": (Kind.RELEASE, Kind.SHARE),
@@ -107,34 +108,104 @@ class Requests:
         """
         if self.region is not None:
             return np.zeros(len(self.t_ns) - first, np.int64)
-        return folios_of(self.trace, self.event[first:])
+        return _folios_of(self.trace, self.event[first:])
 
 
-def folios_of(trace: Trace, rows: Int64Array) -> Int64Array:
+def _folios_of(trace: Trace, rows: Int64Array) -> Int64Array:
+    # The last folio of an event may be there in part. By shifts: to divide would take twice as long.
+    small, _, large = FOLIO_PAGES
+    folio_pages, npages = trace.folio_pages[rows], trace.npages[rows]
+    if (folio_pages <= small).all():
+        return npages
+    shift = (folio_pages > small) * _SHIFT + (folio_pages == large) * _SHIFT
+    folios: Int64Array = (npages + np.maximum(folio_pages - 1, 0)) >> shift
+    return folios
+
+
+class HookEvents:
     """
-    Count the folios of some events.
+    The events of a trace by kind, each kind looked up once for all hooks.
 
     Parameters
     ----------
     trace : Trace
-        A valid one.
-    rows : (n,) int64
-        Its rows.
-
-    Returns
-    -------
-    (n,) int64
-        The last folio of an event may be there in part; 0 for an event without pages.
+        Cut at its horizon.
     """
-    # By shifts: to divide would take twice as long.
-    small, _, large = FOLIO_PAGES
-    folio_pages = trace.folio_pages[rows]
-    shift = (folio_pages > small) * _SHIFT + (folio_pages == large) * _SHIFT
-    folios: Int64Array = (trace.npages[rows] + np.maximum(folio_pages - 1, 0)) >> shift
-    return folios
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self._first = int(np.searchsorted(trace.t_ns, trace.warmup_ns))
+        self._rows: dict[tuple[Kind, ...], Int64Array] = {}
+        self._folios: dict[Kind, tuple[int, int]] = {}
+
+    def rows(self, kinds: tuple[Kind, ...]) -> Int64Array:
+        """
+        Find the events of some kinds.
+
+        Parameters
+        ----------
+        kinds : tuple of Kind
+            May be empty.
+
+        Returns
+        -------
+        (n,) int64
+            Rows of the trace, ascending.
+        """
+        if kinds not in self._rows:
+            fires = np.zeros(len(self.trace), bool) if not kinds else self.trace.kind == kinds[0]
+            for kind in kinds[1:]:
+                fires |= self.trace.kind == kind
+            self._rows[kinds] = np.flatnonzero(fires)
+        return self._rows[kinds]
+
+    def folios(self, kind: Kind) -> tuple[int, int]:
+        """
+        Count the folios of the events of a kind, from the warm-up's end on.
+
+        Parameters
+        ----------
+        kind : Kind
+            One that has pages.
+
+        Returns
+        -------
+        int, int
+            Of all, and of those with an inode.
+        """
+        if kind not in self._folios:
+            rows = self.rows((kind,))
+            rows = rows[np.searchsorted(rows, self._first) :]
+            folios = _folios_of(self.trace, rows)
+            owned = self.trace.inode[rows] >= 0
+            n = exact_sum(folios)
+            self._folios[kind] = n, n if owned.all() else exact_sum(folios[owned])
+        return self._folios[kind]
+
+    def request_folios(self, hook: Hook, requests: Requests, first: int) -> int:
+        """
+        Count the folios of requests, from the warm-up's end on.
+
+        Parameters
+        ----------
+        hook : Hook
+            Which events request work.
+        requests : Requests
+            All that it makes.
+        first : int
+            The first of them that counts.
+
+        Returns
+        -------
+        int
+            0 for hooks whose events have no pages.
+        """
+        if hook in _OWNED_ONLY:
+            return sum(self.folios(kind)[1] for kind in _EVENT_HOOKS[hook])
+        return exact_sum(requests.folios(first)) if hook in _FOLIO_1G_ONLY else 0
 
 
-def hook_requests(hook: Hook, trace: Trace, runs: FreeRuns, covering_cores: Int64Array) -> Requests:
+def hook_requests(hook: Hook, events: HookEvents, runs: FreeRuns, covering_cores: Int64Array) -> Requests:
     """
     Collect the requests of a hook.
 
@@ -142,8 +213,8 @@ def hook_requests(hook: Hook, trace: Trace, runs: FreeRuns, covering_cores: Int6
     ----------
     hook : Hook
         Which events request work.
-    trace : Trace
-        Cut at its horizon.
+    events : HookEvents
+        Of the trace.
     runs : FreeRuns
         Times with no assigned page: ``region_free`` fires when one begins.
     covering_cores : (n_regions,) int64
@@ -154,17 +225,16 @@ def hook_requests(hook: Hook, trace: Trace, runs: FreeRuns, covering_cores: Int6
     Requests
         Ties in file order; those of ``region_free`` by region.
     """
+    trace = events.trace
     if hook == "region_free":
         fired = runs.fell & (covering_cores[runs.region] > 0)
         region, t_ns = runs.region[fired], runs.begin_ns[fired]
         order = np.lexsort((region, t_ns))
         return Requests(trace, t_ns[order], np.full(len(order), -1), region[order])
-    fires = np.zeros(len(trace), bool)
-    for kind in _EVENT_HOOKS.get(hook, ()):
-        fires |= trace.kind == kind
-    rows = np.flatnonzero(fires)
+    rows = events.rows(_EVENT_HOOKS.get(hook, ()))
     if hook in _OWNED_ONLY:
-        rows = rows[trace.inode[rows] >= 0]
+        owned = trace.inode[rows] >= 0
+        rows = rows if owned.all() else rows[owned]
     elif hook in _FOLIO_1G_ONLY:
         rows = rows[trace.folio_pages[rows] == FOLIO_PAGES[-1]]
     return Requests(trace, trace.t_ns[rows], rows)
