@@ -20,10 +20,12 @@ from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 
-__all__ = ["BatchReport", "LAUNCH_EVENTS", "evaluate_batches"]
+__all__ = ["BatchReport", "LAUNCH_EVENTS", "LAUNCH_PAIRS", "evaluate_batches"]
 
+LAUNCH_PAIRS = 1 << 12
+"""With so many pairs a batch goes to the device, so that it works while the host takes others (not measured)."""
 LAUNCH_EVENTS = 1 << 24
-"""From so many events on a batch goes to the device, so that it works while the host makes the next (not measured)."""
+"""And with so many events: those of two batches are in the host's memory at a time."""
 
 _Rows = list[list[MetricRow]]
 
@@ -94,7 +96,7 @@ def evaluate_batches(
         # One thread drives the device: it mostly waits, and the interpreter is free meanwhile.
         with ThreadPoolExecutor(1, "gmemgpu-device") as device:
             running: Future[_Rows] | None = None
-            for batch in _batches(traces, costs, budget):
+            for batch in _batches(traces, len(policies), costs, budget):
                 work = partial(_evaluate, batch, policies, costs, budget, observe, arena, stream)
                 following = device.submit(_drive, work, batch, stream)
                 if running:
@@ -107,7 +109,7 @@ def evaluate_batches(
     return rows
 
 
-def _batches(traces: Iterable[Trace], costs: Costs, budget: int) -> Iterator[list[Trace]]:
+def _batches(traces: Iterable[Trace], n_policies: int, costs: Costs, budget: int) -> Iterator[list[Trace]]:
     batch: list[Trace] = []
     n_events = n_regions = 0
     for trace in traces:
@@ -122,6 +124,10 @@ def _batches(traces: Iterable[Trace], costs: Costs, budget: int) -> Iterator[lis
         batch.append(trace)
         n_events += n
         n_regions += regions
+        # At once, not with the next trace: that one may have yet to be made.
+        if len(batch) * n_policies >= LAUNCH_PAIRS:
+            yield batch
+            batch, n_events, n_regions = [], 0, 0
     if batch:
         yield batch
 

@@ -75,6 +75,12 @@ def test_many_pieces_go_on_their_way_early(
     assert [report.n_traces for report in reports] == [1, 1, 1, 1]
 
 
+def test_so_do_many_pairs(traces: list[Trace], reports: list[BatchReport], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "LAUNCH_PAIRS", 2 * len(POLICIES))
+    assert evaluate_batches(traces, POLICIES, Costs(), observe=reports.append) == expected(traces)
+    assert [report.n_traces for report in reports] == [2, 2]
+
+
 def test_no_trace_no_row() -> None:
     assert evaluate_batches([], POLICIES, Costs()) == []
 
