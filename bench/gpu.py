@@ -3,8 +3,9 @@ The CuPy engine on one GPU, beside the best CPU engine (numba, if installed) on 
 answer is compared before a figure.
 
 In one run, timed by CUDA events after a warm-up, on inputs larger than the L2 cache: device copies; `rmp_scan` as a
-share of their bandwidth; batches of 30 policies on 1,000 small and on some large traces, end to end and kernel by
-kernel, with the memory predicted and held; from which batch on the GPU beats all cores; whole sweeps, files included.
+share of their bandwidth; images of a trace's RMP, made and scanned; batches of 30 policies on 1,000 small and on some
+large traces, end to end and kernel by kernel, with the memory predicted and held; from which batch on the GPU beats all
+cores; whole sweeps, files included.
 
 Ten minutes at most, with --quick about two, of which one may be the first compilation of CuPy's and Numba's code. With
 --save the record is written after each part, so that a run that is cut off leaves what it had; its key "parts" names
@@ -35,14 +36,14 @@ if not __package__:
     # Called as a script: Python looks in this folder alone.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.gpu_batches import Case, batch_figures, sweep_figures, thirty_policies
+from bench.gpu_batches import Case, batch_figures, image_figures, sweep_figures, thirty_policies
 from bench.gpu_kernels import copy_bandwidth, launched_kernels, rmp_scan_rates, transfer_and_scan
 from bench.hardware import hardware_line
 from gmemgpu.atomic import written_whole
 from gmemgpu.engine.kernel_runs import source_hash
 from gmemgpu.engine.registry import cpu_engine_name, why_missing
 
-PARTS = ("copy", "rmp_scan", "batches", "crossover", "sweep")
+PARTS = ("copy", "rmp_scan", "images", "batches", "crossover", "sweep")
 RESULTS = Path(__file__).parent / "results"
 GIB = 1 << 30
 
@@ -57,6 +58,8 @@ class Size:
     batch_repeats: int
     batch_s: float
     """Repeats of a case end after so long."""
+    images: Case
+    image_times: int
     cases: tuple[Case, ...]
     crossover: str
     sweep: dict[str, Any]
@@ -72,6 +75,8 @@ FULL = Size(
     repeats=30,
     batch_repeats=5,
     batch_s=20.0,
+    images=Case("iaas-mixed", False, 1),
+    image_times=168,
     cases=(Case("mixed-pods", True, 1000), Case("iaas-mixed", False, 64), Case("mixed-pods", False, 16)),
     crossover="FULL",
     sweep={"seeds": 128, "workload": {"preset": "iaas-mixed", "horizon_ns": "2 d"}},
@@ -82,6 +87,8 @@ QUICK = Size(
     repeats=10,
     batch_repeats=2,
     batch_s=5.0,
+    images=Case("iaas-mixed", False, 1),
+    image_times=168,
     cases=(Case("mixed-pods", True, 128), Case("iaas-mixed", False, 8)),
     crossover="QUICK",
     sweep={"seeds": 32, "workload": {"preset": "iaas-mixed", "horizon_ns": "1 d"}},
@@ -100,6 +107,10 @@ def _rmp_scan(size: Size, figures: dict[str, Any], keep: _Keep) -> None:
         _copy(size, figures, keep)
     figures["rmp_scan"] = rmp_scan_rates(size.device_bytes, size.repeats, figures["copy"]["GB_per_s"])
     figures["rmp_scan"]["host_memory"] = transfer_and_scan(size.host_bytes, size.batch_repeats)
+
+
+def _images(size: Size, figures: dict[str, Any], keep: _Keep) -> None:
+    figures["images"] = image_figures(size.images, size.image_times, size.batch_repeats)
 
 
 def _batches(size: Size, figures: dict[str, Any], keep: _Keep) -> None:
@@ -137,6 +148,7 @@ def _sweep(size: Size, figures: dict[str, Any], keep: _Keep) -> None:
 _MEASURE: dict[str, Callable[[Size, dict[str, Any], _Keep], None]] = {
     "copy": _copy,
     "rmp_scan": _rmp_scan,
+    "images": _images,
     "batches": _batches,
     "crossover": _crossover,
     "sweep": _sweep,

@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from bench.gpu_kernels import WrongAnswer, watched_launches
 from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.crossover import core_count
@@ -26,7 +28,16 @@ from gmemgpu.model.trace import Trace
 from gmemgpu.sweeping.compile_once import compile_once
 from gmemgpu.units import NS_PER_S
 
-__all__ = ["Case", "OnCores", "batch_figures", "on_all_cores", "sweep_figures", "thirty_policies", "traces_of"]
+__all__ = [
+    "Case",
+    "OnCores",
+    "batch_figures",
+    "image_figures",
+    "on_all_cores",
+    "sweep_figures",
+    "thirty_policies",
+    "traces_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +188,33 @@ def batch_figures(
         "memory_predicted_bytes": max(report.predicted_bytes for report in reports),
         "memory_held_bytes": max(held_bytes),
         "memory_predicted_over_held": round(max(r.predicted_bytes for r in reports) / max(max(held_bytes), 1), 3),
+    }
+
+
+def image_figures(case: Case, n_times: int, repeats: int) -> dict[str, Any]:
+    """Make and scan images of a trace's RMP on the device, transfers included, and with numpy on one core."""
+    (trace,) = traces_of(case, [0])
+    times_ns = [trace.horizon_ns * (i + 1) // (n_times + 1) for i in range(n_times)]
+    with watched_launches() as launches:
+        found = engine("cupy").scan_rmp(trace, times_ns)
+        kernel_s = launches.seconds()
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        engine("cupy").scan_rmp(trace, times_ns)
+        seconds.append(time.perf_counter() - begin)
+    begin = time.perf_counter()
+    right = engine("numpy").scan_rmp(trace, times_ns)
+    numpy_s = time.perf_counter() - begin
+    if not (np.array_equal(found.assigned, right.assigned) and np.array_equal(found.first, right.first)):
+        raise WrongAnswer(f"images of {case.preset}: cupy and numpy differ")
+    return {
+        "trace": case.name,
+        "images": n_times,
+        "regions": trace.host.n_regions,
+        "cupy_s": round(statistics.median(seconds), 4),
+        "numpy_one_core_s": round(numpy_s, 4),
+        "kernels_ms": {name: round(1e3 * spent, 3) for name, spent in sorted(kernel_s.items())},
     }
 
 

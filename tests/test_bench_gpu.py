@@ -55,6 +55,8 @@ def sizes(bench: Any) -> Any:
         repeats=2,
         batch_repeats=1,
         batch_s=0.0,
+        images=bench.Case("idle-snp", True, 1),
+        image_times=2,
         cases=(bench.Case("idle-snp", True, 3),),
         crossover="QUICK",
         sweep=SWEEP,
@@ -87,6 +89,7 @@ def test_the_whole_run(bench: Any, sizes: Any, capsys: pytest.CaptureFixture[str
         assert figures["rmp_scan"][name]["GB_per_s"] > 0
         assert figures["rmp_scan"][name]["share_of_copy"] > 0
     assert figures["rmp_scan"]["host_memory"]["bytes"] == 5 << 15
+    assert (figures["images"]["images"], set(figures["images"]["kernels_ms"])) == (2, {"rmp_image", "rmp_scan"})
     (batch,) = figures["batches"].values()
     assert (batch["traces"], batch["policies"], batch["pairs"]) == (3, 32, 96)
     assert set(batch["kernels_ms"]) == set(KERNELS) - {"rmp_image", "rmp_scan"}
@@ -111,7 +114,7 @@ def test_a_run_that_is_cut_off_leaves_what_it_had(bench: Any, sizes: Any, monkey
     def cut_off(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(bench._MEASURE, "batches", cut_off)
+    monkeypatch.setitem(bench._MEASURE, "images", cut_off)
     record: dict[str, Any] = {"command": "now", "kernels": {}, "parts": {"sweep": "before"}, "figures": {"sweep": 1}}
     kept: list[Any] = []
     with pytest.raises(KeyboardInterrupt):
