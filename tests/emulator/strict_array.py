@@ -203,9 +203,7 @@ def _read(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return type(value)(_read(part) for part in value)
     if isinstance(value, int | float) and type(value) not in (int, float, bool) and not isinstance(value, np.generic):
-        raise TypeError(
-            f"{type(value).__name__}: CuPy takes Python's own numbers, not classes made of them"
-        )
+        raise TypeError(f"{type(value).__name__}: CuPy takes Python's own numbers, not classes made of them")
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from gmemgpu.engine.cupy.batch import evaluate_batches
+from gmemgpu.engine.cupy.batch import evaluate_batches, forget_arenas
 from gmemgpu.engine.cupy.refusal import OUT_OF_MEMORY, brief, refusal
 from gmemgpu.engine.cupy.rmp_images import scan_images
 from gmemgpu.engine.cupy.trial_kernel import probe
@@ -73,6 +73,7 @@ def _device_errors() -> Iterator[None]:
     except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
         if error.status == OUT_OF_MEMORY:
             cupy.get_default_memory_pool().free_all_blocks()
+            forget_arenas()
             cupy.get_default_pinned_memory_pool().free_all_blocks()
             raise BackendError(
                 f'backend "cupy": CUDA ran out of memory ({error}), for a kernel on the device or for pinned memory on '

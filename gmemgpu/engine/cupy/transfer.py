@@ -22,14 +22,10 @@ class Arena:
     """
     Pinned memory that columns pass through; it grows as batches do and stays from one to the next.
 
-    Parameters
-    ----------
-    stream : cupy.cuda.Stream
-        All copies are queued there.
+    Copies are queued on the current stream, on one at a time.
     """
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self._pinned: Any = None
         self._bytes: NDArray[np.uint8] = np.zeros(0, np.uint8)
 
@@ -38,12 +34,15 @@ class Arena:
         import cupy
 
         if n_bytes > len(self._bytes):
-            self._stream.synchronize()
+            cupy.cuda.get_current_stream().synchronize()
             self.release()
             # Pinned memory alone can be copied while the host goes on.
             self._pinned = cupy.cuda.alloc_pinned_memory(n_bytes)
             self._bytes = np.frombuffer(self._pinned, np.uint8)
         return self._bytes[:n_bytes]
+
+    def __len__(self) -> int:
+        return len(self._bytes)
 
     def release(self) -> None:
         """Return the memory to the host; no copy may be under way."""
@@ -72,10 +71,10 @@ class Arena:
 
         sizes = {name: sum(len(part) for part in parts) for name, parts in columns.items()}
         n_bytes = sum(_aligned(sizes[name] * parts[0].itemsize) for name, parts in columns.items())
-        self._stream.synchronize()  # what went last has left
+        stream = cupy.cuda.get_current_stream()
+        stream.synchronize()  # what went last has left
         staged = self._room(n_bytes)
-        with self._stream:
-            buffer = cupy.empty(n_bytes, np.uint8)
+        buffer = cupy.empty(n_bytes, np.uint8)
         found: dict[str, Any] = {}
         at = 0
         for name, parts in columns.items():
@@ -84,7 +83,7 @@ class Arena:
             found[name] = buffer[where].view(parts[0].dtype)
             at += _aligned(where.stop - where.start)
         if n_bytes:
-            buffer.set(staged, stream=self._stream)
+            buffer.set(staged, stream=stream)
         return found
 
     def download(self, columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
@@ -101,13 +100,16 @@ class Arena:
         dict of str to array
             They lie in the arena: whatever passes through it next takes their place.
         """
+        import cupy
+
+        stream = cupy.cuda.get_current_stream()
         staged = self._room(sum(_aligned(column.nbytes) for column in columns.values()))
         found: dict[str, NDArray[Any]] = {}
         at = 0
         for name, column in columns.items():
             found[name] = staged[at : at + column.nbytes].view(column.dtype)
             if column.size:
-                column.get(stream=self._stream, out=found[name], blocking=False)
+                column.get(stream=stream, out=found[name], blocking=False)
             at += _aligned(column.nbytes)
-        self._stream.synchronize()
+        stream.synchronize()
         return found

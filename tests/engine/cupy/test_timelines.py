@@ -36,7 +36,7 @@ def played(of: Sequence[Trace], most_pieces: int = 1 << 20) -> PlayedTraces:
     cut = [each.before_horizon() for each in of]
     stream = cupy.cuda.Stream(non_blocking=True)
     least = least_bytes(sum(map(len, cut)), sum(each.host.n_regions for each in cut))
-    found = play_traces(cut, least + most_pieces * PIECE_BYTES, Arena(stream), stream, clearings=True)
+    found = play_traces(cut, least + most_pieces * PIECE_BYTES, Arena(), stream, clearings=True)
     assert len(found.traces) == len(cut)
     for each, one in zip(cut, found.traces, strict=True):
         line, used = one.timeline, one.used
