@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from gmemgpu.engine.array.joined import JoinedTables
 from gmemgpu.engine.array.table import TraceTable
@@ -79,6 +81,10 @@ class Batch:
         Where the class rows, instants and costs of each pair begin. Pairs of one trace have rows of their own.
     table_of : (n_pairs,) int64
         Each pair's trace among the tables, on the host.
+    policies : list of Policy
+        Each once.
+    policy_of : (n_pairs,) int64
+        Each pair's among those, on the host.
     table_row : (n_pairs,) int64
         What to add to a row of a pair to find it in the columns `position`, `code` and so on, which pairs of one trace
         share.
@@ -92,10 +98,13 @@ class Batch:
             tables = JoinedTables(list({id(pair.table): pair.table for pair in pairs}.values()))
         self.tables = tables
         xp = self.xp = tables.xp
-        own = [pair.table for pair in pairs]
-        self.table_of = table_of = np.array([tables.number[id(table)] for table in own])
-        row_at = begins([table.n_rows for table in own])
-        instant_at = begins([table.n_instants for table in own])
+        self.table_of = table_of = np.array([tables.number[id(pair.table)] for pair in pairs])
+        policies = {id(pair.policy): pair.policy for pair in pairs}
+        self.policies = list(policies.values())
+        number = {policy: k for k, policy in enumerate(policies)}
+        self.policy_of = np.array([number[id(pair.policy)] for pair in pairs])
+        row_at = begins(np.diff(tables.row_at)[table_of])
+        instant_at = begins(np.diff(tables.instant_at)[table_of])
         self.n_rows, self.n_slots = int(row_at[-1]), int(instant_at[-1])
         self.row_at, self.instant_at = xp.asarray(row_at), xp.asarray(instant_at)
         self.row_counts = xp.diff(self.row_at)
@@ -105,19 +114,20 @@ class Batch:
         self._instants = xp.asarray(tables.instant_at[table_of]), xp.asarray(tables.instant_at[table_of + 1] - 1)
         self._positions = xp.asarray(tables.position_at[table_of])
 
-        self.most_positions = max(1, *(table.n_positions for table in own))
-        self.n_positions = self._each([table.n_positions for table in own])
-        self.n_instants = self._each([table.n_instants for table in own])
-        self.horizon_ns = self._each([table.prepared.horizon_ns for table in own])
-        self.warmup_ns = self._each([table.prepared.warmup_ns for table in own])
-        policies = [pair.policy for pair in pairs]
-        gates = [_GATES.index(policy.gate) for policy in policies]
+        prepared = [table.prepared for table in tables.tables]
+        n_positions = np.diff(tables.position_at)[table_of]
+        self.most_positions = max(1, int(n_positions.max()))
+        self.n_positions = xp.asarray(n_positions)
+        self.n_instants = xp.asarray(np.diff(tables.instant_at)[table_of])
+        self.horizon_ns = xp.asarray(np.array([each.horizon_ns for each in prepared])[table_of])
+        self.warmup_ns = xp.asarray(np.array([each.warmup_ns for each in prepared])[table_of])
+        gates = [_GATES.index(policy.gate) for policy in self.policies]
         self.gated = any(gates)
-        self.gate = self._each(gates)
-        leads = [policy.executor == "leader_first" for policy in policies]
+        self.gate = xp.asarray(self.of_policies(gates))
+        leads = [policy.executor == "leader_first" for policy in self.policies]
         self.leads = any(leads)
-        self.leader_first = xp.asarray(np.array(leads))
-        self.most_groups = max(len(table.prepared.all_core_counts) for table in own)
+        self.leader_first = xp.asarray(self.of_policies(leads))
+        self.most_groups = max(len(each.all_core_counts) for each in prepared)
         self._price(xp)
 
         self.position, self.t_ns, self.until_ns = tables.position, tables.t_ns, tables.until_ns
@@ -139,8 +149,10 @@ class Batch:
         _, index = xp.expand(xp.asarray(self.priced_at[self.priced_of]), xp.asarray(counts))
         self.length_ns = lengths_ns[index]
 
-    def _each(self, values: Sequence[int]) -> Array:
-        return self.xp.asarray(np.array(values, np.int64))
+    def of_policies(self, values: ArrayLike) -> NDArray[Any]:
+        """Return a value a policy, in the order of `policies`, as a value a pair; on the host."""
+        found: NDArray[Any] = np.asarray(values)[self.policy_of]
+        return found
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -167,7 +179,7 @@ class Batch:
         """Check whether SNP is on at times of some pairs; `instant` is as `instant` returns it."""
         return self.tables.on_at[instant + self._instants[0][pair] - 1]
 
-    def of_tables(self, at: Int64Array, which: Sequence[bool]) -> tuple[Array, Array, Array]:
+    def of_tables(self, at: Int64Array, which: ArrayLike) -> tuple[Array, Array, Array]:
         """
         List what pairs have of a column of all tables.
 
@@ -175,7 +187,7 @@ class Batch:
         ----------
         at : (n_tables + 1,) int64
             Where each table's part begins, on the host.
-        which : sequence (n_pairs) of bool
+        which : (n_pairs,) bool
             Which pairs have any.
 
         Returns
@@ -184,8 +196,8 @@ class Batch:
         pair, index : (n,) int64
             Of each element: the pair, and where it stands in the column.
         """
-        begin = np.where(which, at[self.table_of], 0)
-        count = np.where(which, at[self.table_of + 1], 0) - begin
+        begin = np.where(np.asarray(which, bool), at[self.table_of], 0)
+        count = np.where(np.asarray(which, bool), at[self.table_of + 1], 0) - begin
         pair, index = self.xp.expand(self.xp.asarray(begin), self.xp.asarray(count))
         return self.xp.asarray(begins(count)), pair, index
 

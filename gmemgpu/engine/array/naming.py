@@ -57,15 +57,18 @@ def named_regions(batch: Batch) -> NamedRegions:
         Of pairs whose scopes are not ``window`` or ``dirty_retry``; those with ``dirty``, and ticks, name nothing.
     """
     # Pairs of one trace with the same hook and scope share them.
-    numbers: dict[tuple[int, Hook, Scope] | None, int] = {None: 0}
-    of_pair = []
-    for table, pair in zip(batch.table_of.tolist(), batch.pairs, strict=True):
-        policy = pair.policy
+    kinds: dict[tuple[Hook, Scope] | None, int] = {None: 0}
+    of_policy = []
+    for policy in batch.policies:
         nothing = policy.scope == "dirty" or policy.timer.kind == "periodic"
-        key = None if nothing else (table, policy.hook, policy.scope)
-        of_pair.append(numbers.setdefault(key, len(numbers)))
-    asked = [key for key in numbers if key is not None]
-    return _named(batch.xp, batch.tables.tables, asked).some(batch.xp, np.array(of_pair))
+        of_policy.append(kinds.setdefault(None if nothing else (policy.hook, policy.scope), len(kinds)))
+    kind = batch.of_policies(of_policy)
+    asked, of_pair = np.unique(np.where(kind > 0, batch.table_of * len(kinds) + kind, 0), return_inverse=True)
+    of_pair = of_pair + (asked[0] > 0)
+    by_number = [key for key in kinds if key is not None]
+    tables, numbers = divmod(asked[asked > 0], len(kinds))
+    keys = [(table, *by_number[k - 1]) for table, k in zip(tables.tolist(), numbers.tolist(), strict=True)]
+    return _named(batch.xp, batch.tables.tables, keys).some(batch.xp, of_pair)
 
 
 def _named(xp: Namespace, tables: list[TraceTable], asked: list[tuple[int, Hook, Scope]]) -> NamedRegions:

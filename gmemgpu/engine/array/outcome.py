@@ -13,7 +13,7 @@ import numpy as np
 from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
-from gmemgpu.engine.array.xp.namespace import Array
+from gmemgpu.engine.array.xp.namespace import Array, begins
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, N_CODES
 from gmemgpu.engine.outcome import PERCENTILES, empty_row
 from gmemgpu.model.metric import METRIC_NAMES, MetricRow
@@ -119,10 +119,12 @@ def _in_hazard(batch: Batch, passes: Passes) -> Array:
     # Whether a pass runs in part while SNP is shut down.
     xp = batch.xp
     hazard = xp.zeros(len(passes.start_ns), bool)
-    shutdowns = [pair.table.prepared.snp.shutdowns for pair in batch.pairs]
+    shutdowns = [table.prepared.snp.shutdowns for table in batch.tables.tables]
     for n in range(max(map(len, shutdowns))):
         begins_ns, ends_ns = (
-            xp.asarray(np.array([of[n][edge] if n < len(of) else -1 for of in shutdowns], np.int64))[passes.pair]
+            xp.asarray(np.array([of[n][edge] if n < len(of) else -1 for of in shutdowns], np.int64)[batch.table_of])[
+                passes.pair
+            ]
             for edge in (0, 1)
         )
         start_ns, end_ns = passes.start_ns, passes.end_ns
@@ -271,13 +273,16 @@ def _attempts(batch: Batch, columns: _Columns, seen: Int64Array, count: Int64Arr
 
 def _histograms(n_pairs: int, n_bins: int, filled: Int64Array, count: Int64Array) -> list[list[int]]:
     # Counts by bin of each pair, without trailing zeros.
-    found = []
-    for q, (a, b) in enumerate(pairwise(np.searchsorted(filled, n_bins * np.arange(n_pairs + 1)).tolist())):
-        own = filled[a:b] - q * n_bins
-        bins = np.zeros(own[-1] + 1 if a < b else 0, np.int64)
-        bins[own] = count[a:b]
-        found.append(bins.tolist())
-    return found
+    at = np.searchsorted(filled, n_bins * np.arange(n_pairs + 1))
+    pair, own = divmod(filled, n_bins)
+    sizes = np.zeros(n_pairs, np.int64)
+    some = np.flatnonzero(np.diff(at))
+    sizes[some] = own[at[1:][some] - 1] + 1
+    begin = begins(sizes)
+    bins = np.zeros(begin[-1], np.int64)
+    bins[begin[pair] + own] = count
+    flat = bins.tolist()
+    return [flat[a:b] for a, b in pairwise(begin.tolist())]
 
 
 def _rows(batch: Batch, columns: _Columns, histograms: list[list[int]]) -> list[MetricRow]:

@@ -11,6 +11,7 @@ from gmemgpu.engine.array.passes import Passes, differing, some_passes
 from gmemgpu.engine.array.request_times import RequestTimes, TimedHook, request_times, some_requests, without
 from gmemgpu.engine.array.serial import serial_starts
 from gmemgpu.engine.array.xp.namespace import Array, Side, begins
+from gmemgpu.model.policy import Hook, Timer
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.snp import FOREVER
 
@@ -22,19 +23,20 @@ _SAFE_NS = 1 << 62
 
 def _requests_of(batch: Batch) -> RequestTimes:
     # Pairs of one trace with the same hook and timer share them.
-    hooks: dict[object, int] = {}
-    timed: list[TimedHook] = []
-    numbers = []
-    for pair in batch.pairs:
-        prepared, timer = pair.table.prepared, pair.policy.timer
-        hook = None if timer.kind == "periodic" else pair.policy.hook
-        key = id(pair.table), hook, timer
-        if key not in hooks:
-            hooks[key] = len(timed)
-            t_ns = np.zeros(0, np.int64) if hook is None else prepared.requests(hook).t_ns
-            timed.append(TimedHook(t_ns, timer, prepared.horizon_ns))
-        numbers.append(hooks[key])
-    return some_requests(batch.xp, request_times(batch.xp, timed), np.array(numbers))
+    kinds: dict[tuple[Hook | None, Timer], int] = {}
+    of_policy = []
+    for policy in batch.policies:
+        timer = policy.timer
+        hook = None if timer.kind == "periodic" else policy.hook
+        of_policy.append(kinds.setdefault((hook, timer), len(kinds)))
+    asked, of_pair = np.unique(batch.table_of * len(kinds) + batch.of_policies(of_policy), return_inverse=True)
+    by_number = list(kinds)
+    none = np.zeros(0, np.int64)
+    hooks = []
+    for table, kind in zip(*(each.tolist() for each in divmod(asked, len(kinds))), strict=True):
+        prepared, (hook, timer) = batch.tables.tables[table].prepared, by_number[kind]
+        hooks.append(TimedHook(none if hook is None else prepared.requests(hook).t_ns, timer, prepared.horizon_ns))
+    return some_requests(batch.xp, request_times(batch.xp, hooks), of_pair)
 
 
 class Schedule:
@@ -57,25 +59,23 @@ class Schedule:
     def __init__(self, batch: Batch, requests: RequestTimes | None = None) -> None:
         self.batch = batch
         xp = self.xp = batch.xp
-        policies = [pair.policy for pair in batch.pairs]
+        policies, every = batch.policies, batch.of_policies
         self.requests = _requests_of(batch) if requests is None else requests
         self.request_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.requests.at))
         periodic = np.array([policy.timer.kind == "periodic" for policy in policies])
         drop = periodic | np.array([policy.busy == "drop" for policy in policies])
         debounce = [policy.timer.delay_ns if policy.timer.kind == "debounce" else -1 for policy in policies]
-        self.loses = xp.asarray(drop & ~periodic)
+        self.loses = xp.asarray(every(drop & ~periodic))
         """Whether requests that come while a pass runs are lost; ticks are no requests."""
         self._any_drop, self._all_drop = bool(drop.any()), bool(drop.all())
-        self._periodic, self._drop = xp.asarray(periodic), xp.asarray(drop)
-        self._debounce_ns = xp.asarray(np.array(debounce, np.int64))
-        boots = [
-            [t for t in (0, *pair.table.prepared.snp.inits) if pair.policy.boot and t < pair.table.prepared.horizon_ns]
-            for pair in batch.pairs
-        ]
-        self._most_boots = max(map(len, boots))
-        self.boot_at = xp.asarray(begins([len(due) for due in boots]))
-        self.boot_ns = xp.asarray(np.array([t for due in boots for t in due], np.int64))
-        self.boot_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.boot_at))
+        self._periodic, self._drop = xp.asarray(every(periodic)), xp.asarray(every(drop))
+        self._debounce_ns = xp.asarray(every(debounce))
+        traces = [table.prepared for table in batch.tables.tables]
+        boots = [[t for t in (0, *trace.snp.inits) if t < trace.horizon_ns] for trace in traces]
+        has_boots = every([policy.boot for policy in policies])
+        self._most_boots = max(map(len, boots)) if has_boots.any() else 0
+        self.boot_at, self.boot_pair, index = batch.of_tables(begins([len(due) for due in boots]), has_boots)
+        self.boot_ns = xp.asarray(np.array([t for due in boots for t in due], np.int64))[index]
         none = xp.zeros(0, np.int64)
         self._lost_ranges: tuple[Array, Array] = (none, none)
         self._kept: tuple[RequestTimes, Array | None] = (self.requests, None)
