@@ -11,6 +11,7 @@ import pytest
 
 from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.cupy import CupyEngine, kernel
+from gmemgpu.engine.cupy.batch import forget_arenas
 from gmemgpu.engine.cupy.timelines import SHARED_BYTES
 from gmemgpu.engine.cupy.trial_kernel import probe
 from gmemgpu.engine.registry import engine
@@ -37,6 +38,7 @@ LAUNCHES = (0, 6, 7, 10, 12, 13, 17)
 @pytest.fixture(autouse=True)
 def a_new_device() -> Iterator[None]:
     yield
+    forget_arenas()
     gc.collect()  # what a failed batch had queued dies here, not in another test
     device.reset(1 << 30)
 
@@ -250,6 +252,7 @@ def test_a_refused_launch_does_not_lose_the_device(
 
 
 def test_pinned_memory_that_runs_out(trace: Trace) -> None:
+    forget_arenas()
     gc.collect()  # what errors of other tests hold
     device.pinned_limit_bytes = device.pinned_used_bytes + (1 << 9)
     with pytest.raises(BackendError, match=r"ran out of memory \(cudaErrorMemoryAllocation.*pinned memory") as caught:
