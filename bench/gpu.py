@@ -85,13 +85,13 @@ QUICK = Size(
     device_bytes=2 * GIB,
     host_bytes=GIB // 2,
     repeats=10,
-    batch_repeats=2,
+    batch_repeats=3,
     batch_s=5.0,
     images=Case("iaas-mixed", False, 1),
     image_times=168,
-    cases=(Case("mixed-pods", True, 128), Case("iaas-mixed", False, 8)),
+    cases=(Case("mixed-pods", True, 1000), Case("iaas-mixed", False, 32), Case("coco-pods", False, 16)),
     crossover="QUICK",
-    sweep={"seeds": 32, "workload": {"preset": "iaas-mixed", "horizon_ns": "1 d"}},
+    sweep={"seeds": 32, "workload": {"preset": "iaas-mixed", "horizon_ns": "2 d"}},
 )
 
 _Keep = Callable[[], None]
