@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gmemgpu.engine.crossover import gpu_key, read_crossovers
+from gmemgpu.engine.crossover import core_count, gpu_key, read_crossovers
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import cpu_engine_name, engine, is_installed, why_missing
 
-__all__ = ["UNMEASURED_PAIRS", "NUMBA_PAIRS", "NUMBA_EVENTS", "Choice", "choose_engine"]
+__all__ = ["UNMEASURED_CORES", "UNMEASURED_PAIRS", "NUMBA_PAIRS", "NUMBA_EVENTS", "Choice", "choose_engine"]
 
 UNMEASURED_PAIRS = 1000
-"""From so many evaluations in a batch on `auto` takes a GPU where nothing was measured. An estimate, not measured: the
-passes of an evaluation are a serial chain, so a GPU needs some evaluations for each of its hundred multiprocessors."""
+"""From so many evaluations in a batch on `auto` takes a GPU where nothing was measured. An estimate: a batch takes the
+host some 50 ms however small it is."""
+
+UNMEASURED_CORES = {"numba": 3, "numpy": 12}
+"""And on so many cores at most. Beside 16 cores with Numba an H200 did what 3.1 of them do on small traces, 4.2 and 7.2
+on large ones (bench/results/gpu-nvidia-h200.json); NumPy's engine is four times as slow, or more."""
 
 NUMBA_PAIRS = 50
 """From so many evaluations at once on `auto` takes Numba. To load it and what it compiled before takes two seconds; the
@@ -90,6 +94,8 @@ def _gpu(n_pairs: int) -> tuple[bool, str]:
     known = f"{stored.problem}; {_MEASURE} anew" if stored.problem else f"not measured here; {_MEASURE}"
     # To start a device takes a second; no small evaluation shall wait for it.
     measured = [found.n_pairs for found in stored.by_gpu.values()]
+    if not measured and _has_many_cores():
+        return False, _many_cores(known)
     least = min((n for n in measured if n is not None), default=None) if measured else UNMEASURED_PAIRS
     if least is None:
         return False, "no GPU measured here was faster than all cores"
@@ -102,11 +108,27 @@ def _gpu(n_pairs: int) -> tuple[bool, str]:
     gpu = gpu_key()
     found = stored.by_gpu.get(gpu)
     if found is None:
+        if _has_many_cores():
+            return False, _many_cores(known)
         return n_pairs >= UNMEASURED_PAIRS, f"{_batch(n_pairs)}; {gpu}: {known}"
     if found.n_pairs is None:
         return False, f"{gpu} was slower than all cores in every batch (measured {found.date})"
     why = f"{_batch(n_pairs)}; {gpu} pays from {found.n_pairs:,} (measured {found.date})"
     return n_pairs >= found.n_pairs, why
+
+
+def _cpu_engine() -> str:
+    return "numba" if is_installed("numba") else "numpy"
+
+
+def _has_many_cores() -> bool:
+    return core_count() > UNMEASURED_CORES[_cpu_engine()]
+
+
+def _many_cores(known: str) -> str:
+    name = _cpu_engine()
+    few = UNMEASURED_CORES[name]
+    return f"{core_count()} cores with {name}, and a GPU does what {few} or more do (an estimate: {known})"
 
 
 def _batch(n_pairs: int) -> str:

@@ -12,7 +12,7 @@ from gmemgpu.engine.cupy.kernel import KERNELS, kernel_source
 
 __all__ = ["KernelRun", "has_changed", "kernel_runs", "source_hash", "describe_run"]
 
-NEVER = "never run on a GPU (emulated in tests, compiled for sm_80, sm_90, sm_100)"
+NEVER = "never run on a GPU (emulated in tests, compiled for sm_80 to sm_120)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

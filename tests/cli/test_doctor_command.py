@@ -48,7 +48,7 @@ def test_every_kernel_says_whether_it_ever_ran(
     run = KernelRun(gpu="NVIDIA H200", driver="580.65.06", date="2026-12-01", commit="abc1234", source="0" * 32)
     monkeypatch.setattr(records, "kernel_runs", lambda: {"rmp_scan": None, "region_timeline": run})
     lines = told(capsys)
-    assert "kernel rmp_scan never run on a GPU (emulated in tests, compiled for sm_80, sm_90, sm_100)" in lines
+    assert "kernel rmp_scan never run on a GPU (emulated in tests, compiled for sm_80 to sm_120)" in lines
     line = "kernel region_timeline last run 2026-12-01 on NVIDIA H200 (driver 580.65.06, commit abc1234); its "
     assert any(found.startswith(f"{line}source has") for found in lines)
     assert not any(found.startswith(("gpu ", "driver ", "backend auto ")) for found in lines)

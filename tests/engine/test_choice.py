@@ -28,6 +28,7 @@ class Machine:
     has_numba = False
     missing: str | None = None
     n_probes = 0
+    cores = 2
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
     for where in (registry, choice):
         monkeypatch.setattr(where, "is_installed", is_installed)
     monkeypatch.setattr(choice, "gpu_key", lambda: GPU)
+    monkeypatch.setattr(choice, "core_count", lambda: found.cores)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     registry.probe_again()
     yield found
@@ -112,6 +114,20 @@ def test_not_measured_an_estimate_decides(machine: Machine) -> None:
         "cupy",
         f"1,000 evaluations at once; {GPU}: not measured here; `gmemgpu bench` measures it",
     )
+
+
+@pytest.mark.parametrize(("engine", "cores"), [("numba", 3), ("numpy", 12)])
+def test_not_measured_many_cores_are_faster(machine: Machine, engine: str, cores: int) -> None:
+    machine.has_numba, machine.cores = engine == "numba", cores
+    assert auto(MANY)[0] == "cupy"
+    machine.cores, machine.n_probes = cores + 1, 0
+    known = "an estimate: not measured here; `gmemgpu bench` measures it"
+    assert auto(MANY) == (engine, f"{cores + 1} cores with {engine}, and a GPU does what {cores} or more do ({known})")
+    assert machine.n_probes == 0
+    store({"NVIDIA A100, driver 1": 300})
+    assert auto(MANY)[0] == engine
+    store({GPU: 300})
+    assert auto(MANY)[0] == "cupy"
 
 
 def test_measured_the_measurement_decides(machine: Machine) -> None:

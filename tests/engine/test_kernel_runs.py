@@ -58,7 +58,7 @@ def test_the_newest_run_of_each_kernel_counts(records: Any, tmp_path: Path) -> N
 
 
 def test_how_it_is_told() -> None:
-    assert describe_run("rmp_scan", None) == "never run on a GPU (emulated in tests, compiled for sm_80, sm_90, sm_100)"
+    assert describe_run("rmp_scan", None) == "never run on a GPU (emulated in tests, compiled for sm_80 to sm_120)"
     line = "last run 2026-12-01 on NVIDIA H200 (driver 580.65.06, commit abc1234)"
     assert describe_run("rmp_scan", RUN) == f"{line}; its source has changed since"
     same = dataclasses.replace(RUN, source=source_hash("rmp_scan"))
