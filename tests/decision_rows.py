@@ -18,7 +18,15 @@ from gmemgpu.sweeping.store.read import StoredRows
 GIB_H = 262_144 * 3600 * 10**9
 CORES = 4
 HOUR = 3600 * 10**9
-PROVENANCE = Provenance(version="0.1.0", model="2", sweep_id="f" * 32, seeds=(0, 1, 2, 3), other_costs=())
+PROVENANCE = Provenance(
+    version="0.1.0",
+    model="2",
+    sweep_id="f" * 32,
+    seeds=(0, 1, 2, 3),
+    other_costs=(),
+    command="gmemgpu sweep SPEC -o DIR",
+)
+
 
 Figures = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """By policy, GiB·h that profit and core-seconds that it costs, seed by seed."""

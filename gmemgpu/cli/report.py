@@ -100,8 +100,6 @@ def _print_answer(arguments: argparse.Namespace) -> int:
 
 
 def _command(arguments: argparse.Namespace, decision: Decision) -> str:
-    # A specification that was no file has no name.
-    spec = shlex.quote(decision.provenance.spec_file or "SPEC")
     words = ["--mail" if arguments.mail else "--markdown"]
     for option, value in (
         ("--group-by", arguments.group_by),
@@ -112,4 +110,4 @@ def _command(arguments: argparse.Namespace, decision: Decision) -> str:
     ):
         if value:
             words += [option, *([value] if isinstance(value, str) else value)]
-    return f"gmemgpu sweep {spec} -o DIR && gmemgpu report DIR {shlex.join(words)}"
+    return f"{decision.provenance.command} && gmemgpu report DIR {shlex.join(words)}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gmemgpu.metrics.columns import chunks
 from gmemgpu.model.cost import Costs
 from gmemgpu.report.grouping import codes_of, combined, groups_of
-from gmemgpu.sweeping.store.manifest import read_manifest
+from gmemgpu.sweeping.store.manifest import read_manifest, sweep_command
 from gmemgpu.sweeping.store.read import StoredRows
 
 __all__ = ["Conditions", "Provenance", "CONDITION_COLUMNS", "group_conditions", "provenance_of"]
@@ -64,8 +64,8 @@ class Provenance:
         Of the sweep, ascending.
     other_costs : tuple of str
         Costs of RMPOPT that are not the shipped ones.
-    spec_file : str or None
-        Name of the file that the specification came from, if it is known.
+    command : str
+        What computes them again, in DIR.
     """
 
     version: str
@@ -73,7 +73,7 @@ class Provenance:
     sweep_id: str
     seeds: tuple[int, ...]
     other_costs: tuple[str, ...]
-    spec_file: str | None = None
+    command: str
 
 
 def group_conditions(stored: StoredRows, group_by: Sequence[str]) -> list[Conditions]:
@@ -156,5 +156,5 @@ def provenance_of(directory: str | Path) -> Provenance:
         sweep_id=manifest.sweep_id,
         seeds=tuple(sorted(manifest.spec.get("seeds", ()))),
         other_costs=tuple(sorted(name for name, value in costs.items() if shipped.get(name) != value)),
-        spec_file=manifest.spec_file,
+        command=sweep_command(manifest, "DIR"),
     )

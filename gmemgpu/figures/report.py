@@ -23,7 +23,7 @@ from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.decision import read_decision_table
 from gmemgpu.report.grouping import codes_of
 from gmemgpu.report.samples import default_baseline
-from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
+from gmemgpu.sweeping.store.manifest import Manifest, read_manifest, sweep_command
 from gmemgpu.sweeping.store.read import read_rows
 
 __all__ = ["write_report"]
@@ -62,14 +62,14 @@ def _vega() -> str:
 def _provenance(manifest: Manifest, directory: str | Path) -> list[tuple[str, str]]:
     versions = manifest.versions
     seeds = manifest.spec.get("seeds", [])
-    spec, folder = shlex.quote(manifest.spec_file or "SPEC"), shlex.quote(str(directory))
+    again = f"{sweep_command(manifest, str(directory))} && gmemgpu report {shlex.quote(str(directory))}"
     return [
         ("Computed by", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("Written by", f"gmemgpu {__version__}"),
         ("Hash of the sweep", manifest.sweep_id),
         ("Rows", f"{manifest.n_rows:,} in {manifest.n_parts:,} parts"),
         ("Seeds", _ranges(seeds)),
-        ("To reproduce", f"gmemgpu sweep {spec} -o {folder} && gmemgpu report {folder}"),
+        ("To reproduce", again),
     ]
 
 

@@ -78,8 +78,7 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     told = capsys.readouterr().out
     assert told.isascii()
     assert told.splitlines()[-1] == "  gmemgpu sweep SPEC -o DIR && gmemgpu report DIR --mail --worth '1 %'"
-    # A store that knows its spec's file names it.
-    known = replace(PROVENANCE, spec_file="my host.toml")
+    known = replace(PROVENANCE, command="gmemgpu sweep 'my host.toml' -o DIR")
     monkeypatch.setattr(deciding, "provenance_of", lambda directory: known)
     assert main(["report", "results", "--mail"]) == 0
     told = capsys.readouterr().out

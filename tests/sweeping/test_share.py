@@ -19,7 +19,7 @@ from gmemgpu.cli.main import main
 from gmemgpu.sweeping.run.progress import SweepEvent, SweepMerged, SweepStarted
 from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.sweep import sweep
-from gmemgpu.sweeping.store.manifest import read_manifest
+from gmemgpu.sweeping.store.manifest import read_manifest, sweep_command
 
 Contents = Callable[[Path], dict[str, str]]
 
@@ -135,6 +135,7 @@ def test_the_manifest_names_the_file_of_the_spec_which_makes_no_other_sweep(
     assert compute_share(tiny_file, directory, index=0, of=1, backend="numpy").is_merged
     found, usual = read_manifest(directory), read_manifest(tiny_whole)
     assert (found.spec_file, usual.spec_file) == ("with a blank.toml", tiny_file.name)
+    assert sweep_command(found, "my results") == "gmemgpu sweep 'with a blank.toml' -o 'my results'"
     assert replace(found, spec_file=usual.spec_file) == usual
     assert found.results_sha256 == usual.results_sha256
     text = (directory / "manifest.json").read_text()
@@ -142,5 +143,6 @@ def test_the_manifest_names_the_file_of_the_spec_which_makes_no_other_sweep(
     nameless = tmp_path / "nameless"
     compute_share(tomllib.loads(moved.read_text()), nameless, index=0, of=2, backend="numpy")
     assert read_manifest(nameless).spec_file is None
+    assert sweep_command(read_manifest(nameless), "out") == "gmemgpu sweep SPEC -o out"
     # As an earlier version wrote it.
     assert "spec_file" not in json.loads((nameless / "manifest.json").read_text())

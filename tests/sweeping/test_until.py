@@ -16,7 +16,7 @@ from gmemgpu.sweeping.run.progress import SweepEvent, SweepStarted
 from gmemgpu.sweeping.run.sweep import sweep
 from gmemgpu.sweeping.store import extension
 from gmemgpu.sweeping.store.check import check_directory
-from gmemgpu.sweeping.store.manifest import read_manifest
+from gmemgpu.sweeping.store.manifest import read_manifest, sweep_command
 from gmemgpu.sweeping.store.status import read_status
 from gmemgpu.until import read_target, sweep_until, told_stop
 
@@ -87,6 +87,9 @@ def test_it_stops_after_eight_seeds_if_these_are_enough(
     assert result.n_computed == result.n_rows == 2 * 8 * N_POLICIES
     assert read_manifest(tmp_path / "out").until == stop == read_status(tmp_path / "out").until
     assert_same_but_for_until(tmp_path / "out", plain(8), contents)
+    command = sweep_command(read_manifest(tmp_path / "out"), "DIR")
+    assert command == "gmemgpu sweep spec.toml -o DIR --until 'core_s: 1 h' --max-seeds 64"
+    assert read_target("core_s: 1 h") == read_target(LOOSE)
 
 
 def test_it_goes_on_to_the_ceiling_and_computes_nothing_twice(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.store.files import MANIFEST, read_regular
 from gmemgpu.sweeping.store.identity import differences, digest
 
-__all__ = ["Manifest", "DamagedManifest", "read_manifest", "write_manifest", "refuse_other_sweep"]
+__all__ = ["Manifest", "DamagedManifest", "read_manifest", "write_manifest", "refuse_other_sweep", "sweep_command"]
 
 _SCHEMA = 3
 """Of the store: its file names, its columns, its metadata. Raised when an old store can no longer be resumed."""
@@ -187,3 +188,26 @@ def refuse_other_sweep(directory: Path, theirs: Manifest, ours: Manifest) -> Non
     raise DirectoryError(
         f"{directory}: holds another sweep; choose another directory, or delete this one. What differs:{shown}"
     )
+
+
+def sweep_command(manifest: Manifest, directory: str) -> str:
+    """
+    Return the command that computes a sweep again.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    directory : str
+        Where to.
+
+    Returns
+    -------
+    str
+        For a shell; SPEC stands for a specification that was no file.
+    """
+    words = [shlex.quote(manifest.spec_file or "SPEC"), "-o", shlex.quote(directory)]
+    if manifest.until is not None:
+        stop = manifest.until
+        words += ["--until", shlex.quote(f"{stop['quantity']}: {stop['tolerance']}")]
+        words += ["--max-seeds", str(stop["max_seeds"])]
+    return f"gmemgpu sweep {' '.join(words)}"
