@@ -20,10 +20,10 @@ from gmemgpu.engine.registry import why_missing
 from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
 from gmemgpu.sweeping.clusters import local
-from gmemgpu.sweeping.run.handover import pack
 from gmemgpu.sweeping.run.plan import Plan, make_plan
 from gmemgpu.sweeping.run.producers import Producers
 from gmemgpu.sweeping.run.progress import ShardsDone
+from gmemgpu.sweeping.run.sent_trace import pack
 from gmemgpu.sweeping.run.shard import ShardError, compute_shards, shard_rows
 from gmemgpu.sweeping.run.sweep import sweep
 from gmemgpu.sweeping.spec import read_spec
@@ -88,8 +88,8 @@ def _pack_and_wait(pipe: Any, events: int) -> None:
         if isinstance(getattr(trace, field.name), np.ndarray)
     }
     made = replace(made, trace=replace(trace, **empty))
-    parcel = pack(made)
-    pipe.send((parcel, made))
+    sent = pack(made)
+    pipe.send((sent, made))
     pipe.recv()
 
 
@@ -100,11 +100,11 @@ def test_a_trace_is_handed_over_whole(events: int) -> None:
     here, there = context.Pipe()
     process = context.Process(target=_pack_and_wait, args=(there, events))
     process.start()
-    parcel, expected = here.recv()
-    found = parcel.unpack()
+    sent, expected = here.recv()
+    found = sent.unpack()
     here.send(None)
     process.join(PATIENCE_S)
-    assert (parcel.file is not None) == (events > 10)
+    assert (sent.file is not None) == (events > 10)
     assert columns(found) == columns(expected)
     assert replace(found, trace=expected.trace) == expected
     assert all(

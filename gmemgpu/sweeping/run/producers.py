@@ -14,7 +14,7 @@ from threading import Thread
 from gmemgpu.errors import GmemgpuError
 from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
-from gmemgpu.sweeping.run.handover import Parcel, pack
+from gmemgpu.sweeping.run.sent_trace import SentTrace, pack
 from gmemgpu.sweeping.run.shard import Setting, Shard
 from gmemgpu.sweeping.run.unguarded import program_left_out
 from gmemgpu.workload.spec import Workload
@@ -72,7 +72,7 @@ class Producers:
         Exception
             What `generate` raises of a seed, in place of its trace.
         """
-        waiting: deque[Future[Parcel]] = deque()
+        waiting: deque[Future[SentTrace]] = deque()
         # One for each process, and some that wait to be taken: what is made too early is only held in memory.
         most = self._n + self._n // 2 + 1
         try:
@@ -89,7 +89,7 @@ class Producers:
         finally:
             _give_up(waiting)
 
-    def _submit(self, scenario: int, seed: int) -> Future[Parcel]:
+    def _submit(self, scenario: int, seed: int) -> Future[SentTrace]:
         # Starts a process if all are busy and there may be more.
         with program_left_out():
             if self._pool is None:
@@ -106,14 +106,14 @@ class Producers:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _give_up(waiting: deque[Future[Parcel]]) -> None:
+def _give_up(waiting: deque[Future[SentTrace]]) -> None:
     for future in waiting:
         if not future.cancel():
             # Memory that nobody has taken over stays with its producer.
             future.add_done_callback(_unpack)
 
 
-def _unpack(future: Future[Parcel]) -> None:
+def _unpack(future: Future[SentTrace]) -> None:
     with suppress(Exception):
         future.result().unpack()
 
@@ -134,5 +134,5 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _make(scenario: int, seed: int) -> Parcel:
+def _make(scenario: int, seed: int) -> SentTrace:
     return pack(generate(_workloads[scenario], seed))

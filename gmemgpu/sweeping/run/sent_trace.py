@@ -12,14 +12,14 @@ import numpy as np
 
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
 
-__all__ = ["Parcel", "pack"]
+__all__ = ["SentTrace", "pack"]
 
 _SMALL_BYTES = 1 << 18
 """Less goes through the pipe: a piece of memory of its own costs some system calls on either side."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class SentTrace:
     """
     A trace that can be sent.
 
@@ -57,7 +57,7 @@ class Parcel:
         return replace(self.made, trace=replace(self.made.trace, **found))
 
 
-def pack(made: GeneratedTrace) -> Parcel:
+def pack(made: GeneratedTrace) -> SentTrace:
     """
     Build what another process can take a trace from.
 
@@ -68,7 +68,7 @@ def pack(made: GeneratedTrace) -> Parcel:
 
     Returns
     -------
-    Parcel
+    SentTrace
         To be pickled, by a process that lives until the other one has unpacked it.
     """
     trace = made.trace
@@ -77,7 +77,7 @@ def pack(made: GeneratedTrace) -> Parcel:
     # The widest first, so that each begins where its type may.
     columns.sort(key=lambda column: -column[1].itemsize)
     if sum(column.nbytes for _, column in columns) < _SMALL_BYTES:
-        return Parcel(made, {}, 0, None)
+        return SentTrace(made, {}, 0, None)
     with os.fdopen(os.memfd_create("gmemgpu-trace"), "wb") as file:
         for _, column in columns:
             file.write(np.ascontiguousarray(column).data)
@@ -85,4 +85,4 @@ def pack(made: GeneratedTrace) -> Parcel:
         handle = DupFd(file.fileno())
     empty: dict[str, Any] = {name: column[:0] for name, column in columns}
     types = {name: column.dtype.str for name, column in columns}
-    return Parcel(replace(made, trace=replace(trace, **empty)), types, len(trace), handle)
+    return SentTrace(replace(made, trace=replace(trace, **empty)), types, len(trace), handle)
