@@ -114,8 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
         shards = f"{n:,} {'shard' if n == 1 else 'shards'}"
         print(f"gmemgpu: warning: {shards} ran on CPU cores, since the device failed: {reason}", file=sys.stderr)
     warn_of_rejected_in(result.directory)
-    warn_of_nothing_freed_in(result.directory)
     if arguments.json or not arguments.quiet:
+        warn_of_nothing_freed_in(result.directory)
         from gmemgpu.cli.show import print_table
         from gmemgpu.report.decision import read_decision_table
         from gmemgpu.report.render import MOST_GROUPS
