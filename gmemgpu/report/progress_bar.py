@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import html
+from datetime import timedelta
+from importlib import import_module
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -10,6 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gmemgpu.sweeping.run.progress import ShardsDone, SweepEvent, SweepMerged, SweepStarted
 
 __all__ = ["ProgressBar"]
+
+
+class _Cell:
+    # In a notebook, an element of HTML: rich draws there only with ipywidgets, which few who read a notebook have.
+    def __init__(self) -> None:
+        self._shown: Any = None
+
+    def show(self, text: str) -> None:
+        shown = import_module("IPython.display")
+        if self._shown is None:
+            self._shown = shown.display(shown.HTML(text), display_id=True)
+        else:
+            self._shown.update(shown.HTML(text))
 
 
 class ProgressBar:
@@ -36,11 +53,16 @@ class ProgressBar:
             # An average over the whole run: shards of different scenarios take different times.
             speed_estimate_period=7 * 86_400,
         )
+        self._cell = _Cell() if self._progress.console.is_jupyter else None
         self._task = self._progress.add_task("starting", total=None, rate="")
         self._n_found_done = 0
 
+    def _start(self) -> None:
+        if self._cell is None:
+            self._progress.start()
+
     def __enter__(self) -> ProgressBar:
-        self._progress.start()
+        self._start()
         return self
 
     def __exit__(
@@ -69,7 +91,7 @@ class ProgressBar:
         """
         if isinstance(event, SweepStarted):
             # Also where nobody entered the block: a notebook calls `sweep` in one line.
-            self._progress.start()
+            self._start()
             self._n_found_done = event.n_rows_done
             self._progress.update(
                 self._task, total=event.n_rows, completed=event.n_rows_done, description="starting workers"
@@ -83,3 +105,15 @@ class ProgressBar:
         elif isinstance(event, SweepMerged):
             self._progress.update(self._task, description="done")
             self._progress.stop()
+        if self._cell is not None:
+            self._cell.show(self._element())
+
+    def _element(self) -> str:
+        task = self._progress.tasks[self._task]
+        done, total = int(task.completed), int(task.total or 0)
+        left = task.time_remaining
+        words = [f"{done:,} of {total:,} evaluations", str(task.fields["rate"]), html.escape(task.description)]
+        if left and not task.finished:
+            words.append(f"{timedelta(seconds=int(left))} left")
+        bar = f'<progress value="{done}" max="{max(total, 1)}" style="width: 20em"></progress>'
+        return f"{bar} {' · '.join(word for word in words if word)}"
