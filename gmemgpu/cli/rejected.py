@@ -9,6 +9,7 @@ __all__ = ["warn_of_rejected", "warn_of_rejected_in", "warn_of_nothing_freed_in"
 
 _TOLD_FROM = 0.01
 _SHOWN = 10
+_NAMED = 3
 _REMEDY = "take a larger host, or fewer or smaller VMs (running, sizes.scale)"
 
 
@@ -66,7 +67,7 @@ def warn_of_rejected_in(directory: Path) -> None:
 
 def warn_of_nothing_freed_in(directory: Path) -> None:
     """
-    Write a warning for each scenario of a sweep in which no region ever became free, ten at most.
+    Write a warning if in some scenarios of a sweep no region ever became free; it names the first few.
 
     Parameters
     ----------
@@ -80,13 +81,16 @@ def warn_of_nothing_freed_in(directory: Path) -> None:
     rows = read_rows(directory, ("label", "seed", "episodes")).table
     sums = rows.group_by("label").aggregate([("episodes", "max"), ("seed", "count_distinct")])
     idle = sums.filter(pc.equal(sums["episodes_max"], 0)).to_pylist()
-    for row in idle[:_SHOWN]:
-        n = row["seed_count_distinct"]
-        seeds = "the seed" if n == 1 else f"any of {n:,} seeds"
-        print(
-            f'gmemgpu: warning: scenario "{row["label"]}": no guest that went left a region free in {seeds}, so there '
-            "is nothing for a policy to win back; take a longer horizon_ns, shorter lifetimes or larger guests",
-            file=sys.stderr,
-        )
-    if len(idle) > _SHOWN:
-        print(f"gmemgpu: warning: the same of {len(idle) - _SHOWN:,} more scenarios", file=sys.stderr)
+    if not idle:
+        return
+    n_seeds = max(row["seed_count_distinct"] for row in idle)
+    seeds = "the seed" if n_seeds == 1 else f"any of {n_seeds:,} seeds"
+    names = ", ".join(f'"{row["label"]}"' for row in idle[:_NAMED])
+    if len(idle) > _NAMED:
+        names += f" and {len(idle) - _NAMED:,} more"
+    where = f"scenario {names}" if len(idle) == 1 else f"{len(idle):,} scenarios ({names})"
+    print(
+        f"gmemgpu: warning: {where}: no guest that went left a region free in {seeds}, so there is nothing for a "
+        "policy to win back; take a longer horizon_ns, shorter lifetimes or larger guests",
+        file=sys.stderr,
+    )

@@ -134,7 +134,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_two_people_of_one_group_share_a_sweep(
     tiny_file: Path, tiny_whole: Path, contents: Contents, folder: Path
 ) -> None:
-    directory, spec = folder / "out", folder / "s.toml"
+    directory, spec = folder / "out", folder / tiny_file.name
     shutil.copyfile(tiny_file, spec)
     directory.mkdir()
     os.chown(directory, 0, NOBODY)

@@ -66,7 +66,10 @@ def test_a_small_sweep_tells_its_beginning_and_its_end(tiny_file: Path, tmp_path
     code, output, errors = run_gmemgpu(*command)
     assert code == 0, errors
     assert "snp.share=0.6" in output
+    # So little happens there that no guest leaves a region free.
+    idle = "gmemgpu: warning: 5 scenarios .*: no guest that went left a region free in the seed, .*\n"
     assert re.fullmatch(
-        "gmemgpu: 10 of 10 evaluations to do, 5 parts\n(gmemgpu: 1 worker, .*\n)?gmemgpu: 10 rows merged\n", errors
+        f"gmemgpu: 10 of 10 evaluations to do, 5 parts\n(gmemgpu: 1 worker, .*\n)?gmemgpu: 10 rows merged\n{idle}",
+        errors,
     ), errors
-    assert run_gmemgpu(*command)[2] == "gmemgpu: 0 of 10 evaluations to do, 0 parts\n"
+    assert re.fullmatch(f"gmemgpu: 0 of 10 evaluations to do, 0 parts\n{idle}", run_gmemgpu(*command)[2])

@@ -197,6 +197,7 @@ def sweep_command(manifest: Manifest, directory: str) -> str:
     Parameters
     ----------
     manifest : Manifest
+        Of the sweep.
     directory : str
         Where to.
 
