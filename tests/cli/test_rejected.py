@@ -42,6 +42,6 @@ def test_scenarios_in_which_no_guest_goes(tmp_path: Path, capsys: pytest.Capture
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         'gmemgpu: warning: 12 scenarios ("1 min", "2 min", "3 min" and 9 more): no guest that went left a region free '
-        "in any of 2 seeds, so there is nothing for a policy to win back; take a longer horizon_ns, shorter lifetimes or "
-        "larger guests"
+        "in any of 2 seeds, so there is nothing for a policy to win back; take a longer horizon_ns, shorter lifetimes "
+        "or larger guests"
     )
