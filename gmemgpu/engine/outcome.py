@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def add_latencies(row: MetricRow, latency_ns: Int64Array) -> None:
     row["latency_histogram"] = np.bincount(latency_bins(ordered)).tolist()
 
 
-def latency_bins(latency_ns: Int64Array) -> Int64Array:
+def latency_bins(latency_ns: Any, xp: Any = np) -> Any:
     """
     Find the bin of the histogram that each latency falls into.
 
@@ -118,6 +119,8 @@ def latency_bins(latency_ns: Int64Array) -> Int64Array:
     ----------
     latency_ns : (n,) int64
         From 0 on.
+    xp : module or Namespace
+        What the array is of.
 
     Returns
     -------
@@ -125,8 +128,8 @@ def latency_bins(latency_ns: Int64Array) -> Int64Array:
         MODEL.md section 7: bins are at most an eighth wide.
     """
     # Not by a logarithm: from 2**53 on a float can be the next power of two.
-    exponent = np.maximum(np.searchsorted(_POWERS_OF_2, latency_ns, "right") - 1, 3)
-    return np.where(latency_ns < 8, latency_ns, 8 * (exponent - 2) + (latency_ns >> (exponent - 3)) - 8)
+    exponent = xp.maximum(xp.searchsorted(xp.asarray(_POWERS_OF_2), latency_ns, "right") - 1, 3)
+    return xp.where(latency_ns < 8, latency_ns, 8 * (exponent - 2) + (latency_ns >> (exponent - 3)) - 8)
 
 
 def add_episodes(row: MetricRow, prepared: Prepared, begin: Int64Array, end: Int64Array, done: Int64Array) -> None:

@@ -12,7 +12,7 @@ from gmemgpu.model.trace import Int16Array, Int32Array, Int64Array, Trace
 from gmemgpu.timeline.piece import Owners, RegionPieces, state_pieces
 from gmemgpu.timeline.region_states import region_states
 
-__all__ = ["UNTOUCHED", "Timeline", "build_timeline", "last_row_at"]
+__all__ = ["UNTOUCHED", "Timeline", "build_timeline", "last_row_at", "last_row_between"]
 
 UNTOUCHED = (0, 0, 0, 0, -1)
 """A, G, E, U and first block of a region before its first event."""
@@ -160,8 +160,30 @@ def last_row_at(
     (m,) int64
         Row for each pair.
     """
-    lo = offset[region]
-    hi = offset[np.asarray(region) + 1] - 1
+    return last_row_between(times_ns, offset[region], offset[np.asarray(region) + 1], t_ns)
+
+
+def last_row_between(
+    times_ns: Int64Array, begin: Int64Array, end: Int64Array, t_ns: Int64Array | Int32Array
+) -> Int64Array:
+    """
+    Find the last row among some that is at or before a time, for many times at once.
+
+    Parameters
+    ----------
+    times_ns : (n,) int64
+        When rows begin; they ascend among those of each search.
+    begin, end : (m,) int64
+        Which rows: ``begin[i]:end[i]``, of which the first is at or before the time.
+    t_ns : (m,) int64
+        A time for each.
+
+    Returns
+    -------
+    (m,) int64
+        Row for each time.
+    """
+    lo, hi = begin, end - 1
     while np.any(lo < hi):
         middle = (lo + hi + 1) >> 1
         later = times_ns[middle] > t_ns

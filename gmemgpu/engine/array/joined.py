@@ -74,7 +74,7 @@ class UsedPages:
             In units of 2**20 page·ns, and in page·ns; what is left of the sum of both if they wrap is right in
             differences within a region.
         """
-        row = self._xp.search_each(self.t_ns, self.begin[place], self.end[place], t_ns) - 1
+        row = self._xp.last_of(self.t_ns, self.begin[place], self.end[place], t_ns)
         since, used = t_ns - self.t_ns[row], self.used[row]
         return self.high[row] + used * (since >> LIMB_BITS), self.low[row] + used * (since & ((1 << LIMB_BITS) - 1))
 

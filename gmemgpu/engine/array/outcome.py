@@ -15,7 +15,7 @@ from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
 from gmemgpu.engine.array.xp.namespace import Array, begins
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, N_CODES
-from gmemgpu.engine.outcome import PERCENTILES, empty_row
+from gmemgpu.engine.outcome import PERCENTILES, empty_row, latency_bins
 from gmemgpu.model.metric import METRIC_NAMES, MetricRow
 from gmemgpu.model.policy import Hook
 from gmemgpu.model.trace import Int64Array
@@ -26,7 +26,7 @@ __all__ = ["Outcome", "rows_of"]
 _HALF_BITS = 31
 """Sums that may pass 63 bits are kept in two: of the lower bits of all values, and of the others."""
 
-_EXACT = 1 << 62
+EXACT = 1 << 62
 """Products and sums that a float puts below this are exact in int64."""
 
 _Columns: TypeAlias = dict[str, list[int]]
@@ -194,10 +194,7 @@ class _Bits:
         for name, percent in PERCENTILES:
             rank = xp.minimum(begin + xp.maximum((n * percent + 99) // 100, 1) - 1, len(k) - 1)
             found[name] = xp.where(n > 0, latency_ns[rank], -1)
-        exponent = xp.maximum(
-            xp.searchsorted(xp.asarray(1 << np.arange(63, dtype=np.int64)), latency_ns, "right") - 1, 3
-        )
-        bins = xp.where(latency_ns < 8, latency_ns, 8 * (exponent - 2) + (latency_ns >> (exponent - 3)) - 8)
+        bins = latency_bins(latency_ns, xp)
         n_bins = int(bins.max()) + 1
         return found, xp.count_at(n_pairs * n_bins, pair * n_bins + bins), n_bins
 
@@ -263,7 +260,7 @@ def _attempts(batch: Batch, columns: _Columns, seen: Int64Array, count: Int64Arr
     for name in batch.priced[0].totals:
         each = np.concatenate([priced.totals[name] for priced in batch.priced])[place]
         # Counts times costs can pass 63 bits on their way: then in Python's integers.
-        fits = float(count.max(initial=0)) * float(each.max(initial=0)) * max(len(each), 1) < _EXACT
+        fits = float(count.max(initial=0)) * float(each.max(initial=0)) * max(len(each), 1) < EXACT
         dtype = np.int64 if fits else object
         sums = np.zeros(n_pairs, dtype)
         np.add.at(sums, pair, count.astype(dtype) * each.astype(dtype))

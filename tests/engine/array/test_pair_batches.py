@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gmemgpu import catalogue
 from gmemgpu.engine import array
-from gmemgpu.engine.array import evaluate_pairs, settle, starts
+from gmemgpu.engine.array import evaluate_pairs, outcome, settle, starts
 from gmemgpu.engine.array.batch import pair_of
 from gmemgpu.engine.array.settle import settled_rows
 from gmemgpu.engine.array.table import TraceTable
@@ -67,6 +67,13 @@ def test_batches_may_be_cut_anywhere(some: list[Trace], chosen: list[Policy], co
         patch.setattr(array, "BATCH_ITEMS", rows)
         found = evaluate_pairs(pairs)
     assert found == [row for rows_of_trace in expected for row in rows_of_trace]
+
+
+@given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs())
+def test_costs_past_63_bits_are_added_in_pythons_integers(some: list[Trace], chosen: list[Policy], cost: Costs) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcome, "EXACT", 0)
+        assert engine("numpy").evaluate(some, chosen, cost) == engine("reference").evaluate(some, chosen, cost)
 
 
 @pytest.mark.parametrize("rows_a_search", [0, 1 << 40])

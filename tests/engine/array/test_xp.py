@@ -47,6 +47,16 @@ def test_search(xp: Namespace, sorted_ones: list[list[int]], data: st.DataObject
         assert found.tolist() == [bisect(s, n) for s, ns in zip(sorted_ones, needles, strict=True) for n in ns]
 
 
+@given(sorted_ones=SEGMENTS.map(lambda some: [sorted(s) for s in some if s]), data=st.data())
+def test_last_of(xp: Namespace, sorted_ones: list[list[int]], data: st.DataObject) -> None:
+    at = begins([len(segment) for segment in sorted_ones])
+    chosen = data.draw(st.lists(st.integers(0, len(sorted_ones) - 1), max_size=6)) if sorted_ones else []
+    needles = [data.draw(st.integers(sorted_ones[k][0], 1 << 62)) for k in chosen]
+    columns = (flat(sorted_ones), at[:-1][chosen], at[1:][chosen], np.array(needles, np.int64))
+    found = xp.last_of(*(xp.asarray(column) for column in columns))
+    assert found.tolist() == [at[k] + bisect_right(sorted_ones[k], n) - 1 for k, n in zip(chosen, needles, strict=True)]
+
+
 @given(segments=SEGMENTS)
 def test_scans(xp: Namespace, segments: list[list[int]]) -> None:
     host, at = flat(segments), xp.asarray(begins([len(s) for s in segments]))

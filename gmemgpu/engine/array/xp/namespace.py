@@ -103,15 +103,15 @@ class Namespace(ABC):
         """
 
     @abstractmethod
-    def search_each(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
+    def last_of(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
         """
-        Find where each value belongs in an ascending segment of its own, after those that equal it.
+        Find the last value that is no larger, for each needle in an ascending segment of its own.
 
         Parameters
         ----------
         values : (n,) int64
         begin, end : (m,) int64
-            Needle i looks at ``begin[i]:end[i]``.
+            Needle i looks at ``begin[i]:end[i]``, whose first value is no larger.
         needles : (m,) int64
 
         Returns

@@ -77,9 +77,9 @@ class CupyNamespace(Namespace):
         self._launch("segment_search", -(-n // THREADS["SEARCH"]), THREADS["SEARCH"], arguments)
         return found
 
-    def search_each(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
-        """Find where each value belongs in a segment of its own, a thread each."""
-        return begin + self.search(values, begin, end, needles, self.arange(len(needles) + 1), "right")
+    def last_of(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
+        """Find the last value that is no larger, a thread each."""
+        return begin + self.search(values, begin, end, needles, self.arange(len(needles) + 1), "right") - 1
 
     def max_scan(self, values: Array) -> Array:
         """Return the largest value up to each place."""

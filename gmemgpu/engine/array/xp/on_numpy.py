@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmemgpu.engine.array.xp.namespace import Array, Namespace, Side, begins
+from gmemgpu.timeline.build import last_row_between
 
 __all__ = ["NUMPY", "NumpyNamespace"]
 
@@ -48,14 +49,9 @@ class NumpyNamespace(Namespace):
                 found[a:b] = np.searchsorted(values[lo:hi], needles[a:b], side)
         return found
 
-    def search_each(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
-        """Find where each value belongs in a segment of its own, by halving all segments at once."""
-        low, high = begin, end
-        while (open_ := low < high).any():
-            middle = (low + high) >> 1
-            later = values[np.where(open_, middle, 0)] > needles
-            low, high = np.where(open_ & ~later, middle + 1, low), np.where(open_ & later, middle, high)
-        return low
+    def last_of(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
+        """Find the last value that is no larger, by halving all segments at once."""
+        return last_row_between(values, begin, end, needles)
 
     def max_scan(self, values: Array) -> Array:
         """Return the largest value up to each place."""
