@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -194,15 +195,25 @@ def test_a_sweep_on_a_gpu_has_its_traces_made_on_all_cores(
     def watch(event: object) -> None:
         if isinstance(event, ShardsDone):
             running.update(set(psutil.Process().children(recursive=True)) - before)
-            seen.add(sum("multiprocessing.forkserver" in command for command in commands(running)))
+            seen.add(most_forked_by_one(running))
 
     with dask.config.set({"distributed.worker.preload": [str(preloaded)] if emulated else []}):
         result = sweep(tiny_file, directory, backend="cupy", progress=watch)
     assert (result.n_computed, result.fallback) == (10, None)
     assert (directory / "results.parquet").read_bytes() == (tiny_whole / "results.parquet").read_bytes()
-    # Producers, and the server that they are forked from; its children are called as it is.
-    assert seen == {N + 1}
+    assert seen == {N}
     assert gone([process for process in running if "resource_tracker" not in "".join(commands({process}))])
+
+
+def most_forked_by_one(processes: set[psutil.Process]) -> int:
+    # Each process that forks for others is called as its children are. There may be two: workers come from one as well,
+    # once a command line has run in this process.
+    servers: Counter[int] = Counter()
+    for process in processes:
+        with suppress(psutil.Error):
+            if "multiprocessing.forkserver" in " ".join(process.cmdline()):
+                servers[process.ppid()] += 1
+    return max(servers.values())
 
 
 def commands(processes: set[psutil.Process]) -> Iterator[str]:
