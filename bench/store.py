@@ -35,6 +35,7 @@ from gmemgpu.sweeping.store.part import PartFile, part_bytes
 
 N_SEEDS = 100
 N_POLICIES = 10
+N_BINS = 180
 STEPS = ("resume", "merge", "show", "show_by_preset", "check", "status")
 _STARTED = time.perf_counter()
 
@@ -72,6 +73,9 @@ def made_up_rows(setting: Setting, shard: Shard, random: np.random.Generator) ->
             values = [shard.seeds[0]] * n_rows
         elif field.name == "policy":
             values = [policy.name for policy in setting.policies]
+        elif pa.types.is_list(field.type):
+            # As in real rows: short latencies, of the first bins, do not happen.
+            values = (random.integers(0, 100, (n_rows, N_BINS)) * (np.arange(N_BINS) >= N_BINS // 2)).tolist()
         else:
             values = random.integers(1, 2**40, n_rows).tolist()
         columns.append(pa.array(values, field.type))

@@ -18,8 +18,8 @@ from gmemgpu.sweeping.store.failure import remove_failures
 from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, writing
 from gmemgpu.sweeping.store.lock import held
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest, refuse_other_sweep, write_manifest
-from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_file, parts_of_sweep, read_part, write_part
-from gmemgpu.sweeping.store.results import read_parts
+from gmemgpu.sweeping.store.part import PartFile, part_file, parts_of_sweep, write_part
+from gmemgpu.sweeping.store.part_reader import DamagedPart, PartReader, read_parts
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.run.plan import Plan
@@ -122,8 +122,8 @@ def _adopt(folder: Path, sweep_id: str, plan: Plan) -> None:
 
 
 def _rows(folder: Path, files: Sequence[PartFile], schema: pa.Schema, seeds: Sequence[int]) -> pa.Table:
-    batches = [read_part(folder, file, schema).batch.replace_schema_metadata(None) for file in files]
-    table = pa.Table.from_batches(batches)
+    reader = PartReader(folder, schema)
+    table = pa.Table.from_batches([reader.read(file).batch for file in files]).replace_schema_metadata(None)
     return table.filter(pc.is_in(table["seed"], pa.array(seeds, pa.int64())))
 
 

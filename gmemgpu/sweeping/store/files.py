@@ -53,10 +53,18 @@ def read_regular(path: Path) -> bytes:
     try:
         # Not blocking: a pipe of that name would wait for ever.
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(number, "rb", buffering=0) as file:  # noqa: PTH123  (a descriptor, not a path)
-            if not stat.S_ISREG(os.fstat(number).st_mode):
+        try:
+            found = os.fstat(number)
+            if not stat.S_ISREG(found.st_mode):
                 raise StoreError(f"{path}: is not a file; move it away")
-            return file.readall()
+            content = os.read(number, found.st_size)
+            if len(content) < found.st_size:
+                # A read ends early at 2 GiB.
+                with open(number, "rb", buffering=0, closefd=False) as file:
+                    content += file.readall()
+            return content
+        finally:
+            os.close(number)
     except FileNotFoundError:
         raise
     except OSError as error:

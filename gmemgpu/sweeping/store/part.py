@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from gmemgpu.atomic import written_whole
-from gmemgpu.errors import StoreError
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
-from gmemgpu.sweeping.store.files import read_regular, unreadable
+from gmemgpu.sweeping.store.files import unreadable
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.spec import AxisValue
@@ -30,13 +29,10 @@ __all__ = [
     "schema_of",
     "rows_to_arrow",
     "PartFile",
-    "Part",
-    "DamagedPart",
     "part_file",
     "part_files",
     "part_bytes",
     "write_part",
-    "read_part",
     "parts_of_sweep",
 ]
 
@@ -50,9 +46,9 @@ trace; times that VMs, and SNP guests among them, ran from the warm-up on. All i
 those of metrics."""
 
 _WIDE = pa.decimal128(38, 0)
-_METADATA_KEY = b"gmemgpu"
+METADATA_KEY = b"gmemgpu"
 _NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})\.arrow")
-_SHA_DIGITS = 16
+SHA_DIGITS = 16
 _HEAD_BYTES = 65_536
 
 
@@ -164,30 +160,6 @@ class PartFile:
         return f"{self.part_id}-{self.sha}.arrow"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """
-    A part that was read.
-
-    Parameters
-    ----------
-    file : PartFile
-        Its name.
-    batch : pyarrow.RecordBatch
-        The rows; the schema's metadata are those of the file.
-    about : dict
-        What `write_part` stored beside the rows.
-    """
-
-    file: PartFile
-    batch: pa.RecordBatch
-    about: dict[str, Any]
-
-
-class DamagedPart(StoreError):
-    """A file is not what its name says: it goes, and its shard is computed anew."""
-
-
 def part_file(name: str) -> PartFile | None:
     """
     Return what a file name says, or None if no part has such a name.
@@ -256,7 +228,7 @@ def part_bytes(table: pa.Table, about: Mapping[str, Any]) -> bytes:
         An Arrow IPC file.
     """
     sink = pa.BufferOutputStream()
-    schema = table.schema.with_metadata({_METADATA_KEY: json.dumps(about, sort_keys=True).encode()})
+    schema = table.schema.with_metadata({METADATA_KEY: json.dumps(about, sort_keys=True).encode()})
     with pa.ipc.new_file(sink, schema) as writer:
         writer.write_table(table.combine_chunks().replace_schema_metadata(schema.metadata))
     return bytes(memoryview(sink.getvalue()))
@@ -288,54 +260,10 @@ def write_part(folder: Path, part_id: str, table: pa.Table, about: Mapping[str, 
         If it cannot be written; then nothing is left behind.
     """
     content = part_bytes(table, {**about, "part": part_id})
-    file = PartFile(part_id, hashlib.sha256(content).hexdigest()[:_SHA_DIGITS])
+    file = PartFile(part_id, hashlib.sha256(content).hexdigest()[:SHA_DIGITS])
     with written_whole(folder / file.name) as target:
         target.write(content)
     return file
-
-
-def read_part(folder: Path, file: PartFile, schema: pa.Schema | None = None) -> Part:
-    """
-    Read a part in full, and hold its bytes and its columns against what they should be.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the parts.
-    file : PartFile
-        The part's name.
-    schema : pyarrow.Schema, optional
-        Its columns; not compared if left out.
-
-    Returns
-    -------
-    Part
-        The rows, and whose they are.
-
-    Raises
-    ------
-    DamagedPart
-        If it is gone, or is not what its name says.
-    StoreError
-        If the operating system will not read it.
-    """
-    path = folder / file.name
-    try:
-        content = read_regular(path)
-    except FileNotFoundError:
-        raise DamagedPart(f"{path}: is gone") from None
-    if hashlib.sha256(content).hexdigest()[:_SHA_DIGITS] != file.sha:
-        raise DamagedPart(f"{path}: is damaged: its bytes are not those that its name tells of")
-    try:
-        batch = pa.ipc.open_file(content).get_batch(0)  # one, as it was written
-        about = dict(json.loads(batch.schema.metadata[_METADATA_KEY]))
-    except (pa.ArrowException, TypeError, KeyError, ValueError, RecursionError) as error:
-        raise DamagedPart(f"{path}: is no part of a sweep ({error})") from None
-    if about.get("part") != file.part_id:
-        raise DamagedPart(f"{path}: holds the rows of another shard")
-    if schema is not None and not batch.schema.equals(schema):
-        raise DamagedPart(f"{path}: has other columns than its sweep")
-    return Part(file, batch, about)
 
 
 def parts_of_sweep(folder: Path, files: Mapping[str, PartFile], sweep_id: str) -> dict[str, PartFile]:

@@ -14,8 +14,9 @@ from gmemgpu.columns.file_form import open_for_arrow
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
-from gmemgpu.sweeping.store.part import DamagedPart, PartFile, part_files, schema_of
-from gmemgpu.sweeping.store.results import gathered, read_parts, results_are_whole
+from gmemgpu.sweeping.store.part import PartFile, part_files, schema_of
+from gmemgpu.sweeping.store.part_reader import DamagedPart, read_parts
+from gmemgpu.sweeping.store.results import gathered, results_are_whole
 
 __all__ = ["StoredRows", "read_rows"]
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,15 +14,13 @@ from gmemgpu.atomic import written_whole
 from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS, unreadable
 from gmemgpu.sweeping.store.manifest import Manifest
-from gmemgpu.sweeping.store.part import DamagedPart, Part, PartFile, read_part
+from gmemgpu.sweeping.store.part import PartFile
+from gmemgpu.sweeping.store.part_reader import DamagedPart, Part, read_parts
 
-__all__ = ["DamagedParts", "write_results", "results_are_whole", "read_parts", "gathered"]
+__all__ = ["DamagedParts", "write_results", "results_are_whole", "gathered"]
 
 _ROWS_PER_GROUP = 65_536
 """Of the merged file: some tens of megabytes in memory while it is written."""
-_THREADS = 4
-_AT_ONCE = 16
-_AHEAD = 5
 _MOST_SMALL = 256
 
 _digests: dict[tuple[str | int, ...], str] = {}
@@ -53,53 +48,6 @@ class DamagedParts(StoreError):
     def __reduce__(self) -> tuple[type[DamagedParts], tuple[tuple[str, ...], tuple[PartFile, ...]]]:
         # Its arguments, not its message, make it again in another process.
         return type(self), self._made_of
-
-
-def read_parts(
-    folder: Path, files: Sequence[PartFile], schema: pa.Schema | None = None
-) -> Iterator[tuple[PartFile, Part | StoreError]]:
-    """
-    Read parts in threads, some ahead of whoever takes them: a network file system answers each after a while.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the parts.
-    files : sequence of PartFile
-        What to read.
-    schema : pyarrow.Schema, optional
-        As for `read_part`.
-
-    Yields
-    ------
-    file : PartFile
-        In the order of `files`.
-    part : Part or StoreError
-        What `read_part` returned or raised.
-    """
-
-    def read(some: Sequence[PartFile]) -> list[tuple[PartFile, Part | StoreError]]:
-        return [(file, _part_or_error(folder, file, schema)) for file in some]
-
-    # Several a task: to hand over one costs more than to read a small part.
-    rest = (files[i : i + _AT_ONCE] for i in range(0, len(files), _AT_ONCE))
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="gmemgpu-read") as pool:
-        held = deque(pool.submit(read, some) for some in islice(rest, _AHEAD))
-        try:
-            while held:
-                found = held.popleft().result()
-                held.extend(pool.submit(read, some) for some in islice(rest, 1))
-                yield from found
-        finally:
-            for future in held:
-                future.cancel()
-
-
-def _part_or_error(folder: Path, file: PartFile, schema: pa.Schema | None) -> Part | StoreError:
-    try:
-        return read_part(folder, file, schema)
-    except StoreError as error:
-        return error
 
 
 def gathered(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:

@@ -1,0 +1,177 @@
+"""Parts read in full, and held against their names and their sweep's columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gmemgpu.errors import StoreError
+from gmemgpu.sweeping.store.files import read_regular
+from gmemgpu.sweeping.store.part import METADATA_KEY, SHA_DIGITS, PartFile
+
+__all__ = ["Part", "DamagedPart", "PartReader", "read_parts"]
+
+_MAGIC = b"ARROW1\0\0"
+_THREADS = 4
+_AT_ONCE = 16
+_AHEAD = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """
+    A part that was read.
+
+    Parameters
+    ----------
+    file : PartFile
+        Its name.
+    batch : pyarrow.RecordBatch
+        The rows.
+    about : dict
+        What `write_part` stored beside the rows.
+    """
+
+    file: PartFile
+    batch: pa.RecordBatch
+    about: dict[str, Any]
+
+
+class DamagedPart(StoreError):
+    """A file is not what its name says: it goes, and its shard is computed anew."""
+
+
+class PartReader:
+    """
+    Reads parts of one sweep.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the parts.
+    schema : pyarrow.Schema, optional
+        Their columns; not compared if left out.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema | None = None) -> None:
+        self._folder = folder
+        self._schema = schema
+        # Heads of files, without what each says of itself, whose columns are those of the schema: to parse and compare
+        # these costs more than all else of a small part.
+        self._known: set[bytes] = set()
+
+    def read(self, file: PartFile) -> Part:
+        """
+        Read a part in full, and hold its bytes and its columns against what they should be.
+
+        Parameters
+        ----------
+        file : PartFile
+            The part's name.
+
+        Returns
+        -------
+        Part
+            The rows, and whose they are.
+
+        Raises
+        ------
+        DamagedPart
+            If it is gone, or is not what its name says.
+        StoreError
+            If the operating system will not read it.
+        """
+        path = self._folder / file.name
+        try:
+            content = read_regular(path)
+        except FileNotFoundError:
+            raise DamagedPart(f"{path}: is gone") from None
+        if hashlib.sha256(content).hexdigest()[:SHA_DIGITS] != file.sha:
+            raise DamagedPart(f"{path}: is damaged: its bytes are not those that its name tells of")
+        try:
+            about, batch = self._parse(content)
+        except (pa.ArrowException, TypeError, KeyError, ValueError, RecursionError) as error:
+            raise DamagedPart(f"{path}: is no part of a sweep ({error})") from None
+        if about.get("part") != file.part_id:
+            raise DamagedPart(f"{path}: holds the rows of another shard")
+        if batch is None:
+            raise DamagedPart(f"{path}: has other columns than its sweep")
+        return Part(file, batch, about)
+
+    def _parse(self, content: bytes) -> tuple[dict[str, Any], pa.RecordBatch | None]:
+        # No batch if its columns are others. An Arrow file is a stream of messages between two words and an index.
+        source = pa.BufferReader(content)
+        if source.read(len(_MAGIC)) != _MAGIC:
+            raise ValueError("not an Arrow file")
+        head = pa.ipc.read_message(source).metadata.to_pybytes()
+        start = head.index(b'{"')
+        stop = head.index(b"}", start) + 1
+        columns = head[:start] + head[stop:]
+        if self._schema is not None and columns in self._known:
+            batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), self._schema)
+            return dict(json.loads(head[start:stop])), batch
+        batch = pa.ipc.open_file(content).get_batch(0)  # one, as it was written
+        about = json.loads(batch.schema.metadata[METADATA_KEY])
+        if self._schema is not None and not batch.schema.equals(self._schema):
+            return about, None
+        # Where other text of the head was taken for what it says of itself, it is parsed each time.
+        if head[start:stop] == batch.schema.metadata[METADATA_KEY]:
+            self._known.add(columns)
+        return about, batch
+
+
+def read_parts(
+    folder: Path, files: Sequence[PartFile], schema: pa.Schema | None = None
+) -> Iterator[tuple[PartFile, Part | StoreError]]:
+    """
+    Read parts in threads, some ahead of whoever takes them: a network file system answers each after a while.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the parts.
+    files : sequence of PartFile
+        What to read.
+    schema : pyarrow.Schema, optional
+        As for `PartReader`.
+
+    Yields
+    ------
+    file : PartFile
+        In the order of `files`.
+    part : Part or StoreError
+        What `PartReader.read` returned or raised.
+    """
+    reader = PartReader(folder, schema)
+
+    def read(some: Sequence[PartFile]) -> list[tuple[PartFile, Part | StoreError]]:
+        return [(file, _part_or_error(reader, file)) for file in some]
+
+    # Several a task: to hand over one costs more than to read a small part.
+    rest = (files[i : i + _AT_ONCE] for i in range(0, len(files), _AT_ONCE))
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="gmemgpu-read") as pool:
+        held = deque(pool.submit(read, some) for some in islice(rest, _AHEAD))
+        try:
+            while held:
+                found = held.popleft().result()
+                held.extend(pool.submit(read, some) for some in islice(rest, 1))
+                yield from found
+        finally:
+            for future in held:
+                future.cancel()
+
+
+def _part_or_error(reader: PartReader, file: PartFile) -> Part | StoreError:
+    try:
+        return reader.read(file)
+    except StoreError as error:
+        return error
