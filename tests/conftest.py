@@ -9,6 +9,8 @@ import pytest
 from emulator import compiler
 from hypothesis import HealthCheck, settings
 
+from gmemgpu.sweeping.compile_once import compile_once
+
 # 100 examples a property, on each CI run the same ones. A thorough run draws others each time, and five times as many:
 # what it finds is printed as a line to add to the test, so that an `@example` keeps it.
 _SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -55,6 +57,16 @@ def _emulate() -> str:
 
 
 _DEVICE = "a CUDA device" if HAS_DEVICE else _emulate()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # Before the processes that run tests start: else each would compile for itself what is kept for all.
+    if (
+        find_spec("numba") is not None
+        and not hasattr(session.config, "workerinput")
+        and session.config.option.numprocesses
+    ):
+        compile_once("numba")
 
 
 def pytest_report_header() -> str:

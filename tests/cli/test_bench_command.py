@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gmemgpu.cli.main import main
+from gmemgpu.compiled import cache_folder
 from gmemgpu.engine.crossover import read_crossovers, store_file
 from gmemgpu.engine.registry import cpu_engine_name
 from gmemgpu.measuring import rates
@@ -76,12 +77,21 @@ def test_without_a_gpu_it_says_why_and_stores_nothing(
     without_cupy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    keep_what_is_compiled(tmp_path / "numba", monkeypatch)
     monkeypatch.setattr(rates, "core_count", lambda: 1)
     assert main(["bench", "--quick"]) == 0
     out = capsys.readouterr().out
     assert f"{cpu_engine_name()}, 1 core\n" in out
     assert out.splitlines()[-1].startswith("cupy: CuPy is not installed; pip install")
     assert not store_file().exists()
+
+
+def keep_what_is_compiled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = cache_folder()
+    if kept is not None:
+        folder.mkdir()
+        (folder / "gmemgpu").symlink_to(kept.parent)
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
 
 
 class Terminal(io.StringIO):
