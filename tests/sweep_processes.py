@@ -28,7 +28,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     give_up = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < give_up, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 @contextmanager

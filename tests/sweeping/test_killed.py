@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed import Client
 from sweep_processes import (
     PATIENCE_S,
     DaskProcesses,
@@ -25,22 +26,30 @@ from sweep_processes import (
     workers_of,
 )
 
+from gmemgpu.sweeping.run.sweep import sweep
+
 pytestmark = pytest.mark.slow
 
 Contents = Callable[[Path], dict[str, str]]
+N_PARTS = 16
+N_ROWS = N_PARTS * 2 * 4
 MOST_S = 15.0
 """From Ctrl-C to the end: five seconds for parts that are being computed, and the rest for a busy machine."""
 
 
-def goes_on(spec_file: Path, undisturbed: Path, contents: Contents, directory: Path) -> None:
-    """Sweep to the end, and compare every byte; what was there is not written again."""
-    stamps = {path: path.stat().st_mtime_ns for path in parts_of(directory)}
-    assert stamps
-    # On an engine that takes less time for the rest than the judge.
-    command = ("sweep", spec_file, "-o", directory, "--workers", 2, "--quiet", "--backend", "numpy")
-    assert run_gmemgpu(*command) == (0, "", "")
-    assert contents(directory) == contents(undisturbed)
-    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+@pytest.fixture
+def goes_on(spec_file: Path, undisturbed: Path, contents: Contents, threads: Client) -> Callable[[Path], None]:
+    """Return a function that sweeps to the end; what was there is not written again, and every byte is as it should."""
+
+    def sweep_on(directory: Path) -> None:
+        stamps = {path: path.stat().st_mtime_ns for path in parts_of(directory)}
+        # On workers that are there already, and an engine that takes less time for the rest than the judge.
+        result = sweep(spec_file, directory, threads, backend="numpy")
+        assert result.n_computed == (N_PARTS - len(stamps)) * N_ROWS // N_PARTS
+        assert contents(directory) == contents(undisturbed)
+        assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
+    return sweep_on
 
 
 def listens(pids: set[int]) -> bool:
@@ -49,7 +58,7 @@ def listens(pids: set[int]) -> bool:
 
 
 def test_ctrl_c_keeps_finished_parts_and_leaves_nothing_running(
-    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+    spec_file: Path, goes_on: Callable[[Path], None], tmp_path: Path
 ) -> None:
     directory = tmp_path / "out"
     with running("sweep", spec_file, "-o", directory, "--workers", 2) as process:
@@ -70,7 +79,7 @@ def test_ctrl_c_keeps_finished_parts_and_leaves_nothing_running(
     assert not list((directory / "parts").glob(".*"))
     assert not (directory / "lock").exists()
     assert 2 <= len(parts_of(directory)) < 16
-    goes_on(spec_file, undisturbed, contents, directory)
+    goes_on(directory)
 
 
 def test_ctrl_c_while_workers_start_is_as_quiet(spec_file: Path, tmp_path: Path) -> None:
@@ -84,7 +93,7 @@ def test_ctrl_c_while_workers_start_is_as_quiet(spec_file: Path, tmp_path: Path)
     assert parts_of(directory) == []
 
 
-def test_sigterm_leaves_nothing_running(spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path) -> None:
+def test_sigterm_leaves_nothing_running(spec_file: Path, goes_on: Callable[[Path], None], tmp_path: Path) -> None:
     directory = tmp_path / "out"
     with running("sweep", spec_file, "-o", directory, "--workers", 2, "--quiet") as process:
         wait_for_parts(process, directory, 2)
@@ -95,11 +104,11 @@ def test_sigterm_leaves_nothing_running(spec_file: Path, undisturbed: Path, cont
         assert not psutil.wait_procs(family, timeout=5)[1]
     assert process.returncode == 128 + signal.SIGTERM
     assert not (directory / "lock").exists()
-    goes_on(spec_file, undisturbed, contents, directory)
+    goes_on(directory)
 
 
 def test_a_killed_client_takes_its_workers_along(
-    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+    spec_file: Path, goes_on: Callable[[Path], None], tmp_path: Path
 ) -> None:
     directory = tmp_path / "out"
     with running("sweep", spec_file, "-o", directory, "--workers", 2, "--quiet") as process:
@@ -110,7 +119,7 @@ def test_a_killed_client_takes_its_workers_along(
         assert not psutil.wait_procs(family, timeout=PATIENCE_S)[1]
     assert (directory / "lock").exists()
     assert not (directory / "results.parquet").exists()
-    goes_on(spec_file, undisturbed, contents, directory)
+    goes_on(directory)
 
 
 def test_killed_workers_are_replaced(spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path) -> None:
@@ -147,8 +156,7 @@ def test_a_killed_nanny_costs_its_host_alone(
 def test_a_killed_scheduler_ends_the_sweep_in_one_line(
     dask_processes: Callable[..., DaskProcesses],
     spec_file: Path,
-    undisturbed: Path,
-    contents: Contents,
+    goes_on: Callable[[Path], None],
     tmp_path: Path,
 ) -> None:
     dask = dask_processes()
@@ -163,12 +171,12 @@ def test_a_killed_scheduler_ends_the_sweep_in_one_line(
     assert errors.count("\n") == 1
     assert not (directory / "lock").exists()
     dask.end()
-    goes_on(spec_file, undisturbed, contents, directory)
+    goes_on(directory)
 
 
 @pytest.mark.parametrize("room", ["none", "manifest", "parts"])
 def test_a_disk_without_room_is_named_and_nothing_is_half_written(
-    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path, room: str
+    spec_file: Path, undisturbed: Path, goes_on: Callable[[Path], None], tmp_path: Path, room: str
 ) -> None:
     # A limit on file sizes, which workers inherit, stands for a full disk: write fails in the same places.
     sizes = {path.name: path.stat().st_size for path in undisturbed.rglob("*") if path.is_file()}
@@ -194,8 +202,7 @@ def test_a_disk_without_room_is_named_and_nothing_is_half_written(
     assert ran.stderr.count("\n") == 1
     assert len(parts_of(directory)) == (16 if room == "parts" else 0)
     assert not list(directory.rglob(".*"))
-    assert run_gmemgpu("sweep", spec_file, "-o", directory, "--workers", 2, "--quiet") == (0, "", "")
-    assert contents(directory) == contents(undisturbed)
+    goes_on(directory)
 
 
 @pytest.fixture
@@ -217,7 +224,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 
 def test_a_disk_that_fills_up_and_is_made_larger(
-    spec_file: Path, undisturbed: Path, contents: Contents, small_disk: Callable[[int], Path]
+    spec_file: Path, goes_on: Callable[[Path], None], small_disk: Callable[[int], Path]
 ) -> None:
     directory = small_disk(200) / "out"
     code, output, errors = run_gmemgpu("sweep", spec_file, "-o", directory, "--workers", 2, "--quiet")
@@ -227,4 +234,4 @@ def test_a_disk_that_fills_up_and_is_made_larger(
     assert errors.count("\n") == 1
     assert 2 < len(parts_of(directory)) < 16
     small_disk(10_000)
-    goes_on(spec_file, undisturbed, contents, directory)
+    goes_on(directory)
