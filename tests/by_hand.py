@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from gmemgpu.model.policy import Policy, Timer
 from gmemgpu.model.trace import COLUMNS, Trace
 from gmemgpu.units import PAGES_PER_REGION, REGION_BYTES
 
-__all__ = ["COSTS", "host", "ev", "trace", "policy", "row"]
+__all__ = ["COSTS", "host", "ev", "trace", "policy", "row", "rows"]
 
 # Round figures: a clean attempt of leader and followers takes 1000 ns, a cached one 100, fail(k) 50 + k.
 COSTS = Costs(
@@ -56,6 +57,11 @@ def policy(hook: str = "vm_destroy", timer: str = "immediate", **choices: Any) -
 
 def row(of: Trace, by: Policy) -> MetricRow:
     """Evaluate one pair at `COSTS` on every engine that runs here; they must agree."""
-    first, *others = [engine.evaluate([of], [by], COSTS)[0][0] for engine in available_engines()]
+    return rows([of], by)[0]
+
+
+def rows(traces: Sequence[Trace], by: Policy) -> list[MetricRow]:
+    """The same for some traces, which an engine takes at once."""
+    first, *others = ([row for (row,) in engine.evaluate(traces, [by], COSTS)] for engine in available_engines())
     assert all(other == first for other in others), (first, others)
     return first
