@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _import_vms(arguments: argparse.Namespace) -> int:
-    from gmemgpu.vmtable.normal_form import joined, read_any_table, write_normal_form
+    from gmemgpu.vmtable.normal_form import joined, read_any_table, tenants_told_apart, write_normal_form
     from gmemgpu.vmtable.own_table import own_records
     from gmemgpu.vmtable.table_kind import table_kind
 
@@ -72,6 +72,7 @@ def _import_vms(arguments: argparse.Namespace) -> int:
         problems.append(Problem("--host, --machine and --priority", text))
     if problems:
         raise SpecError(problems)
+    tables = tenants_told_apart(tables)
     table = joined(tables)
     # Before it is written: what is said is what was read.
     notes = [f"{one.where}: {line}" for one in tables for line in one.form]

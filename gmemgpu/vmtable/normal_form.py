@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from gmemgpu.atomic import is_wrong_path, written_whole
@@ -22,7 +23,7 @@ from gmemgpu.vmtable.own_table import NO_END_NS, OwnTable, read_own_columns
 from gmemgpu.vmtable.record import VmRecords
 from gmemgpu.vmtable.table_kind import table_kind
 
-__all__ = ["joined", "own_table_of", "read_any_table", "write_normal_form"]
+__all__ = ["joined", "own_table_of", "tenants_told_apart", "read_any_table", "write_normal_form"]
 
 _COLUMNS = ("arrival_ns", "departure_ns", "memory_bytes", "vcpus", "snp", "node", "gmems", "folio_pages")
 _WORDS = ("tenant", "host", "id")
@@ -117,6 +118,32 @@ def joined(tables: Sequence[OwnTable]) -> OwnTable:
     )
 
 
+def tenants_told_apart(tables: Sequence[OwnTable]) -> list[OwnTable]:
+    """
+    Return tables whose tenants are not taken for one another where each file counts them anew.
+
+    Parameters
+    ----------
+    tables : sequence of OwnTable
+        Those that are going to be joined.
+
+    Returns
+    -------
+    list of OwnTable
+        Of several, the numbers of a file have its place in the list before them; names are what they were.
+    """
+    return [
+        _with_tenants_of(table, place) if table.tenants_numbered and len(tables) > 1 else table
+        for place, table in enumerate(tables, 1)
+    ]
+
+
+def _with_tenants_of(table: OwnTable, place: int) -> OwnTable:
+    note = f"tenants are numbers of this file alone, and not those of the others: {place}:0, {place}:1, …"
+    tenant = pc.binary_join_element_wise(str(place), table.tenant, ":")
+    return replace(table, tenant=tenant, form=(*table.form, note), tenants_numbered=False)
+
+
 def own_table_of(records: VmRecords, where: str) -> OwnTable:
     """
     Return records of a published table as a table of one's own.
@@ -154,6 +181,7 @@ def own_table_of(records: VmRecords, where: str) -> OwnTable:
         id=none,
         has_host=False,
         form=tuple(form),
+        tenants_numbered=True,
     )
 
 

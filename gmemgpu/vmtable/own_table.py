@@ -54,6 +54,8 @@ class OwnTable:
         Whether there is a column of hosts.
     form : tuple of str
         How the file was read, for people.
+    tenants_numbered : bool
+        Whether tenants are mere numbers, counted in this file: an equal one in another is someone else.
     """
 
     where: str
@@ -71,6 +73,7 @@ class OwnTable:
     id: pa.Array
     has_host: bool
     form: tuple[str, ...]
+    tenants_numbered: bool = False
 
     def __len__(self) -> int:
         return len(self.arrival_ns)

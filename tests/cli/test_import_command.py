@@ -74,6 +74,23 @@ def test_azures_table_in_the_normal_form(tmp_path: Path, capsys: pytest.CaptureF
     assert records.endless.tolist() == [False, True]
 
 
+def test_tenants_of_azures_tables_are_those_of_each_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Deployments are numbered as they come: the first of either file is 0.
+    files = [write(tmp_path / f"{name}.csv", AZURE.replace("d1", name)) for name in ("a", "b")]
+    output = tmp_path / "vms.parquet"
+    assert main(["import", "vms", *map(str, files), "-o", str(output)]) == 0
+    assert sorted(parquet.read_table(output).column("tenant").to_pylist()) == ["1:0", "1:1", "2:0", "2:1"]
+    said = stderr_of(capsys, tmp_path)
+    assert "b.csv: tenants are numbers of this file alone, and not those of the others: 2:0, 2:1, …" in said
+    assert main(["import", "vms", str(files[0]), "-o", str(output)]) == 0
+    assert parquet.read_table(output).column("tenant").to_pylist() == ["0", "1"]
+    # Names of a table of one's own are the same tenants in every file.
+    rows = "id,arrival_s,lifetime_s,vcpus,mem_gib,tenant\n1,0,600,2,4,acme\n"
+    own = [write(tmp_path / f"{name}.csv", rows.replace("\n1", f"\n{name}")) for name in ("c", "d")]
+    assert main(["import", "vms", *map(str, own), "-o", str(output)]) == 0
+    assert parquet.read_table(output).column("tenant").to_pylist() == ["acme", "acme"]
+
+
 def test_what_is_no_vm_table_and_names_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "events.csv", "vmid,cpu,memory,time,verb\n0,1,2,0,0\n")
     output = tmp_path / "vms.parquet"
