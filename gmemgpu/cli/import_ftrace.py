@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING
 from gmemgpu.errors import InputError, Problem, SpecError
 
 if TYPE_CHECKING:
+    from gmemgpu.explain.observed_passes import PassMatch
     from gmemgpu.ftrace.call_log import CallLog
     from gmemgpu.ftrace.life import Account
+    from gmemgpu.model.cost import Costs
     from gmemgpu.model.host import Host
+    from gmemgpu.model.policy import Policy
     from gmemgpu.model.trace import Trace
 
 __all__ = ["add_ftrace_arguments", "import_ftrace"]
+
+_APPLIED = "merged"
+"""The policy of the kernel."""
 
 
 def add_ftrace_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +45,18 @@ def add_ftrace_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("release", "share"),
         help="what pages are that guests give back outside guest_memfd's own freeing (default: share)",
     )
+    passes = parser.add_argument_group(
+        "passes of RMPOPT that were observed are held against those that policies predict"
+    )
+    passes.add_argument(
+        "--policy",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="of these, by name, out of --policies and the package (default: all of --policies, or merged)",
+    )
+    passes.add_argument("--policies", metavar="FILE", help="TOML file with [[policy]] tables")
+    passes.add_argument("--costs", metavar="FILE", help="TOML file with costs in ns, in place of the package's")
     parser.add_argument("--json", action="store_true", help="write what was read as JSON to standard output")
 
 
@@ -56,6 +74,7 @@ def import_ftrace(arguments: argparse.Namespace) -> int:
     int
         0 if it is written.
     """
+    from gmemgpu.explain.observed_passes import match_text
     from gmemgpu.ftrace.call_log import read_calls
     from gmemgpu.ftrace.life import trace_of_calls
     from gmemgpu.ftrace.notes import notes_of
@@ -67,12 +86,39 @@ def import_ftrace(arguments: argparse.Namespace) -> int:
     if output.exists() and path.exists() and output.samefile(path):
         raise SpecError(Problem("--output", f"{output} is the file that is read; give the trace another name"))
     host = _host(Path(arguments.host))
+    policies, costs = _predicting(arguments)
     log = read_calls(path)
     trace, account = trace_of_calls(log, host, str(path), arguments.shared_as)
     notes = notes_of(log, account, trace)
     write_trace(trace, output)
-    _tell(arguments, log, account, trace, notes)
+    matches: list[PassMatch] = []
+    if account.passes.begun_ns or arguments.policy or arguments.policies:
+        matches = _matches(trace, account, policies, costs)
+        notes += [match_text(match) for match in matches]
+    _tell(arguments, log, account, trace, notes, matches)
     return 0
+
+
+def _predicting(arguments: argparse.Namespace) -> tuple[tuple[Policy, ...], Costs]:
+    from gmemgpu.catalogue import choose_policies, named_policies, read_costs
+    from gmemgpu.cli.evaluate import wanted_policies
+    from gmemgpu.model.cost import Costs
+
+    asked = arguments.policy or arguments.policies
+    policies = wanted_policies(arguments) if asked else choose_policies([_APPLIED], named_policies())
+    if any(policy.is_oracle for policy in policies):
+        raise SpecError(Problem("--policy", "the oracle is a bound, which runs no pass; name policies"))
+    return policies, read_costs(arguments.costs) if arguments.costs else Costs()
+
+
+def _matches(trace: Trace, account: Account, policies: tuple[Policy, ...], costs: Costs) -> list[PassMatch]:
+    from gmemgpu.engine.prepared import Prepared
+    from gmemgpu.explain.observed_passes import match_passes
+    from gmemgpu.explain.replay import record_run
+
+    prepared, seen = Prepared(trace), account.passes
+    records = (record_run(prepared, policy, costs) for policy in policies)
+    return [match_passes(record, seen.begun_ns, seen.lasted_ns) for record in records]
 
 
 def _host(path: Path) -> Host:
@@ -92,12 +138,21 @@ def _host(path: Path) -> Host:
         raise SpecError(error.problems) from None
 
 
-def _tell(arguments: argparse.Namespace, log: CallLog, account: Account, trace: Trace, notes: list[str]) -> None:
+def _tell(
+    arguments: argparse.Namespace,
+    log: CallLog,
+    account: Account,
+    trace: Trace,
+    notes: list[str],
+    matches: list[PassMatch],
+) -> None:
     if arguments.json:
         read = {"lines": log.n_lines, "calls": len(log.calls), "lost": log.n_lost, "gaps": log.n_gaps}
         read |= {"late": log.n_late, "damaged": log.n_damaged}
         summary = {"output": arguments.output, "events": len(trace), "horizon_ns": trace.horizon_ns}
-        print(json.dumps({**summary, "read": read, "account": asdict(account), "notes": notes}, indent=1))
+        predictions = [asdict(match) for match in matches]
+        summary |= {"read": read, "account": asdict(account), "predictions": predictions, "notes": notes}
+        print(json.dumps(summary, indent=1))
         return
     for problem in log.damaged:
         print(f"warning: {problem}", file=sys.stderr)

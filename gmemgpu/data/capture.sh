@@ -35,6 +35,8 @@ probe "p:gmem/kvm_gmem_destroy_inode kvm_gmem_destroy_inode inode=%di:x64"
 probe "p:gmem/kvm_gmem_free_inode kvm_gmem_free_inode inode=%di:x64"
 probe "p:gmem/snp_rmpopt_all_physmem snp_rmpopt_all_physmem"
 probe "p:gmem/snp_enable_rmpopt snp_enable_rmpopt"
+probe "p:gmem/rmpopt_work_handler rmpopt_work_handler"
+probe "r:gmem/rmpopt_work_handler_ret rmpopt_work_handler"
 # One clock for all CPUs, and room for 64 MiB of events on each.
 echo mono > trace_clock
 echo 65536 > buffer_size_kb

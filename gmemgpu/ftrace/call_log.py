@@ -12,7 +12,7 @@ import numpy as np
 from gmemgpu.columns.lines import text_lines
 from gmemgpu.errors import Problem, TraceError
 from gmemgpu.ftrace.event_line import Call, Damaged, lost_events, parse_call
-from gmemgpu.ftrace.probe import FUNCTIONS
+from gmemgpu.ftrace.probe import FUNCTIONS, RMPUPDATES
 from gmemgpu.model.trace import Int64Array
 
 __all__ = ["CallLog", "Calls", "read_calls"]
@@ -83,7 +83,7 @@ class Calls:
 
     def failed(self) -> tuple[Int64Array, bool]:
         """
-        Find the calls that returned something else than 0.
+        Find the RMPUPDATEs that returned something else than 0.
 
         Returns
         -------
@@ -97,6 +97,7 @@ class Calls:
         order = np.lexsort((tid, what >> 3))
         returns, tells = (what[order] & _RETURNS) != 0, (what[order] & _N_VALUES) > 0
         same = (tid[order][1:] == tid[order][:-1]) & (what[order][1:] >> 3 == what[order][:-1] >> 3)
+        tells &= np.isin(what[order] >> 3, [_CODES[name] for name in RMPUPDATES])
         ends = same & returns[1:] & tells[1:] & (ret[order][1:] != 0) & ~returns[:-1]
         return order[:-1][ends], bool((returns & tells).any())
 

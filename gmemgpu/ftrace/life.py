@@ -11,7 +11,7 @@ from gmemgpu.ftrace.event_line import Call
 from gmemgpu.ftrace.owners import Inodes, Vms
 from gmemgpu.ftrace.page_rows import PageRows
 from gmemgpu.ftrace.passes import PassesSeen, passes_seen
-from gmemgpu.ftrace.probe import ARMING, CONSOLE
+from gmemgpu.ftrace.probe import ARMING, CONSOLE, WORKER
 from gmemgpu.ftrace.rows import Rows
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
@@ -55,7 +55,7 @@ class Account:
     knows_returns: bool = False
     n_before: int = 0
     n_armed: int = 0
-    passes: PassesSeen = field(default_factory=lambda: PassesSeen(0, 0, ()))
+    passes: PassesSeen = field(default_factory=PassesSeen)
     n_psmash: int = 0
     n_vm_destroys: int = 0
     n_unclaimed: int = 0
@@ -70,6 +70,7 @@ class _Thread:
     frees: bool = False
     inode: int = -1
     inode_key: int = -1
+    scan_pass: int = -1
 
 
 def trace_of_calls(log: CallLog, host: Host, where: str, shared_as: SharedAs | None = None) -> tuple[Trace, Account]:
@@ -130,7 +131,9 @@ class _Life:
         self._vm_of_inode: dict[int, int] = {}
         self._life_rows: list[tuple[int, int]] = []
         self._armed_ns: list[int] = []
+        self._logged_ns: list[int] = []
         self._begun_ns: list[int] = []
+        self._lasted_ns: list[int] = []
         self._problems: list[Problem] = []
 
     def take(self, call: Call, order: int) -> None:
@@ -140,6 +143,9 @@ class _Life:
         if call.returns:
             if call.function in ("kvm_gmem_free_folio", "sev_gmem_invalidate"):
                 thread.frees = False
+            elif call.function == WORKER and thread.scan_pass >= 0:
+                self._lasted_ns[thread.scan_pass] = t_ns - self._begun_ns[thread.scan_pass]
+                thread.scan_pass = -1
         elif call.function == "rmp_make_private":
             self._assign(call, thread, t_ns, order)
         elif call.function == "rmp_make_shared":
@@ -160,7 +166,11 @@ class _Life:
         elif call.function in ARMING:
             self._armed_ns.append(t_ns)
         elif call.function == CONSOLE:
+            self._logged_ns.append(t_ns)
+        elif call.function == WORKER:
+            thread.scan_pass = len(self._begun_ns)
             self._begun_ns.append(t_ns)
+            self._lasted_ns.append(-1)
         else:
             self._inode_event(call, thread, t_ns, order)
 
@@ -263,7 +273,10 @@ class _Life:
         self.account.n_never_back = self._pages.n_pages()
         self.account.n_assumed_inodes = self._inodes.n_assumed
         self.account.n_armed = len(self._armed_ns)
-        self.account.passes = passes_seen(self._armed_ns, self._begun_ns, self._end_ns - self._start_ns)
+        # A pass that its worker tells of is in the log once more.
+        begun_ns = self._begun_ns or self._logged_ns
+        lasted_ns = self._lasted_ns or [-1] * len(begun_ns)
+        self.account.passes = passes_seen(self._armed_ns, begun_ns, lasted_ns, self._end_ns - self._start_ns)
         horizon_ns = self._end_ns - self._start_ns + 1
         return self._rows.trace(self._host, horizon_ns), self.account
 

@@ -64,9 +64,10 @@ def notes_of(log: CallLog, account: Account, trace: Trace) -> list[str]:
     if account.n_armed:
         notes.append(f"calls that arm RMPOPT: {account.n_armed:,}; VMs destroyed: {account.n_vm_destroys:,}")
     passes = account.passes
-    if passes.n_seen:
+    if passes.begun_ns:
         line = (
-            f"RMPOPT passes begun: {passes.n_seen:,}; due by v10, 10 s after the last call that arms: {passes.n_due:,}"
+            f"RMPOPT passes begun: {len(passes.begun_ns):,}; due by v10, 10 s after the last call that arms: "
+            f"{passes.n_due:,}"
         )
         if passes.delays_ns:
             least, middle, most = (

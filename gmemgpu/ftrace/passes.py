@@ -22,20 +22,23 @@ class PassesSeen:
 
     Parameters
     ----------
-    n_seen : int
-        Passes that began.
+    begun_ns : tuple of int
+        When each began, ascending.
+    lasted_ns : tuple of int
+        How long each lasted; -1 where the file does not tell its end.
     n_due : int
         Passes that were due before the end of the file by the delay of v10.
     delays_ns : tuple of int
         From the last call that arms to each pass that began after one, ascending.
     """
 
-    n_seen: int
-    n_due: int
-    delays_ns: tuple[int, ...]
+    begun_ns: tuple[int, ...] = ()
+    lasted_ns: tuple[int, ...] = ()
+    n_due: int = 0
+    delays_ns: tuple[int, ...] = ()
 
 
-def passes_seen(armed_ns: Sequence[int], begun_ns: Sequence[int], end_ns: int) -> PassesSeen:
+def passes_seen(armed_ns: Sequence[int], begun_ns: Sequence[int], lasted_ns: Sequence[int], end_ns: int) -> PassesSeen:
     """
     Compute how passes followed the calls that arm them.
 
@@ -45,6 +48,8 @@ def passes_seen(armed_ns: Sequence[int], begun_ns: Sequence[int], end_ns: int) -
         Times of calls that arm RMPOPT, ascending.
     begun_ns : sequence of int
         Times at which passes began, ascending.
+    lasted_ns : sequence of int
+        How long each lasted, -1 if that is not known.
     end_ns : int
         Of the file.
 
@@ -59,4 +64,4 @@ def passes_seen(armed_ns: Sequence[int], begun_ns: Sequence[int], end_ns: int) -
     first_since = last != np.append(-1, last[:-1])[: len(last)]
     follows = (last >= 0) & first_since
     delays = np.sort(begun[follows] - armed[last[follows]])
-    return PassesSeen(len(begun), int((due <= end_ns).sum()), tuple(delays.tolist()))
+    return PassesSeen(tuple(begun_ns), tuple(lasted_ns), int((due <= end_ns).sum()), tuple(delays.tolist()))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["ARMING", "CONSOLE", "FUNCTIONS", "PASS_BEGINS", "Probe", "probe_of"]
+__all__ = ["ARMING", "CONSOLE", "FUNCTIONS", "PASS_BEGINS", "RMPUPDATES", "WORKER", "Probe", "probe_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ FUNCTIONS = {
     "snp_rmpopt_all_physmem": Probe((), (), "a count: RMPOPT was armed (v10)"),
     "snp_perform_rmp_optimization": Probe((), (), "a count: RMPOPT was armed (v3)"),
     "snp_enable_rmpopt": Probe((), (), "a count: RMPOPT was armed (as applied)"),
+    "rmpopt_work_handler": Probe((), (), "a count: a pass began (v3 to v10); its return: it ended"),
     "console": Probe((), (), "a count: a pass began, of the lines that the kernel logs"),
 }
 """Name to what is known of it."""
@@ -57,6 +58,12 @@ CONSOLE = "console"
 
 PASS_BEGINS = re.compile("SEV-SNP: (?:Attempt RMP optimizations|RMP optimizations enabled)")
 """What v1 to v10 log when a pass begins."""
+
+WORKER = "rmpopt_work_handler"
+"""The function that the delayed work calls: one call is one pass."""
+
+RMPUPDATES = ("rmp_make_private", "rmp_make_shared", "psmash")
+"""Those that return whether they did it; of a function that returns nothing, what a probe fetches is by chance."""
 
 ARMING = ("snp_rmpopt_all_physmem", "snp_perform_rmp_optimization", "snp_enable_rmpopt")
 

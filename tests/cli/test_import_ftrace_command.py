@@ -232,6 +232,80 @@ def test_passes_are_held_against_what_arms_them(tmp_path: Path, host: Path, caps
     assert said in capsys.readouterr().err.splitlines()
 
 
+# Two regions of 1 GiB. A pass that was armed before; one 4 ms late, 0.25 ms longer than (30 + 512 x 60 + 121,000) ns
+# for the region that became free and 2,800 + 172,000 ns for the other; one 200 ms late whose end is not told; one
+# that is 20 s late, and so another.
+PASSES = """\
+3.000000 9 rmpopt_work_handler:
+3.000100 9 console: SEV-SNP: Attempt RMP optimizations on physical address range @1GB alignment [0x0 - 0x1]
+3.161000 9 rmpopt_work_handler_ret: (x <- rmpopt_work_handler) ret=7
+5.000000 1 rmp_make_private: pfn=0x200 gpa=0x0 level=1 asid=7
+10.000000 1 sev_vm_destroy: kvm=0xa0
+10.000001 1 snp_rmpopt_all_physmem:
+10.100000 1 kvm_gmem_free_folio:
+10.100001 1 rmp_make_shared: pfn=0x200 level=1
+20.004000 9 rmpopt_work_handler:
+20.004577 9 rmpopt_work_handler_ret: (x <- rmpopt_work_handler)
+40.000000 1 sev_vm_destroy: kvm=0xa0
+50.200000 9 rmpopt_work_handler:
+60.000000 1 sev_vm_destroy: kvm=0xa0
+90.000000 9 rmpopt_work_handler:
+90.000340 9 rmpopt_work_handler_ret: (x <- rmpopt_work_handler)
+"""
+PREDICTION = {
+    "policy": "merged",
+    "n_predicted": 3,
+    "n_observed": 4,
+    "n_matched": 2,
+    "only_predicted_ns": [67_000_000_000],
+    "only_observed_ns": [0, 87_000_000_000],
+    "start_apart_ns": [4_000_000, 200_000_000],
+    "length_apart_ns": [577_000 - (30 + 512 * 60 + 121_000) - (2_800 + 172_000)],
+}
+
+
+def test_predicted_passes_are_held_against_observed_ones(
+    tmp_path: Path, host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = as_tracefs(PASSES)
+    assert imported(tmp_path / "log", log, host)[0] == 0
+    said = (
+        "merged predicts 3 passes, 4 were observed: 2 matched, 1 only predicted, 2 only observed; start, observed less "
+        "predicted: +4 ms (median), +200 ms (worst); length: +250.4 us (median), +250.4 us (worst) of 1 whose end was "
+        "seen"
+    )
+    assert said in capsys.readouterr().err.splitlines()
+    assert imported(tmp_path / "log", log, host, "--json")[0] == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["predictions"] == [PREDICTION]
+    assert found["account"]["passes"]["lasted_ns"] == [161_000_000, 577_000, -1, 340_000]
+
+
+def test_passes_of_other_policies_and_costs(tmp_path: Path, host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own, costs = tmp_path / "p.toml", tmp_path / "c.toml"
+    own.write_text('[[policy]]\nname = "later"\nhook = "vm_destroy"\ntimer = "debounce(30 s)"\n')
+    costs.write_text("base = 0\nblock = 0\ncached = 0\nround_clean = 1000\nround_cached = 10\n")
+    options = ("--policy", "later", "refcount", "--policies", str(own), "--costs", str(costs), "--json")
+    assert imported(tmp_path / "log", as_tracefs(PASSES), host, *options)[0] == 0
+    later, refcount = json.loads(capsys.readouterr().out)["predictions"]
+    # Due at 37 s, which is more than 10 s from any, and at 87 s.
+    assert (later["only_predicted_ns"], later["start_apart_ns"]) == ([37_000_000_000], [0])
+    assert later["length_apart_ns"] == [340_000 - 2 * 10]
+    assert (refcount["n_predicted"], refcount["n_matched"], refcount["start_apart_ns"]) == (1, 1, [-7_100_001_000])
+
+
+def test_policies_of_which_no_pass_was_observed(tmp_path: Path, host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert imported(tmp_path / "log", as_tracefs(CALLS), host, "--policy", "v10", "never")[0] == 0
+    lines = capsys.readouterr().err.splitlines()
+    for name in ("v10", "never"):
+        assert (
+            f"{name} predicts 0 passes, 0 were observed: 0 matched, 0 only predicted, 0 only observed; trace "
+            "rmpopt_work_handler as gmemgpu capture --print has it" in lines
+        )
+    assert imported(tmp_path / "log", as_tracefs(CALLS), host, "--policy", "oracle")[0] == 2
+    assert "--policy: the oracle is a bound" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("shared_as", ["release", "share"])
 def test_releases_and_shares_that_no_call_tells_apart(
     shared_as: str, tmp_path: Path, host: Path, capsys: pytest.CaptureFixture[str]
