@@ -14,6 +14,9 @@ from gmemgpu.errors import Problem, SpecError
 
 __all__ = ["read_toml", "packaged_toml", "unknown_key"]
 
+_MOST_BYTES = 16 << 20
+"""A hundred thousand policies; as objects of Python a file takes some ten times its size."""
+
 
 def unknown_key(key: str, known: Iterable[str], what: str = "key") -> str:
     """
@@ -56,13 +59,18 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     SpecError
-        If the file is missing, unreadable, not UTF-8, nested too deeply, with too long an integer or no TOML; the
-        message names it.
+        If the file is missing, unreadable, far too large, not UTF-8, nested too deeply, with too long an integer or no
+        TOML; the message names it.
     """
     path = Path(path)
     try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            fault = f"is larger than {_MOST_BYTES >> 20} MiB, as no such file is; is this the right one?"
+            raise SpecError(Problem(str(path), fault))
         # utf-8-sig: editors on Windows put a byte-order mark first, which TOML forbids.
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"))
     except OSError as error:
         raise SpecError(Problem(str(path), f"cannot be read: {error.strerror}; check the path")) from None
     except UnicodeDecodeError as error:
