@@ -102,5 +102,9 @@ def _host(texts: list[str]) -> Host:
 def _check_names(output: Path, files: list[Path]) -> None:
     if output.suffix != ".parquet":
         raise SpecError(Problem("--output", f"{output} does not end in .parquet; the normal form is Parquet"))
-    if output.exists() and any(path.exists() and output.samefile(path) for path in files):
+    there = [path for path in files if path.exists()]
+    for i, path in enumerate(there):
+        if any(path.samefile(other) for other in there[:i]):
+            raise SpecError(Problem(str(path), "is given twice, so that each VM would count twice; name it once"))
+    if output.exists() and any(output.samefile(path) for path in there):
         raise SpecError(Problem("--output", f"{output} is a table that is read; give the new one another name"))

@@ -29,7 +29,7 @@ def column_mapping(texts: list[str]) -> dict[str, str]:
     Raises
     ------
     SpecError
-        With every text that maps nothing.
+        With every text that maps nothing, or once more.
     """
     mapping: dict[str, str] = {}
     problems = []
@@ -37,6 +37,8 @@ def column_mapping(texts: list[str]) -> dict[str, str]:
         column, separator, name = (part.strip() for part in text.partition("="))
         if not (column and separator and name):
             problems.append(Problem(f"--map {text}", "maps nothing; write --map arrival=created_at"))
+        elif column in mapping:
+            problems.append(Problem(f"--map {text}", f"{column} is mapped to {mapping[column]} already; keep one"))
         mapping[column] = name
     if problems:
         raise SpecError(problems)

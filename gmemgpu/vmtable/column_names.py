@@ -209,6 +209,9 @@ def find_columns(names: Sequence[str], mapping: Mapping[str, str]) -> Found:
             continue
         if column in places:
             problems.append(f"vm_table.columns: {column} is mapped twice; keep one")
+        other = next((one for one, place in places.items() if place == alike[0] and one != column), None)
+        if other:
+            problems.append(f"vm_table.columns: {shown(name)} cannot be both {other} and {column}; keep one")
         places[column] = alike[0]
         unit = unit or _unit_at_the_end(name, COLUMNS[column][0])
         if unit:

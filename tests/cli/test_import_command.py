@@ -120,8 +120,24 @@ def test_a_mapping(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["import", "vms", str(path), "-o", str(output), "--map", "arrival"]) == 2
     assert "maps nothing; write --map arrival=created_at" in capsys.readouterr().err
+    for twice, fault in (
+        (("arrival=cores", "vcpus=cores"), "'cores' cannot be both arrival and vcpus; keep one"),
+        (("arrival=born", "arrival=died"), "--map arrival=died: arrival is mapped to born already; keep one"),
+        (("arrival_s=born", "arrival_ms=died"), "arrival is mapped twice; keep one"),
+    ):
+        options = [word for one in twice for word in ("--map", one)]
+        assert main(["import", "vms", str(path), "-o", str(output), *options]) == 2
+        assert fault in capsys.readouterr().err
     assert main(["generate", "--map", "arrival=born", "-o", str(trace)]) == 2
     assert "--map: is about a VM table" in capsys.readouterr().err
+
+
+def test_a_file_that_is_given_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, alias = write(tmp_path / "vms.csv", ROWS), tmp_path / "alias.csv"
+    alias.symlink_to(path)
+    assert main(["import", "vms", str(path), str(alias), "-o", str(tmp_path / "o.parquet")]) == 2
+    said = "gmemgpu: alias.csv: is given twice, so that each VM would count twice; name it once"
+    assert stderr_of(capsys, tmp_path) == [said]
 
 
 def test_twenty_problems_are_shown_and_the_rest_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
