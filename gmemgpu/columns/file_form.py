@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pyarrow as pa
 from gmemgpu.columns.message import shown
 from gmemgpu.errors import Problem, TraceError
 
-__all__ = ["Content", "FileForm", "file_form", "open_for_arrow", "opened"]
+__all__ = ["Content", "FileForm", "check_openable", "file_form", "open_for_arrow", "opened"]
 
 Content = Literal["text", "utf-16", "utf-16-le", "utf-16-be", "parquet", "arrow", "arrow stream", "sqlite", "zip"]
 
@@ -95,6 +96,29 @@ def _content(start: bytes) -> Content:
     return found or "text"
 
 
+def check_openable(path: Path) -> None:
+    """
+    Check that a file is there to be read, and read again from its start.
+
+    Parameters
+    ----------
+    path : Path
+        Of any name.
+
+    Raises
+    ------
+    TraceError
+        If it cannot be opened, or is a pipe or another thing that gives its bytes once, or never.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+            raise TraceError(Problem(str(path), "is no regular file; save what it gives to a file first"))
+        path.open("rb").close()
+    except OSError as error:
+        raise TraceError(Problem(str(path), f"cannot be read: {error.strerror}; check the path")) from None
+
+
 def open_for_arrow(path: Path) -> pa.NativeFile:
     """
     Open a file that Arrow then reads.
@@ -130,7 +154,10 @@ def open_for_arrow(path: Path) -> pa.NativeFile:
 @contextmanager
 def _file(path: Path, problems: list[Problem]) -> Iterator[pa.NativeFile]:
     try:
+        check_openable(path)
         file = open_for_arrow(path)
+    except TraceError as error:
+        raise TraceError([*problems, *error.problems]) from None
     except OSError as error:
         fault = f"cannot be read: {error.strerror}; check the path"
         raise TraceError([*problems, Problem(str(path), fault)]) from None
@@ -182,4 +209,7 @@ def opened(path: Path, form: FileForm, problems: list[Problem]) -> Iterator[pa.N
             yield stream
         except (OSError, EOFError, lzma.LZMAError) as error:
             fault = f"is no complete {form.packing} file" if form.packing else f"cannot be read: {shown(str(error))}"
-            raise TraceError([*problems, Problem(str(path), f"{fault}; copy it again")]) from None
+            remedy = "copy it again"
+            if "requires too much memory" in str(error):
+                fault, remedy = "is compressed by zstd with a window of more than 128 MiB", "compress it without --long"
+            raise TraceError([*problems, Problem(str(path), f"{fault}; {remedy}")]) from None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
-from gmemgpu.columns.file_form import FileForm, opened
+from gmemgpu.columns.file_form import FileForm, check_openable, opened
 from gmemgpu.columns.message import shown
 from gmemgpu.errors import Problem, TraceError
 
@@ -57,13 +56,9 @@ def text_stream(path: Path) -> Iterator[pa.NativeFile]:
     TraceError
         If it cannot be read, now or while it is.
     """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise TraceError(Problem(str(path), "is no regular file; save what it gives to a file first"))
-        with path.open("rb") as file:
-            packing = packing_of(file.read(8))
-    except OSError as error:
-        raise TraceError(Problem(str(path), f"cannot be read: {error.strerror}; check the path")) from None
+    check_openable(path)
+    with path.open("rb") as file:
+        packing = packing_of(file.read(8))
     with opened(path, FileForm(packing, "text"), []) as stream:
         yield stream
 

@@ -242,9 +242,10 @@ class _Reading:
             # A header line and nothing after it, with or without a line end.
             if "Empty CSV" in str(error) or "Could not skip initial" in str(error):
                 return pa.table([pa.array([], pa.string()) for _ in self.names], self.names)
-            if skip_row is None:
+            too_long = "straddling object" in str(error)
+            if skip_row is None and not too_long:
                 return None
-            unclosed = "straddling object" in str(error) or "out of sync" in str(error)
+            unclosed = too_long or "out of sync" in str(error)
             why = "has a line of more than 1 MiB, or a quote that is not closed"
             fault = why if unclosed else f"is no CSV text: {shown(str(error), 200)}"
             raise TraceError(

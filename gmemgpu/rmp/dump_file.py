@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from gmemgpu.columns.file_form import check_openable
 from gmemgpu.errors import Problem, TraceError
 
 __all__ = ["DumpFile", "opened_dump"]
@@ -116,11 +116,6 @@ def opened_dump(path: Path) -> Iterator[DumpFile]:
     TraceError
         If it cannot be opened or is no regular file.
     """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise TraceError(Problem(str(path), "is no regular file; save what it gives to a file first"))
-        file = path.open("rb", buffering=0)
-    except OSError as error:
-        raise TraceError(Problem(str(path), f"cannot be read: {error.strerror}; check the path")) from None
-    with file:
+    check_openable(path)
+    with path.open("rb", buffering=0) as file:
         yield DumpFile(path, os.fstat(file.fileno()).st_size, file)

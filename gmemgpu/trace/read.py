@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from gmemgpu.columns.file_form import open_for_arrow
+from gmemgpu.columns.file_form import check_openable, open_for_arrow
 from gmemgpu.columns.message import shown
 from gmemgpu.columns.table import Columns
 from gmemgpu.columns.text_file import read_text_columns
@@ -29,15 +29,6 @@ __all__ = ["read_trace"]
 _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_dictionary)
 _ARROW_ERRORS = (pa.ArrowException, OSError, ValueError)
 """What Arrow raises on a damaged file, depending on where the damage is."""
-
-
-def _unreadable(path: Path) -> Problem | None:
-    """Return why the file cannot even be opened."""
-    try:
-        with path.open("rb"):
-            return None
-    except OSError as error:
-        return Problem(str(path), f"cannot be read: {error.strerror}; check the path")
 
 
 def _header(document: dict[str, Any], where: str, problems: list[Problem]) -> Header | None:
@@ -137,9 +128,7 @@ def read_trace(path: str | Path) -> Trace:
     """
     path = Path(path)
     form = trace_form(path)
-    closed = _unreadable(path)
-    if closed:
-        raise TraceError(closed)
+    check_openable(path)
     problems: list[Problem] = []
     if form == "parquet":
         table, header = _read_parquet(path, problems)

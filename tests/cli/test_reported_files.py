@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,7 @@ CASES = (
     spec(
         "deep_policies", "a = " + "[" * 2000 + "]" * 2000 + "\n", "too deeply", command="evaluate x.csv --policies FILE"
     ),
+    spec("huge", "#" * (16 << 20) + "\n", "is larger than 16 MiB", command="evaluate x.csv --policies FILE"),
     spec("many_digits", f"seeds = {'9' * 5000}\n", "too many digits"),
     spec("policies_in_a_list", SPEC.replace('["v10"]', '[["v10"]]'), "policies[0]: ['v10'] is no name"),
     spec("preset_in_lists", SPEC.replace('"mixed-pods"', '[["mixed-pods"]]'), 'did you mean "mixed-pods"?'),
@@ -168,3 +170,24 @@ def test_the_output_is_not_the_input(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["generate", "--vm-table", str(file), "-o", str(file)]) == 2
     assert "is the VM table that is read" in capsys.readouterr().err
     assert file.read_text() == TWO
+
+
+# A pipe gives its bytes once, and what a file is, is seen before it is read; one without a writer gives none, ever.
+@pytest.mark.parametrize(
+    "command",
+    [
+        "import vms FILE -o OUT.parquet",
+        "generate --vm-table FILE -o OUT.parquet",
+        "import ftrace FILE --host HOST -o OUT.parquet",
+        "trace check FILE",
+        "scan FILE",
+    ],
+)
+def test_a_pipe_is_refused(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host, pipe = tmp_path / "host.toml", tmp_path / "pipe.csv"
+    host.write_text('[host]\nmemory_bytes = "2 GiB"\nnodes = 1\ncores = 4\nthreads_per_core = 2\n')
+    os.mkfifo(pipe)
+    places = {"FILE": str(pipe), "HOST": str(host), "OUT.parquet": str(tmp_path / "out.parquet")}
+    assert main([places.get(word, word) for word in command.split()]) == 2
+    said = capsys.readouterr().err
+    assert f"gmemgpu: {pipe}: is no regular file; save what it gives to a file first\n" in said

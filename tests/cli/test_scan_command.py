@@ -291,7 +291,7 @@ def test_bad_files(tmp_path: Path, data: bytes, message: str, capsys: pytest.Cap
 
 
 def test_bad_options(dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is no regular file" in refused([str(tmp_path)], capsys)
+    assert "Is a directory; check the path" in refused([str(tmp_path)], capsys)
     assert "cannot be read: No such file" in refused([str(tmp_path / "none")], capsys)
     log = write(tmp_path / "log", LOG)
     assert "cannot be scanned together" in refused([str(dump), str(log)], capsys)

@@ -190,3 +190,20 @@ def test_an_endless_line(tmp_path: Path) -> None:
         problem_with(path)
         == "has a line of more than 1 MiB, or a quote that is not closed; save the table as CSV again"
     )
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_line_without_an_end_is_not_read_to_its_end(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    # As of a bomb: what follows is not even text.
+    path = tmp_path / "t.csv"
+    path.write_bytes(pack(b"a,b\n" + b"1" * (4 << 20) + b"\xff"))
+    assert problem_with(path) == (
+        "has a line of more than 1 MiB, or a quote that is not closed; save the table as CSV again"
+    )
+
+
+def test_a_window_that_is_too_large(tmp_path: Path) -> None:
+    # The header of `zstd --long=31`.
+    path = tmp_path / "t.csv.zst"
+    path.write_bytes(bytes.fromhex("28b52ffd04a8") + zstd(b"a,b\n1,2\n")[6:])
+    assert "with a window of more than 128 MiB; compress it without --long" in problem_with(path)
