@@ -28,7 +28,9 @@ def iso_ns(text: str) -> int:
     Raises
     ------
     ValueError
-        If it is none, or before 1970 or after 2262.
+        If it is none.
+    OverflowError
+        If it is before 1970 or after 2262.
 
     Examples
     --------
@@ -41,7 +43,7 @@ def iso_ns(text: str) -> int:
     since = moment - _EPOCH
     ns = (since.days * 86_400 + since.seconds) * NS_PER_S + since.microseconds * 1_000
     if not 0 <= ns <= INT64_MAX:
-        raise ValueError("it is before 1970 or after 2262")
+        raise OverflowError("it is before 1970 or after 2262")
     return ns
 
 

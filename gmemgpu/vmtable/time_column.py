@@ -26,6 +26,7 @@ _EPOCH_UNITS = ((NS_PER_S, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
 """Each a thousandth of the one before: a time of this century shows by its digits which it is counted in."""
 _EPOCH_FROM = (10**9, 10**11, 10**14, 10**17)
 _UNIT_NAMES = {1: "ns", 1_000: "µs", 1_000_000: "ms", NS_PER_S: "s", 60 * NS_PER_S: "min", 3600 * NS_PER_S: "h"}
+_OUTSIDE = "is outside 1970 to 2262; if it stands for an end that never comes, leave the cell empty"
 _WRITE = "write ISO 8601, as in 2024-05-01T12:00:00Z, or a number"
 
 
@@ -137,9 +138,9 @@ def _typed(columns: Columns, name: str, cells: pa.ChunkedArray, duration: bool) 
         values = cells.cast(target).cast(pa.int64()).fill_null(0)
         ns = np.array(values.to_pylist(), np.int64)
     except pa.ArrowInvalid:
-        columns.refuse_column(name, "holds times before 1678 or after 2262; repair or leave out these rows")
+        columns.refuse_column(name, f"holds a time that {_OUTSIDE}")
     if not is_duration:
-        columns.refuse_cells(name, (ns < 0) & ~empty, lambda _: "is before 1970")
+        columns.refuse_cells(name, (ns < 0) & ~empty, lambda _: _OUTSIDE)
     zone = "" if is_duration or getattr(cells.type, "tz", None) else " without a zone, taken as UTC"
     return Times(ns=ns, empty=empty, absolute=not duration, form=f"{cells.type}{zone}")
 
@@ -162,15 +163,17 @@ def _iso(columns: Columns, name: str, cells: pa.ChunkedArray, empty: BoolArray, 
             for row, cell in zip(rows.tolist(), some.to_pylist(), strict=True):
                 try:
                     ns[row] = iso_ns(cell)
-                except (ValueError, OverflowError):
+                except OverflowError:
+                    ns[row] = -1
+                except ValueError:
                     wrong[row] = True
-    early = (ns < 0) & iso
+    outside = (ns < 0) & iso
 
     def message(i: int) -> str:
-        return f"{shown(cells[i].as_py())} {'is before 1970' if early[i] else f'is not a time; {_WRITE}'}"
+        return f"{shown(cells[i].as_py())} {_OUTSIDE if outside[i] else f'is not a time; {_WRITE}'}"
 
-    columns.refuse_cells(name, wrong | early, message)
-    ns[wrong | early] = 0
+    columns.refuse_cells(name, wrong | outside, message)
+    ns[wrong | outside] = 0
     n_local = int((iso & ~zoned).sum())
     local = "" if not n_local else f", {'' if n_local == iso.sum() else f'{n_local:,} '}without a zone taken as UTC"
     return Times(ns=ns, empty=empty, absolute=True, form=f"ISO 8601{local}")
@@ -227,7 +230,8 @@ def _whole_and_fraction(cells: pa.ChunkedArray) -> tuple[Int64Array, np.ndarray]
         except pa.ArrowInvalid:
             pass
     values = np.array(pc.fill_null(cells, _zero(cells)).cast(pa.float64()).to_pylist(), np.float64)
-    values = np.clip(np.nan_to_num(values, nan=0.0), -9e18, 9e18)
+    # Past the last point in time that is taken for one.
+    values = np.clip(np.nan_to_num(values, nan=0.0), -9.22e18, 9.22e18)
     floor = np.floor(values)
     return floor.astype(np.int64), values - floor
 

@@ -75,7 +75,7 @@ class VmTableSource(Section):
         if start is not None:
             try:
                 iso_ns(start)
-            except ValueError:
+            except (ValueError, OverflowError):
                 raise ValueError(f'"{start}" is no time from 1970 on; write it as in 2024-05-01T12:00:00Z') from None
         return start
 

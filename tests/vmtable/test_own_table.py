@@ -274,6 +274,28 @@ def test_cells_of_another_unit_than_their_column(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "cell", ["9999-12-31T23:59:59Z", "9999-12-31", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00+05:00", "2262-05-01"]
+)
+def test_dates_that_no_trace_reaches(tmp_path: Path, cell: str) -> None:
+    # As inventories write an end that never comes.
+    path = table(tmp_path, f"start,end,cpu,mem_mib\n2024-05-01,{cell},1,64\n2024-05-01,2024-05-02,1,64\n")
+    with pytest.raises(TraceError) as caught:
+        read_own_table(path)
+    (problem,) = caught.value.problems
+    assert problem.where.endswith("row 1, column end")
+    assert problem.message == (
+        f"'{cell}' is outside 1970 to 2262; if it stands for an end that never comes, leave the cell empty"
+    )
+
+
+@pytest.mark.parametrize("cell", ["1e400", "9.3e18", "1e19"])
+def test_numbers_past_every_epoch(tmp_path: Path, cell: str) -> None:
+    path = table(tmp_path, f"start,lifetime_s,cpu,mem_mib\n{cell},600,1,64\n")
+    with pytest.raises(TraceError, match=r"row 1, column start: .* is no epoch in ns"):
+        read_own_table(path)
+
+
 def test_a_start_of_ones_own(tmp_path: Path) -> None:
     path = table(tmp_path, "\n".join([*ISO, ISO[2].replace("2024", "2023").replace(",,2", ",2023-05-02,2")]))
     records = read_own_table(path, start_ns=1_714_564_830 * S)

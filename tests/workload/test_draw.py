@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -185,6 +186,7 @@ def test_a_table_of_several_hosts_is_no_trace_of_one(tmp_path: Path) -> None:
     assert len(replayed(vm_table={"path": str(path), "thin": {"keep": 1.0, "p_coloc": 1.0}})) == 3
 
 
-def test_a_start_that_is_no_time() -> None:
-    with pytest.raises(SpecError, match=r'vm_table.start: "noon" is no time from 1970 on'):
-        replayed(vm_table={"path": "x", "start": "noon"})
+@pytest.mark.parametrize("start", ["noon", "1969-12-31T00:00:00Z", "0001-01-01T00:00:00+05:00"])
+def test_a_start_that_is_no_time(start: str) -> None:
+    with pytest.raises(SpecError, match=f'vm_table.start: "{re.escape(start)}" is no time from 1970 on'):
+        replayed(vm_table={"path": "x", "start": start})
