@@ -27,7 +27,8 @@ import pyarrow.parquet
 from packing_trace import packing_database
 from rmp_dumps import entry, table
 
-from gmemgpu.cli.main import harmless, main
+from gmemgpu.cli.main import main
+from gmemgpu.cli.message import harmless
 from gmemgpu.errors import InputError
 from gmemgpu.sweeping.spec import read_spec
 

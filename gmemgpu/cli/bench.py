@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gmemgpu.cli.message import tell
+
 if TYPE_CHECKING:
     from gmemgpu.measuring.rates import Rates
 
@@ -38,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if rates.missing is None:
         problem = read_crossovers().problem
         if problem is not None:
-            print(f"gmemgpu: warning: {problem}; it is replaced", file=sys.stderr)
+            tell(f"gmemgpu: warning: {problem}; it is replaced")
         path = save_crossover(machine["gpu"], n_pairs)
         if not arguments.json:
             print(f"`--backend auto` goes by this: {path}")

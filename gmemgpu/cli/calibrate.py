@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+from gmemgpu.cli.message import tell
 from gmemgpu.errors import Problem, SpecError, StoreError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         _print(found)
     if output is not None:
         _write(_costs_file(found, name), output)
-        print(f"{output}: {len(found.costs)} costs", file=sys.stderr)
+        tell(f"{output}: {len(found.costs)} costs")
     return 0
 
 

@@ -8,6 +8,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from gmemgpu.cli.message import tell
+
 if TYPE_CHECKING:
     from gmemgpu.metrics.table import MetricTable
     from gmemgpu.model.policy import Policy
@@ -97,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = (*policies, *bound)
     choice = choose_engine(arguments.backend, n_pairs=len(wanted), n_events=len(trace))
     if choice.reason is not None and not exact and sys.stderr.isatty():
-        print(f"backend {choice.engine.name} (auto: {choice.reason})", file=sys.stderr)
+        tell(f"backend {choice.engine.name} (auto: {choice.reason})")
     table = evaluate(trace, wanted, costs=costs, backend=arguments.backend, strict=arguments.strict)
     if arguments.json:
         print(json.dumps(table.rows(), indent=1, ensure_ascii=False))

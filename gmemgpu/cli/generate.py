@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gmemgpu.cli.message import tell
 from gmemgpu.cli.vm_table import MAP_HELP, column_mapping, rejected_remedy
 from gmemgpu.errors import Problem, SpecError
 
@@ -115,10 +115,9 @@ def _warn_of_waiting(workload: Workload, trace: Trace) -> None:
         ("init_ns", Kind.SNP_INIT),
     ):
         if getattr(workload.snp_life, key, None) is not None and not (trace.kind == kind).any():
-            print(
+            tell(
                 f"gmemgpu: warning: snp_life.{key}: guests run up to the horizon, so this never comes; let them "
-                "end, or set snp_life.force",
-                file=sys.stderr,
+                "end, or set snp_life.force"
             )
 
 
@@ -170,11 +169,10 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         name = arguments.vm_table or f"{workload.preset}{' (small)' if arguments.small else ''}"
         for line in table_lines(workload, arguments.seed) if read is not None else ():
-            print(line, file=sys.stderr)
-        print(
+            tell(line)
+        tell(
             f"{arguments.output}: {name}, seed {arguments.seed}, {len(made.trace):,} events in "
-            f"{format_duration_ns(workload.horizon_ns)}; {made.admitted:,} VMs admitted, {made.rejected:,} rejected",
-            file=sys.stderr,
+            f"{format_duration_ns(workload.horizon_ns)}; {made.admitted:,} VMs admitted, {made.rejected:,} rejected"
         )
     return 0
 

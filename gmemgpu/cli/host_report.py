@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
+
+from gmemgpu.cli.message import tell
 
 __all__ = ["print_host"]
 
@@ -27,7 +28,7 @@ def print_host(found: dict[str, Any], notes: list[str], signs: Any) -> None:
     from gmemgpu.rmp.host_view import map_lines
 
     for note in notes:
-        print(f"warning: {note}", file=sys.stderr)
+        tell(f"warning: {note}")
     if "summary" in found:
         _print_summary(found)
     if "log" in found:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gmemgpu.cli.import_ftrace import add_ftrace_arguments, import_ftrace
+from gmemgpu.cli.message import tell
 from gmemgpu.cli.vm_table import MAP_HELP, column_mapping
 from gmemgpu.errors import InputError, Problem, SpecError
 
@@ -85,8 +85,8 @@ def _import_vms(arguments: argparse.Namespace) -> int:
         print(json.dumps(summary, indent=1, ensure_ascii=False))
         return 0
     for note in notes:
-        print(note, file=sys.stderr)
-    print(f"{arguments.output}: {len(table):,} VMs", file=sys.stderr)
+        tell(note)
+    tell(f"{arguments.output}: {len(table):,} VMs")
     return 0
 
 

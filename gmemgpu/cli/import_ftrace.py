@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gmemgpu.cli.message import tell
 from gmemgpu.errors import InputError, Problem, SpecError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _tell(
         print(json.dumps(summary, indent=1))
         return
     for problem in log.damaged:
-        print(f"warning: {problem}", file=sys.stderr)
+        tell(f"warning: {problem}")
     for note in notes:
-        print(note, file=sys.stderr)
-    print(f"{arguments.output}: {len(trace):,} events, {trace.horizon_ns / 1e9:,.3f} s", file=sys.stderr)
+        tell(note)
+    tell(f"{arguments.output}: {len(trace):,} events, {trace.horizon_ns / 1e9:,.3f} s")

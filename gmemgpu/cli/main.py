@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +12,11 @@ from importlib import import_module
 from typing import Any
 
 from gmemgpu import __version__
+from gmemgpu.cli.message import harmless, tell
 from gmemgpu.cli.streams import prepare_streams
 from gmemgpu.errors import GmemgpuError, InputError
 
-__all__ = ["COMMANDS", "command_parser", "dask_problem", "harmless", "main"]
+__all__ = ["COMMANDS", "command_parser", "dask_problem", "main"]
 
 COMMANDS = {
     "sweep": "run a sweep specification and print its decision table",
@@ -85,26 +85,6 @@ def command_parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def harmless(text: str) -> str:
-    """
-    Return a message without what a terminal obeys: names of files and words of other programs may hold anything.
-
-    Parameters
-    ----------
-    text : str
-        Lines for people.
-
-    Returns
-    -------
-    str
-        Control and format characters but newlines as Python escapes them.
-    """
-    return "".join(
-        repr(character)[1:-1] if unicodedata.category(character) in ("Cc", "Cf") and character != "\n" else character
-        for character in text
-    )
-
-
 def dask_problem(error: ValueError) -> str | None:
     """
     Return what is wrong with Dask's configuration, which Dask reads whenever it is first imported.
@@ -128,7 +108,7 @@ def _warnings_in_a_line() -> Iterator[None]:
     # What the library warns of is for whoever typed the command: no line of code, and each time anew.
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, RuntimeWarning):
-            print(f"gmemgpu: warning: {message}", file=sys.stderr)
+            tell(f"gmemgpu: warning: {message}")
         else:
             usual(message, category, *place, **more)
 

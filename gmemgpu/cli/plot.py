@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
+from gmemgpu.cli.message import tell
 from gmemgpu.errors import Problem, SpecError
 
 __all__ = ["add_arguments", "run"]
@@ -102,5 +102,5 @@ def run(arguments: argparse.Namespace) -> int:
     )
     write_figure(drawn, arguments.output)
     for note in notes:
-        print(f"gmemgpu: {note}", file=sys.stderr)
+        tell(f"gmemgpu: {note}")
     return 0

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gmemgpu.cli.message import tell
 from gmemgpu.sweeping.run.progress import Compiling, ShardFailed, ShardsDone, SweepMerged, SweepStarted, WorkersReady
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class _Lines:
 
 
 def _print(line: str) -> None:
-    print(f"gmemgpu: {line}", file=sys.stderr, flush=True)
+    tell(f"gmemgpu: {line}")
 
 
 def _notes(event: SweepEvent, *, say_why: bool) -> Iterator[str]:

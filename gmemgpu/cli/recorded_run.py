@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from gmemgpu.cli.message import harmless
 from gmemgpu.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -191,4 +192,4 @@ def print_lines(lines: Iterable[str]) -> None:
     """
     encoding = sys.stdout.encoding or "ascii"
     for line in lines:
-        print(line.encode(encoding, "backslashreplace").decode(encoding))
+        print(harmless(line).encode(encoding, "backslashreplace").decode(encoding))

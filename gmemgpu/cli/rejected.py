@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+from gmemgpu.cli.message import tell
 
 __all__ = ["warn_of_rejected", "warn_of_rejected_in", "warn_of_nothing_freed_in"]
 
@@ -33,10 +34,7 @@ def warn_of_rejected(admitted: int, rejected: int, where: str = "", remedy: str 
     """
     if rejected <= _TOLD_FROM * (admitted + rejected):
         return False
-    print(
-        f"gmemgpu: warning: {where}{rejected:,} of {admitted + rejected:,} VMs were rejected; {remedy}",
-        file=sys.stderr,
-    )
+    tell(f"gmemgpu: warning: {where}{rejected:,} of {admitted + rejected:,} VMs were rejected; {remedy}")
     return True
 
 
@@ -60,7 +58,7 @@ def warn_of_rejected_in(directory: Path) -> None:
     n_told = 0
     for row in sums.to_pylist():
         if n_told == _SHOWN:
-            print("gmemgpu: warning: other scenarios may have more than their host can hold, too", file=sys.stderr)
+            tell("gmemgpu: warning: other scenarios may have more than their host can hold, too")
             return
         n_told += warn_of_rejected(row["admitted_sum"], row["rejected_sum"], f'scenario "{row["label"]}": ')
 
@@ -89,8 +87,7 @@ def warn_of_nothing_freed_in(directory: Path) -> None:
     if len(idle) > _NAMED:
         names += f" and {len(idle) - _NAMED:,} more"
     where = f"scenario {names}" if len(idle) == 1 else f"{len(idle):,} scenarios ({names})"
-    print(
+    tell(
         f"gmemgpu: warning: {where}: no guest that went left a region free in {seeds}, so there is nothing for a "
-        "policy to win back; take a longer horizon_ns, shorter lifetimes or larger guests",
-        file=sys.stderr,
+        "policy to win back; take a longer horizon_ns, shorter lifetimes or larger guests"
     )

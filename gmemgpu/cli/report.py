@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gmemgpu.cli.decide import add_decision_arguments, parse_worth
+from gmemgpu.cli.message import tell
 from gmemgpu.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         worth=parse_worth(arguments.worth),
     )
     write_report(choice, output, None if arguments.map is None else _region_map(*arguments.map))
-    print(f"gmemgpu: {output} written", file=sys.stderr)
+    tell(f"gmemgpu: {output} written")
     return 0
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gmemgpu.cli.message import tell
 from gmemgpu.errors import InputError, Problem, SpecError
 from gmemgpu.units import REGION_BYTES, parse_bytes
 
@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_kinds(by_kind)
     if not arguments.json:
         for path, form in files:
-            print(f"{path}: {form.why}", file=sys.stderr)
+            tell(f"{path}: {form.why}")
     if by_kind["log"]:
         found = log_findings([path for path, _ in by_kind["log"]])
     elif by_kind["dump"] or by_kind["bitmap"]:
@@ -185,7 +185,7 @@ def _finish(arguments: argparse.Namespace, files: list[tuple[Path, HostForm]], f
         print_host(found.document, found.notes, found.signs)
     if arguments.output is not None:
         _write(found.table(), Path(arguments.output))
-        print(f"{arguments.output}: {len(found.signs):,} regions", file=sys.stderr)
+        tell(f"{arguments.output}: {len(found.signs):,} regions")
 
 
 def _write(table: pa.Table, path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gmemgpu.cli.evaluate import STRICT_HELP
+from gmemgpu.cli.message import tell
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.run.progress import SweepEvent
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    print(f"gmemgpu: {line}", file=sys.stderr, flush=True)
+    tell(f"gmemgpu: {line}")
 
 
 def _tell_failures(result: ShareResult) -> None:

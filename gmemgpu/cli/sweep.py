@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gmemgpu.cli.evaluate import STRICT_HELP
+from gmemgpu.cli.message import tell
 from gmemgpu.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
     if result.fallback is not None:
         n, reason = result.fallback.n_shards, result.fallback.reason
         shards = f"{n:,} {'shard' if n == 1 else 'shards'}"
-        print(f"gmemgpu: warning: {shards} ran on CPU cores, since the device failed: {reason}", file=sys.stderr)
+        tell(f"gmemgpu: warning: {shards} ran on CPU cores, since the device failed: {reason}")
     warn_of_rejected_in(result.directory)
     if arguments.json or not arguments.quiet:
         warn_of_nothing_freed_in(result.directory)
@@ -126,10 +127,10 @@ def run(arguments: argparse.Namespace) -> int:
         print_table(table, form="json" if arguments.json else "text", command=command)
     checked = result.checked
     for line in checked.unmet:
-        print(f"gmemgpu: {arguments.spec}: {line}", file=sys.stderr)
+        tell(f"gmemgpu: {arguments.spec}: {line}")
     if checked.n_figures and not arguments.quiet:
         n_met = checked.n_figures - len(checked.unmet)
-        print(f"{n_met:,} of {checked.n_figures:,} figures as {arguments.spec} expects them", file=sys.stderr)
+        tell(f"{n_met:,} of {checked.n_figures:,} figures as {arguments.spec} expects them")
     return 1 if checked.unmet else 0
 
 
@@ -155,7 +156,7 @@ def _swept(
 
     def note(line: str) -> None:
         if not arguments.quiet:
-            print(f"gmemgpu: {line}", file=sys.stderr, flush=True)
+            tell(f"gmemgpu: {line}")
 
     most = DEFAULT_MAX_SEEDS if arguments.max_seeds is None else arguments.max_seeds
     return sweep_until(

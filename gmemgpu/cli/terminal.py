@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gmemgpu.cli.message import harmless
+
 __all__ = ["console", "print_table", "text_width", "is_ascii_only"]
 
 _PIPE_WIDTH = 1000
@@ -59,7 +61,7 @@ def print_table(
     drawn = output.is_terminal
     lines = [list(line) for line in lines]
     table = Table(
-        title=Text(title, "bold") if title else None,
+        title=Text(harmless(title), "bold") if title else None,
         title_justify="left",
         show_header=bool(headings),
         header_style="bold",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
+from gmemgpu.cli.message import harmless, tell
 from gmemgpu.errors import Problem, SpecError, TraceError
 from gmemgpu.units import parse_duration_ns
 
@@ -53,8 +53,8 @@ def _check(arguments: argparse.Namespace) -> int:
         print(json.dumps({"valid": True, "problems": [], "warnings": doubts}, indent=1, ensure_ascii=False))
         return 0
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    print(f"{arguments.file}: valid, {len(trace):,} events, {'with' if warnings else 'no'} warnings")
+        tell(f"warning: {warning}")
+    print(f"{harmless(arguments.file)}: valid, {len(trace):,} events, {'with' if warnings else 'no'} warnings")
     return 0
 
 

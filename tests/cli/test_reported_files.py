@@ -191,3 +191,35 @@ def test_a_pipe_is_refused(command: str, tmp_path: Path, capsys: pytest.CaptureF
     assert main([places.get(word, word) for word in command.split()]) == 2
     said = capsys.readouterr().err
     assert f"gmemgpu: {pipe}: is no regular file; save what it gives to a file first\n" in said
+
+
+# Whoever runs `gmemgpu import vms *` chose none of the names.
+@pytest.mark.parametrize(
+    "command",
+    [
+        "import vms VMS -o OUT.parquet",
+        "generate --vm-table VMS -o OUT.parquet --set horizon_ns=3600_000_000_000 --set warmup_ns=0",
+        "scan DUMP -o OUT.parquet",
+        "trace check TRACE",
+        "trace info TRACE",
+        "evaluate TRACE --policy v10 --backend numpy",
+        "explain TRACE --policy v10",
+    ],
+)
+def test_a_name_that_a_terminal_would_obey(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = {
+        "VMS": "a\nb\x1b[2J.csv",
+        "DUMP": "\x1b]0;x\x07",
+        "TRACE": "t\x9b2J.csv",
+        "OUT.parquet": "o\x1b[2J.parquet",
+    }
+    (tmp_path / names["VMS"]).write_text(TWO)
+    (tmp_path / names["DUMP"]).write_text("[ 1.0] SEV-SNP: PFN 0x140200, RMP entry: [0x0028000000200003 - 0x0]\n")
+    (tmp_path / names["TRACE"]).write_text(TRACE + LIFE.format(1, 9, 512))
+    (tmp_path / names["TRACE"]).with_suffix(".toml").write_text(HEADER)
+    places = {word: str(tmp_path / name) for word, name in names.items()}
+    assert main([places.get(word, word) for word in command.split()]) == 0
+    captured = capsys.readouterr()
+    said = captured.out + captured.err
+    assert said
+    assert all(line.isprintable() for line in said.split("\n"))
