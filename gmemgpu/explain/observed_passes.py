@@ -116,7 +116,7 @@ def match_text(match: PassMatch) -> str:
         A line.
     """
     text = (
-        f"{match.policy} predicts {match.n_predicted:,} passes, {match.n_observed:,} were observed: "
+        f"passes by {match.policy}: {match.n_predicted:,} predicted, {match.n_observed:,} observed; "
         f"{match.n_matched:,} matched, {len(match.only_predicted_ns):,} only predicted, "
         f"{len(match.only_observed_ns):,} only observed"
     )

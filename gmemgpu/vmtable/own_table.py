@@ -165,7 +165,7 @@ def _ends(file: Columns, names: Mapping[str, str], found: Found, arrival: Times,
         return np.where(past, NO_END_NS, arrival.ns + np.where(past, 0, lifetime.ns))
     name = names["departure"]
     departure = read_times(file, name, found.units.get("departure"))
-    form["departure"] = departure.form
+    form["departure"] = "empty" if departure.empty.all() else departure.form
     if departure.absolute != arrival.absolute and not departure.empty.all():
         file.refuse_column(name, f"holds {departure.form}, but {shown_name(start)} {arrival.form}; write both alike")
     early = (departure.ns <= arrival.ns) & ~departure.empty

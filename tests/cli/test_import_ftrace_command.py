@@ -270,7 +270,7 @@ def test_predicted_passes_are_held_against_observed_ones(
     log = as_tracefs(PASSES)
     assert imported(tmp_path / "log", log, host)[0] == 0
     said = (
-        "merged predicts 3 passes, 4 were observed: 2 matched, 1 only predicted, 2 only observed; start, observed less "
+        "passes by merged: 3 predicted, 4 observed; 2 matched, 1 only predicted, 2 only observed; start, observed less "
         "predicted: +4 ms (median), +200 ms (worst); length: +250.4 us (median), +250.4 us (worst) of 1 whose end was "
         "seen"
     )
@@ -299,7 +299,7 @@ def test_policies_of_which_no_pass_was_observed(tmp_path: Path, host: Path, caps
     lines = capsys.readouterr().err.splitlines()
     for name in ("v10", "never"):
         assert (
-            f"{name} predicts 0 passes, 0 were observed: 0 matched, 0 only predicted, 0 only observed; trace "
+            f"passes by {name}: 0 predicted, 0 observed; 0 matched, 0 only predicted, 0 only observed; trace "
             "rmpopt_work_handler as gmemgpu capture --print has it" in lines
         )
     assert imported(tmp_path / "log", as_tracefs(CALLS), host, "--policy", "oracle")[0] == 2
