@@ -64,7 +64,8 @@ def made_up_rows(setting: Setting, shard: Shard, random: np.random.Generator) ->
     scenario = setting.scenarios[shard.scenario]
     n_rows = len(shard.seeds) * len(setting.policies)
     columns = []
-    for field in setting.schema:
+    numbers = pa.array(random.integers(1, 2**40, len(setting.schema) * n_rows))
+    for i, field in enumerate(setting.schema):
         if field.name in ("label", "preset"):
             values: Any = [getattr(scenario, field.name)] * n_rows
         elif field.name in scenario.axes:
@@ -75,9 +76,13 @@ def made_up_rows(setting: Setting, shard: Shard, random: np.random.Generator) ->
             values = [policy.name for policy in setting.policies]
         elif pa.types.is_list(field.type):
             # As in real rows: short latencies, of the first bins, do not happen.
-            values = (random.integers(0, 100, (n_rows, N_BINS)) * (np.arange(N_BINS) >= N_BINS // 2)).tolist()
+            bins = random.integers(0, 100, (n_rows, N_BINS)) * (np.arange(N_BINS) >= N_BINS // 2)
+            ends = np.arange(n_rows + 1, dtype=np.int32) * N_BINS
+            columns.append(pa.ListArray.from_arrays(ends, bins.ravel(), type=field.type))
+            continue
         else:
-            values = random.integers(1, 2**40, n_rows).tolist()
+            columns.append(numbers.slice(i * n_rows, n_rows).cast(field.type))
+            continue
         columns.append(pa.array(values, field.type))
     return pa.Table.from_arrays(columns, schema=setting.schema)
 
