@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -107,12 +108,18 @@ REFERENCE_MAY_IMPORT = {"gmemgpu.model", "gmemgpu.units"}
 MODULES = sorted(ROOT.rglob("*.py"))
 
 
-def _name(path: Path) -> str:
-    return ".".join(("gmemgpu", *path.relative_to(ROOT).with_suffix("").parts))
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    return tuple(_found_imports(path))
+
+
+def _found_imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -138,10 +145,10 @@ def test_every_part_is_in_the_table() -> None:
     assert parts == set(ALLOWED)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_imports_point_one_way(path: Path) -> None:
-    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    assert _parts(path) - {part} <= ALLOWED[part]
+def test_imports_point_one_way() -> None:
+    for path in MODULES:
+        part = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        assert _parts(path) - {part} <= ALLOWED[part], path
 
 
 def test_the_reference_imports_model_and_units_only() -> None:
@@ -154,18 +161,28 @@ def test_the_reference_imports_model_and_units_only() -> None:
                 assert any(name == base or name.startswith(f"{base}.") for base in allowed), f"{path}: {name}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_cupy_is_imported_by_its_engine_alone_and_only_when_asked(path: Path) -> None:
-    allowed: set[ast.AST] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    if path.is_relative_to(ROOT / "engine" / "cupy"):
-        functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-        allowed = {inner for function in functions for inner in ast.walk(function)}
-        allowed |= {inner for node in tree.body if _is_type_checking(node) for inner in ast.walk(node)}
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        assert node in allowed or not any(name.split(".")[0] == "cupy" for name in names)
+def _importers(package: str) -> dict[Path, bool]:
+    # Whether each does so within functions, or for type checkers, alone.
+    found = {}
+    for path in MODULES:
+        if any(name.split(".")[0] == package for name in _imports(path)):
+            tree = _tree(path)
+            late = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+            late += [node for node in tree.body if _is_type_checking(node)]
+            allowed = {inner for node in late for inner in ast.walk(node)}
+            found[path] = all(
+                node in allowed
+                for node in ast.walk(tree)
+                if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == package for alias in node.names))
+                or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package)
+            )
+    return found
+
+
+def test_cupy_is_imported_by_its_engine_alone_and_only_when_asked() -> None:
+    found = _importers("cupy")
+    assert found
+    assert all(path.is_relative_to(ROOT / "engine" / "cupy") and late for path, late in found.items()), found
 
 
 def test_what_is_compiled_is_made_of_the_sources_that_its_cache_knows() -> None:
@@ -178,28 +195,19 @@ def test_what_is_compiled_is_made_of_the_sources_that_its_cache_knows() -> None:
                 assert made_of <= {*known, "errors"}, path
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_numba_is_imported_where_functions_are_compiled_and_only_when_asked(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    allowed: set[ast.AST] = set()
-    if path == ROOT / "compiled.py":
-        functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-        allowed = {inner for function in functions for inner in ast.walk(function)}
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        assert node in allowed or not any(name.split(".")[0] == "numba" for name in names)
+def test_numba_is_imported_where_functions_are_compiled_and_only_when_asked() -> None:
+    assert _importers("numba") == {ROOT / "compiled.py": True}
 
 
 def _is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
-def _public_names(tree: ast.Module) -> set[str]:
-    for node in tree.body:
+def _public_names(path: Path) -> set[str]:
+    for node in _tree(path).body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
             return set(ast.literal_eval(node.value))
-    raise AssertionError("no __all__")
+    raise AssertionError(f"{path}: no __all__")
 
 
 def _defined(tree: ast.Module) -> set[str]:
@@ -216,15 +224,9 @@ def _defined(tree: ast.Module) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in MODULES if path.name not in ("__init__.py", "__main__.py") and not path.name.startswith("_")],
-    ids=_name,
-)
-def test_modules_say_what_is_public(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    public = _public_names(tree)
-    assert public <= _defined(tree)
+def test_modules_say_what_is_public() -> None:
+    for path in (path for path in MODULES if not path.name.startswith("_")):
+        assert _public_names(path) <= _defined(_tree(path)), path
 
 
 def _loaded_after(statement: str) -> set[str]:
