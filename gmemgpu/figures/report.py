@@ -172,4 +172,4 @@ def write_report(choice: Choice, path: str | Path, region_map: tuple[str, Region
         script=markup((_TEMPLATE / "report.js").read_text(encoding="utf-8")),
         vega=markup(_vega()),
     )
-    write_file(path, page.encode())
+    write_file(path, page.encode(errors="backslashreplace"))

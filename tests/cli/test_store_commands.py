@@ -160,6 +160,12 @@ def test_check_names_every_fault_and_removes_those_of_a_sweep(store: Path, capsy
     assert main(["check", str(store), "--repair"]) == 0
 
 
+@pytest.mark.parametrize("command", ["status", "check", "show", "show --json", "show --csv", "report"])
+def test_a_directory_whose_name_is_no_utf_8(command: str, store: Path) -> None:
+    named = store.rename(store.with_name("d\udcff"))
+    assert main([*command.split(), str(named)]) == 0
+
+
 @pytest.mark.parametrize("command", ["status", "check", "show"])
 def test_no_sweep_there(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for directory in (tmp_path, tmp_path / "gone"):

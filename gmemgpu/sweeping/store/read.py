@@ -143,7 +143,7 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
 
 
 def _pieces_of_results(path: Path, name: str) -> Iterator[pa.Array]:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(open_for_arrow(path)) as file:
         for batch in file.iter_batches(_ROWS_OF_A_PIECE, columns=[name]):
             yield batch.column(0)
 
