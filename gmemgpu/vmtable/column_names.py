@@ -228,8 +228,8 @@ def find_columns(names: Sequence[str], mapping: Mapping[str, str]) -> Found:
     for column, found in candidates.items():
         rank, place, unit = min(found)
         if sum(other == rank for other, _, _ in found) > 1:
-            twice = [shown_name(names[i]) for other, i, _ in found if other == rank]
-            problems.append(f"{column} is there {len(twice)} times: {', '.join(twice)}; keep one")
+            twice = [names[i] for other, i, _ in found if other == rank]
+            problems.append(f"{column} is there {len(twice)} times: {_listed(twice)}; keep one")
         places[column] = place
         if unit:
             units[column] = unit

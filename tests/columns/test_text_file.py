@@ -207,3 +207,12 @@ def test_a_window_that_is_too_large(tmp_path: Path) -> None:
     path = tmp_path / "t.csv.zst"
     path.write_bytes(bytes.fromhex("28b52ffd04a8") + zstd(b"a,b\n1,2\n")[6:])
     assert "with a window of more than 128 MiB; compress it without --long" in problem_with(path)
+
+
+def test_a_first_line_without_an_end(tmp_path: Path) -> None:
+    # Cut, it would name other columns than the file has.
+    names = ",".join(f"column_{i}" for i in range(9000))
+    for text in (f"a,b,{names}\n1,2\n", "#" * 70_000, "x" * 70_000):
+        assert problem_with(write(tmp_path / "t.csv", text)) == (
+            "has no whole line in its first 64 KiB, as every table has; is this the right file?"
+        )

@@ -319,6 +319,11 @@ def test_what_is_mapped_goes_before_what_is_found(tmp_path: Path) -> None:
     ]
 
 
+def test_a_name_that_comes_very_often(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match=r"arrival is there 300 times: arrival, .* and 288 more; keep one"):
+        read_own_columns(table(tmp_path, ",".join(["arrival"] * 300) + "\n"))
+
+
 def test_a_table_without_rows(tmp_path: Path) -> None:
     assert len(read_own_table(table(tmp_path, "start,end,cpu,mem_mib\n"))) == 0
     columns = {name: pa.nulls(0) for name in ("start", "end", "cpu", "mem_mib", "tenant", "host", "kind")}

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
@@ -34,6 +35,7 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
+@cache
 def _annotations(keys: KeyPath) -> list[Any]:
     # Every annotation that the value under these keys of a workload may have; empty if there is no such field.
     found: list[Any] = [Workload]
