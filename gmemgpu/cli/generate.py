@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the trace; 0 if it is written."""
     from gmemgpu.cli.rejected import warn_of_rejected
     from gmemgpu.generator import generate
-    from gmemgpu.trace.form import trace_form
+    from gmemgpu.trace.form import check_overwrites_none, trace_form
     from gmemgpu.trace.write import write_trace
     from gmemgpu.units import format_duration_ns
     from gmemgpu.workload.preset import lay_over, preset, small_variant, workload_from_mapping
@@ -143,7 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.small:
         table = small_variant(preset(arguments.preset)).model_dump()
     workload = workload_from_mapping(lay_over(table, settings), "", Path())
-    _keep_the_input(workload, Path(arguments.output))
+    check_overwrites_none(Path(arguments.output), _inputs(workload.model_dump()))
     made = generate(workload, arguments.seed)
     write_trace(made.trace, arguments.output)
     read = workload.vm_table.read(workload.host.host) if workload.vm_table else None
@@ -177,7 +178,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _keep_the_input(workload: Workload, output: Path) -> None:
-    source = workload.vm_table
-    if source is not None and output.exists() and source.path.exists() and output.samefile(source.path):
-        raise SpecError(Problem("--output", f"{output} is the VM table that is read; give the trace another name"))
+def _inputs(value: object) -> Iterator[Path]:
+    # The files that a workload names, wherever it does.
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _inputs(inner)

@@ -78,13 +78,12 @@ def import_ftrace(arguments: argparse.Namespace) -> int:
     from gmemgpu.ftrace.call_log import read_calls
     from gmemgpu.ftrace.life import trace_of_calls
     from gmemgpu.ftrace.notes import notes_of
-    from gmemgpu.trace.form import trace_form
+    from gmemgpu.trace.form import check_overwrites_none
     from gmemgpu.trace.write import write_trace
 
     path, output = Path(arguments.file), Path(arguments.output)
-    trace_form(output)
-    if output.exists() and path.exists() and output.samefile(path):
-        raise SpecError(Problem("--output", f"{output} is the file that is read; give the trace another name"))
+    read = (arguments.file, arguments.host, arguments.policies, arguments.costs)
+    check_overwrites_none(output, [Path(name) for name in read if name])
     host = _host(Path(arguments.host))
     policies, costs = _predicting(arguments)
     log = read_calls(path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from gmemgpu.errors import Problem, TraceError
 
-__all__ = ["Form", "METADATA_KEY", "header_path", "trace_form"]
+__all__ = ["Form", "METADATA_KEY", "check_overwrites_none", "header_path", "trace_form"]
 
 Form = Literal["parquet", "csv"]
 
@@ -61,3 +62,26 @@ def header_path(path: Path) -> Path:
         In the same folder.
     """
     return path.with_name(path.name.removesuffix(_suffix(path)) + ".toml")
+
+
+def check_overwrites_none(path: Path, inputs: Iterable[Path]) -> None:
+    """
+    Check that a trace that is to be written takes the place of no file that it is made of.
+
+    Parameters
+    ----------
+    path : Path
+        Where it goes; a CSV trace is two files.
+    inputs : iterable of Path
+        What is read.
+
+    Raises
+    ------
+    TraceError
+        If it does, by whatever name; or if its own name is none of a trace.
+    """
+    written = (path, header_path(path)) if trace_form(path) == "csv" else (path,)
+    read = [one for one in inputs if one.exists()]
+    for one in written:
+        if one.exists() and any(one.samefile(other) for other in read):
+            raise TraceError(Problem("--output", f"{one} is a file that is read; give the trace another name"))

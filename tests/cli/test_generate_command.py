@@ -160,7 +160,16 @@ def test_a_table_is_never_overwritten_by_its_trace(tmp_path: Path, capsys: pytes
     path.write_text(OWN)
     assert main(["generate", "--vm-table", str(path), *SHORT, "--set", "vm_table.host=a", "-o", str(path)]) == 2
     assert path.read_text() == OWN
-    assert "is the VM table that is read" in capsys.readouterr().err
+    assert "is a file that is read" in capsys.readouterr().err
+    # A CSV trace has its header beside it.
+    aside = path.rename(tmp_path / "vms.toml")
+    assert main(["generate", "--vm-table", str(aside), *SHORT, "--set", "vm_table.host=a", "-o", str(path)]) == 2
+    assert aside.read_text() == OWN
+    cdf = tmp_path / "lifetimes.csv"
+    cdf.write_text("lifetime_s,cdf\n60,1\n")
+    source = ["--set", "lifetime.name=mine", "--set", f'lifetime.define.mine={{family="empirical",path="{cdf}"}}']
+    assert main(["generate", *SHORT, *source, "-o", str(cdf)]) == 2
+    assert "lifetimes.csv is a file that is read" in capsys.readouterr().err
 
 
 def test_a_node_that_the_host_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

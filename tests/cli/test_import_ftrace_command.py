@@ -350,7 +350,10 @@ def test_bad_hosts_and_outputs(tmp_path: Path, host: Path, capsys: pytest.Captur
     assert "the name ends in .parquet" in refused("--host", str(host), "-o", str(tmp_path / "t.txt"))
     copy = tmp_path / "same.csv"
     copy.hardlink_to(log)
-    assert "is the file that is read" in refused("--host", str(host), "-o", str(copy))
+    assert "is a file that is read" in refused("--host", str(host), "-o", str(copy))
+    # A CSV trace has its header beside it.
+    assert "host.toml is a file that is read" in refused("--host", str(host), "-o", str(host.with_suffix(".csv.gz")))
+    assert host.read_text() == HOST
     bad = tmp_path / "bad.toml"
     bad.write_text("cores = 3\n")
     err = refused("--host", str(bad), "-o", str(tmp_path / "t.csv"))

@@ -168,7 +168,7 @@ def test_the_output_is_not_the_input(tmp_path: Path, capsys: pytest.CaptureFixtu
     file = tmp_path / "vms.csv"
     file.write_text(TWO)
     assert main(["generate", "--vm-table", str(file), "-o", str(file)]) == 2
-    assert "is the VM table that is read" in capsys.readouterr().err
+    assert "is a file that is read" in capsys.readouterr().err
     assert file.read_text() == TWO
 
 
