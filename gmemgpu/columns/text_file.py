@@ -169,8 +169,8 @@ def read_first_lines(path: Path, problems: list[Problem], form: FileForm | None 
         lines.pop()  # broken off
     said = [i for i, line in enumerate(lines) if line.strip() and not line.startswith(_COMMENT)]
     if not said and len(start) == _START_BYTES:
-        fault = f"has no whole line in its first {_START_BYTES >> 10} KiB, as every table has; is this the right file?"
-        raise TraceError([*problems, Problem(str(path), fault)])
+        what = f"has no whole line in its first {_START_BYTES >> 10} KiB, as every table has; is this the right file?"
+        raise TraceError([*problems, Problem(str(path), what)])
     if not said:
         raise TraceError([*problems, Problem(str(path), "is empty; the first line names the columns")])
     first = lines[said[0]]
