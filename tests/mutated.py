@@ -102,6 +102,8 @@ FTRACE = b"""\
  qemu-kvm-4200   [001] d..1. 6.000020: kvm_gmem_free_folio: (kvm_gmem_free_folio+0x0/0x40)
  qemu-kvm-4200   [001] d..1. 6.000022: rmp_make_shared: (rmp_make_shared+0x0/0x80) pfn=0x200 level=2
  qemu-kvm-4200   [001] d..1. 6.000030: kvm_gmem_destroy_inode: (kvm_gmem_destroy_inode+0x0/0x30) inode=0xffffa0
+ kworker/u8:0-88 [002] d..1. 16.004000: rmpopt_work_handler: (rmpopt_work_handler+0x0/0x400)
+ kworker/u8:0-88 [002] d..1. 16.004400: rmpopt_work_handler_ret: (x <- rmpopt_work_handler)
 """
 WORDS = [
     *(b"", b"-1", b"0x", b"1e999", b"nan", b"inf", b"9" * 25, b"9" * 5000, b"1_000", "٥".encode(), b"[" * 3000),
