@@ -3,7 +3,7 @@ Damaged copies of valid files, given to the command that reads such; whatever is
 
 Run as a process of its own, within limits of memory and time that a reader must not need:
 
-    python tests/mutated.py READER N SEED
+    python tests/mutated.py N SEED READER...
 """
 
 from __future__ import annotations
@@ -275,4 +275,6 @@ def fuzz(reader: str, n: int, seed: int) -> None:
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    fuzz(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    n_files, seed, *readers = sys.argv[1:]
+    for reader in readers:
+        fuzz(reader, int(n_files), int(seed))

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import mutated
 import pytest
@@ -16,16 +15,16 @@ N_FILES = 200_000 if THOROUGH else 2_000
 SEED = "1" if THOROUGH else "0"
 
 
+def fuzzed(n_files: int, *readers: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, mutated.__file__, str(n_files), SEED, *readers]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(0 if THOROUGH else 600)
 @pytest.mark.parametrize("reader", mutated.READERS)
 def test_every_file_is_read_or_refused(reader: str) -> None:
-    done = subprocess.run(
-        [sys.executable, Path(mutated.__file__), reader, str(N_FILES), SEED],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = fuzzed(N_FILES, reader)
     last = done.stdout.splitlines()[-1] if done.stdout else ""
     found = re.fullmatch(rf"{N_FILES} files, (\d+) read, 0 faults", last)
     assert found, done.stdout[-5000:] + done.stderr[-2000:]
@@ -34,8 +33,5 @@ def test_every_file_is_read_or_refused(reader: str) -> None:
 
 
 def test_a_valid_file_is_read() -> None:
-    for reader in mutated.READERS:
-        done = subprocess.run(
-            [sys.executable, Path(mutated.__file__), reader, "1", SEED], capture_output=True, text=True, check=False
-        )
-        assert done.stdout == "1 files, 1 read, 0 faults\n", done.stdout + done.stderr
+    done = fuzzed(1, *mutated.READERS)
+    assert done.stdout == "1 files, 1 read, 0 faults\n" * len(mutated.READERS), done.stdout + done.stderr
