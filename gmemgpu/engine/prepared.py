@@ -94,12 +94,7 @@ class Prepared:
     @cached_property
     def noticed(self) -> NDArray[np.intp]:
         """Rows of the timeline at which a region's class can change; every region's first row is one."""
-        line = self.timeline
-        kept = np.zeros(len(line.t_ns), bool)
-        for column in (line.first, line.gmem > 0, line.evicting > 0):
-            kept[1:] |= column[1:] != column[:-1]
-        kept[line.offset[:-1]] = True
-        return np.flatnonzero(kept)
+        return self.timeline.noticed()
 
     @cached_property
     def codes(self) -> Int64Array:
@@ -207,7 +202,7 @@ class Prepared:
                 "request_folios": self._events.request_folios(hook, found, first),
                 "requests_hazard": self._hazards(found.t_ns[first:]),
             }
-            self._requests[hook] = CountedRequests(found.trace, found.t_ns, found.event, found.region, counts=counts)
+            self._requests[hook] = CountedRequests(found.events, found.t_ns, found.event, found.region, counts=counts)
         return self._requests[hook]
 
     def _hazards(self, t_ns: Int64Array) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gmemgpu.model.trace import Int16Array, Int32Array, Int64Array, Trace
 from gmemgpu.timeline.piece import Owners, RegionPieces, state_pieces
@@ -54,6 +55,14 @@ class Timeline:
     def region(self) -> Int32Array:
         """Region of each row, (n,) int32."""
         return np.repeat(np.arange(len(self.offset) - 1, dtype=np.int32), np.diff(self.offset))
+
+    def noticed(self) -> NDArray[np.intp]:
+        """Find the rows at which a region's class can change; every region's first row is one."""
+        kept = np.zeros(len(self.t_ns), bool)
+        for column in (self.first, self.gmem > 0, self.evicting > 0):
+            kept[1:] |= column[1:] != column[:-1]
+        kept[self.offset[:-1]] = True
+        return np.flatnonzero(kept)
 
 
 def _states(trace: Trace, pieces: RegionPieces) -> list[Int32Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,16 @@ from gmemgpu.timeline.episode import FreeRuns
 from gmemgpu.timeline.integral import exact_sum
 from gmemgpu.timeline.piece import REGION_SHIFT
 
-__all__ = ["HookEvents", "Requests", "hook_requests"]
+__all__ = [
+    "FOLIO_1G_ONLY",
+    "OWNED_ONLY",
+    "HookEvents",
+    "Requests",
+    "folios_of",
+    "hook_kinds",
+    "hook_requests",
+    "hook_rows",
+]
 
 _EVENT_HOOKS: dict[Hook, tuple[Kind, ...]] = {
     "conversion": (Kind.RELEASE, Kind.SHARE),
@@ -28,9 +38,10 @@ _EVENT_HOOKS: dict[Hook, tuple[Kind, ...]] = {
     "inode_free": (Kind.INODE_FREE,),
     "vm_destroy": (Kind.VM_DESTROY,),
 }
-_OWNED_ONLY: tuple[Hook, ...] = ("conversion", "invalidate_folio", "free_folio", "freed")
+OWNED_ONLY: tuple[Hook, ...] = ("conversion", "invalidate_folio", "free_folio", "freed")
 """Hooks that live in guest_memfd and so never see a page that no inode owns."""
-_FOLIO_1G_ONLY: tuple[Hook, ...] = ("folio_1g", "freed_1g")
+FOLIO_1G_ONLY: tuple[Hook, ...] = ("folio_1g", "freed_1g")
+"""Hooks that see folios of 1 GiB only."""
 
 _SHIFT = np.int8(9)
 """Folios are of 1, 2**9 or 2**18 pages."""
@@ -43,83 +54,107 @@ class Requests:
 
     Parameters
     ----------
-    trace : Trace
-        Cut at its horizon.
+    events : Trace
+        Cut at its horizon; or what has its columns, as arrays of the library `xp`.
     t_ns : (n,) int64
         Times, ascending.
     event : (n,) int64
         Row of the trace; -1 for ``region_free``, which no single event makes.
     region : (n,) int32, optional
         Of ``region_free`` only.
+    xp : module
+        Whose arrays these are.
 
     Notes
     -----
     What only some policies read is collected on first use.
     """
 
-    trace: Trace
-    t_ns: Int64Array
-    event: Int64Array
-    region: Int32Array | None = None
+    events: Any
+    t_ns: Any
+    event: Any
+    region: Any = None
+    xp: Any = np
 
-    def _none(self) -> Int32Array:
-        return np.full(len(self.t_ns), -1, np.int32)
+    def _none(self) -> Any:
+        return self.xp.full(len(self.t_ns), -1, np.int32)
 
     @cached_property
-    def vm(self) -> Int32Array:
+    def vm(self) -> Any:
         """VM of the requesting event, (n,) int32; -1 names none."""
-        return self.trace.vm[self.event] if self.region is None else self._none()
+        return self.events.vm[self.event] if self.region is None else self._none()
 
     @cached_property
-    def inode(self) -> Int32Array:
+    def inode(self) -> Any:
         """Inode of the requesting event, (n,) int32; -1 names none."""
-        return self.trace.inode[self.event] if self.region is None else self._none()
+        return self.events.inode[self.event] if self.region is None else self._none()
 
     @cached_property
-    def first_region(self) -> Int32Array:
+    def first_region(self) -> Any:
         """First region of the requesting extent, (n,) int32; 0 if there is none."""
         if self.region is not None:
             return self.region
-        begin = self.trace.pfn[self.event] >> REGION_SHIFT
-        return np.where(self.trace.npages[self.event] > 0, begin, 0).astype(np.int32)
+        begin = self.events.pfn[self.event] >> REGION_SHIFT
+        return self.xp.where(self.events.npages[self.event] > 0, begin, 0).astype(np.int32)
 
     @cached_property
-    def last_region(self) -> Int32Array:
+    def last_region(self) -> Any:
         """Last region of the requesting extent, (n,) int32, inclusive; -1 if there is none."""
         if self.region is not None:
             return self.region
-        npages = self.trace.npages[self.event]
-        end = (self.trace.pfn[self.event] + npages - 1) >> REGION_SHIFT
-        return np.where(npages > 0, end, -1).astype(np.int32)
-
-    def folios(self, first: int = 0) -> Int64Array:
-        """
-        Count the folios that events cover.
-
-        Parameters
-        ----------
-        first : int
-            The request to begin with.
-
-        Returns
-        -------
-        (n - first,) int64
-            For each from there on; 0 for ``region_free``.
-        """
-        if self.region is not None:
-            return np.zeros(len(self.t_ns) - first, np.int64)
-        return _folios_of(self.trace, self.event[first:])
+        npages = self.events.npages[self.event]
+        end = (self.events.pfn[self.event] + npages - 1) >> REGION_SHIFT
+        return self.xp.where(npages > 0, end, -1).astype(np.int32)
 
 
-def _folios_of(trace: Trace, rows: Int64Array) -> Int64Array:
-    # The last folio of an event may be there in part. By shifts: to divide would take twice as long.
+def folios_of(events: Any, rows: Any, xp: Any = np) -> Any:
+    """
+    Count the folios that events cover; the last one of an event may be there in part.
+
+    Parameters
+    ----------
+    events : Trace
+        Or what has its columns, as arrays of the library `xp`.
+    rows : (n,) int64
+        Which events.
+    xp : module
+
+    Returns
+    -------
+    (n,) int64
+    """
+    # By shifts: to divide would take twice as long.
     small, _, large = FOLIO_PAGES
-    folio_pages, npages = trace.folio_pages[rows], trace.npages[rows]
+    folio_pages, npages = events.folio_pages[rows], events.npages[rows]
     if (folio_pages <= small).all():
         return npages
     shift = (folio_pages > small) * _SHIFT + (folio_pages == large) * _SHIFT
-    folios: Int64Array = (npages + np.maximum(folio_pages - 1, 0)) >> shift
-    return folios
+    return (npages + xp.maximum(folio_pages - 1, 0)) >> shift
+
+
+def hook_kinds(hook: Hook) -> tuple[Kind, ...]:
+    """Return the kinds of events that request work of a hook; none for ``region_free`` and ``none``."""
+    return _EVENT_HOOKS.get(hook, ())
+
+
+def hook_rows(hook: Hook, rows: Any, events: Any) -> Any:
+    """
+    Select the events that request work.
+
+    Parameters
+    ----------
+    hook : Hook
+    rows : (n,) int64
+        The events of its kinds, ascending.
+    events : Trace
+        Or what has its columns, as arrays of another library.
+    """
+    if hook in OWNED_ONLY:
+        owned = events.inode[rows] >= 0
+        return rows if owned.all() else rows[owned]
+    if hook in FOLIO_1G_ONLY:
+        return rows[events.folio_pages[rows] == FOLIO_PAGES[-1]]
+    return rows
 
 
 class HookEvents:
@@ -176,7 +211,7 @@ class HookEvents:
         if kind not in self._folios:
             rows = self.rows((kind,))
             rows = rows[np.searchsorted(rows, self._first) :]
-            folios = _folios_of(self.trace, rows)
+            folios = folios_of(self.trace, rows)
             owned = self.trace.inode[rows] >= 0
             n = exact_sum(folios)
             self._folios[kind] = n, n if owned.all() else exact_sum(folios[owned])
@@ -200,9 +235,9 @@ class HookEvents:
         int
             0 for hooks whose events have no pages.
         """
-        if hook in _OWNED_ONLY:
+        if hook in OWNED_ONLY:
             return sum(self.folios(kind)[1] for kind in _EVENT_HOOKS[hook])
-        return exact_sum(requests.folios(first)) if hook in _FOLIO_1G_ONLY else 0
+        return exact_sum(folios_of(self.trace, requests.event[first:])) if hook in FOLIO_1G_ONLY else 0
 
 
 def hook_requests(hook: Hook, events: HookEvents, runs: FreeRuns, covering_cores: Int64Array) -> Requests:
@@ -231,10 +266,5 @@ def hook_requests(hook: Hook, events: HookEvents, runs: FreeRuns, covering_cores
         region, t_ns = runs.region[fired], runs.begin_ns[fired]
         order = np.lexsort((region, t_ns))
         return Requests(trace, t_ns[order], np.full(len(order), -1), region[order])
-    rows = events.rows(_EVENT_HOOKS.get(hook, ()))
-    if hook in _OWNED_ONLY:
-        owned = trace.inode[rows] >= 0
-        rows = rows if owned.all() else rows[owned]
-    elif hook in _FOLIO_1G_ONLY:
-        rows = rows[trace.folio_pages[rows] == FOLIO_PAGES[-1]]
+    rows = hook_rows(hook, events.rows(hook_kinds(hook)), trace)
     return Requests(trace, trace.t_ns[rows], rows)

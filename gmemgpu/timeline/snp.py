@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Trace
 from gmemgpu.units import INT64_MAX
 
-__all__ = ["SnpStates", "snp_states", "FOREVER"]
+__all__ = ["SnpStates", "snp_states", "snp_states_of", "FOREVER"]
 
 FOREVER = INT64_MAX
 """End of what lasts to the horizon: the state is frozen there, so that a later look still finds it."""
@@ -54,7 +55,19 @@ def snp_states(trace: Trace) -> SnpStates:
         Intervals, ascending.
     """
     rows = np.flatnonzero(trace.kind >= Kind.SNP_SHUTDOWN_BEGIN)
-    events = list(zip(trace.t_ns[rows].tolist(), trace.kind[rows].tolist(), strict=True))
+    return snp_states_of(trace.t_ns[rows].tolist(), trace.kind[rows].tolist())
+
+
+def snp_states_of(t_ns: Sequence[int], kinds: Sequence[int]) -> SnpStates:
+    """
+    Read the SNP and KVM events of a trace, when they are found.
+
+    Parameters
+    ----------
+    t_ns, kinds : sequence of int
+        Of these events, in their order.
+    """
+    events = list(zip(t_ns, kinds, strict=True))
     states = SnpStates([], [], [], [])
     on_since: int | None = 0
     shutdown_since: int | None = None
