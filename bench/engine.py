@@ -26,8 +26,9 @@ from typing import Any
 from bench.hardware import record
 from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.array import evaluate_pairs
-from gmemgpu.engine.array.batch import pair_of
-from gmemgpu.engine.array.table import TraceTable
+from gmemgpu.engine.array.batch import Pairs
+from gmemgpu.engine.array.columns import host_columns
+from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.compiled.columns import Columns
 from gmemgpu.engine.compiled.policy_run import run_policy as run_compiled
 from gmemgpu.engine.prepared import Prepared
@@ -57,12 +58,12 @@ def compare_engines(prepared: Prepared) -> dict[str, Any]:
     columns = Columns(prepared)
     columns_s = time.process_time() - before
     before = time.process_time()
-    table = TraceTable(prepared)
-    together = evaluate_pairs([pair_of(table, policy, Costs()) for policy in policies])
+    tables = Tables(host_columns(prepared.trace))
+    together = evaluate_pairs(Pairs(tables, policies, Costs()))
     together_s = time.process_time() - before
     runs: dict[str, Callable[[Policy], MetricRow]] = {
         "numba": lambda policy: run_compiled(columns, policy, Costs()),
-        "numpy": lambda policy: evaluate_pairs([pair_of(table, policy, Costs())])[0],
+        "numpy": lambda policy: evaluate_pairs(Pairs(tables, [policy], Costs()))[0],
     }
     taken_s: dict[str, dict[str, float]] = {name: {} for name in runs}
     for policy, row in zip(policies, together, strict=True):

@@ -13,34 +13,14 @@ from gmemgpu.model.cost import Costs
 from gmemgpu.model.event import Kind
 from gmemgpu.model.policy import Executor, Hook, Policy
 from gmemgpu.model.trace import BoolArray, Int32Array, Int64Array, Trace
-from gmemgpu.timeline.build import Timeline, build_timeline
+from gmemgpu.timeline.build import build_timeline
 from gmemgpu.timeline.episode import free_episodes, free_runs
-from gmemgpu.timeline.integral import UsedIntegral, exact_sum, used_integral
+from gmemgpu.timeline.integral import exact_sum, used_integral
 from gmemgpu.timeline.piece import IdRegions, cut_at_regions
 from gmemgpu.timeline.request import HookEvents, Requests, hook_requests
 from gmemgpu.timeline.snp import FOREVER, snp_states
 
-__all__ = ["Prepared", "Played", "CountedRequests"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Played:
-    """
-    What is known of a trace already.
-
-    Parameters
-    ----------
-    timeline : Timeline
-        It may lack rows that begin no other class.
-    used : UsedIntegral or None
-        None if no page is ever in use.
-    clearings : (Int64Array, Int32Array), optional
-        Times and regions of all `release` and `share` pieces, in time order.
-    """
-
-    timeline: Timeline
-    used: UsedIntegral | None
-    clearings: tuple[Int64Array, Int32Array] | None = None
+__all__ = ["Prepared", "CountedRequests"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,16 +47,14 @@ class Prepared:
         A valid one.
     compiled : bool
         Whether compiled code makes its timeline; the rows are the same.
-    played : Played, optional
-        What is known of it already.
 
     Notes
     -----
     What only some policies read is built on first use.
     """
 
-    def __init__(self, trace: Trace, *, compiled: bool = False, played: Played | None = None) -> None:
-        self.timeline = played.timeline if played else build_timeline(trace, compiled=compiled)
+    def __init__(self, trace: Trace, *, compiled: bool = False) -> None:
+        self.timeline = build_timeline(trace, compiled=compiled)
         self.trace: Trace = self.timeline.trace
         self.horizon_ns = self.trace.horizon_ns
         self.warmup_ns = self.trace.warmup_ns
@@ -86,8 +64,7 @@ class Prepared:
         self.snp = snp_states(self.trace)
         self.runs = free_runs(self.timeline)
         self.episodes = free_episodes(self.runs, self.snp)
-        self.used = played.used if played else used_integral(self.timeline)
-        self._clearings = played.clearings if played else None
+        self.used = used_integral(self.timeline)
         self._events = HookEvents(self.trace)
         self._requests: dict[Hook, CountedRequests] = {}
 
@@ -114,11 +91,9 @@ class Prepared:
     @cached_property
     def clearings(self) -> tuple[Int64Array, Int32Array]:
         """Times and regions of all `release` and `share` pieces of covered regions, in time order."""
-        if self._clearings is None:
-            kind = self.trace.kind
-            pieces = cut_at_regions(self.trace, np.flatnonzero((kind == Kind.RELEASE) | (kind == Kind.SHARE)))
-            self._clearings = self.trace.t_ns[pieces.event], pieces.region
-        t_ns, region = self._clearings
+        kind = self.trace.kind
+        pieces = cut_at_regions(self.trace, np.flatnonzero((kind == Kind.RELEASE) | (kind == Kind.SHARE)))
+        t_ns, region = self.trace.t_ns[pieces.event], pieces.region
         kept = self.cores[region] > 0
         return (t_ns, region) if kept.all() else (t_ns[kept], region[kept])
 

@@ -4,65 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from gmemgpu.engine.array.batch import Pair, pair_items, pair_of
-from gmemgpu.engine.array.joined import JoinedTables
+import numpy as np
+
+from gmemgpu.engine.array.batch import Pairs
+from gmemgpu.engine.array.columns import host_columns
+from gmemgpu.engine.array.constants import oracle_rows
 from gmemgpu.engine.array.settle import settled_rows
-from gmemgpu.engine.array.table import TraceTable
+from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.class_code import check_63_bits
-from gmemgpu.engine.outcome import oracle_row
-from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.region_scan import RegionScan
-from gmemgpu.model.trace import Trace
+from gmemgpu.model.trace import Int64Array, Trace
 from gmemgpu.rmp.timed_scan import scan_at
 
-__all__ = ["NumpyEngine", "evaluate_pairs", "rows_of_trace"]
+__all__ = ["NumpyEngine", "evaluate_pairs", "rows_by_trace"]
 
 BATCH_ITEMS = 1 << 17
 """Rows and requests that pairs of one batch have together: their arrays then stay near the cores."""
 
 
-def _kind(pair: Pair) -> int:
-    return {"window": 0, "dirty_retry": 1}.get(pair.policy.scope, 2)
+def _kind(policy: Policy) -> int:
+    return {"window": 0, "dirty_retry": 1}.get(policy.scope, 2)
 
 
-def _batches(pairs: Sequence[Pair], items: Sequence[int], most_items: int) -> Iterator[list[int]]:
+def _batches(pairs: Pairs, items: Int64Array, most_items: int) -> Iterator[Int64Array]:
     # Indices of pairs of one kind that fit one batch; at least one each.
-    waiting: dict[int, list[int]] = {}
-    sizes: dict[int, int] = {}
-    for q, (pair, size) in enumerate(zip(pairs, items, strict=True)):
-        kind = _kind(pair)
-        if waiting.get(kind) and sizes[kind] + size > most_items:
-            yield waiting.pop(kind)
-        if kind not in waiting:
-            waiting[kind], sizes[kind] = [], 0
-        waiting[kind].append(q)
-        sizes[kind] += size
-    yield from waiting.values()
+    kinds = np.array([_kind(policy) for policy in pairs.policies])[pairs.policy_of]
+    for kind in np.unique(kinds).tolist():
+        own = np.flatnonzero(kinds == kind)
+        ends = np.cumsum(items[own])
+        begin = done = 0
+        while begin < len(own):
+            end = max(begin + 1, int(np.searchsorted(ends, done + most_items, "right")))
+            yield own[begin:end]
+            begin, done = end, int(ends[end - 1])
 
 
 def evaluate_pairs(
-    pairs: Sequence[Pair],
+    pairs: Pairs,
     *,
-    items: Sequence[int] | None = None,
+    items: Int64Array | None = None,
     most_items: int | None = None,
-    settle: Callable[..., list[MetricRow]] = settled_rows,
+    settle: Callable[[Pairs], list[MetricRow]] = settled_rows,
 ) -> list[MetricRow]:
     """
     Evaluate pairs of any traces and policies, in batches.
 
     Parameters
     ----------
-    pairs : sequence of Pair
-        The oracle is none of them.
-    items : sequence (n_pairs) of int, optional
-        What `pair_items` counts, if that is known.
+    pairs : Pairs
+    items : (n_pairs,) int64, optional
+        What `Pairs.items` counts, if that is known.
     most_items : int, optional
-        How much a batch holds, as `pair_items` counts; `BATCH_ITEMS` if left out.
+        How much a batch holds, as `Pairs.items` counts; `BATCH_ITEMS` if left out.
     settle : callable
-        Evaluates a batch: takes what `settled_rows` takes.
+        Evaluates a batch.
 
     Returns
     -------
@@ -70,25 +68,29 @@ def evaluate_pairs(
         One a pair.
     """
     rows: dict[int, MetricRow] = {}
-    tables = JoinedTables(list({id(pair.table): pair.table for pair in pairs}.values())) if pairs else None
-    items = list(map(pair_items, pairs)) if items is None else items
-    for batch in _batches(pairs, items, BATCH_ITEMS if most_items is None else most_items):
-        rows.update(zip(batch, settle([pairs[q] for q in batch], tables=tables), strict=True))
+    if len(pairs):
+        items = pairs.items() if items is None else items
+        for batch in _batches(pairs, items, BATCH_ITEMS if most_items is None else most_items):
+            rows.update(zip(batch.tolist(), settle(pairs.some(batch)), strict=True))
     return [rows[q] for q in range(len(pairs))]
 
 
-def rows_of_trace(table: TraceTable, policies: Sequence[Policy], rows: Iterator[MetricRow]) -> list[MetricRow]:
+def rows_by_trace(tables: Tables, policies: Sequence[Policy], rows: Sequence[MetricRow]) -> list[list[MetricRow]]:
     """
-    Return the rows of a trace's pairs in the order of policies, with those of the oracle between them.
+    Return the rows of each trace in the order of policies, with those of the oracle between them.
 
     Parameters
     ----------
-    table : TraceTable
+    tables : Tables
     policies : sequence of Policy
-    rows : iterator of MetricRow
-        Of all policies but the oracle.
+    rows : sequence of MetricRow
+        Of all policies but the oracle, trace by trace.
     """
-    return [oracle_row(table.prepared) if policy.is_oracle else next(rows) for policy in policies]
+    own = iter(rows)
+    if not any(policy.is_oracle for policy in policies):
+        return [[next(own) for _ in policies] for _ in range(len(tables))]
+    oracle = oracle_rows(tables)
+    return [[bound.copy() if policy.is_oracle else next(own) for policy in policies] for bound in oracle]
 
 
 class NumpyEngine:
@@ -112,9 +114,9 @@ class NumpyEngine:
 
         def rows_of(trace: Trace) -> list[MetricRow]:
             check_63_bits(trace, costs, self.name)
-            table = TraceTable(Prepared(trace))
-            pairs = [pair_of(table, policy, costs) for policy in policies if not policy.is_oracle]
-            return rows_of_trace(table, policies, iter(evaluate_pairs(pairs)))
+            tables = Tables(host_columns(trace))
+            own = [policy for policy in policies if not policy.is_oracle]
+            return rows_by_trace(tables, policies, evaluate_pairs(Pairs(tables, own, costs)))[0]
 
         # Not a loop: its variable would keep a trace alive while the next one is made.
         return list(map(rows_of, traces))

@@ -3,60 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gmemgpu.engine.array.joined import JoinedTables
-from gmemgpu.engine.array.table import TraceTable
+from gmemgpu.engine.array.hooks import Hooks
+from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
-from gmemgpu.engine.class_code import CodeCosts
+from gmemgpu.engine.class_code import code_costs
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Gate, Policy
 from gmemgpu.model.trace import Int64Array
 
-__all__ = ["Pair", "Batch", "pair_items", "pair_of"]
+__all__ = ["Batch", "Pairs"]
 
 _GATES: tuple[Gate, ...] = ("all", "gmem_free", "free")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pair:
+class Pairs:
     """
-    One policy on one trace.
+    Some (trace, policy) pairs.
 
     Parameters
     ----------
-    table : TraceTable
-    policy : Policy
-        Not the oracle.
-    priced : CodeCosts
-        Of the policy's executor on the trace's host.
+    tables : Tables
+        Of their traces, and perhaps of others.
+    policies : sequence of Policy
+        None of them the oracle.
+    costs : Costs
+    trace_of, policy_of : (n_pairs,) int64
+        Of each pair; every policy on every trace, trace by trace, if left out.
+    hooks : Hooks, optional
+        Of the same tables.
     """
 
-    table: TraceTable
-    policy: Policy
-    priced: CodeCosts
+    def __init__(
+        self,
+        tables: Tables,
+        policies: Sequence[Policy],
+        costs: Costs,
+        trace_of: Int64Array | None = None,
+        policy_of: Int64Array | None = None,
+        hooks: Hooks | None = None,
+    ) -> None:
+        self.tables, self.policies, self.costs = tables, policies, costs
+        self.hooks = Hooks(tables) if hooks is None else hooks
+        n, m = len(tables), len(policies)
+        self.trace_of: Int64Array = np.repeat(np.arange(n), m) if trace_of is None else trace_of
+        self.policy_of: Int64Array = np.tile(np.arange(m), n) if policy_of is None else policy_of
 
+    def __len__(self) -> int:
+        return len(self.trace_of)
 
-def pair_of(table: TraceTable, policy: Policy, costs: Costs) -> Pair:
-    """Build a pair."""
-    return Pair(table, policy, table.prepared.priced(policy.executor, costs))
+    def some(self, chosen: Int64Array) -> Pairs:
+        """Return some of them, in any order and as often as they are named."""
+        trace_of, policy_of = self.trace_of[chosen], self.policy_of[chosen]
+        return Pairs(self.tables, self.policies, self.costs, trace_of, policy_of, self.hooks)
 
+    def items(self) -> Int64Array:
+        """Count class rows, requests and what else the arrays of each pair grow with."""
+        n_rows = np.diff(self.tables.row_at)
+        whole = np.array([n_rows + self._other_items(policy) for policy in self.policies], np.int64)
+        found: Int64Array = whole.reshape(-1, len(n_rows))[self.policy_of, self.trace_of]
+        return found
 
-def pair_items(pair: Pair) -> int:
-    """Count class rows, requests and what else a pair's arrays grow with."""
-    table, policy = pair.table, pair.policy
-    n = table.n_rows + table.n_requests(policy.hook, policy.timer)
-    if policy.scope in ("dirty", "dirty_retry"):
-        n += len(table.prepared.clearings[0])
-    elif policy.scope != "window" and policy.timer.kind != "periodic":
-        n += table.n_named(policy.hook, policy.scope)
-    if policy.boot and policy.scope != "window":
-        n += table.n_positions * (1 + len(table.prepared.snp.inits))
-    return n
+    def _other_items(self, policy: Policy) -> Int64Array:
+        tables, hooks = self.tables, self.hooks
+        n = hooks.n_requests(policy.hook, policy.timer)
+        if policy.scope in ("dirty", "dirty_retry"):
+            n = n + np.diff(tables.clearings[0])
+        elif policy.scope != "window" and policy.timer.kind != "periodic":
+            n = n + hooks.n_named(policy.hook, policy.scope)
+        if policy.boot and policy.scope != "window":
+            n = n + np.diff(tables.position_at) * np.array([1 + len(snp.inits) for snp in tables.snp])
+        return n
 
 
 class Batch:
@@ -65,21 +86,19 @@ class Batch:
 
     Parameters
     ----------
-    pairs : sequence of Pair
-        In any order, of any traces; all of one namespace.
-    tables : JoinedTables, optional
-        Of all their traces, and perhaps of others; made anew if left out.
+    pairs : Pairs
+        In any order, of any traces.
 
     Attributes
     ----------
     xp : Namespace
         What all of a batch is computed with.
-    tables : JoinedTables
+    tables : Tables
     n_rows, n_slots, n_costs : int
         Of all pairs: class rows, instants, costs.
     row_at, instant_at, cost_at : (n_pairs + 1,) int64
         Where the class rows, instants and costs of each pair begin. Pairs of one trace have rows of their own.
-    table_of : (n_pairs,) int64
+    trace_of : (n_pairs,) int64
         Each pair's trace among the tables, on the host.
     policies : list of Policy
         Each once.
@@ -92,17 +111,13 @@ class Batch:
         What attempts of each pair last, by class code and group.
     """
 
-    def __init__(self, pairs: Sequence[Pair], tables: JoinedTables | None = None) -> None:
-        self.pairs = list(pairs)
-        if tables is None:
-            tables = JoinedTables(list({id(pair.table): pair.table for pair in pairs}.values()))
-        self.tables = tables
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs = pairs
+        tables = self.tables = pairs.tables
         xp = self.xp = tables.xp
-        self.table_of = table_of = np.array([tables.number[id(pair.table)] for pair in pairs])
-        policies = {id(pair.policy): pair.policy for pair in pairs}
-        self.policies = list(policies.values())
-        number = {policy: k for k, policy in enumerate(policies)}
-        self.policy_of = np.array([number[id(pair.policy)] for pair in pairs])
+        table_of = self.trace_of = pairs.trace_of
+        chosen, self.policy_of = np.unique(pairs.policy_of, return_inverse=True)
+        self.policies = [pairs.policies[k] for k in chosen.tolist()]
         row_at = begins(np.diff(tables.row_at)[table_of])
         instant_at = begins(np.diff(tables.instant_at)[table_of])
         self.n_rows, self.n_slots = int(row_at[-1]), int(instant_at[-1])
@@ -114,20 +129,19 @@ class Batch:
         self._instants = xp.asarray(tables.instant_at[table_of]), xp.asarray(tables.instant_at[table_of + 1] - 1)
         self._positions = xp.asarray(tables.position_at[table_of])
 
-        prepared = [table.prepared for table in tables.tables]
         n_positions = np.diff(tables.position_at)[table_of]
         self.most_positions = max(1, int(n_positions.max()))
         self.n_positions = xp.asarray(n_positions)
         self.n_instants = xp.asarray(np.diff(tables.instant_at)[table_of])
-        self.horizon_ns = xp.asarray(np.array([each.horizon_ns for each in prepared])[table_of])
-        self.warmup_ns = xp.asarray(np.array([each.warmup_ns for each in prepared])[table_of])
+        self.horizon_ns = xp.asarray(tables.horizon_ns[table_of])
+        self.warmup_ns = xp.asarray(tables.warmup_ns[table_of])
         gates = [_GATES.index(policy.gate) for policy in self.policies]
         self.gated = any(gates)
         self.gate = xp.asarray(self.of_policies(gates))
         leads = [policy.executor == "leader_first" for policy in self.policies]
         self.leads = any(leads)
         self.leader_first = xp.asarray(self.of_policies(leads))
-        self.most_groups = max(len(each.all_core_counts) for each in prepared)
+        self.most_groups = max(len(host.core_counts) for host in tables.hosts)
         self._price(xp)
 
         self.position, self.t_ns, self.until_ns = tables.position, tables.t_ns, tables.until_ns
@@ -135,17 +149,24 @@ class Batch:
         self.gmem, self.on, self.free, self.busy = tables.gmem, tables.on, tables.free, tables.busy
 
     def _price(self, xp: Namespace) -> None:
-        # Pairs with the same costs share them on the way.
-        priced = list({id(pair.priced): pair.priced for pair in self.pairs}.values())
-        number = {id(costs): k for k, costs in enumerate(priced)}
-        self.priced = priced
-        self.priced_of = np.array([number[id(pair.priced)] for pair in self.pairs])
-        self.priced_at = begins([len(costs.length_ns) for costs in priced])
+        # Hosts and executors have costs; pairs share them on the way.
+        hosts = {id(host): host for host in self.tables.hosts}
+        executors = list(dict.fromkeys(policy.executor for policy in self.policies))
+        self.priced = [
+            code_costs(executor, self.pairs.costs, host.core_counts, host.threads_per_core)
+            for host in hosts.values()
+            for executor in executors
+        ]
+        number = {key: k for k, key in enumerate(hosts)}
+        of_trace = np.array([number[id(host)] for host in self.tables.hosts])
+        of_policy = self.of_policies([executors.index(policy.executor) for policy in self.policies])
+        self.priced_of = of_trace[self.trace_of] * len(executors) + of_policy
+        self.priced_at = begins([len(costs.length_ns) for costs in self.priced])
         counts = np.diff(self.priced_at)[self.priced_of]
         self.host_cost_at = begins(counts)
         self.n_costs = int(self.host_cost_at[-1])
         self.cost_at = xp.asarray(self.host_cost_at)
-        lengths_ns = xp.asarray(np.concatenate([costs.length_ns for costs in priced]))
+        lengths_ns = xp.asarray(np.concatenate([costs.length_ns for costs in self.priced]))
         _, index = xp.expand(xp.asarray(self.priced_at[self.priced_of]), xp.asarray(counts))
         self.length_ns = lengths_ns[index]
 
@@ -196,8 +217,8 @@ class Batch:
         pair, index : (n,) int64
             Of each element: the pair, and where it stands in the column.
         """
-        begin = np.where(np.asarray(which, bool), at[self.table_of], 0)
-        count = np.where(np.asarray(which, bool), at[self.table_of + 1], 0) - begin
+        begin = np.where(np.asarray(which, bool), at[self.trace_of], 0)
+        count = np.where(np.asarray(which, bool), at[self.trace_of + 1], 0) - begin
         pair, index = self.xp.expand(self.xp.asarray(begin), self.xp.asarray(count))
         return self.xp.asarray(begins(count)), pair, index
 

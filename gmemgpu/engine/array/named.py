@@ -18,7 +18,7 @@ __all__ = ["Named"]
 
 def _no_clearings(batch: Batch) -> tuple[Int64Array, Array, Array]:
     none = batch.xp.zeros(0, np.int64)
-    return np.zeros(len(batch.tables.row_at), np.int64), none, none
+    return np.zeros(len(batch.tables) + 1, np.int64), none, none
 
 
 class Named:
@@ -45,8 +45,8 @@ class Named:
         self.known = False
         self.named = named_regions(batch) if named is None else named
         self.request = self.named.request + xp.spread(schedule.requests.at[:-1], self.named.at)
-        dirty = [pair.policy.scope == "dirty" for pair in batch.pairs]
-        at, *columns = batch.tables.clearings if any(dirty) else _no_clearings(batch)
+        dirty = batch.of_policies([policy.scope == "dirty" for policy in batch.policies])
+        at, *columns = batch.tables.clearings if dirty.any() else _no_clearings(batch)
         self.cleared_at, self.cleared_pair, index = batch.of_tables(at, dirty)
         self.cleared_ns, self.cleared_position = (column[index] for column in columns)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmemgpu.engine.array.batch import Batch
-from gmemgpu.engine.array.table import TraceTable
 from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
 from gmemgpu.model.policy import Hook, Scope
 from gmemgpu.model.trace import Int64Array
@@ -57,41 +56,39 @@ def named_regions(batch: Batch) -> NamedRegions:
         Of pairs whose scopes are not ``window`` or ``dirty_retry``; those with ``dirty``, and ticks, name nothing.
     """
     # Pairs of one trace with the same hook and scope share them.
-    kinds: dict[tuple[Hook, Scope] | None, int] = {None: 0}
+    kinds: dict[tuple[Hook, Scope], int] = {}
     of_policy = []
     for policy in batch.policies:
         nothing = policy.scope == "dirty" or policy.timer.kind == "periodic"
-        of_policy.append(kinds.setdefault(None if nothing else (policy.hook, policy.scope), len(kinds)))
+        of_policy.append(-1 if nothing else kinds.setdefault((policy.hook, policy.scope), len(kinds)))
+    begin, end = int(batch.trace_of.min()), int(batch.trace_of.max()) + 1
     kind = batch.of_policies(of_policy)
-    asked, of_pair = np.unique(np.where(kind > 0, batch.table_of * len(kinds) + kind, 0), return_inverse=True)
-    of_pair = of_pair + (asked[0] > 0)
-    by_number = [key for key in kinds if key is not None]
-    tables, numbers = divmod(asked[asked > 0], len(kinds))
-    keys = [(table, *by_number[k - 1]) for table, k in zip(tables.tolist(), numbers.tolist(), strict=True)]
-    return _named(batch.xp, batch.tables.tables, keys).some(batch.xp, of_pair)
+    # The first names nothing.
+    of_pair = np.where(kind < 0, 0, 1 + kind * (end - begin) + batch.trace_of - begin)
+    return _named(batch, begin, end, list(kinds)).some(batch.xp, of_pair)
 
 
-def _named(xp: Namespace, tables: list[TraceTable], asked: list[tuple[int, Hook, Scope]]) -> NamedRegions:
-    # Of each table, hook and scope; before them one that names nothing.
-    none = np.zeros(0, np.int64)
-    places = {(table, scope): tables[table].places(scope) for table, _, scope in asked}
+def _named(batch: Batch, begin: int, end: int, kinds: list[tuple[Hook, Scope]]) -> NamedRegions:
+    # Of each hook, scope and trace, trace by trace; before them one that names nothing.
+    xp, hooks = batch.xp, batch.pairs.hooks
+    none = xp.zeros(0, np.int64)
+    places = {scope: hooks.places(scope) for _, scope in kinds}
     place_at = dict(zip(places, begins([len(position) for position, _ in places.values()]).tolist(), strict=False))
-    ranges = [tables[table].named(hook, scope) for table, hook, scope in asked]
-    request_at = begins([0, *(len(begin) for begin, _ in ranges)])
-    base = np.array([0, *(place_at[table, scope] for table, _, scope in asked)])
+    starts, counts, sizes = [none], [none], [np.zeros(1, np.int64)]
+    for hook, scope in kinds:
+        at = hooks.requests(hook).at[begin : end + 1]
+        first, count = (column[int(at[0]) : int(at[-1])].astype(np.int64) for column in hooks.ranges(hook, scope))
+        starts.append(first + place_at[scope])
+        counts.append(count)
+        sizes.append(np.diff(at))
     position, since_ns = (
-        xp.asarray(np.concatenate([none, *columns]))
-        for columns in (zip(*places.values(), strict=True) if places else ((), ()))
+        xp.concatenate([none, *columns]) for columns in (zip(*places.values(), strict=True) if places else ((), ()))
     )
-    begin, count = (
-        xp.asarray(np.concatenate([none.astype(np.int32), *columns])).astype(np.int64)
-        for columns in (zip(*ranges, strict=True) if ranges else ((), ()))
-    )
-    each_at = xp.asarray(request_at)
-    request, place = xp.expand(begin + xp.spread(xp.asarray(base), each_at), count)
+    request, place = xp.expand(xp.concatenate(starts), xp.concatenate(counts))
     position, since_ns = position[place], since_ns[place]
-    if any(len(tables[table].prepared.covered) < len(tables[table].prepared.cores) for table, _, _ in asked):
+    if any(host.n_covered < host.n_regions for host in batch.tables.hosts[begin:end]):
         kept = xp.flatnonzero(position >= 0)
         request, position, since_ns = request[kept], position[kept], since_ns[kept]
+    each_at = xp.asarray(begins(np.concatenate(sizes)))
     at = xp.searchsorted(request, each_at)
     return NamedRegions(at, request - xp.spread(each_at[:-1], at), position, since_ns)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import mul
 from typing import TypeAlias
 
 import numpy as np
 
 from gmemgpu.engine.array.batch import Batch
+from gmemgpu.engine.array.constants import empty_rows, set_time, set_times
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
+from gmemgpu.engine.array.sums import HALF_BITS, halves
+from gmemgpu.engine.array.tables import nth
 from gmemgpu.engine.array.xp.namespace import Array, begins
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, N_CODES
-from gmemgpu.engine.outcome import PERCENTILES, empty_row, latency_bins
+from gmemgpu.engine.outcome import PERCENTILES, latency_bins
 from gmemgpu.model.metric import METRIC_NAMES, MetricRow
-from gmemgpu.model.policy import Hook
 from gmemgpu.model.trace import Int64Array
-from gmemgpu.timeline.integral import LIMB_BITS
 
 __all__ = ["Outcome", "rows_of"]
-
-_HALF_BITS = 31
-"""Sums that may pass 63 bits are kept in two: of the lower bits of all values, and of the others."""
 
 EXACT = 1 << 62
 """Products and sums that a float puts below this are exact in int64."""
@@ -85,7 +81,9 @@ def rows_of(
     sparse = seen, outcome.codes[seen], filled, bins[filled]
     *found, host_seen, host_count, host_filled, host_bins = xp.fetch(*exact.values(), *set_time, *sparse)
     columns: _Columns = {name: values.tolist() for name, values in zip(exact, found, strict=False)}
-    columns |= _set_times(batch, found[len(exact) :])
+    cores = [host.core_counts for host in batch.tables.hosts]
+    weights = [cores[k] for k in batch.trace_of.tolist()]
+    columns |= set_times(found[len(exact) :], weights, batch.most_groups)
     columns |= _attempts(batch, columns, host_seen, host_count)
     histograms = _histograms(len(batch), n_bins, host_filled, host_bins)
     return _rows(batch, columns, histograms)
@@ -103,13 +101,14 @@ def _of_passes(batch: Batch, passes: Passes, first: Array, ran: Array, empty: Ar
     went = counted & ran
     visited = went & ~empty
     length_ns = xp.where(visited, passes.end_ns - passes.start_ns, 0)
+    wall_high, wall_low = halves(length_ns)
     found = {
         "passes": visited,
         "passes_empty": went & empty,
         "passes_skipped": counted & ~ran,
         "passes_hazard": visited & _in_hazard(batch, passes),
-        "wall_high": length_ns >> _HALF_BITS,
-        "wall_low": length_ns & ((1 << _HALF_BITS) - 1),
+        "wall_high": wall_high,
+        "wall_low": wall_low,
     }
     sums = {name: _of_each(batch, passes, values) for name, values in found.items()}
     return sums | {"pass_wall_max_ns": xp.max_at(len(batch), passes.pair, length_ns)}
@@ -119,14 +118,8 @@ def _in_hazard(batch: Batch, passes: Passes) -> Array:
     # Whether a pass runs in part while SNP is shut down.
     xp = batch.xp
     hazard = xp.zeros(len(passes.start_ns), bool)
-    shutdowns = [table.prepared.snp.shutdowns for table in batch.tables.tables]
-    for n in range(max(map(len, shutdowns))):
-        begins_ns, ends_ns = (
-            xp.asarray(np.array([of[n][edge] if n < len(of) else -1 for of in shutdowns], np.int64)[batch.table_of])[
-                passes.pair
-            ]
-            for edge in (0, 1)
-        )
+    for edges in nth([snp.shutdowns for snp in batch.tables.snp]):
+        begins_ns, ends_ns = (xp.asarray(edge[batch.trace_of])[passes.pair] for edge in edges)
         start_ns, end_ns = passes.start_ns, passes.end_ns
         hazard |= (start_ns < ends_ns) & ((start_ns >= begins_ns) | (end_ns > begins_ns))
     return hazard
@@ -199,43 +192,14 @@ class _Bits:
         return found, xp.count_at(n_pairs * n_bins, pair * n_bins + bins), n_bins
 
     def set_time(self) -> list[Array]:
-        # By pair and group of regions, in two halves each: how long bits were set; the integral of U meanwhile, of
-        # which both parts may pass 63 bits.
-        batch, xp, tables = self.batch, self.batch.xp, self.batch.tables
-        begin_ns = xp.maximum(self.done_ns, self.warmup_ns)
-        end_ns = xp.minimum(self.until_ns, self.horizon_ns)
-        k = xp.flatnonzero(self.kept & (begin_ns < end_ns))
-        begin_ns, end_ns, row = begin_ns[k], end_ns[k], self.row[k]
-        values = [end_ns - begin_ns]
-        if tables.used is not None:
-            place = tables.place_of_row[row]
-            (high, low), (high_before, low_before) = (tables.used.until(place, t_ns) for t_ns in (end_ns, begin_ns))
-            values += [high - high_before, low - low_before]
+        # By pair and group of regions.
+        batch, xp = self.batch, self.batch.xp
+        k = xp.flatnonzero(self.kept)
+        row = self.row[k]
+        begin_ns = xp.maximum(self.done_ns, self.warmup_ns)[k]
+        end_ns = xp.minimum(self.until_ns, self.horizon_ns)[k]
         index = self.pair[k] * batch.most_groups + batch.group_of_row[row] // N_CODES
-        size = len(batch) * batch.most_groups
-        half = (1 << _HALF_BITS) - 1
-        return [xp.sum_at(size, index, part) for each in values for part in (each >> _HALF_BITS, each & half)]
-
-
-def _whole(high: Int64Array, low: Int64Array) -> list[int]:
-    return [(a << _HALF_BITS) + b for a, b in zip(high.tolist(), low.tolist(), strict=True)]
-
-
-def _set_times(batch: Batch, halves: Sequence[Int64Array]) -> _Columns:
-    most = batch.most_groups
-    sums = [_whole(high, low) for high, low in zip(halves[::2], halves[1::2], strict=True)]
-    names = "optimized_ns", "optimized_core_ns", "in_use_optimized_core_ns"
-    found: dict[str, list[int]] = {name: [] for name in names[: 2 + (len(sums) > 1)]}
-    set_ns, *used = sums
-    if used:
-        used = [[(high << LIMB_BITS) + low for high, low in zip(*used, strict=True)]]
-    for q, pair in enumerate(batch.pairs):
-        own = slice(q * most, (q + 1) * most)
-        cores = pair.table.prepared.all_core_counts
-        for name, each in zip(found, (set_ns, set_ns, *used), strict=False):
-            weights = (1,) * most if name == "optimized_ns" else cores
-            found[name].append(sum(map(mul, weights, each[own])))
-    return found
+        return set_time(batch.tables, len(batch) * batch.most_groups, index, row, begin_ns, end_ns)
 
 
 def _attempts(batch: Batch, columns: _Columns, seen: Int64Array, count: Int64Array) -> _Columns:
@@ -284,24 +248,25 @@ def _histograms(n_pairs: int, n_bins: int, filled: Int64Array, count: Int64Array
 
 def _rows(batch: Batch, columns: _Columns, histograms: list[list[int]]) -> list[MetricRow]:
     highs, lows, lasting = (columns.pop(name) for name in ("wall_high", "wall_low", "lasting"))
-    columns["scan_wall_ns"] = [(high << _HALF_BITS) + low for high, low in zip(highs, lows, strict=True)]
+    columns["scan_wall_ns"] = [(high << HALF_BITS) + low for high, low in zip(highs, lows, strict=True)]
     names = [name for name in columns if name in METRIC_NAMES]
     values = zip(*(columns[name] for name in names), strict=True)
-    empty: dict[int, MetricRow] = {}
-    begun: dict[tuple[int, Hook], MetricRow] = {}
+    empty, all_lasting = empty_rows(batch.tables)
+    hooks = batch.pairs.hooks
+    counts = [hooks.counts(policy.hook) for policy in batch.policies]
+    updates = [hooks.tracker_updates(policy) for policy in batch.policies]
     rows = []
-    for pair, own, histogram, n_lasting in zip(batch.pairs, values, histograms, lasting, strict=True):
-        prepared, hook = pair.table.prepared, pair.policy.hook
-        key = id(prepared), hook
-        if key not in begun:
-            if id(prepared) not in empty:
-                empty[id(prepared)] = empty_row(prepared)
-            begun[key] = empty[id(prepared)] | prepared.requests(hook).counts
-        row = begun[key].copy()
+    of = zip(batch.trace_of.tolist(), batch.policy_of.tolist(), strict=True)
+    for (trace, policy), own, histogram, n_lasting in zip(of, values, histograms, lasting, strict=True):
+        row = empty[trace].copy()
         row.update(zip(names, own, strict=True))
-        row["tracker_updates"] = prepared.tracker_updates(pair.policy)
+        counted = counts[policy]
+        row["requests"] = counted.requests[trace]
+        row["request_folios"] = counted.request_folios[trace]
+        row["requests_hazard"] = counted.requests_hazard[trace]
+        row["tracker_updates"] = updates[policy][trace]
         row["latency_histogram"] = histogram
-        row["never"] = prepared.n_lasting - n_lasting
+        row["never"] = all_lasting[trace] - n_lasting
         row["overtaken"] = row["episodes"] - row["reoptimized"] - row["never"]
         rows.append(row)
     return rows

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmemgpu.engine.array.hooks import TracedRequests
+from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
 from gmemgpu.model.policy import Timer
 from gmemgpu.model.trace import Int64Array
@@ -56,25 +58,17 @@ class RequestTimes:
 @dataclass(frozen=True, slots=True, eq=False)
 class TimedHook:
     """
-    The requests of one hook on one trace, under a timer.
+    The requests of one hook under a timer.
 
     Parameters
     ----------
-    t_ns : (n,) int64
-        Times of the requests, on the host; of no concern to ``periodic``, which makes its own.
+    requests : TracedRequests or None
+        None for ``periodic``, which makes its own: ticks.
     timer : Timer
-    horizon_ns : int
-        A pass due then or later never starts, so a later time need not be told from it.
     """
 
-    t_ns: Int64Array
+    requests: TracedRequests | None
     timer: Timer
-    horizon_ns: int
-
-    @property
-    def ticks(self) -> int:
-        """How many ticks the timer makes by itself; 0 if it waits for requests."""
-        return (self.horizon_ns - 1) // self.timer.delay_ns if self.timer.kind == "periodic" else 0
 
 
 def _next_true(xp: Namespace, flag: Array) -> Array:
@@ -82,56 +76,46 @@ def _next_true(xp: Namespace, flag: Array) -> Array:
     return xp.flatnonzero(flag)[xp.cumsum(flag) - flag]
 
 
-def _times(xp: Namespace, hooks: Sequence[TimedHook]) -> tuple[Int64Array, Array]:
-    # Where the requests of each begin, on the host, and their times. Ticks are made where they are needed.
-    ticks = np.array([hook.ticks for hook in hooks])
-    periodic = np.array([hook.timer.kind == "periodic" for hook in hooks])
-    given = [hook.t_ns for hook, own in zip(hooks, periodic.tolist(), strict=True) if not own]
-    counts = ticks.copy()
-    counts[~periodic] = [len(t_ns) for t_ns in given]
-    at = begins(counts)
-    # Several timers of one hook share its times on their way.
-    once = {id(t_ns): t_ns for t_ns in given}
-    told = xp.asarray(np.concatenate([np.zeros(0, np.int64), *once.values()]))
-    if len(once) < len(given):
-        begin = dict(zip(once, begins([len(t_ns) for t_ns in once.values()]).tolist(), strict=False))
-        begin_of = np.array([begin[id(t_ns)] for t_ns in given])
-        told = told[xp.expand(xp.asarray(begin_of), xp.asarray(counts[~periodic]))[1]]
-    if not periodic.any():
-        return at, told
-    delay_ns = np.array([hook.timer.delay_ns for hook in hooks])
-    owner, tick = xp.expand(xp.asarray(np.ones(periodic.sum(), np.int64)), xp.asarray(ticks[periodic]))
-    tick_ns = tick * xp.asarray(delay_ns[periodic])[owner]
-    if periodic.all():
-        return at, tick_ns
-    t_ns = xp.empty(int(at[-1]), np.int64)
-    for which, values in ((periodic, tick_ns), (~periodic, told)):
-        _, place = xp.expand(xp.asarray(at[:-1][which]), xp.asarray(counts[which]))
-        t_ns[place] = values
-    return at, t_ns
+def _times(tables: Tables, begin: int, end: int, hooks: Sequence[TimedHook]) -> tuple[Int64Array, Array]:
+    # Where the requests of each hook and trace begin, on the host, and their times.
+    xp, counts, parts = tables.xp, [], []
+    for hook in hooks:
+        if hook.requests is None:
+            ticks = (tables.horizon_ns[begin:end] - 1) // hook.timer.delay_ns
+            parts.append(xp.expand(xp.ones(end - begin, np.int64), xp.asarray(ticks))[1] * hook.timer.delay_ns)
+            counts.append(ticks)
+        else:
+            at = hook.requests.at[begin : end + 1]
+            parts.append(hook.requests.of.t_ns[int(at[0]) : int(at[-1])])
+            counts.append(np.diff(at))
+    return begins(np.concatenate(counts)), parts[0] if len(parts) == 1 else xp.concatenate(parts)
 
 
-def request_times(xp: Namespace, hooks: Sequence[TimedHook]) -> RequestTimes:
+def request_times(tables: Tables, begin: int, end: int, hooks: Sequence[TimedHook]) -> RequestTimes:
     """
     Compute when requests become due, those of all hooks at once.
 
     Parameters
     ----------
-    xp : Namespace
+    tables : Tables
+    begin, end : int
+        Which of their traces.
     hooks : sequence of TimedHook
         At least one.
 
     Returns
     -------
     RequestTimes
-        Those of each in turn.
+        Those of each hook in turn, trace by trace.
     """
-    host_at, t_ns = _times(xp, hooks)
+    xp, n_traces = tables.xp, end - begin
+    host_at, t_ns = _times(tables, begin, end, hooks)
     n = len(t_ns)
     at = xp.asarray(host_at)
+    single = len(host_at) == 2
 
     def each(values: Sequence[int]) -> Array:
-        return xp.spread(xp.asarray(np.array(values)), at)
+        return xp.spread(xp.asarray(np.repeat(np.array(values), n_traces)), at)
 
     def among(times_ns: Array) -> Array:
         # The first request after each.
@@ -139,12 +123,13 @@ def request_times(xp: Namespace, hooks: Sequence[TimedHook]) -> RequestTimes:
 
     debounces = [hook.timer.kind == "debounce" for hook in hooks]
     delays_ns = [0 if hook.timer.kind == "periodic" else hook.timer.delay_ns for hook in hooks]
-    delay_ns, horizon_ns = each(delays_ns), each([hook.horizon_ns for hook in hooks])
+    delay_ns = each(delays_ns)
+    horizon_ns = xp.spread(xp.asarray(np.tile(tables.horizon_ns[begin:end], len(hooks))), at)
     quiet = xp.arange(n)
     if any(debounces):
         # A request at exactly the start belongs to the pass and does not move it.
         pause = xp.ones(n, bool)
-        pause[:-1] = xp.diff(t_ns) >= (delay_ns if len(hooks) == 1 else delay_ns[:-1])
+        pause[:-1] = xp.diff(t_ns) >= (delay_ns if single else delay_ns[:-1])
         last = host_at[1:][np.diff(host_at) > 0] - 1
         pause[xp.asarray(last)] = True
         quiet = _next_true(xp, pause | ~each(debounces))

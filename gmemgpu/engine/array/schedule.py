@@ -29,14 +29,10 @@ def _requests_of(batch: Batch) -> RequestTimes:
         timer = policy.timer
         hook = None if timer.kind == "periodic" else policy.hook
         of_policy.append(kinds.setdefault((hook, timer), len(kinds)))
-    asked, of_pair = np.unique(batch.table_of * len(kinds) + batch.of_policies(of_policy), return_inverse=True)
-    by_number = list(kinds)
-    none = np.zeros(0, np.int64)
-    hooks = []
-    for table, kind in zip(*(each.tolist() for each in divmod(asked, len(kinds))), strict=True):
-        prepared, (hook, timer) = batch.tables.tables[table].prepared, by_number[kind]
-        hooks.append(TimedHook(none if hook is None else prepared.requests(hook).t_ns, timer, prepared.horizon_ns))
-    return some_requests(batch.xp, request_times(batch.xp, hooks), of_pair)
+    begin, end = int(batch.trace_of.min()), int(batch.trace_of.max()) + 1
+    timed = [TimedHook(None if hook is None else batch.pairs.hooks.requests(hook), timer) for hook, timer in kinds]
+    of_pair = batch.of_policies(of_policy) * (end - begin) + batch.trace_of - begin
+    return some_requests(batch.xp, request_times(batch.tables, begin, end, timed), of_pair)
 
 
 class Schedule:
@@ -70,8 +66,9 @@ class Schedule:
         self._any_drop, self._all_drop = bool(drop.any()), bool(drop.all())
         self._periodic, self._drop = xp.asarray(every(periodic)), xp.asarray(every(drop))
         self._debounce_ns = xp.asarray(every(debounce))
-        traces = [table.prepared for table in batch.tables.tables]
-        boots = [[t for t in (0, *trace.snp.inits) if t < trace.horizon_ns] for trace in traces]
+        tables = batch.tables
+        ends_ns = zip(tables.snp, tables.horizon_ns.tolist(), strict=True)
+        boots = [[t for t in (0, *snp.inits) if t < horizon_ns] for snp, horizon_ns in ends_ns]
         has_boots = every([policy.boot for policy in policies])
         self._most_boots = max(map(len, boots)) if has_boots.any() else 0
         self.boot_at, self.boot_pair, index = batch.of_tables(begins([len(due) for due in boots]), has_boots)
@@ -168,11 +165,12 @@ class Schedule:
         t_ns, lengths, at, boots_ns, boot_lengths, boot_at = self.xp.fetch(
             requests.t_ns, length, requests.at, self.boot_ns, boot_length, self.boot_at
         )
-        edges = zip(batch.pairs, pairwise(at.tolist()), pairwise(boot_at.tolist()), strict=True)
-        for pair, (a, b), (c, d) in edges:
-            horizon_ns = pair.table.prepared.horizon_ns
+        policies = [batch.policies[k] for k in batch.policy_of.tolist()]
+        horizons_ns = batch.tables.horizon_ns[batch.trace_of].tolist()
+        edges = zip(policies, horizons_ns, pairwise(at.tolist()), pairwise(boot_at.tolist()), strict=True)
+        for policy, horizon_ns, (a, b), (c, d) in edges:
             boots = boots_ns[c:d].tolist(), boot_lengths[c:d].tolist()
-            start, first = serial_starts(pair.policy, t_ns[a:b], boots[0], horizon_ns, lengths[a:b], boots[1])
+            start, first = serial_starts(policy, t_ns[a:b], boots[0], horizon_ns, lengths[a:b], boots[1])
             starts += start
             firsts += [i + a if i >= 0 else -1 for i in first]
             counts.append(len(start))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch, Pair
-from gmemgpu.engine.array.joined import JoinedTables
+from gmemgpu.engine.array.batch import Batch, Pairs
 from gmemgpu.engine.array.named import Named
 from gmemgpu.engine.array.naming import NamedRegions
 from gmemgpu.engine.array.outcome import rows_of
@@ -28,8 +25,7 @@ class _Rounds:
     # Pairs of one kind on their way to a fixed point.
     def __init__(self, batch: Batch, schedule: Schedule, named: NamedRegions | None = None) -> None:
         self.batch, self.schedule = batch, schedule
-        pairs = batch.pairs
-        scope = pairs[0].policy.scope
+        scope = batch.policies[0].scope
         self.targets: Window | Named
         if scope == "window":
             self.targets = Window(self.batch)
@@ -37,13 +33,13 @@ class _Rounds:
             self.targets = Retry(self.batch)
         else:
             self.targets = Named(self.batch, self.schedule, named)
-        self.passes = no_passes(self.batch.xp, len(pairs))
+        self.passes = no_passes(self.batch.xp, len(batch))
 
     def take(self, which: BoolArray) -> _Rounds:
         # Some of the pairs, as far as they are.
         xp, old = self.batch.xp, self.passes
         numbers = np.flatnonzero(which)
-        batch = Batch([self.batch.pairs[q] for q in numbers.tolist()], self.batch.tables)
+        batch = Batch(self.batch.pairs.some(numbers))
         named = self.targets.named.some(xp, numbers) if isinstance(self.targets, Named) else None
         taken = _Rounds(batch, self.schedule.of_some(batch, numbers), named)
         chosen = xp.asarray(numbers)
@@ -64,20 +60,16 @@ class _Rounds:
         return rows_of(self.batch, self.schedule, passes, targets.ran, targets.empty(), outcome)
 
 
-def settled_rows(
-    pairs: Sequence[Pair], rounds: list[int] | None = None, *, tables: JoinedTables | None = None
-) -> list[MetricRow]:
+def settled_rows(pairs: Pairs, rounds: list[int] | None = None) -> list[MetricRow]:
     """
     Evaluate pairs together.
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs : Pairs
         Of one kind: all with scope ``window``, all with ``dirty_retry``, or all with others.
     rounds : list of int, optional
         Receives the number of rounds of each pair, in the order of `pairs`.
-    tables : JoinedTables, optional
-        Of their traces, if those are joined already.
 
     Returns
     -------
@@ -92,7 +84,7 @@ def settled_rows(
     rows: list[MetricRow | None] = [None] * len(pairs)
     counts = [0] * len(pairs)
     own = np.arange(len(pairs))
-    batch = Batch(pairs, tables)
+    batch = Batch(pairs)
     now = _Rounds(batch, Schedule(batch))
     xp = now.batch.xp
     unsettled = xp.ones(len(pairs), bool)

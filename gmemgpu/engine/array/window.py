@@ -91,7 +91,7 @@ class Window:
         self.caught = xp.zeros(batch.n_rows, bool)
         self.n_bits = max(1, (batch.most_positions - 1).bit_length())
         # With gate `all` a pass that runs has every covered region.
-        self.may_be_empty = batch.gated or not all(table.n_positions for table in batch.tables.tables)
+        self.may_be_empty = batch.gated or not all(host.n_covered for host in batch.tables.hosts)
 
     def round(self, passes: Passes, *, moved: bool) -> tuple[Passes, Array]:
         """

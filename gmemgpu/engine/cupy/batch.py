@@ -10,11 +10,10 @@ from functools import partial
 from typing import Any
 
 from gmemgpu.engine.class_code import check_63_bits
-from gmemgpu.engine.cupy.evaluation import EvaluatedBatch, evaluate_prepared
+from gmemgpu.engine.cupy.evaluation import EvaluatedBatch, TooLarge, evaluate_columns
 from gmemgpu.engine.cupy.memory import budget_bytes
-from gmemgpu.engine.cupy.timelines import PIECE_BYTES, least_bytes, play_traces
+from gmemgpu.engine.cupy.timelines import PIECE_BYTES, PlayedTraces, least_bytes, play_traces
 from gmemgpu.engine.cupy.transfer import Arena
-from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
@@ -180,22 +179,41 @@ def _evaluate(
 ) -> _Rows:
     import cupy
 
-    clearings = any(policy.scope in ("dirty", "dirty_retry") for policy in policies)
-    played = play_traces(batch, budget, arena, stream, clearings=clearings)
-    prepared = []
-    while batch:
-        prepared.append(Prepared(batch.pop(0), played=played.traces.pop(0)))
-    cupy.get_default_memory_pool().free_all_blocks()
-    evaluated: EvaluatedBatch = evaluate_prepared(prepared, policies, costs, budget)
+    pool = cupy.get_default_memory_pool()
+    before = pool.used_bytes()
+    try:
+        played, evaluated = _evaluate_at_once(batch, policies, costs, budget, before, arena, stream)
+    except (TooLarge, cupy.cuda.memory.OutOfMemoryError):
+        if len(batch) == 1:
+            raise
+        evaluated = None
+    if evaluated is None:
+        pool.free_all_blocks()
+        half = len(batch) // 2
+        rows: _Rows = []
+        for part in (batch[:half], batch[half:]):
+            rows += _evaluate(part, policies, costs, budget, observe, arena, stream)
+        return rows
     if observe:
         observe(
             BatchReport(
-                n_traces=len(prepared),
+                n_traces=len(batch),
                 n_pairs=sum(evaluated.portions),
                 n_pieces=sum(played.slice_pieces),
                 slice_pieces=played.slice_pieces,
                 portions=evaluated.portions,
-                predicted_bytes=max(played.predicted_bytes, evaluated.predicted_bytes),
+                predicted_bytes=max(played.predicted_bytes, evaluated.predicted_bytes - before),
             )
         )
     return evaluated.rows
+
+
+def _evaluate_at_once(
+    batch: list[Trace], policies: Sequence[Policy], costs: Costs, budget: int, before: int, arena: Arena, stream: Any
+) -> tuple[PlayedTraces, EvaluatedBatch]:
+    import cupy
+
+    clearings = any(policy.scope in ("dirty", "dirty_retry") for policy in policies)
+    played = play_traces(batch, budget, arena, stream, clearings=clearings)
+    cupy.get_default_memory_pool().free_all_blocks()
+    return played, evaluate_columns(played.columns, policies, costs, before + budget)

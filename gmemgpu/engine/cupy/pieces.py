@@ -14,15 +14,14 @@ from gmemgpu.engine.cupy.defines import THREADS
 from gmemgpu.engine.cupy.kernel import launch_here
 from gmemgpu.engine.cupy.transfer import Arena
 from gmemgpu.model.event import Kind
-from gmemgpu.model.trace import Int64Array, Trace
+from gmemgpu.model.trace import COLUMNS, Int64Array, Trace
 from gmemgpu.timeline.piece import EVICT_BEGIN, EVICT_END
 
 __all__ = ["EVENT_BYTES", "Events", "Pieces", "cut_events", "describe_pieces", "upload_events"]
 
-EVENT_BYTES = 68
-"""Device memory of an event: 33 of its columns, two counts of pieces, and what finds evictions."""
+EVENT_BYTES = 72
+"""Device memory of an event: 37 of its columns, two counts of pieces, and what finds evictions."""
 
-_COLUMNS = ("t_ns", "kind", "pfn", "npages", "vm", "inode")
 _LOW_BITS = (1 << 32) - 1
 _IDS = ("inode", "vm")
 
@@ -35,14 +34,15 @@ class Events:
     Parameters
     ----------
     columns : dict of str to device array
-        Those of the traces that change states, and ``event_at`` and ``region_at``, int64: where each trace begins.
-    region_at : (n_traces + 1,) int64
+        Those of the traces, and ``event_at`` and ``region_at``, int64: where each trace begins.
+    event_at, region_at : (n_traces + 1,) int64
         The same on the host.
     evictions : (n,) int64 device array
         ``inode << 32 | event`` of all evictions, ascending.
     """
 
     columns: dict[str, Any]
+    event_at: Int64Array
     region_at: Int64Array
     evictions: Array
 
@@ -71,7 +71,7 @@ class Pieces:
     found : dict of str to device array
         Where ids ever had pages: `inode_keys` and `vm_keys`, ``id << 32 | region``, ascending, each once, and
         `inode_since_ns`, `vm_since_ns`. If asked for, `release` and `share` pieces in event order: `clearing_region`,
-        `clearing_t_ns`, those of trace k at ``clearing_at[k]:clearing_at[k + 1]``.
+        `clearing_event`.
     """
 
     begin: int
@@ -96,8 +96,9 @@ def upload_events(traces: Sequence[Trace], arena: Arena, xp: CupyNamespace) -> E
     xp : CupyNamespace
     """
     region_at = begins([trace.host.n_regions for trace in traces])
-    parts = {name: [getattr(trace, name) for trace in traces] for name in _COLUMNS}
-    edges = {"event_at": [begins([len(trace) for trace in traces])], "region_at": [region_at]}
+    event_at = begins([len(trace) for trace in traces])
+    parts = {name: [getattr(trace, name) for trace in traces] for name in COLUMNS}
+    edges = {"event_at": [event_at], "region_at": [region_at]}
     columns = arena.upload({**parts, **edges})
     kind = columns["kind"]
     evictions = xp.empty(0, np.int64)
@@ -105,7 +106,7 @@ def upload_events(traces: Sequence[Trace], arena: Arena, xp: CupyNamespace) -> E
         rows = xp.flatnonzero((kind == EVICT_BEGIN) | (kind == EVICT_END))
         if len(rows):
             evictions = xp.sort(columns["inode"][rows].astype(np.int64) << 32 | rows)
-    return Events(columns, region_at, evictions)
+    return Events(columns, event_at, region_at, evictions)
 
 
 class _Cut:
@@ -155,15 +156,11 @@ def _owned(keys: Array, at: Array, t_ns: Array, xp: CupyNamespace) -> dict[str, 
 def _clearings(events: Events, keys: Array, xp: CupyNamespace) -> dict[str, Array]:
     # The `release` and `share` pieces among all, in event order.
     if not len(keys):
-        nowhere = xp.zeros(len(events.region_at), np.int64)
-        return {"region": xp.empty(0, np.int32), "t_ns": keys, "at": nowhere}
+        return {"region": keys, "event": keys}
     event = keys & _LOW_BITS
     kind = events.columns["kind"][event]
     kept = xp.flatnonzero((kind == int(Kind.RELEASE)) | (kind == int(Kind.SHARE)))
-    event = event[kept]
-    found = {"region": (keys[kept] >> 32).astype(np.int32), "t_ns": events.columns["t_ns"][event]}
-    edges = events.columns["event_at"]
-    return found | {"at": xp.searchsorted(event, edges) if len(event) else xp.zeros(len(edges), np.int64)}
+    return {"region": keys[kept] >> 32, "event": event[kept]}
 
 
 def cut_events(

@@ -1,93 +1,79 @@
-"""Tables of a batch, on the host again, as what engines read of each trace."""
+"""What was played of some traces, in slices of regions, as what array engines read of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gmemgpu.engine.cupy.rows import STATES
-from gmemgpu.engine.prepared import Played
-from gmemgpu.model.trace import Int64Array, Trace
-from gmemgpu.timeline.build import Timeline
+from gmemgpu.engine.array.columns import ClassRows, EventColumns, TraceColumns
+from gmemgpu.engine.array.xp.namespace import Array
+from gmemgpu.engine.array.xp.on_cupy import CupyNamespace
+from gmemgpu.engine.cupy.pieces import Events
+from gmemgpu.model.trace import COLUMNS, Int64Array, Trace
 from gmemgpu.timeline.integral import UsedIntegral
-from gmemgpu.timeline.piece import IdRegions, Owners
 
-__all__ = ["Columns", "joined", "played_traces"]
-
-Columns = Mapping[str, NDArray[Any]]
+__all__ = ["device_columns"]
 
 _ROWS = ("class", "used")
-_IDS = ("inode", "vm")
+_EDGES = ("class_at", "used_offset")
+_ORDERED = ("inode", "vm", "clearing")
+_KEYS = {"inode": "inode_keys", "vm": "vm_keys", "clearing": "clearing_event"}
 
 
-def joined(slices: Sequence[Columns]) -> Columns:
-    """Return the rows of slices of regions as one, with nothing else, if there are several."""
+def _joined(slices: Sequence[Mapping[str, Array]], xp: CupyNamespace) -> Mapping[str, Array]:
+    # Of slices that follow each other by region.
     if len(slices) == 1:
         return slices[0]
-    whole: dict[str, NDArray[Any]] = {}
+    whole: dict[str, Array] = {}
     for name in slices[0]:
-        if name.startswith(_ROWS):
-            parts = [part[name] for part in slices]
-            if name.endswith("_at"):
-                ends = np.cumsum([0, *(part[-1] for part in parts)])
-                parts = [*(part[:-1] + end for part, end in zip(parts, ends, strict=False)), ends[-1:]]
-            whole[name] = np.concatenate(parts)
+        parts = [part[name] for part in slices]
+        if name in _EDGES:
+            counts = xp.concatenate([xp.diff(part) for part in parts])
+            whole[name] = xp.sums(counts)
+        else:
+            whole[name] = xp.concatenate(parts)
+    for kind in _ORDERED:
+        if _KEYS[kind] in whole:
+            order = xp.stable_order(whole[_KEYS[kind]])
+            whole |= {name: whole[name][order] for name in whole if name.startswith(kind)}
     return whole
 
 
-def played_traces(traces: Sequence[Trace], columns: Columns, region_at: Int64Array) -> list[Played]:
+def device_columns(
+    traces: Sequence[Trace], events: Events, slices: Sequence[Mapping[str, Array]], xp: CupyNamespace
+) -> TraceColumns:
     """
-    Return what is known of each trace of a batch.
+    Collect what is read of some traces, on the device.
 
     Parameters
     ----------
     traces : sequence of Trace
         Cut at their horizons.
-    columns : mapping of str to array
-        Those of `Pieces.found`, which may lack, and of `region_rows`.
-    region_at : (n_traces + 1,) int64
-        First region of each trace.
+    events : Events
+        Theirs.
+    slices : sequence of mapping of str to array
+        Those of `Pieces.found` and of `region_rows`, of regions that follow each other.
+    xp : CupyNamespace
     """
-    known: list[list[IdRegions]] = [[] for _ in traces]
-    if "inode_keys" in columns:
-        for name in _IDS:
-            for of_trace, found in zip(known, _by_trace(columns, name, region_at), strict=True):
-                of_trace.append(found)
-    played = []
-    for k, (trace, (begin, end)) in enumerate(zip(traces, pairwise(region_at.tolist()), strict=True)):
-        timeline = _timeline(trace, columns, begin, end, Owners(trace, *known[k]))
-        clearings = None
-        if "clearing_at" in columns:
-            rows = slice(*columns["clearing_at"][k : k + 2])
-            clearings = columns["clearing_t_ns"][rows], columns["clearing_region"][rows] - np.int32(begin)
-        played.append(Played(timeline, _used(columns, begin, end), clearings))
-    return played
+    columns = _joined(slices, xp)
+    t_ns = events.columns["t_ns"]
 
+    def owners(name: str) -> tuple[Array, Array]:
+        return columns[f"{name}_keys"], columns[f"{name}_since_ns"]
 
-def _by_trace(columns: Columns, name: str, region_at: Int64Array) -> list[IdRegions]:
-    # Ids of all traces lie among one another; a trace is known by its regions.
-    keys, since_ns = columns[f"{name}_keys"], columns[f"{name}_since_ns"]
-    region = keys & ((1 << 32) - 1)
-    of = np.searchsorted(region_at, region, "right") - 1
-    order = np.argsort(of, kind="stable")
-    edges = np.searchsorted(of[order], np.arange(len(region_at)))
-    ids, region, since_ns = keys[order] >> 32, (region - region_at[of])[order].astype(np.int32), since_ns[order]
-    return [IdRegions(ids[a:b], region[a:b], since_ns[a:b]) for a, b in pairwise(edges.tolist())]
+    def clearings() -> tuple[Array, Array, Int64Array]:
+        event = columns["clearing_event"]
+        (at,) = xp.fetch(xp.searchsorted(event, events.columns["event_at"]))
+        return t_ns[event], columns["clearing_region"], at
 
-
-def _timeline(trace: Trace, columns: Columns, begin: int, end: int, owners: Owners) -> Timeline:
-    at = columns["class_at"][begin : end + 1]
-    rows = slice(int(at[0]), int(at[-1]))
-    assigned, gmem, evicting, used, first = (columns[f"class_{name}"][rows] for name in STATES)
-    return Timeline(trace, at - at[0], columns["class_t"][rows], assigned, gmem, evicting, used, first, owners)
-
-
-def _used(columns: Columns, begin: int, end: int) -> UsedIntegral | None:
-    at = columns["used_at"][begin : end + 1]
-    rows = slice(int(at[0]), int(at[-1]))
-    t_ns, pages, high, low = (columns[f"used_{name}"][rows] for name in ("t", "pages", "high", "low"))
-    return UsedIntegral(at - at[0], t_ns, pages, high, low) if pages.any() else None
+    used = UsedIntegral(*(columns[f"used_{name}"] for name in UsedIntegral.__slots__))
+    return TraceColumns(
+        xp=xp,
+        traces=traces,
+        event_at=events.event_at,
+        region_at=events.region_at,
+        events=EventColumns(**{name: events.columns[name] for name in COLUMNS}),
+        rows=ClassRows(*(columns[f"class_{name}"] for name in ClassRows.__slots__)),
+        used=used if bool(used.used.any()) else None,
+        owners=owners,
+        clearings=clearings,
+    )

@@ -37,8 +37,8 @@ def region_rows(events: Events, pieces: Pieces, states: Mapping[str, Array], xp:
     -------
     dict of str to device array
         Of two tables, whose rows of region r are ``at[r]:at[r + 1]``. In one are all rows that begin another class:
-        `class_at`, `class_t` and ``class_`` with each state. In the other are those that change U: `used_at`, `used_t`,
-        `used_pages`, and the parts `used_high` and `used_low` of the integral up to each.
+        `class_at`, `class_t_ns`, `class_first`, `class_gmem` and `class_evicting`. In the other are those that change
+        U: `used_offset`, `used_t_ns`, `used_used`, and the parts `used_high` and `used_low` of the integral up to each.
     """
     n, n_regions = len(pieces), pieces.end - pieces.begin
     flags = xp.empty(n, bool), xp.empty(n, bool)
@@ -63,8 +63,8 @@ def region_rows(events: Events, pieces: Pieces, states: Mapping[str, Array], xp:
     rows(1, (before[0], before[1]), [class_t, *columns, used_t, used_pages])
     region = xp.arange(n_regions + 1)
     class_at, used_at = (part[pieces.at] + region for part in before)
-    found = {"class_at": class_at, "class_t": class_t}
-    found |= {f"class_{name}": column for name, column in zip(STATES, columns, strict=True)}
+    found = {"class_at": class_at, "class_t_ns": class_t}
+    found |= {f"class_{name}": columns[STATES.index(name)] for name in ("first", "gmem", "evicting")}
     return found | _integral(used_at, used_t, used_pages.astype(np.int64), xp)
 
 
@@ -76,4 +76,4 @@ def _integral(at: Array, t_ns: Array, pages: Array, xp: CupyNamespace) -> dict[s
     before = xp.zeros(len(t_ns), np.int64)
     before[1:] = pages[:-1]
     high, low = xp.cumsum(before * (step >> LIMB_BITS)), xp.cumsum(before * (step & ((1 << LIMB_BITS) - 1)))
-    return {"used_at": at, "used_t": t_ns, "used_pages": pages, "used_high": high, "used_low": low}
+    return {"used_offset": at, "used_t_ns": t_ns, "used_used": pages, "used_high": high, "used_low": low}

@@ -1,4 +1,4 @@
-"""Timelines of many traces, page-exact: events go up, class rows come down, in as many slices as memory asks for."""
+"""Timelines of many traces, page-exact: events go up, class rows stay there, in as many slices as memory asks for."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from gmemgpu.engine.array.columns import TraceColumns
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.array.xp.on_cupy import CupyNamespace
 from gmemgpu.engine.cupy.defines import THREADS, Needs, Play
 from gmemgpu.engine.cupy.kernel import launch, launch_here
 from gmemgpu.engine.cupy.pieces import EVENT_BYTES, Events, Pieces, cut_events, describe_pieces, upload_events
-from gmemgpu.engine.cupy.played import Columns, joined, played_traces
+from gmemgpu.engine.cupy.played import device_columns
 from gmemgpu.engine.cupy.rows import STATES, region_rows
 from gmemgpu.engine.cupy.transfer import Arena
-from gmemgpu.engine.prepared import Played
 from gmemgpu.errors import BackendError
 from gmemgpu.model.trace import Trace
 from gmemgpu.units import PAGES_PER_REGION
@@ -41,26 +41,21 @@ _LEAST_BYTES = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Slice:
-    n_pieces: int
-    tables: Columns
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class PlayedTraces:
     """
     What became of some traces.
 
     Parameters
     ----------
-    traces : list of Played
+    columns : TraceColumns
+        On the device.
     slice_pieces : list of int
         How many pieces were played at a time.
     predicted_bytes : int
         Device memory that it was expected to take at most.
     """
 
-    traces: list[Played]
+    columns: TraceColumns
     slice_pieces: list[int]
     predicted_bytes: int
 
@@ -101,7 +96,6 @@ def play_traces(
     budget_bytes : int
         Device memory to take.
     arena : Arena
-        Holds what is returned until something else passes through it.
     stream : cupy.cuda.Stream
     clearings : bool
         Whether policies read which pieces clear pages.
@@ -117,28 +111,32 @@ def play_traces(
     n_events, n_regions = sum(map(len, traces)), sum(trace.host.n_regions for trace in traces)
     least = least_bytes(n_events, n_regions)
     room = budget_bytes - least
+    slice_pieces: list[int] = []
+    parts: list[dict[str, Array]] = []
+    kept_bytes = most_bytes = 0
     with stream:
         _check_room("this trace", least, budget_bytes)
         events = upload_events(traces, arena, xp)
-        slices: list[_Slice] = []
         waiting = [(0, n_regions)]
         while waiting:
             begin, end = waiting.pop()
-            pieces = cut_events(events, begin, end, max(0, room // PIECE_BYTES), xp, clearings=clearings)
+            most = max(0, (room - kept_bytes) // PIECE_BYTES)
+            pieces = cut_events(events, begin, end, most, xp, clearings=clearings)
             if isinstance(pieces, Pieces):
-                tables: Columns = arena.download(_tables(events, pieces, xp, stream))
-                if slices or waiting:
-                    tables = {name: column.copy() for name, column in tables.items()}
-                slices.append(_Slice(len(pieces), tables))
+                slice_pieces.append(len(pieces))
+                most_bytes = max(most_bytes, kept_bytes + len(pieces) * PIECE_BYTES)
+                parts.append(_tables(events, pieces, xp, stream))
+                # The first rows of regions are reckoned already.
+                n_bytes = sum(column.nbytes for column in parts[-1].values())
+                kept_bytes += max(0, n_bytes - (end - begin) * REGION_BYTES)
                 del pieces
                 continue
             if end - begin == 1:
-                _check_room("a region of this trace", least + pieces * PIECE_BYTES, budget_bytes)
+                _check_room("a region of this trace", least + kept_bytes + pieces * PIECE_BYTES, budget_bytes)
             middle = (begin + end) // 2
             waiting += [(middle, end), (begin, middle)]
-    played = played_traces(traces, joined([part.tables for part in slices]), events.region_at)
-    slice_pieces = [part.n_pieces for part in slices]
-    return PlayedTraces(played, slice_pieces, least + max(slice_pieces) * PIECE_BYTES)
+        columns = device_columns(traces, events, parts, xp)
+    return PlayedTraces(columns, slice_pieces, least + most_bytes)
 
 
 def _check_room(what: str, needed_bytes: int, budget_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""Columns on their way to the device and back: packed into one pinned buffer, copied at once, found again by name."""
+"""Columns on their way to the device: packed into one pinned buffer, copied at once, found again by name."""
 
 from __future__ import annotations
 
@@ -84,32 +84,4 @@ class Arena:
             at += _aligned(where.stop - where.start)
         if n_bytes:
             buffer.set(staged, stream=stream)
-        return found
-
-    def download(self, columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-        """
-        Copy device arrays to the host, and wait for them.
-
-        Parameters
-        ----------
-        columns : mapping of str to device array
-            C-contiguous.
-
-        Returns
-        -------
-        dict of str to array
-            They lie in the arena: whatever passes through it next takes their place.
-        """
-        import cupy
-
-        stream = cupy.cuda.get_current_stream()
-        staged = self._room(sum(_aligned(column.nbytes) for column in columns.values()))
-        found: dict[str, NDArray[Any]] = {}
-        at = 0
-        for name, column in columns.items():
-            found[name] = staged[at : at + column.nbytes].view(column.dtype)
-            if column.size:
-                column.get(stream=stream, out=found[name], blocking=False)
-            at += _aligned(column.nbytes)
-        stream.synchronize()
         return found

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joined_columns import joined_columns
 
 from gmemgpu import catalogue
 from gmemgpu.engine import array
 from gmemgpu.engine.array import evaluate_pairs, outcome, settle, starts
-from gmemgpu.engine.array.batch import pair_of
+from gmemgpu.engine.array.batch import Pairs
+from gmemgpu.engine.array.columns import host_columns
 from gmemgpu.engine.array.settle import settled_rows
-from gmemgpu.engine.array.table import TraceTable
+from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.array.xp.on_cupy import CupyNamespace
-from gmemgpu.engine.prepared import Prepared
 from gmemgpu.engine.registry import engine
 from gmemgpu.generator import generate
 from gmemgpu.model.cost import Costs
+from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy, Timer
 from gmemgpu.model.trace import Trace
 from gmemgpu.testing.strategies import costs, policies, traces
@@ -28,18 +31,24 @@ SOME_TRACES = st.lists(traces(max_events=25), min_size=1, max_size=3)
 SOME_POLICIES = st.lists(policies(), min_size=1, max_size=4)
 
 
+def alone(pairs: Pairs, some: list[Trace]) -> list[MetricRow]:
+    """Evaluate each pair without any other, and without any other trace."""
+    tables = [Tables(host_columns(trace)) for trace in some]
+    of = zip(pairs.trace_of.tolist(), pairs.policy_of.tolist(), strict=True)
+    return [settled_rows(Pairs(tables[t], [pairs.policies[p]], pairs.costs))[0] for t, p in of]
+
+
 @pytest.mark.parametrize("array_rounds", [0, 1, settle.ARRAY_ROUNDS])
 @given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs(), data=st.data())
 def test_random_batches_equal_the_pairs_one_by_one(
     array_rounds: int, some: list[Trace], chosen: list[Policy], cost: Costs, data: st.DataObject
 ) -> None:
     # With fewer rounds in arrays the serial schedule takes over sooner, for all or for some pairs of a batch.
-    tables = [TraceTable(Prepared(trace)) for trace in some]
-    pairs = [pair_of(table, policy, cost) for table in tables for policy in chosen]
-    pairs = data.draw(st.permutations(pairs))
+    pairs = Pairs(Tables(joined_columns(some)), chosen, cost)
+    pairs = pairs.some(np.array(data.draw(st.permutations(range(len(pairs))))))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settle, "ARRAY_ROUNDS", array_rounds)
-        assert evaluate_pairs(pairs) == [settled_rows([pair])[0] for pair in pairs]
+        assert evaluate_pairs(pairs) == alone(pairs, some)
 
 
 @settings(max_examples=settings.default.max_examples // 5)  # tenths of a second each where emulated
@@ -49,20 +58,15 @@ def test_random_batches_on_a_device(some: list[Trace], chosen: list[Policy], cos
     from gmemgpu.engine.cupy.kernel import launch_here
 
     xp = CupyNamespace(cupy, launch_here)
-    order = data.draw(st.permutations(range(len(some) * len(chosen))))
-    expected, found = (
-        [pair_of(table, policy, cost) for table in tables for policy in chosen]
-        for tables in ([TraceTable(Prepared(trace)) for trace in some], [TraceTable(Prepared(t), xp) for t in some])
-    )
-    rows = evaluate_pairs([found[q] for q in order], most_items=data.draw(st.integers(1, 1000)))
-    assert rows == [settled_rows([expected[q]])[0] for q in order]
+    pairs = Pairs(Tables(joined_columns(some, xp)), chosen, cost)
+    pairs = pairs.some(np.array(data.draw(st.permutations(range(len(pairs))))))
+    assert evaluate_pairs(pairs, most_items=data.draw(st.integers(1, 1000))) == alone(pairs, some)
 
 
 @given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs(), rows=st.integers(1, 200))
 def test_batches_may_be_cut_anywhere(some: list[Trace], chosen: list[Policy], cost: Costs, rows: int) -> None:
     expected = engine("reference").evaluate(some, chosen, cost)
-    tables = [TraceTable(Prepared(trace)) for trace in some]
-    pairs = [pair_of(table, policy, cost) for table in tables for policy in chosen]
+    pairs = Pairs(Tables(joined_columns(some)), chosen, cost)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(array, "BATCH_ITEMS", rows)
         found = evaluate_pairs(pairs)
@@ -91,17 +95,16 @@ def test_presets_of_several_hosts_in_one_batch() -> None:
     some = [generate(small_variant(preset(name)), 3).trace for name in ("mixed-pods", "iaas-mixed", "maintenance")]
     chosen = [policy for policy in catalogue.named_policies() if not policy.is_oracle]
     window = [policy for policy in chosen if policy.scope == "window"]
-    tables = [TraceTable(Prepared(trace)) for trace in some]
-    rows = settled_rows([pair_of(table, policy, Costs()) for policy in window for table in tables])
+    rows = settled_rows(Pairs(Tables(joined_columns(some)), window, Costs()))
     expected = engine("numpy").evaluate(some, window, Costs())
-    assert rows == [of_trace[i] for i in range(len(window)) for of_trace in expected]
+    assert rows == [row for of_trace in expected for row in of_trace]
 
 
 def test_the_same_pair_twice() -> None:
-    table = TraceTable(Prepared(generate(small_variant(preset("coco-pods")), 3).trace))
+    columns = host_columns(generate(small_variant(preset("coco-pods")), 3).trace)
     policy = dataclasses.replace(
         catalogue.named_policies()[1], name="again", hook="conversion", busy="drop", timer=Timer()
     )
-    first, second = settled_rows([pair_of(table, policy, Costs())] * 2)
+    first, second = settled_rows(Pairs(Tables(columns), [policy, policy], Costs()))
     assert first == second
     assert first["requests"] > 0

@@ -181,7 +181,7 @@ def test_no_more_memory_is_taken_than_was_predicted(
     preset_name: str, emulated: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of = [generate(small_variant(preset(preset_name)), seed).trace for seed in range(2)]
-    prepared = batches.evaluate_prepared
+    prepared = batches.evaluate_columns
     shares: list[float] = []
 
     def evaluated(*arguments):  # type: ignore[no-untyped-def]
@@ -191,7 +191,7 @@ def test_no_more_memory_is_taken_than_was_predicted(
         shares.append(emulated.peak_bytes / found.predicted_bytes)
         return found
 
-    monkeypatch.setattr(batches, "evaluate_prepared", evaluated)
+    monkeypatch.setattr(batches, "evaluate_columns", evaluated)
     evaluate_batches(of, named_policies(), Costs())
     assert 0.1 < shares[0] < 1
 
@@ -200,14 +200,14 @@ def test_pairs_that_take_more_than_expected_are_halved(
     traces: list[Trace], emulated: Any, monkeypatch: pytest.MonkeyPatch, reports: list[BatchReport]
 ) -> None:
     monkeypatch.setattr("gmemgpu.engine.cupy.evaluation.ITEM_BYTES", 1)
-    prepared = batches.evaluate_prepared
+    prepared = batches.evaluate_columns
 
     def scarce(*arguments):  # type: ignore[no-untyped-def]
         gc.collect()
         emulated.total_bytes = emulated.used_bytes + 200_000
         return prepared(*arguments)
 
-    monkeypatch.setattr(batches, "evaluate_prepared", scarce)
+    monkeypatch.setattr(batches, "evaluate_columns", scarce)
     assert evaluate_batches(traces, POLICIES, Costs(), observe=reports.append) == expected(traces)
     (report,) = reports
     assert sum(report.portions) == 4 * N_OWN
@@ -234,7 +234,7 @@ def places(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any
         monkeypatch.setattr(batches, name, looked)
 
     looking("play_traces")
-    looking("evaluate_prepared")
+    looking("evaluate_columns")
     return seen
 
 

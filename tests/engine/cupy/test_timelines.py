@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
 from by_hand import ev, host, trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joined_columns import joined_columns
 
 from gmemgpu.engine.cupy.timelines import PIECE_BYTES, PlayedTraces, least_bytes, play_traces
 from gmemgpu.engine.cupy.transfer import Arena
-from gmemgpu.engine.prepared import Prepared
 from gmemgpu.generator import generate
 from gmemgpu.model.trace import Trace
 from gmemgpu.testing.strategies import traces
-from gmemgpu.timeline.build import build_timeline
-from gmemgpu.timeline.integral import used_integral
+from gmemgpu.timeline.integral import UsedIntegral
 from gmemgpu.units import PAGES_PER_REGION
 from gmemgpu.workload.preset import preset, preset_names, small_variant
 
@@ -31,40 +31,42 @@ FEWER = settings(max_examples=settings.default.max_examples * 3 // 5)
 BATCHES = st.lists(traces(max_events=40), min_size=1, max_size=4)
 
 
+def same(got: Any, wanted: Any) -> None:
+    """Compare two dataclasses of arrays, types included."""
+    for field in fields(wanted):
+        one, other = getattr(got, field.name), getattr(wanted, field.name)
+        assert one.dtype == other.dtype, field.name
+        assert one.tolist() == other.tolist(), field.name
+
+
 def played(of: Sequence[Trace], most_pieces: int = 1 << 20) -> PlayedTraces:
     """Play traces with room for so many pieces, and compare the rows of each with those of the CPU."""
     cut = [each.before_horizon() for each in of]
     stream = cupy.cuda.Stream(non_blocking=True)
     least = least_bytes(sum(map(len, cut)), sum(each.host.n_regions for each in cut))
     found = play_traces(cut, least + most_pieces * PIECE_BYTES, Arena(), stream, clearings=True)
-    assert len(found.traces) == len(cut)
-    for each, one in zip(cut, found.traces, strict=True):
-        line, used = one.timeline, one.used
-        whole = build_timeline(each)
-        rows = Prepared(each).noticed
-        for got, wanted in zip(Prepared(each, played=one).clearings, Prepared(each).clearings, strict=True):
-            assert got.dtype == wanted.dtype
-            assert got.tolist() == wanted.tolist()
-        for id_name in ("by_inode", "by_vm"):
-            for name in ("ids", "region", "since_ns"):
-                got, wanted = (getattr(getattr(owners, id_name), name) for owners in (line.owners, whole.owners))
-                assert got.dtype == wanted.dtype
-                assert got.tolist() == wanted.tolist()
-        assert line.offset.tolist() == np.searchsorted(rows, whole.offset).tolist()
-        for name in ("t_ns", "assigned", "gmem", "evicting", "used", "first"):
-            column = getattr(line, name)
-            assert column.dtype == getattr(whole, name).dtype
-            assert column.tolist() == getattr(whole, name)[rows].tolist(), name
-        expected = used_integral(whole)
-        assert (used is None) == (expected is None)
-        if used is not None and expected is not None:
-            for name in ("offset", "t_ns", "used"):
-                assert getattr(used, name).tolist() == getattr(expected, name).tolist(), name
-            region = np.arange(each.host.n_regions, dtype=np.int32)
-            for begin in (0, each.horizon_ns // 3):
-                bounds = np.full(len(region), begin), np.full(len(region), each.horizon_ns)
-                for got, wanted in zip(used.between(region, *bounds), expected.between(region, *bounds), strict=True):
-                    assert got.tolist() == wanted.tolist()
+    wanted = joined_columns(cut)
+    columns = found.columns
+    for name in ("event_at", "region_at"):
+        assert getattr(columns, name).tolist() == getattr(wanted, name).tolist()
+    same(columns.events, wanted.events)
+    same(columns.rows, wanted.rows)
+    for got, right in zip(columns.clearings(), wanted.clearings(), strict=True):
+        assert got.tolist() == right.tolist()
+    for name in ("inode", "vm"):
+        for got, right in zip(columns.owners(name), wanted.owners(name), strict=True):
+            assert got.tolist() == right.tolist()
+    assert (columns.used is None) == (wanted.used is None)
+    if columns.used is not None and wanted.used is not None:
+        used = UsedIntegral(*(getattr(columns.used, name).get() for name in UsedIntegral.__slots__))
+        for name in ("offset", "t_ns", "used"):
+            assert getattr(used, name).tolist() == getattr(wanted.used, name).tolist(), name
+        region = np.arange(int(wanted.region_at[-1]), dtype=np.int32)
+        ends_ns = np.repeat([each.horizon_ns for each in cut], np.diff(wanted.region_at))
+        for begin_ns in (0 * ends_ns, ends_ns // 3):
+            both = (of.between(region, begin_ns, ends_ns) for of in (used, wanted.used))
+            for got, right in zip(*both, strict=True):
+                assert got.tolist() == right.tolist()
     return found
 
 
@@ -123,7 +125,7 @@ def test_owners_of_shared_words() -> None:
         ev(11, "evict_begin", inode=3),
     ]
     found = played([trace(*events, on=host(1))])
-    assert found.traces[0].timeline.evicting[-1] == 64
+    assert found.columns.rows.evicting.tolist()[-1] == 64
 
 
 @pytest.mark.parametrize("n_ties", [1, 2, 5])

@@ -176,6 +176,29 @@ class Namespace(ABC):
         """Return which of equal indices below `size` are the last ones; None if assignments keep those anyway."""
 
     @abstractmethod
+    def distinct(self, values: Array, owner: Array | None, n_owners: int) -> tuple[Int64Array, Array, Array]:
+        """
+        Find the values of each owner, each once.
+
+        Parameters
+        ----------
+        values : (n,) int64
+            From 0 on.
+        owner : (n,) int64 or None
+            Of each; None if there is only one.
+        n_owners : int
+
+        Returns
+        -------
+        at : (n_owners + 1,) int64
+            Where those of each owner begin, on the host.
+        found : (m,) int64
+            Ascending for each owner.
+        rank : (n,) int64
+            Index of each value among those of its owner.
+        """
+
+    @abstractmethod
     def stable_order(self, keys: Array) -> Array:
         """Sort numbers from 0 on, in a stable way; return their order."""
 

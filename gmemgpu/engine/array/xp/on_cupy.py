@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmemgpu.engine.array.xp.namespace import Array, Namespace, Side
+from gmemgpu.engine.array.xp.namespace import Array, Namespace, Side, begins
+from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import INT64_MAX
 
 __all__ = ["CupyNamespace", "THREADS", "TILE_ITEMS"]
@@ -156,6 +157,25 @@ class CupyNamespace(Namespace):
         """Return which of equal indices below `size` are the last ones."""
         place = self.arange(1, len(index) + 1)
         return self.flatnonzero(self.max_at(size, index, place)[index] == place)
+
+    def distinct(self, values: Array, owner: Array | None, n_owners: int) -> tuple[Int64Array, Array, Array]:
+        """Find the values of each owner, each once: by sorting all of them."""
+        order = self.stable_order(values)
+        if owner is not None:
+            order = order[self.stable_order(owner[order])]
+            owner = owner[order]
+        values = values[order]
+        head = self.ones(len(values), bool)
+        head[1:] = values[1:] != values[:-1]
+        if owner is not None:
+            head[1:] |= owner[1:] != owner[:-1]
+        first = self.flatnonzero(head)
+        at = self.arange(0) if owner is None else self.searchsorted(owner[first], self.arange(n_owners + 1))
+        number = self.cumsum(head) - 1
+        rank = self.empty(len(values), np.int64)
+        rank[order] = number if owner is None else number - at[owner]
+        host_at = begins([len(first)]) if owner is None else self.fetch(at)[0]
+        return host_at, values[first], rank
 
     def stable_order(self, keys: Array) -> Array:
         """Sort numbers in a stable way; CuPy knows no other."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmemgpu.engine.array.xp.namespace import Array, Namespace, Side, begins
+from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.build import last_row_between
 
 __all__ = ["NUMPY", "NumpyNamespace"]
@@ -144,6 +145,17 @@ class NumpyNamespace(Namespace):
     def last_of_each(self, size: int, index: Array) -> Array | None:
         """Return None: of several values for one place, the last one stays."""
         return None
+
+    def distinct(self, values: Array, owner: Array | None, n_owners: int) -> tuple[Int64Array, Array, Array]:
+        """Find the values of each owner, each once."""
+        found, rank = np.empty(0, np.int64), np.empty(len(values), np.int64)
+        counts = []
+        for k in range(n_owners):
+            own = slice(None) if owner is None else np.flatnonzero(owner == k)
+            once, rank[own] = np.unique(values[own], return_inverse=True)
+            counts.append(len(once))
+            found = np.concatenate([found, once]) if k else once
+        return begins(counts), found, rank
 
     def stable_order(self, keys: Array) -> Array:
         """Sort numbers from 0 on, in a stable way: digits of 16 bits are sorted by counting."""
