@@ -10,7 +10,7 @@ import numpy as np
 
 from gmemgpu.model.event import FOLIO_PAGES, Kind
 from gmemgpu.model.policy import Hook
-from gmemgpu.model.trace import Int32Array, Int64Array, Trace
+from gmemgpu.model.trace import Int64Array, Trace
 from gmemgpu.timeline.episode import FreeRuns
 from gmemgpu.timeline.integral import exact_sum
 from gmemgpu.timeline.piece import REGION_SHIFT

@@ -48,7 +48,7 @@ class Pairs:
         hooks: Hooks | None = None,
     ) -> None:
         self.tables, self.policies, self.costs = tables, policies, costs
-        self.hooks = Hooks(tables) if hooks is None else hooks
+        self.hooks = Hooks(tables, policies) if hooks is None else hooks
         n, m = len(tables), len(policies)
         self.trace_of: Int64Array = np.repeat(np.arange(n), m) if trace_of is None else trace_of
         self.policy_of: Int64Array = np.tile(np.arange(m), n) if policy_of is None else policy_of
@@ -118,30 +118,25 @@ class Batch:
         table_of = self.trace_of = pairs.trace_of
         chosen, self.policy_of = np.unique(pairs.policy_of, return_inverse=True)
         self.policies = [pairs.policies[k] for k in chosen.tolist()]
-        row_at = begins(np.diff(tables.row_at)[table_of])
-        instant_at = begins(np.diff(tables.instant_at)[table_of])
-        self.n_rows, self.n_slots = int(row_at[-1]), int(instant_at[-1])
-        self.row_at, self.instant_at = xp.asarray(row_at), xp.asarray(instant_at)
-        self.row_counts = xp.diff(self.row_at)
-        self.table_row = xp.asarray(tables.row_at[table_of] - row_at[:-1])
-        # Where the rows, instants and covered regions of a pair's table begin and end.
-        self._rows = xp.asarray(tables.row_at[table_of]), xp.asarray(tables.row_at[table_of + 1])
-        self._instants = xp.asarray(tables.instant_at[table_of]), xp.asarray(tables.instant_at[table_of + 1] - 1)
-        self._positions = xp.asarray(tables.position_at[table_of])
-
-        n_positions = np.diff(tables.position_at)[table_of]
-        self.most_positions = max(1, int(n_positions.max()))
-        self.n_positions = xp.asarray(n_positions)
-        self.n_instants = xp.asarray(np.diff(tables.instant_at)[table_of])
-        self.horizon_ns = xp.asarray(tables.horizon_ns[table_of])
-        self.warmup_ns = xp.asarray(tables.warmup_ns[table_of])
-        gates = [_GATES.index(policy.gate) for policy in self.policies]
-        self.gated = any(gates)
-        self.gate = xp.asarray(self.of_policies(gates))
-        leads = [policy.executor == "leader_first" for policy in self.policies]
-        self.leads = any(leads)
-        self.leader_first = xp.asarray(self.of_policies(leads))
+        counts = {name: np.diff(getattr(tables, name))[table_of] for name in ("row_at", "instant_at", "position_at")}
+        row_at, instant_at, place_at = (begins(count) for count in counts.values())
+        self.n_rows, self.n_slots, self.n_places = int(row_at[-1]), int(instant_at[-1]), int(place_at[-1])
+        self.most_positions = max(1, int(counts["position_at"].max()))
         self.most_groups = max(len(host.core_counts) for host in tables.hosts)
+        gates = [_GATES.index(policy.gate) for policy in self.policies]
+        leads = [policy.executor == "leader_first" for policy in self.policies]
+        self.gated, self.leads = any(gates), any(leads)
+        starts = tables.row_at[table_of], tables.instant_at[table_of]
+        self.row_at, self.instant_at, self.place_at, self.table_row, *edges = xp.put(
+            *(row_at, instant_at, place_at, starts[0] - row_at[:-1]),
+            *(starts[0], tables.row_at[table_of + 1], starts[1], tables.instant_at[table_of + 1] - 1),
+        )
+        self.n_instants, self.n_positions, self.horizon_ns, self.warmup_ns, self.gate, self.leader_first = xp.put(
+            *(counts["instant_at"], counts["position_at"], tables.horizon_ns[table_of], tables.warmup_ns[table_of]),
+            *(self.of_policies(gates), self.of_policies(leads)),
+        )
+        # Where the rows and instants of a pair's table begin and end.
+        self._rows, self._instants = (edges[0], edges[1]), (edges[2], edges[3])
         self._price(xp)
 
         self.position, self.t_ns, self.until_ns = tables.position, tables.t_ns, tables.until_ns
@@ -165,10 +160,9 @@ class Batch:
         counts = np.diff(self.priced_at)[self.priced_of]
         self.host_cost_at = begins(counts)
         self.n_costs = int(self.host_cost_at[-1])
-        self.cost_at = xp.asarray(self.host_cost_at)
-        lengths_ns = xp.asarray(np.concatenate([costs.length_ns for costs in self.priced]))
-        _, index = xp.expand(xp.asarray(self.priced_at[self.priced_of]), xp.asarray(counts))
-        self.length_ns = lengths_ns[index]
+        lengths_ns = np.concatenate([costs.length_ns for costs in self.priced])
+        self.cost_at, lengths = xp.put(self.host_cost_at, lengths_ns)
+        self.length_ns = lengths[xp.expand_known(self.priced_at[self.priced_of], counts)[1]]
 
     def of_policies(self, values: ArrayLike) -> NDArray[Any]:
         """Return a value a policy, in the order of `policies`, as a value a pair; on the host."""
@@ -178,23 +172,21 @@ class Batch:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def each_row(self, values: Array) -> Array:
-        """Return a value a pair as a value a row."""
-        return self.xp.repeat(values, self.row_counts)
-
     def slots(self) -> Array:
         """Return the instant at which each row begins, on the axis of all pairs' instants."""
-        row = self.xp.arange(self.n_rows) + self.xp.spread(self.table_row, self.row_at)
-        return self.tables.rank[row] + self.xp.spread(self.instant_at[:-1], self.row_at)
+        row = self.xp.arange(self.n_rows) + self.xp.spread(self.table_row, self.row_at, self.n_rows)
+        return self.tables.rank[row] + self.xp.spread(self.instant_at[:-1], self.row_at, self.n_rows)
 
     def ends(self) -> Array:
         """Return the last row of each region of each pair."""
-        pair, place = self.xp.expand(self._positions, self.n_positions)
+        at = self.tables.position_at
+        pair, place = self.xp.expand_known(at[self.trace_of], np.diff(at)[self.trace_of])
         return self.tables.ends[place] - self.table_row[pair]
 
     def bounds(self) -> Array:
         """Return the instants of each pair, and `FOREVER` after them."""
-        return self.tables.bounds_ns[self.xp.expand(self._instants[0], self.n_instants)[1]]
+        at = self.tables.instant_at
+        return self.tables.bounds_ns[self.xp.expand_known(at[self.trace_of], np.diff(at)[self.trace_of])[1]]
 
     def is_on(self, instant: Array, pair: Array) -> Array:
         """Check whether SNP is on at times of some pairs; `instant` is as `instant` returns it."""
@@ -219,7 +211,7 @@ class Batch:
         """
         begin = np.where(np.asarray(which, bool), at[self.trace_of], 0)
         count = np.where(np.asarray(which, bool), at[self.trace_of + 1], 0) - begin
-        pair, index = self.xp.expand(self.xp.asarray(begin), self.xp.asarray(count))
+        pair, index = self.xp.expand_known(begin, count)
         return self.xp.asarray(begins(count)), pair, index
 
     def pair_of_row(self, rows: Array) -> Array:

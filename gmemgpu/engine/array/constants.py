@@ -7,7 +7,7 @@ from operator import mul
 
 import numpy as np
 
-from gmemgpu.engine.array.sums import halves, joined_halves, joined_limbs, segment_sums
+from gmemgpu.engine.array.sums import halves, joined_halves, joined_limbs, segment_sums, whole_sums
 from gmemgpu.engine.array.tables import Tables, nth
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import N_CODES
@@ -17,6 +17,9 @@ from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.snp import FOREVER
 
 __all__ = ["SET_TIMES", "empty_rows", "oracle_rows", "set_time", "set_times"]
+
+_ANY = 1 << 63
+"""No value is further from zero: sums of such come in halves."""
 
 SET_TIMES = ("optimized_ns", "optimized_core_ns", "in_use_optimized_core_ns")
 """Metrics of how long bits are set."""
@@ -41,16 +44,19 @@ def _empty_rows(tables: Tables) -> tuple[list[MetricRow], list[int]]:
     row_at = xp.asarray(tables.row_at)
     fresh = tables.begins_snp[tables.instant_of_row]
     counted = tables.free & ~fresh & (tables.t_ns >= tables.of_rows(tables.warmup_ns))
-    flags = [xp.sums(each) for each in (counted, counted & (tables.until_ns == FOREVER))]
-    wanted = [each[row_at[1:]] - each[row_at[:-1]] for each in flags]
-    wanted += [part for each in _free_times(tables) for part in each]
+    wanted = []
+    for flags in (counted, counted & (tables.until_ns == FOREVER)):
+        wanted += segment_sums(xp, row_at, flags, 1)
+    free = _free_times(tables)
+    wanted += [part for each in free for part in each]
     n_free = len(wanted)
     wanted += [part for each in _in_use(tables) for part in each]
     found = xp.fetch(*wanted)
     episodes, lasting = (each.tolist() for each in found[:2])
     optimizable, in_use = np.zeros(len(tables), object), np.zeros(len(tables), object)
-    for i in range(2, n_free, 2):
-        optimizable += np.array(joined_halves(*found[i : i + 2]), object)
+    parts = 1 if len(free) and len(free[0]) == 1 else 2
+    for i in range(2, n_free, parts):
+        optimizable += np.array(whole_sums(found[i : i + parts]), object)
     for i in range(n_free, len(found), 4):
         in_use += np.array(joined_limbs(found[i : i + 4]), object)
     empty: MetricRow = dict.fromkeys(METRIC_NAMES, 0)
@@ -83,9 +89,9 @@ def _free_times(tables: Tables) -> list[list[Array]]:
     begin_ns, end_ns = rows.t_ns[k], until_ns[k]
     found = []
     for on_ns, off_ns in _counted_epochs(tables):
-        on, off = (xp.spread(xp.asarray(each), at) for each in (on_ns, off_ns))
+        on, off = (xp.spread(xp.asarray(each), at, len(k)) for each in (on_ns, off_ns))
         length_ns = xp.minimum(end_ns, off) - xp.maximum(begin_ns, on)
-        found.append(segment_sums(xp, at, xp.maximum(length_ns, 0)))
+        found.append(segment_sums(xp, at, xp.maximum(length_ns, 0), int(tables.horizon_ns.max())))
     return found
 
 
@@ -98,7 +104,8 @@ def _in_use(tables: Tables) -> list[list[Array]]:
     found = []
     for on_ns, off_ns in _counted_epochs(tables):
         bounds = (xp.asarray(np.repeat(each, np.diff(at))) for each in (on_ns, np.maximum(on_ns, off_ns)))
-        found.append(segment_sums(xp, device_at, *tables.used.between(region, *bounds)))
+        high, low = tables.used.between(region, *bounds)
+        found.append(segment_sums(xp, device_at, high, _ANY) + segment_sums(xp, device_at, low, _ANY))
     return found
 
 

@@ -44,7 +44,7 @@ class Named:
         self.caught = xp.zeros(batch.n_rows, bool)
         self.known = False
         self.named = named_regions(batch) if named is None else named
-        self.request = self.named.request + xp.spread(schedule.requests.at[:-1], self.named.at)
+        self.request = self.named.request + xp.spread(schedule.requests.at[:-1], self.named.at, len(self.named.request))
         dirty = batch.of_policies([policy.scope == "dirty" for policy in batch.policies])
         at, *columns = batch.tables.clearings if dirty.any() else _no_clearings(batch)
         self.cleared_at, self.cleared_pair, index = batch.of_tables(at, dirty)
@@ -172,7 +172,7 @@ class Named:
         batch = self.batch
         slot = self.instant + batch.instant_at[:-1][passes.pair]
         count = self.xp.cumsum(self.xp.count_at(batch.n_slots, slot))
-        of_row = batch.each_row(self.xp.arange(len(batch)))
+        of_row = self.xp.owners(batch.row_at, batch.n_rows)
         table_row = self.xp.arange(len(of_row)) + batch.table_row[of_row]
         low = count[batch.slots()]
         last = self.xp.ones(len(low), bool)

@@ -91,4 +91,4 @@ def _named(batch: Batch, begin: int, end: int, kinds: list[tuple[Hook, Scope]]) 
         request, position, since_ns = request[kept], position[kept], since_ns[kept]
     each_at = xp.asarray(begins(np.concatenate(sizes)))
     at = xp.searchsorted(request, each_at)
-    return NamedRegions(at, request - xp.spread(each_at[:-1], at), position, since_ns)
+    return NamedRegions(at, request - xp.spread(each_at[:-1], at, len(request)), position, since_ns)

@@ -26,6 +26,8 @@ class RequestTimes:
     ----------
     at : (n_pairs + 1,) int64
         Where the requests of each pair begin.
+    longest : int
+        No pair has more requests.
     t_ns : (n,) int64
         Ascending within a pair.
     quiet : (n,) int64
@@ -44,6 +46,7 @@ class RequestTimes:
     """
 
     at: Array
+    longest: int
     t_ns: Array
     quiet: Array
     due_ns: Array
@@ -115,16 +118,16 @@ def request_times(tables: Tables, begin: int, end: int, hooks: Sequence[TimedHoo
     single = len(host_at) == 2
 
     def each(values: Sequence[int]) -> Array:
-        return xp.spread(xp.asarray(np.repeat(np.array(values), n_traces)), at)
+        return xp.spread(xp.asarray(np.repeat(np.array(values), n_traces)), at, n)
 
     def among(times_ns: Array) -> Array:
         # The first request after each.
-        return xp.search(t_ns, at[:-1], at[1:], times_ns, at, "right") + xp.spread(at[:-1], at)
+        return xp.search(t_ns, at[:-1], at[1:], times_ns, at, "right") + xp.spread(at[:-1], at, n)
 
     debounces = [hook.timer.kind == "debounce" for hook in hooks]
     delays_ns = [0 if hook.timer.kind == "periodic" else hook.timer.delay_ns for hook in hooks]
     delay_ns = each(delays_ns)
-    horizon_ns = xp.spread(xp.asarray(np.tile(tables.horizon_ns[begin:end], len(hooks))), at)
+    horizon_ns = xp.spread(xp.asarray(np.tile(tables.horizon_ns[begin:end], len(hooks))), at, n)
     quiet = xp.arange(n)
     if any(debounces):
         # A request at exactly the start belongs to the pass and does not move it.
@@ -136,7 +139,7 @@ def request_times(tables: Tables, begin: int, end: int, hooks: Sequence[TimedHoo
     due_ns = xp.minimum(t_ns, horizon_ns - delay_ns) + delay_ns
     # Without a longest wait these cost no memory.
     latest_ns = xp.broadcast_to(xp.full(1, FOREVER, np.int64), (n,))
-    past_latest = xp.broadcast_to(xp.spread(at[1:], at), (n,))
+    past_latest = xp.broadcast_to(xp.spread(at[1:], at, n), (n,))
     waits_ns = [hook.timer.max_wait_ns for hook in hooks]
     if any(wait_ns is not None for wait_ns in waits_ns):
         wait_ns = each([0 if wait_ns is None else wait_ns for wait_ns in waits_ns])
@@ -147,8 +150,9 @@ def request_times(tables: Tables, begin: int, end: int, hooks: Sequence[TimedHoo
     alone_ns, following = due_ns, past
     if any(debounces):
         alone_ns, following = xp.minimum(due_ns[quiet], latest_ns), xp.minimum(past[quiet], past_latest)
-    met = xp.chain(following, at)
-    return RequestTimes(at, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, met)
+    longest = int(np.diff(host_at).max())
+    met = xp.chain(following, at, longest)
+    return RequestTimes(at, longest, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, met)
 
 
 def some_requests(xp: Namespace, requests: RequestTimes, chosen: Int64Array) -> RequestTimes:
@@ -179,6 +183,7 @@ def some_requests(xp: Namespace, requests: RequestTimes, chosen: Int64Array) -> 
     met_owner, met = xp.expand(met_at[:-1][pairs], xp.diff(met_at)[pairs])
     return RequestTimes(
         at,
+        requests.longest,
         some("t_ns"),
         some("quiet", index_column=True),
         some("due_ns"),
@@ -216,13 +221,15 @@ def without(xp: Namespace, requests: RequestTimes, lost: Array, debounce_ns: Arr
     at = index[requests.at]
     t_ns = requests.t_ns[kept]
     pause = xp.ones(len(kept), bool)
-    delay_ns = xp.repeat(debounce_ns, xp.diff(at))
-    pause[:-1] = xp.diff(t_ns) >= delay_ns[:-1]
+    delay_ns = xp.spread(debounce_ns, at, len(kept))
+    pause[:-1] = xp.diff(t_ns) >= (delay_ns if len(at) == 2 else delay_ns[:-1])
     pause[at[1:][xp.diff(at) > 0] - 1] = True
     quiet = _next_true(xp, pause | (delay_ns < 0))
     due_ns, past = requests.due_ns[kept], index[requests.past[kept]]
     latest_ns, past_latest = requests.latest_ns[kept], index[requests.past_latest[kept]]
     alone_ns, following = xp.minimum(due_ns[quiet], latest_ns), xp.minimum(past[quiet], past_latest)
     none = xp.zeros(0, np.int64)
-    left = RequestTimes(at, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, none)
+    left = RequestTimes(
+        at, requests.longest, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, none
+    )
     return left, kept

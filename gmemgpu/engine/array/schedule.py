@@ -57,15 +57,16 @@ class Schedule:
         xp = self.xp = batch.xp
         policies, every = batch.policies, batch.of_policies
         self.requests = _requests_of(batch) if requests is None else requests
-        self.request_pair = xp.repeat(xp.arange(len(batch)), xp.diff(self.requests.at))
+        self.request_pair = xp.owners(self.requests.at, len(self.requests.t_ns))
         periodic = np.array([policy.timer.kind == "periodic" for policy in policies])
         drop = periodic | np.array([policy.busy == "drop" for policy in policies])
         debounce = [policy.timer.delay_ns if policy.timer.kind == "debounce" else -1 for policy in policies]
-        self.loses = xp.asarray(every(drop & ~periodic))
+        self.loses: Array
         """Whether requests that come while a pass runs are lost; ticks are no requests."""
+        self.loses, self._periodic, self._drop, self._debounce_ns = xp.put(
+            every(drop & ~periodic), every(periodic), every(drop), every(debounce)
+        )
         self._any_drop, self._all_drop = bool(drop.any()), bool(drop.all())
-        self._periodic, self._drop = xp.asarray(every(periodic)), xp.asarray(every(drop))
-        self._debounce_ns = xp.asarray(every(debounce))
         tables = batch.tables
         ends_ns = zip(tables.snp, tables.horizon_ns.tolist(), strict=True)
         boots = [[t for t in (0, *snp.inits) if t < horizon_ns] for snp, horizon_ns in ends_ns]
@@ -94,7 +95,7 @@ class Schedule:
 
     def _among_requests(self, requests: RequestTimes, t_ns: Array, at: Array, side: Side) -> Array:
         found = self.xp.search(requests.t_ns, requests.at[:-1], requests.at[1:], t_ns, at, side)
-        return found + self.xp.spread(requests.at[:-1], at)
+        return found + self.xp.spread(requests.at[:-1], at, len(t_ns))
 
     def advance(self, passes: Passes) -> tuple[Passes, Array]:
         """
@@ -111,20 +112,27 @@ class Schedule:
         moved : (n_pairs,) bool
             Whether any start, or the request that a pass begins with, is another one.
         """
-        batch, n_pairs = self.batch, len(self.batch)
-        timer = self.xp.flatnonzero(~passes.boot)
-        timer_at = self.xp.searchsorted(timer, passes.at)
-        boot_start, boot_end, boot_length = self._boots(passes, timer, timer_at)
+        timer: Array = slice(None)
+        boot_start = boot_end = boot_length = self.boot_ns
+        if len(self.boot_ns):
+            timer = self.xp.flatnonzero(~passes.boot)
+            boot_start, boot_end, boot_length = self._boots(passes, timer)
         requests, origin, lost_moved = self._without_lost(boot_start, boot_end)
         due, following = self._due(requests, passes, boot_end, kept=origin is None)
         if self._any_drop:
             following = self._skip_lost(requests, origin, passes, timer, due, following)
-        met = self.xp.chain(following, requests.at, (requests.following, requests.met) if origin is None else None)
+        like = (requests.following, requests.met) if origin is None else None
+        met = self.xp.chain(following, requests.at, requests.longest, like)
         met_at = self.xp.searchsorted(met, requests.at)
         first = met if origin is None else origin[met]
 
         # All passes in order, boot passes before those of the timer that could not start earlier.
-        start = self.xp.max_scan_within(due[0][met], met_at)
+        start, due_ns = self.xp.max_scan_within(due[0][met], met_at), due[1][met]
+        length = self._lengths(passes, timer, first)
+        if not len(self.boot_ns):
+            return self._begun(
+                passes, (met_at, due_ns, start, length, self.xp.zeros(len(met), bool), first), lost_moved
+            )
         before = self.xp.search(start, met_at[:-1], met_at[1:], boot_start, self.boot_at, "left")
         at = met_at + self.boot_at
         n = len(met) + len(self.boot_ns)
@@ -132,15 +140,19 @@ class Schedule:
         place = before + met_at[self.boot_pair] + self.xp.arange(len(self.boot_ns))
         is_boot[place] = True
         others = self.xp.flatnonzero(~is_boot)
-        pair = self.xp.repeat(self.xp.arange(n_pairs), self.xp.diff(at))
-        due_ns, start_ns, all_first = (self.xp.empty(n, np.int64) for _ in range(3))
-        due_ns[place], due_ns[others] = self.boot_ns, due[1][met]
-        start_ns[place], start_ns[others] = boot_start, start
-        all_first[place], all_first[others] = -1, first
-        length = self.xp.empty(n, np.int64)
-        length[place], length[others] = boot_length, self._lengths(passes, timer, first)
+        columns = []
+        for of_boots, of_others in ((self.boot_ns, due_ns), (boot_start, start), (boot_length, length), (-1, first)):
+            column = self.xp.empty(n, np.int64)
+            column[place], column[others] = of_boots, of_others
+            columns.append(column)
+        return self._begun(passes, (at, *columns[:3], is_boot, columns[3]), lost_moved)
+
+    def _begun(self, passes: Passes, columns: tuple[Array, ...], lost_moved: Array) -> tuple[Passes, Array]:
+        # Passes at their due times, or when the one before ends, as far as that is before the horizon.
+        at, due_ns, start_ns, length, is_boot, all_first = columns
+        pair = self.xp.owners(at, len(due_ns))
         start_ns = self._pushed(due_ns, length, at, start_ns)
-        late = start_ns >= batch.horizon_ns[pair]
+        late = start_ns >= self.batch.horizon_ns[pair]
         found = Passes(at, pair, start_ns, start_ns + length, is_boot, all_first)
         if late.any():
             found = some_passes(self.xp, found, self.xp.flatnonzero(~late))
@@ -155,8 +167,7 @@ class Schedule:
         """
         batch = self.batch
         timer = self.xp.flatnonzero(~passes.boot)
-        timer_at = self.xp.searchsorted(timer, passes.at)
-        boot_start, boot_end, boot_length = self._boots(passes, timer, timer_at)
+        boot_start, boot_end, boot_length = self._boots(passes, timer)
         requests = self.requests
         length = self._length_by_request(passes, timer, requests.at)
         starts: list[int] = []
@@ -193,9 +204,10 @@ class Schedule:
         begin = self.xp.searchsorted(pair, self.xp.arange(len(self.batch)))
         return self.boot_at[pair] + self.xp.arange(len(ordinal)) - begin[pair]
 
-    def _boots(self, passes: Passes, timer: Array, timer_at: Array) -> tuple[Array, Array, Array]:
+    def _boots(self, passes: Passes, timer: Array) -> tuple[Array, Array, Array]:
         # Start, end and length of each boot pass: after whatever runs when it falls due.
         n = len(self.boot_ns)
+        timer_at = self.xp.searchsorted(timer, passes.at)
         length = self.xp.zeros(n, np.int64)
         old = self.xp.flatnonzero(passes.boot)
         length[self._boot_index(old, passes.pair[old])] = (passes.end_ns - passes.start_ns)[old]
@@ -216,18 +228,20 @@ class Schedule:
         if not len(length):
             return otherwise
         before = self.xp.sums(length)
-        before = before[:-1] - self.xp.spread(before[at[:-1]], at)
+        before = before[:-1] - self.xp.spread(before[at[:-1]], at, len(length))
         pushed = self.xp.max_scan_within(due - before, at) + before
         if int(length.max()) * len(length) <= _SAFE_NS:
             return pushed
         total = self.xp.cumsum(length.astype(np.float64))
         unsafe = self.xp.diff(self.xp.concatenate([self.xp.zeros(1), total])[at]) > _SAFE_NS
-        return self.xp.where(self.xp.spread(unsafe, at), self.xp.max_scan_within(otherwise, at), pushed)
+        return self.xp.where(self.xp.spread(unsafe, at, len(length)), self.xp.max_scan_within(otherwise, at), pushed)
 
     def _without_lost(self, boot_start: Array, boot_end: Array) -> tuple[RequestTimes, Array | None, Array]:
         # Requests that ``drop`` loses in boot passes, and ticks that those skip, neither begin a pass nor move a timer.
         moved = self.xp.zeros(len(self.batch), bool)
         all_requests = self.requests
+        if not len(boot_start) or not self._any_drop:
+            return all_requests, None, moved
         dropping = self._drop[self.boot_pair]
         if not dropping.any() or not len(all_requests.t_ns):
             return all_requests, None, moved
@@ -281,13 +295,12 @@ class Schedule:
         if len(start) and len(boot_end):
             before = self._among_requests(requests, boot_end, self.boot_at, "left")
             after = self._among_requests(requests, boot_end, self.boot_at, "right")
-            size = self.xp.diff(requests.at)
             for n in range(self._most_boots):
                 # By rising due times, so that a pass held up into the next boot pass waits for that one, too.
                 has = n_boots > n
                 boot = self.xp.where(has, self.boot_at[:-1] + n, 0)
-                held = (start < self.xp.repeat(self.xp.where(has, boot_end[boot], 0), size)) & (
-                    start >= self.xp.repeat(self.boot_ns[boot], size)
+                held = (start < self.xp.spread(self.xp.where(has, boot_end[boot], 0), requests.at, len(start))) & (
+                    start >= self.xp.spread(self.boot_ns[boot], requests.at, len(start))
                 )
                 index = self.xp.flatnonzero(held)
                 pair = self.xp.searchsorted(requests.at, index, "right") - 1
@@ -344,14 +357,15 @@ class Schedule:
         following: Array,
     ) -> Array:
         # The first request after a batch is the first that its own pass does not lose.
-        if not len(timer):
+        if not len(passes.first[timer]):
             return following
         length = self._length_by_request(passes, timer, self.requests.at)
         if origin is not None:
             length = length[origin]
         start = due[0]
         k = self.xp.flatnonzero(
-            self.xp.spread(self._drop, requests.at) & (following < self.xp.spread(requests.at[1:], requests.at))
+            self.xp.spread(self._drop, requests.at, len(start))
+            & (following < self.xp.spread(requests.at[1:], requests.at, len(start)))
         )
         k = k[start[k] + length[k] > requests.t_ns[following[k]]]
         if not len(k):
@@ -367,14 +381,14 @@ class Schedule:
         known = passes.first[timer]
         count = self.xp.cumsum(self.xp.count_at(n + 1, known))[:n]
         length = self.xp.with_last((passes.end_ns - passes.start_ns)[timer], 0)
-        own = count > self.xp.spread(self.xp.searchsorted(known, at[:-1]), at)
+        own = count > self.xp.spread(self.xp.searchsorted(known, at[:-1]), at, n)
         return self.xp.where(own, length[count - 1], 0)
 
     def _lengths(self, passes: Passes, timer: Array, first: Array) -> Array:
         # The same, for some requests.
-        if not len(timer):
-            return self.xp.zeros(len(first), np.int64)
         known = passes.first[timer]
+        if not len(known):
+            return self.xp.zeros(len(first), np.int64)
         if len(known) == len(first) and bool((known == first).all()):
             same: Array = (passes.end_ns - passes.start_ns)[timer]
             return same

@@ -49,7 +49,7 @@ class _Rounds:
         boot = old.boot[index]
         first = xp.where(boot, -1, old.first[index] + shift[owner])
         taken.passes = Passes(xp.sums(count), owner, old.start_ns[index], old.end_ns[index], boot, first)
-        _, row = xp.expand(self.batch.row_at[chosen], self.batch.row_counts[chosen])
+        _, row = xp.expand(self.batch.row_at[chosen], xp.diff(self.batch.row_at)[chosen])
         for name in self.targets.flags:
             setattr(taken.targets, name, getattr(self.targets, name)[row])
         return taken
@@ -95,7 +95,10 @@ def settled_rows(pairs: Pairs, rounds: list[int] | None = None) -> list[MetricRo
         ends = now.passes
         now.passes, moved = advance(ends)
         (busy,) = xp.fetch(moved | unsettled)
-        if not busy.all():
+        # Where operations cost the same however small, settled pairs stay: more rounds leave them as they are. But they
+        # are not played one request after another.
+        leave = not busy.any() or n >= ARRAY_ROUNDS or not xp.waits
+        if leave and not busy.all():
             if busy.any():
                 done = now.take(~busy)
                 done.passes, _ = done.targets.round(done.passes, moved=True)

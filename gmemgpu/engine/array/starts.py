@@ -66,7 +66,7 @@ class RowFinder:
 
     @cached_property
     def _end_pair(self) -> Array:
-        return self._xp.repeat(self._xp.arange(len(self._batch)), self._batch.n_positions)
+        return self._xp.owners(self._batch.place_at, self._batch.n_places)
 
     def starts(self, passes: Passes, instant: Array) -> Starts:
         """
@@ -137,7 +137,7 @@ class RowFinder:
             row = starts.row[k]
             of, row = xp.expand(row + 1, xp.minimum(stop, following) - row)
             return row, k[of]
-        runs = count > xp.repeat(passes.at[:-1], batch.n_instants)
+        runs = count > xp.spread(passes.at[:-1], batch.instant_at, batch.n_slots)
         if len(passes.end_ns):
             # The place past a pair's last instant is never asked for: no row begins there.
             runs &= batch.bounds() <= passes.end_ns[count - 1]

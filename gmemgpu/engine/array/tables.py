@@ -117,7 +117,7 @@ class Tables:
 
     def of_rows(self, values: Int64Array) -> Array:
         """Return a value a trace as a value a row; a single one as it is."""
-        return self.xp.spread(self.xp.asarray(values), self.xp.asarray(self.row_at))
+        return self.xp.spread(*self.xp.put(values, self.row_at), len(self.t_ns))
 
     @cached_property
     def trace_of_region(self) -> Array:
@@ -137,8 +137,7 @@ class Tables:
 
     def _make_rows(self) -> None:
         xp, rows = self.xp, self.columns.rows
-        n_regions = int(self.columns.region_at[-1])
-        region = xp.repeat(xp.arange(n_regions), xp.diff(rows.at))
+        region = xp.owners(rows.at, len(rows.t_ns))
         code = rows.first.astype(np.int64)
         code = xp.where(code < 0, np.int64(CLEAN), xp.where(rows.evicting > 0, code + FAIL_EARLY, code))
         gmem, t_ns = rows.gmem > 0, rows.t_ns
@@ -194,10 +193,10 @@ class Tables:
         self.rank = rank[: len(self.t_ns)]
         bounds_ns = self.bounds_ns = xp.full(int(self.instant_at[-1]), FOREVER, np.int64)
         instant_at = xp.asarray(self.instant_at)
-        bounds_ns[xp.arange(len(instants_ns)) + xp.spread(xp.arange(n), xp.asarray(at))] = instants_ns
+        bounds_ns[xp.arange(len(instants_ns)) + xp.spread(xp.arange(n), xp.asarray(at), len(instants_ns))] = instants_ns
         self.on_at, self.begins_snp = xp.zeros(len(bounds_ns), bool), xp.zeros(len(bounds_ns), bool)
         for begin_ns, end_ns in nth([snp.epochs for snp in self.snp]):
-            begin, end = (xp.spread(xp.asarray(each), instant_at) for each in (begin_ns, end_ns))
+            begin, end = (xp.spread(xp.asarray(each), instant_at, len(bounds_ns)) for each in (begin_ns, end_ns))
             self.on_at |= (bounds_ns >= begin) & (bounds_ns < end)
             self.begins_snp |= bounds_ns == begin
         last = instant_at[1:] - 1
@@ -220,7 +219,7 @@ class Tables:
     def clearings_by_position(self) -> tuple[Int64Array, Array, Array]:
         """The same, those of each trace by position, then time."""
         at, t_ns, position = self.clearings
-        before = self.xp.spread(self.xp.asarray(self.position_at[:-1]), self.xp.asarray(at))
+        before = self.xp.spread(self.xp.asarray(self.position_at[:-1]), self.xp.asarray(at), len(position))
         order = self.xp.stable_order(position + before)
         return at, t_ns[order], position[order]
 

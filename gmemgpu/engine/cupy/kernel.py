@@ -8,7 +8,7 @@ from typing import Any
 
 from gmemgpu.engine.cupy.defines import compiler_options
 
-__all__ = ["KERNELS", "kernel_source", "load_kernel", "launch", "launch_here"]
+__all__ = ["KERNELS", "kernel_source", "load_kernel", "launch_here"]
 
 KERNELS = (
     "cut_events",
@@ -64,11 +64,9 @@ def load_kernel(name: str) -> None:
     int(_function(cupy, name).num_regs)
 
 
-def launch(
-    name: str, n_blocks: int, n_threads: int, arguments: tuple[Any, ...], stream: Any, *, shared: int = 0
-) -> None:
+def launch_here(name: str, n_blocks: int, n_threads: int, arguments: tuple[Any, ...], *, shared_bytes: int = 0) -> None:
     """
-    Queue a kernel.
+    Queue a kernel on the current stream.
 
     Parameters
     ----------
@@ -80,24 +78,15 @@ def launch(
         Of each block.
     arguments : tuple
         Device arrays, and NumPy scalars of the parameters' exact types.
-    stream : cupy.cuda.Stream
-    shared : int
-        Dynamic shared memory of a block, bytes.
+    shared_bytes : int
+        Dynamic shared memory of a block.
     """
     import cupy
 
     if not n_blocks:
         return
     function = _function(cupy, name)
-    if shared > 48 * 1024:
+    if shared_bytes > 48 * 1024:
         # More than this must be asked for.
-        function.max_dynamic_shared_size_bytes = shared
-    with stream:
-        function((n_blocks,), (n_threads,), arguments, shared_mem=shared)
-
-
-def launch_here(name: str, n_blocks: int, n_threads: int, arguments: tuple[Any, ...]) -> None:
-    """Queue a kernel on the current stream; the parameters are those of `launch`."""
-    import cupy
-
-    launch(name, n_blocks, n_threads, arguments, cupy.cuda.get_current_stream())
+        function.max_dynamic_shared_size_bytes = shared_bytes
+    function((n_blocks,), (n_threads,), arguments, shared_mem=shared_bytes)

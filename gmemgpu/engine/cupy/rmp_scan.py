@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gmemgpu.engine.cupy.defines import THREADS
-from gmemgpu.engine.cupy.kernel import launch
+from gmemgpu.engine.cupy.kernel import launch_here
 from gmemgpu.engine.cupy.memory import budget_bytes
 from gmemgpu.errors import BackendError
 from gmemgpu.rmp.image import REGION_IMAGE_BYTES, WORDS_PER_REGION, Words
@@ -38,7 +38,8 @@ def scan_on_device(words: Any, assigned: Any, first: Any, stream: Any) -> None:
         Overwritten with the first assigned block, or -1.
     stream : cupy.cuda.Stream
     """
-    launch("rmp_scan", len(words), THREADS["SCAN"], (words, assigned, first), stream)
+    with stream:
+        launch_here("rmp_scan", len(words), THREADS["SCAN"], (words, assigned, first))
 
 
 def scan_through_device(words: Words, *, budget: int | None = None) -> RegionScan:

@@ -13,7 +13,7 @@ from gmemgpu.engine.array.columns import TraceColumns
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.array.xp.on_cupy import CupyNamespace
 from gmemgpu.engine.cupy.defines import THREADS, Needs, Play
-from gmemgpu.engine.cupy.kernel import launch, launch_here
+from gmemgpu.engine.cupy.kernel import launch_here
 from gmemgpu.engine.cupy.pieces import EVENT_BYTES, Events, Pieces, cut_events, describe_pieces, upload_events
 from gmemgpu.engine.cupy.played import device_columns
 from gmemgpu.engine.cupy.rows import STATES, region_rows
@@ -125,7 +125,7 @@ def play_traces(
             if isinstance(pieces, Pieces):
                 slice_pieces.append(len(pieces))
                 most_bytes = max(most_bytes, kept_bytes + len(pieces) * PIECE_BYTES)
-                parts.append(_tables(events, pieces, xp, stream))
+                parts.append(_tables(events, pieces, xp))
                 # The first rows of regions are reckoned already.
                 n_bytes = sum(column.nbytes for column in parts[-1].values())
                 kept_bytes += max(0, n_bytes - (end - begin) * REGION_BYTES)
@@ -147,11 +147,11 @@ def _check_room(what: str, needed_bytes: int, budget_bytes: int) -> None:
         )
 
 
-def _tables(events: Events, pieces: Pieces, xp: CupyNamespace, stream: Any) -> dict[str, Array]:
-    return pieces.found | region_rows(events, pieces, _states(events, pieces, xp, stream), xp)
+def _tables(events: Events, pieces: Pieces, xp: CupyNamespace) -> dict[str, Array]:
+    return pieces.found | region_rows(events, pieces, _states(events, pieces, xp), xp)
 
 
-def _states(events: Events, pieces: Pieces, xp: CupyNamespace, stream: Any) -> dict[str, Array]:
+def _states(events: Events, pieces: Pieces, xp: CupyNamespace) -> dict[str, Array]:
     n = len(pieces)
     described, needs = describe_pieces(events, pieces, xp)
     assigned, gmem, evicting = (xp.empty(n, np.int32) for _ in range(3))
@@ -170,12 +170,11 @@ def _states(events: Events, pieces: Pieces, xp: CupyNamespace, stream: Any) -> d
     }
     owners = xp.empty(_n_blocks(Play.EVICTIONS, len(jobs[Play.EVICTIONS])) * _OWNER_BYTES // 4, np.int32)
     for play, regions in jobs.items():
-        launch(
+        launch_here(
             "region_timeline",
             _n_blocks(play, len(regions)),
             THREADS["TIMELINE"],
             (regions, np.int32(len(regions)), pieces.at, described, np.int32(play), owners, *states.values()),
-            stream,
-            shared=_BITMAPS[play] * _BITMAP_BYTES,
+            shared_bytes=_BITMAPS[play] * _BITMAP_BYTES,
         )
     return states

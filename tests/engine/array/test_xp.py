@@ -66,10 +66,30 @@ def test_scans(xp: Namespace, segments: list[list[int]]) -> None:
     assert xp.max_scan(values).tolist() == list(accumulate(host.tolist(), max))
     assert xp.min_scan(values).tolist() == list(accumulate(host[::-1].tolist(), min))[::-1]
     assert xp.sums(values // 9).tolist() == [0, *accumulate((host // 9).tolist())]
-    assert xp.spread(xp.arange(len(segments)), at).tolist() in (
+    assert xp.spread(xp.arange(len(segments)), at, len(host)).tolist() in (
         [0],
         [q for q, segment in enumerate(segments) for _ in segment],
     )
+    assert xp.owners(at, len(host)).tolist() == [q for q, segment in enumerate(segments) for _ in segment]
+
+
+@given(columns=st.lists(st.sampled_from([np.int64, np.int32, np.int8, bool]), max_size=5), n=st.integers(0, 9))
+def test_put(xp: Namespace, columns: list[type], n: int) -> None:
+    given_ = [np.arange(n + k).astype(dtype) for k, dtype in enumerate(columns)]
+    for found, column in zip(xp.put(*given_), given_, strict=True):
+        assert found.dtype == column.dtype
+        assert found.tolist() == column.tolist()
+
+
+@given(segments=st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=4), data=st.data())
+def test_distinct(xp: Namespace, segments: list[list[int]], data: st.DataObject) -> None:
+    flat_ones = data.draw(st.permutations([(q, value) for q, segment in enumerate(segments) for value in segment]))
+    owner, values = (np.array(each, np.int64) for each in (list(zip(*flat_ones, strict=True)) or ((), ())))
+    at, found, rank = xp.distinct(xp.asarray(values), xp.asarray(owner) if len(segments) > 1 else None, len(segments))
+    once = [sorted(set(segment)) for segment in segments]
+    assert at.tolist() == begins([len(each) for each in once]).tolist()
+    assert found.tolist() == [value for each in once for value in each]
+    assert rank.tolist() == [once[q].index(value) for q, value in flat_ones]
 
 
 @pytest.mark.parametrize("extra", [-1, 0, 1, 3000])
@@ -105,9 +125,9 @@ def walked(following: Int64Array, at: Int64Array) -> list[int]:
 @given(drawn=followings(), data=st.data())
 def test_chain(xp: Namespace, drawn: tuple[Int64Array, Int64Array], data: st.DataObject) -> None:
     host, at = drawn
-    expected = walked(host, at)
+    expected, longest = walked(host, at), int(np.diff(at).max())
     following, borders = xp.asarray(host), xp.asarray(at)
-    assert xp.chain(following, borders).tolist() == expected
+    assert xp.chain(following, borders, longest).tolist() == expected
     # A chain much like another one may be spliced from it; however much that is used, the outcome is the same.
     usual = host.copy()
     for i in data.draw(st.lists(st.integers(0, max(0, len(host) - 1)), max_size=4)):
@@ -115,16 +135,16 @@ def test_chain(xp: Namespace, drawn: tuple[Int64Array, Int64Array], data: st.Dat
             end = int(at[np.searchsorted(at, i, "right")])
             usual[i] = data.draw(st.integers(i + 1, max(i + 1, end)))
     like = xp.asarray(usual), xp.asarray(np.array(walked(usual, at), np.int64))
-    assert xp.chain(following, borders, like).tolist() == expected
+    assert xp.chain(following, borders, longest, like).tolist() == expected
 
 
 @given(pairs=st.lists(st.tuples(st.integers(-5, 1 << 40), st.integers(0, 4)), max_size=8))
 def test_expand(xp: Namespace, pairs: list[tuple[int, int]]) -> None:
-    first, count = (xp.asarray(np.array([p[k] for p in pairs], np.int64)) for k in (0, 1))
-    owner, value = xp.expand(first, count)
-    assert list(zip(owner.tolist(), value.tolist(), strict=True)) == [
-        (i, begin + k) for i, (begin, n) in enumerate(pairs) for k in range(n)
-    ]
+    first, count = (np.array([p[k] for p in pairs], np.int64) for k in (0, 1))
+    for owner, value in (xp.expand(*xp.put(first, count)), xp.expand_known(first, count)):
+        assert list(zip(owner.tolist(), value.tolist(), strict=True)) == [
+            (i, begin + k) for i, (begin, n) in enumerate(pairs) for k in range(n)
+        ]
 
 
 @given(keys=st.lists(st.integers(0, 1 << 40) | st.integers(0, 3), max_size=20))

@@ -61,6 +61,9 @@ class Namespace(ABC):
         `numpy` or `cupy`.
     """
 
+    waits: bool
+    """Whether an operation costs about the same however small, and a look at its result waits for a device."""
+
     def __init__(self, module: Any) -> None:
         for name in _ALIKE:
             setattr(self, name, getattr(module, name))
@@ -72,6 +75,10 @@ class Namespace(ABC):
     @abstractmethod
     def asarray(self, values: NDArray[Any]) -> Array:
         """Return an array of the host as one of this library."""
+
+    @abstractmethod
+    def put(self, *arrays: NDArray[Any]) -> list[Array]:
+        """Return flat arrays of the host as ones of this library; in one transfer, if there is need of one."""
 
     @abstractmethod
     def fetch(self, *arrays: Array) -> list[NDArray[Any]]:
@@ -133,7 +140,7 @@ class Namespace(ABC):
         """Return the largest value up to each place within its segment."""
 
     @abstractmethod
-    def chain(self, following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
+    def chain(self, following: Array, at: Array, longest: int, like: tuple[Array, Array] | None = None) -> Array:
         """
         Look where one chain in every segment leads, from its first element on.
 
@@ -142,6 +149,8 @@ class Namespace(ABC):
         following : (n,) int64
             The element after each, a later one; the end of its segment or more if there is none.
         at : (n_pairs + 1,) int64
+        longest : int
+            No segment has more elements.
         like : (Array, Array), optional
             Another such array, and the elements that its chains meet: a hint, of use if the two differ little.
 
@@ -220,8 +229,16 @@ class Namespace(ABC):
         owner = self.repeat(self.arange(len(first)), count)
         return owner, (first - (self.cumsum(count) - count))[owner] + self.arange(len(owner))
 
-    def spread(self, values: Array, at: Array) -> Array:
-        """Return a value a segment as a value an element; a single one as it is, since it fits any shape."""
+    def expand_known(self, first: Int64Array, count: Int64Array) -> tuple[Array, Array]:
+        """Do the same with ranges that the host knows."""
+        return self.expand(self.asarray(first), self.asarray(count))
+
+    def owners(self, at: Array, n: int) -> Array:
+        """Return the segment of each of all `n` elements, (n,) int64."""
+        return self.repeat(self.arange(len(at) - 1), self.diff(at))
+
+    def spread(self, values: Array, at: Array, n: int) -> Array:
+        """Return a value a segment as a value for each of all `n` elements; a single one as it fits any shape."""
         return values if len(at) == 2 else self.repeat(values, self.diff(at))
 
     def once(self, keys: Array) -> Array:

@@ -21,6 +21,7 @@ __all__ = ["CupyNamespace", "THREADS", "TILE_ITEMS"]
 
 THREADS = {"SEARCH": 128, "MAX": 256, "EXPAND": 128}
 """Threads of a thread block of `segment_search`, `segment_max` and `segment_expand`."""
+_ALIGNMENT = 8
 TILE_ITEMS = 8
 """Values that each thread of `segment_max` scans."""
 
@@ -36,6 +37,8 @@ class CupyNamespace(Namespace):
         Takes the name of a kernel, thread blocks, threads a block and arguments.
     """
 
+    waits = True
+
     def __init__(self, cupy: Any, launch: Callable[[str, int, int, tuple[Any, ...]], None]) -> None:
         super().__init__(cupy)
         self._cupy, self._launch = cupy, launch
@@ -43,6 +46,18 @@ class CupyNamespace(Namespace):
     def asarray(self, values: NDArray[Any]) -> Array:
         """Copy an array to the device."""
         return self._cupy.asarray(values)
+
+    def put(self, *arrays: NDArray[Any]) -> list[Array]:
+        """Copy arrays to the device, in one transfer."""
+        at = [0]
+        for array in arrays:
+            at.append(at[-1] + -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT)
+        packed = np.empty(at[-1], np.uint8)
+        for begin, array in zip(at, arrays, strict=False):
+            packed[begin : begin + array.nbytes].view(array.dtype)[:] = array
+        whole = self._cupy.asarray(packed)
+        parts = zip(at, arrays, strict=False)
+        return [whole[begin : begin + array.nbytes].view(array.dtype) for begin, array in parts]
 
     def fetch(self, *arrays: Array) -> list[NDArray[Any]]:
         """Copy arrays of integers or flags to the host, in one transfer."""
@@ -59,9 +74,24 @@ class CupyNamespace(Namespace):
         owner, value = self._expanded(count, first)
         return owner, value
 
+    def expand_known(self, first: Int64Array, count: Int64Array) -> tuple[Array, Array]:
+        """Do the same with ranges that the host knows, without waiting for the device."""
+        begin, ends = self.put(first, np.cumsum(count))
+        return self._listed(ends, int(count.sum()), begin)
+
+    def owners(self, at: Array, n: int) -> Array:
+        """Return the segment of each of all `n` elements."""
+        return self._listed(at[1:], n, None)[0]
+
+    def spread(self, values: Array, at: Array, n: int) -> Array:
+        """Return a value a segment as a value for each of all `n` elements."""
+        return values if len(at) == 2 else values[self.owners(at, n)]
+
     def _expanded(self, counts: Array, first: Array | None) -> tuple[Array, Array]:
         ends = self.cumsum(counts)
-        total = int(ends[-1]) if len(ends) else 0
+        return self._listed(ends, int(ends[-1]) if len(ends) else 0, first)
+
+    def _listed(self, ends: Array, total: int, first: Array | None) -> tuple[Array, Array]:
         owner = self.empty(total, np.int64)
         value = owner if first is None else self.empty(total, np.int64)
         given = ends if first is None else first if first.flags.c_contiguous else first.copy()
@@ -109,23 +139,21 @@ class CupyNamespace(Namespace):
         self._launch("segment_max", n_tiles, THREADS["MAX"], (*arguments, np.int32(1)))
         return out
 
-    def chain(self, following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
+    def chain(self, following: Array, at: Array, longest: int, like: tuple[Array, Array] | None = None) -> Array:
         """Look where one chain in every segment leads, by jumps that double."""
         n = len(following)
-        jump = self.with_last(self.where(following < self.repeat(at[1:], self.diff(at)), following, n), n)
+        jump = self.with_last(self.where(following < self.spread(at[1:], at, n), following, n), n)
         met = self.zeros(n + 1, bool)
         # Where a segment is empty, this is the first element of the next one, or of none.
         met[at[:-1]] = True
-        for _ in range(n.bit_length()):
+        for _ in range(longest.bit_length()):
             met[self.where(met, jump, n)] = True
             jump = jump[jump]
         return self.flatnonzero(met[:n])
 
     def sums(self, values: Array) -> Array:
         """Return the sum of all values before each place, and of all."""
-        out = self.zeros(len(values) + 1, np.int64)
-        out[1:] = self.cumsum(values)
-        return out
+        return self.concatenate([self.zeros(1, np.int64), self.cumsum(values)])
 
     def sums_along(self, table: Array, axis: int) -> Array:
         """Return running sums along one axis of a table, by sums of all rows in a row."""

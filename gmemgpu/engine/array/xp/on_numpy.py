@@ -23,12 +23,18 @@ _WORTH_A_JUMP = 16
 class NumpyNamespace(Namespace):
     """NumPy; `Namespace` describes the methods."""
 
+    waits = False
+
     def __init__(self) -> None:
         super().__init__(np)
 
     def asarray(self, values: NDArray[Any]) -> Array:
         """Return the array itself."""
         return values
+
+    def put(self, *arrays: NDArray[Any]) -> list[Array]:
+        """Return the arrays themselves."""
+        return list(arrays)
 
     def fetch(self, *arrays: Array) -> list[NDArray[Any]]:
         """Return the arrays themselves."""
@@ -73,7 +79,7 @@ class NumpyNamespace(Namespace):
                 np.maximum.accumulate(values[a:b], out=out[a:b])
         return out
 
-    def chain(self, following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
+    def chain(self, following: Array, at: Array, longest: int, like: tuple[Array, Array] | None = None) -> Array:
         """Look where one chain in every segment leads, by a walk that touches only what it meets."""
         follower = np.ascontiguousarray(following).data
         edges = at.tolist()
