@@ -91,8 +91,8 @@ def rows_of(
 
 def _of_each(batch: Batch, passes: Passes, values: Array) -> Array:
     # The sum of a value a pass, for each pair.
-    sums = batch.xp.sums(values)
-    return sums[passes.at[1:]] - sums[passes.at[:-1]]
+    sums = batch.xp.sums(values)[passes.at]
+    return sums[1:] - sums[:-1]
 
 
 def _of_passes(batch: Batch, passes: Passes, first: Array, ran: Array, empty: Array) -> dict[str, Array]:
@@ -183,10 +183,10 @@ class _Bits:
             pair, latency_ns = pair[order], latency_ns[order]
         at = xp.searchsorted(pair, xp.arange(n_pairs + 1))
         n, begin = xp.diff(at), at[:-1]
-        found = {}
-        for name, percent in PERCENTILES:
-            rank = xp.minimum(begin + xp.maximum((n * percent + 99) // 100, 1) - 1, len(k) - 1)
-            found[name] = xp.where(n > 0, latency_ns[rank], -1)
+        percents = xp.asarray(np.array([percent for _, percent in PERCENTILES]))[:, None]
+        rank = xp.minimum(begin + xp.maximum((n * percents + 99) // 100, 1) - 1, len(k) - 1)
+        ranked = xp.where(n > 0, latency_ns[rank], -1)
+        found = {name: ranked[i] for i, (name, _) in enumerate(PERCENTILES)}
         bins = latency_bins(latency_ns, xp)
         n_bins = int(bins.max()) + 1
         return found, xp.count_at(n_pairs * n_bins, pair * n_bins + bins), n_bins

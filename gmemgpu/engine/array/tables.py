@@ -117,7 +117,8 @@ class Tables:
 
     def of_rows(self, values: Int64Array) -> Array:
         """Return a value a trace as a value a row; a single one as it is."""
-        return self.xp.spread(*self.xp.put(values, self.row_at), len(self.t_ns))
+        each, row_at = self.xp.put(values, self.row_at)
+        return self.xp.spread(each, row_at, len(self.t_ns))
 
     @cached_property
     def trace_of_region(self) -> Array:

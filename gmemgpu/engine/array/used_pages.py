@@ -38,8 +38,10 @@ class UsedPages:
         high, low : (m,) int64
             In units of 2**20 page·ns, and in page·ns, of either sign: the integral is the sum of both.
         """
-        (high, low), (high_before, low_before) = (self._until(region, t_ns) for t_ns in (end_ns, begin_ns))
-        return high - high_before, low - low_before
+        # Both bounds in one go: searches are what this costs.
+        n, xp = len(region), self._xp
+        high, low = self._until(xp.concatenate([region, region]), xp.concatenate([end_ns, begin_ns]))
+        return high[:n] - high[n:], low[:n] - low[n:]
 
     def _until(self, region: Array, t_ns: Array) -> tuple[Array, Array]:
         rows = self._rows

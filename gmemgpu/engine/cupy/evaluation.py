@@ -68,6 +68,7 @@ def evaluate_columns(
 
     pool = cupy.get_default_memory_pool()
     portions: list[int] = []
+    sizes: list[int] = []
 
     def settle(pairs: Pairs) -> list[MetricRow]:
         try:
@@ -79,9 +80,10 @@ def evaluate_columns(
         if settled is None:
             # Others took memory meanwhile, or pairs more than expected. What the error held is free by now.
             pool.free_all_blocks()
-            half = np.arange(len(pairs)) < len(pairs) // 2
-            return settle(pairs.some(half)) + settle(pairs.some(~half))
+            first, second = np.array_split(np.arange(len(pairs)), 2)
+            return settle(pairs.some(first)) + settle(pairs.some(second))
         portions.append(len(pairs))
+        sizes.append(int(pairs.items().sum()))
         return settled
 
     tables = Tables(columns)
@@ -96,7 +98,7 @@ def evaluate_columns(
             f'backend "cupy": one policy on this trace needs {largest + held_bytes} bytes on the device, and '
             f"{budget_bytes} are free; take numpy, or a device with more memory"
         )
-    most_items = room // ITEM_BYTES
-    rows = rows_by_trace(tables, policies, evaluate_pairs(pairs, items=items, most_items=most_items, settle=settle))
-    predicted_bytes = held_bytes + min(int(items.sum()), most_items) * ITEM_BYTES
+    found = evaluate_pairs(pairs, items=items, most_items=room // ITEM_BYTES, settle=settle)
+    rows = rows_by_trace(tables, policies, found)
+    predicted_bytes = held_bytes + max(sizes, default=0) * ITEM_BYTES
     return EvaluatedBatch(rows, portions, predicted_bytes)

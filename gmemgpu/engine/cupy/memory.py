@@ -7,9 +7,9 @@ __all__ = ["ITEM_BYTES", "LEAST_BYTES", "budget_bytes"]
 _SHARE = 0.9
 """Of the free memory: the rest is for the driver, for launches, and for what lies between blocks of the pool."""
 
-ITEM_BYTES = 400
-"""Of a pair's arrays at their most, for each item as `Pairs.items` counts them: 270 were counted on the emulator, and
-sorts, scans and masks of CuPy's take more beside them."""
+ITEM_BYTES = 300
+"""Of a pair's arrays at their most, for each item as `Pairs.items` counts them: up to 275 were counted on the emulator,
+with scope ``window``. A portion that takes more after all is halved."""
 LEAST_BYTES = 1 << 17
 """Of arrays however short: each takes 512 bytes at least, and some hundreds live at a time."""
 

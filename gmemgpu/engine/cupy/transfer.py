@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Arena"]
 
+_COPIERS = 4
 _ALIGNMENT = 256
 """Columns begin at whole lines of the device's memory."""
 
@@ -76,12 +78,16 @@ class Arena:
         staged = self._room(n_bytes)
         buffer = cupy.empty(n_bytes, np.uint8)
         found: dict[str, Any] = {}
+        copies: list[tuple[NDArray[Any], Sequence[NDArray[Any]]]] = []
         at = 0
         for name, parts in columns.items():
             where = slice(at, at + sizes[name] * parts[0].itemsize)
-            np.concatenate(parts, out=staged[where].view(parts[0].dtype))
+            copies.append((staged[where].view(parts[0].dtype), parts))
             found[name] = buffer[where].view(parts[0].dtype)
             at += _aligned(where.stop - where.start)
+        # NumPy copies while other threads run, and one of them does not fill what memory can take.
+        with ThreadPoolExecutor(_COPIERS, "gmemgpu-copy") as copiers:
+            list(copiers.map(lambda copy: np.concatenate(copy[1], out=copy[0]), copies))
         if n_bytes:
             buffer.set(staged, stream=stream)
         return found

@@ -142,13 +142,13 @@ def many() -> Trace:
 
 
 def test_pairs_that_do_not_fit_together_come_apart(many: Trace, reports: list[BatchReport]) -> None:
-    window = [dataclasses.replace(POLICIES[0], name=str(k)) for k in range(4)]
+    window = [dataclasses.replace(POLICIES[0], name=str(k)) for k in range(8)]
     rows = evaluate_batches([many], window, Costs(), observe=reports.append)
-    assert reports[0].portions == [4]
+    assert reports[0].portions == [8]
     budget = reports[0].predicted_bytes // 2
     assert evaluate_batches([many], window, Costs(), budget=budget, observe=reports.append) == rows
     assert len(reports[1].portions) > 1
-    assert sum(reports[1].portions) == 4
+    assert sum(reports[1].portions) == 8
     assert budget >= reports[1].predicted_bytes
 
 
