@@ -61,7 +61,8 @@ class CupyNamespace(Namespace):
 
     def fetch(self, *arrays: Array) -> list[NDArray[Any]]:
         """Copy arrays of integers or flags to the host, in one transfer."""
-        together = self.concatenate([array.astype(np.int64) for array in arrays]).get()
+        whole = [array if array.dtype == np.int64 else array.astype(np.int64) for array in arrays]
+        together = (self.concatenate(whole) if len(whole) > 1 else whole[0]).get()
         parts = np.split(together, np.cumsum([len(array) for array in arrays])[:-1])
         return [part.astype(array.dtype) for part, array in zip(parts, arrays, strict=True)]
 
