@@ -57,7 +57,14 @@ class Timeline:
         return np.repeat(np.arange(len(self.offset) - 1, dtype=np.int32), np.diff(self.offset))
 
     def noticed(self) -> NDArray[np.intp]:
-        """Find the rows at which a region's class can change; every region's first row is one."""
+        """
+        Find the rows at which a region's class can change.
+
+        Returns
+        -------
+        (m,) intp
+            Ascending; every region's first row is one.
+        """
         kept = np.zeros(len(self.t_ns), bool)
         for column in (self.first, self.gmem > 0, self.evicting > 0):
             kept[1:] |= column[1:] != column[:-1]

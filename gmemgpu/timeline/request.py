@@ -118,10 +118,12 @@ def folios_of(events: Any, rows: Any, xp: Any = np) -> Any:
     rows : (n,) int64
         Which events.
     xp : module
+        Whose arrays these are.
 
     Returns
     -------
     (n,) int64
+        For each.
     """
     # By shifts: to divide would take twice as long.
     small, _, large = FOLIO_PAGES
@@ -133,7 +135,19 @@ def folios_of(events: Any, rows: Any, xp: Any = np) -> Any:
 
 
 def hook_kinds(hook: Hook) -> tuple[Kind, ...]:
-    """Return the kinds of events that request work of a hook; none for ``region_free`` and ``none``."""
+    """
+    Return the kinds of events that request work of a hook.
+
+    Parameters
+    ----------
+    hook : Hook
+        Any.
+
+    Returns
+    -------
+    tuple of Kind
+        Empty for ``region_free`` and ``none``.
+    """
     return _EVENT_HOOKS.get(hook, ())
 
 
@@ -144,10 +158,16 @@ def hook_rows(hook: Hook, rows: Any, events: Any) -> Any:
     Parameters
     ----------
     hook : Hook
+        One whose requests are events.
     rows : (n,) int64
         The events of its kinds, ascending.
     events : Trace
         Or what has its columns, as arrays of another library.
+
+    Returns
+    -------
+    (m,) int64
+        Rows of the trace, ascending.
     """
     if hook in OWNED_ONLY:
         owned = events.inode[rows] >= 0

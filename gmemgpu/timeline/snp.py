@@ -66,6 +66,11 @@ def snp_states_of(t_ns: Sequence[int], kinds: Sequence[int]) -> SnpStates:
     ----------
     t_ns, kinds : sequence of int
         Of these events, in their order.
+
+    Returns
+    -------
+    SnpStates
+        Intervals, ascending.
     """
     events = list(zip(t_ns, kinds, strict=True))
     states = SnpStates([], [], [], [])

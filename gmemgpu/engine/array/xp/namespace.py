@@ -230,7 +230,7 @@ class Namespace(ABC):
         return owner, (first - (self.cumsum(count) - count))[owner] + self.arange(len(owner))
 
     def expand_known(self, first: Int64Array, count: Int64Array) -> tuple[Array, Array]:
-        """Do the same with ranges that the host knows."""
+        """List the same of ranges that the host knows."""
         return self.expand(self.asarray(first), self.asarray(count))
 
     def owners(self, at: Array, n: int) -> Array:

@@ -76,7 +76,7 @@ class CupyNamespace(Namespace):
         return owner, value
 
     def expand_known(self, first: Int64Array, count: Int64Array) -> tuple[Array, Array]:
-        """Do the same with ranges that the host knows, without waiting for the device."""
+        """List the same of ranges that the host knows, without waiting for the device."""
         begin, ends = self.put(first, np.cumsum(count))
         return self._listed(ends, int(count.sum()), begin)
 
