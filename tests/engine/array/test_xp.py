@@ -75,7 +75,7 @@ def test_scans(xp: Namespace, segments: list[list[int]]) -> None:
 
 @given(columns=st.lists(st.sampled_from([np.int64, np.int32, np.int8, bool]), max_size=5), n=st.integers(0, 9))
 def test_put(xp: Namespace, columns: list[type], n: int) -> None:
-    given_ = [np.arange(n + k).astype(dtype) for k, dtype in enumerate(columns)]
+    given_: list[Any] = [np.arange(n + k).astype(dtype) for k, dtype in enumerate(columns)]
     for found, column in zip(xp.put(*given_), given_, strict=True):
         assert found.dtype == column.dtype
         assert found.tolist() == column.tolist()
