@@ -78,9 +78,9 @@ def pooled_percentiles(
     that it is in a row, where it must lie. Where rows agree it is exact.
 
     The interval is Woodruff's: the share of episodes below the percentile is a ratio of sums over seeds, with a
-    jackknife on its log-odds, and its ends are turned into latencies by the same histogram. Where a tail is that of few
-    seeds, as the sum of its parts squared over the sum of their squares tells, so few count for the degrees of freedom;
-    where that is below two, the end on that side is open.
+    jackknife on its log-odds, and how far it reaches down bounds the latency above, and up, below, by the same
+    histogram. Where a tail is that of few seeds, as the sum of its parts squared over the sum of their squares tells,
+    so few count for the degrees of freedom; where that is below two, the end on that side is open.
     """
     n_lines = pooled.n_lines
     found = [np.full((3, n_lines), np.nan) for _ in exact]
@@ -146,7 +146,7 @@ class _Block:
         several = n > 1
         down, up = jackknife(scaled, of.astype(np.int32), n, several, np.minimum(*map(np.nan_to_num, effective)) - 1)
         centre = np.where(inside, np.log(share) - np.log1p(-share), share)
-        low, high = centre - down, centre + up
+        low, high = centre - up, centre + down
         with np.errstate(over="ignore", invalid="ignore"):
             low, high = (np.where(inside, 1 / (1 + np.exp(-end)), end) for end in (low, high))
         value = _latency(at, within)

@@ -44,11 +44,11 @@ def test_a_ratio_is_one_of_sums() -> None:
 
 
 def test_a_mean_that_one_seed_makes_has_ends_that_are_cut() -> None:
-    # Without the 8 nothing is left: no logarithm. Error 2 around 2 for n = 4, by t(2) = 4.3027 and skew.
+    # Without the 8 nothing is left: no logarithm. Error 2 around 2 for n = 4, by t(24/11) = 3.9767 and skew.
     found = mean([0.0, 0.0, 0.0, 8.0])
     assert found is not None
     assert (found.value, found.low) == (2.0, 0.0)
-    assert found.high == pytest.approx(2 + 2 * (4.3027 + 2.0 * (1 + 2 * 4.3027**2) / 12), rel=1e-3)
+    assert found.high == pytest.approx(2 + 2 * (3.9767 + 2.0 * (1 + 2 * 3.9767**2) / 12), rel=1e-3)
 
 
 def test_lines_are_apart_and_missing_values_do_not_count() -> None:
