@@ -231,6 +231,7 @@ def sweep(
     client: Client | Opening | None = None,
     *,
     until: str | None = None,
+    baseline: str | None = None,
     max_seeds: int | None = None,
     backend: str | None = None,
     workers: int | None = None,
@@ -258,6 +259,8 @@ def sweep(
     until : str, optional
         Add seeds until every policy differs from the baseline by an amount that is known so well, half of a 95 %
         interval, as in ``"regret: 0.1 %"`` or ``"latency p99: 5 s"``; the spec's number of seeds is the least then.
+    baseline : str, optional
+        With `until`, the policy that the others are held against; ``merged`` if left out, else ``v10``, else the first.
     max_seeds : int, optional
         With `until`, where to end in any case; 64 if left out.
     backend : str, optional
@@ -308,8 +311,9 @@ def sweep(
         if __name__ == "__main__":
             gmemgpu.sweep("jobs/quickstart.toml", "results/quickstart")
     """
-    if until is None and max_seeds is not None:
-        raise SpecError(Problem("max_seeds", "is about until, which is missing"))
+    asked = {"baseline": baseline, "max_seeds": max_seeds}
+    if until is None and (useless := [name for name, value in asked.items() if value is not None]):
+        raise SpecError(Problem(name, "is about until, which is missing") for name in useless)
     options: dict[str, Any] = {
         "backend": backend,
         "workers": workers,
@@ -323,5 +327,5 @@ def sweep(
         found = run_sweep(spec, directory, client, **options)
     else:
         most = DEFAULT_MAX_SEEDS if max_seeds is None else max_seeds
-        found, _ = sweep_until(spec, directory, client, until=until, max_seeds=most, **options)
+        found, _ = sweep_until(spec, directory, client, until=until, baseline=baseline, max_seeds=most, **options)
     return Results(**{field.name: getattr(found, field.name) for field in fields(found)})

@@ -118,6 +118,7 @@ def sweep_until(
     client: Client | Callable[[], AbstractContextManager[Client]] | None = None,
     *,
     until: str,
+    baseline: str | None = None,
     max_seeds: int = DEFAULT_MAX_SEEDS,
     backend: str | None = None,
     workers: int | None = None,
@@ -141,6 +142,8 @@ def sweep_until(
         As for `gmemgpu.sweep`.
     until : str
         As for `read_target`.
+    baseline : str, optional
+        A policy of the spec that the others are held against; ``merged`` if left out, else ``v10``, else the first.
     max_seeds : int
         Where to end in any case.
     backend : str, optional
@@ -170,7 +173,7 @@ def sweep_until(
     Raises
     ------
     SpecError
-        If `until`, `max_seeds` or `spec` is wrong, or the latter lists its seeds.
+        If `until`, `baseline`, `max_seeds` or `spec` is wrong, or the latter lists its seeds.
     GmemgpuError
         As `gmemgpu.sweep` does.
 
@@ -184,7 +187,7 @@ def sweep_until(
     target = read_target(until)
     what = read_spec(spec)
     n = _first(spec, max_seeds)
-    baseline = _baseline(what)
+    baseline = _baseline(what, baseline)
     tell_doubts(what.policies, what.source, strict=strict)
     stored = read_manifest(directory) if (Path(directory) / MANIFEST).exists() else None
     n_stored = 0 if stored is None else len(stored.spec.get("seeds", ()))
@@ -294,13 +297,17 @@ def _next(n: int, ratio: float, max_seeds: int) -> int:
     return min(_whole(min(max(math.ceil(needed), n + 1), 2 * n)), max_seeds)
 
 
-def _baseline(what: SweepSpec) -> str:
-    names = [policy.name for policy in what.policies if not policy.is_oracle]
-    if len(names) < 2:
+def _baseline(what: SweepSpec, asked: str | None) -> str:
+    names = [policy.name for policy in what.policies]
+    compared = [policy.name for policy in what.policies if not policy.is_oracle]
+    if asked is not None and asked not in names:
+        raise SpecError(Problem("--baseline", f'"{asked}": {unknown_key(asked, names, "policy")}'))
+    baseline = asked or default_baseline(compared or names)
+    if not [name for name in compared if name != baseline]:
         raise SpecError(
             Problem(f"{what.source}: policies", "--until compares policies, and there is but one; add others")
         )
-    return default_baseline(names)
+    return baseline
 
 
 def _is_cut_plainly(spec: str | Path | Mapping[str, Any], n: int, sweep_id: str) -> bool:

@@ -180,4 +180,8 @@ def test_a_sweep_adds_seeds_until_it_is_precise(tmp_path: Path) -> None:
             gmemgpu.sweep(spec, tmp_path / "other", client, until="regret: 1 s")
         with pytest.raises(gmemgpu.SpecError, match="max_seeds: is about until"):
             gmemgpu.sweep(spec, tmp_path / "other", client, max_seeds=16)
+        with pytest.raises(gmemgpu.SpecError, match="baseline: is about until"):
+            gmemgpu.sweep(spec, tmp_path / "other", client, baseline="v10")
+        with pytest.raises(gmemgpu.SpecError, match='did you mean "merged"'):
+            gmemgpu.sweep(spec, tmp_path / "other", client, until="core-s: 1 ns", baseline="merge")
     assert not (tmp_path / "other").exists()

@@ -56,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="Q",
         help='add seeds until differences to the baseline are so precise, as in "regret: 0.1 %%"',
     )
+    parser.add_argument(
+        "--baseline",
+        metavar="POLICY",
+        help="with --until: the policy that others are held against (default: merged, else v10, else the first)",
+    )
     parser.add_argument("--max-seeds", type=int, metavar="N", help="with --until: at most so many (default: 64)")
     parser.add_argument("--take-over", action="store_true", help="go on although another client seems to hold DIR")
     parser.add_argument("--strict", action="store_true", help=STRICT_HELP)
@@ -159,9 +164,8 @@ def _swept(
             tell(f"gmemgpu: {line}")
 
     most = DEFAULT_MAX_SEEDS if arguments.max_seeds is None else arguments.max_seeds
-    return sweep_until(
-        arguments.spec, arguments.output, opening, until=arguments.until, max_seeds=most, note=note, **options
-    )[0]
+    precision = {"until": arguments.until, "baseline": arguments.baseline, "max_seeds": most}
+    return sweep_until(arguments.spec, arguments.output, opening, note=note, **precision, **options)[0]
 
 
 def _checked(arguments: argparse.Namespace) -> tuple[int, int]:
@@ -169,8 +173,9 @@ def _checked(arguments: argparse.Namespace) -> tuple[int, int]:
     problems = []
     if arguments.output is None and not arguments.print_job:
         problems.append(Problem("--output", "is missing; give a directory for the results"))
-    if arguments.max_seeds is not None and arguments.until is None:
-        problems.append(Problem("--max-seeds", "is about --until, which is missing"))
+    for name in ("baseline", "max_seeds"):
+        if getattr(arguments, name) is not None and arguments.until is None:
+            problems.append(Problem(f"--{name.replace('_', '-')}", "is about --until, which is missing"))
     for name in ("dry_run", "print_job"):
         if arguments.until is not None and getattr(arguments, name):
             option = f"--{name.replace('_', '-')}"

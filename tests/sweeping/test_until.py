@@ -88,7 +88,7 @@ def test_it_stops_after_eight_seeds_if_these_are_enough(
     assert read_manifest(tmp_path / "out").until == stop == read_status(tmp_path / "out").until
     assert_same_but_for_until(tmp_path / "out", plain(8), contents)
     command = sweep_command(read_manifest(tmp_path / "out"), "DIR")
-    assert command == "gmemgpu sweep spec.toml -o DIR --until 'core_s: 1 h' --max-seeds 64"
+    assert command == "gmemgpu sweep spec.toml -o DIR --until 'core_s: 1 h' --baseline v10 --max-seeds 64"
     assert read_target("core_s: 1 h") == read_target(LOOSE)
 
 
@@ -106,6 +106,19 @@ def test_it_goes_on_to_the_ceiling_and_computes_nothing_twice(
     assert lines[0].startswith("core_s to ±1 ns against v10: 8 seeds by now, at most 20; still wide: refcount (")
     assert lines[-1].startswith("core_s to ±1 ns against v10: not reached with 20 seeds, and --max-seeds is 20; ")
     assert_same_but_for_until(tmp_path / "out", plain(20), contents)
+
+
+def test_others_are_held_against_the_baseline_that_is_named(
+    spec: Path, tmp_path: Path, threads: Client, contents: Contents, plain: Callable[[int], Path]
+) -> None:
+    _, stop = sweep_until(spec, tmp_path / "out", threads, until=STRICT, baseline="refcount", max_seeds=8)
+    assert stop["baseline"] == "refcount"
+    assert {text.partition(" ")[0] for text in stop["wide"]} == {"v10"}
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest.until == stop
+    assert sweep_command(manifest, "DIR").endswith(" --until 'core_s: 1 ns' --baseline refcount --max-seeds 8")
+    assert told_stop(stop).startswith("core_s to ±1 ns against refcount: not reached with 8 seeds")
+    assert_same_but_for_until(tmp_path / "out", plain(8), contents)
 
 
 def test_it_takes_as_many_seeds_as_the_tolerance_needs(spec: Path, tmp_path: Path, threads: Client) -> None:
@@ -260,6 +273,8 @@ def test_tolerances_that_are_none(text: str, message: str) -> None:
         ("", ["--until", LOOSE, "--dry-run"], "--until: runs a sweep, and --dry-run runs none"),
         ("", ["--until", "regret: 0 %"], "--until: regret"),
         ("", ["--max-seeds", "8"], "--max-seeds: is about --until"),
+        ("", ["--baseline", "v10"], "--baseline: is about --until"),
+        ("", ["--until", LOOSE, "--baseline", "refcont"], 'refcont": unknown policy; did you mean "refcount"?'),
         ("", ["--until", LOOSE, "--workers", "0"], "workers: 0 is not positive"),
     ],
 )

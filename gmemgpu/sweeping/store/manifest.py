@@ -210,5 +210,5 @@ def sweep_command(manifest: Manifest, directory: str) -> str:
     if manifest.until is not None:
         stop = manifest.until
         words += ["--until", shlex.quote(f"{stop['quantity']}: {stop['tolerance']}")]
-        words += ["--max-seeds", str(stop["max_seeds"])]
+        words += ["--baseline", shlex.quote(stop["baseline"]), "--max-seeds", str(stop["max_seeds"])]
     return f"gmemgpu sweep {' '.join(words)}"
