@@ -14,14 +14,14 @@ from gmemgpu.report.statistics import Estimate
 __all__ = ["ratio_by_hand", "median_by_hand", "reach_by_hand"]
 
 
-def reach_by_hand(without: Sequence[float]) -> tuple[float, float]:
-    """Return how far a jackknife's interval reaches down and up."""
+def reach_by_hand(without: Sequence[float], kurtosis: int = 1) -> tuple[float, float]:
+    """Return how far a jackknife's interval reaches down and up, for values of that excess kurtosis."""
     n = len(without)
     mean = math.fsum(without) / n
     away = [0.0 if abs(mean - one) <= 1e-12 * abs(one) else mean - one for one in without]
     second, third = (math.fsum(one**power for one in away) / n for power in (2, 3))
     skew = third / second**1.5 * math.sqrt(n * (n - 1)) / (n - 2) if n >= 4 and second else 0.0
-    quantile = _quantile(max(1.0, 2 * n * (n - 1) / (3 * n - 1)))
+    quantile = _quantile(max(1.0, 2 * n * (n - 1) / (2 * n + kurtosis * (n - 1))))
     error = math.sqrt((n - 1) * second)
     more = skew * (1 + 2 * quantile**2) / (6 * math.sqrt(n))
     return error * (quantile + max(0.0, -more)), error * (quantile + max(0.0, more))

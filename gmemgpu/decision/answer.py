@@ -108,7 +108,7 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
         finding="can't tell",
         policy=best,
         lead=lead,
-        of_stake=lead.mean / stake if stake else math.inf,
+        of_stake=lead.difference / stake if stake else math.inf,
         n_agree=lead.above,
     )
     if not told:
@@ -120,7 +120,7 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
         found,
         finding="beats",
         worths=_worths(group, best, worth, level),
-        as_good=tuple(name for name in ahead if name != best and leads[name].mean >= _AS_GOOD * lead.mean),
+        as_good=tuple(name for name in ahead if name != best and leads[name].difference >= _AS_GOOD * lead.difference),
         up_to_ns=_up_to_ns(group, best, worth, level),
     )
 
@@ -130,7 +130,7 @@ def _upper_end(lead: Difference, level: float) -> float | None:
         return None
     from scipy.special import stdtrit
 
-    return lead.mean + float(stdtrit(lead.n - 1, 1 - level / 2)) * lead.error
+    return lead.difference + float(stdtrit(lead.n - 1, 1 - level / 2)) * lead.error
 
 
 def _is_told(lead: Difference, level: float) -> bool:
@@ -152,7 +152,7 @@ def _up_to_ns(group: Weighed, policy: str, worth: float, level: float) -> float 
     highest = first
     for price_ns in prices_ns:
         lead = lead_at(net_at(group, worth, price_ns), place)
-        if lead.mean <= 0 or not _is_told(lead, level):
+        if lead.difference <= 0 or not _is_told(lead, level):
             break
         highest = price_ns
     return highest

@@ -91,11 +91,10 @@ def _finite(figure: float) -> float | None:
 def _difference(found: Difference | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    wide = found.half_width
     return {
-        "mean": found.mean,
-        "low": None if wide is None else found.mean - wide,
-        "high": None if wide is None else found.mean + wide,
+        "mean": found.difference,
+        "low": found.low,
+        "high": found.high,
         "p": found.p,
         "n": found.n,
     }

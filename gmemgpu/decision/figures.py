@@ -98,7 +98,7 @@ def ends_text(ends: Sequence[float]) -> str:
 
 def lead_text(lead: Difference) -> str:
     """
-    Write what one policy is ahead of another and half of the interval, to two digits of the latter.
+    Write what one policy is ahead of another and the interval, to two digits of half of that.
 
     Parameters
     ----------
@@ -108,13 +108,19 @@ def lead_text(lead: Difference) -> str:
     Returns
     -------
     str
-        Such as ``3,200 ±570``; to three digits if there is no interval or no width to it.
+        Such as ``3,200 ±570``, or ``5.7 (2.7 to 10.5)`` if not symmetric; to three digits if there is none, or no
+        width to it.
     """
-    if not lead.half_width:
-        return figure_text(lead.mean, 3)
+    if not lead.half_width or lead.low is None or lead.high is None:
+        return figure_text(lead.difference, 3)
     last = math.floor(math.log10(lead.half_width)) - 1
-    mean, half_width = (f"{round(figure, -last):,.{max(0, -last)}f}" for figure in (lead.mean, lead.half_width))
-    return f"{mean} ±{half_width}"
+
+    def text(figure: float) -> str:
+        return f"{round(figure, -last):,.{max(0, -last)}f}".replace("-", "−")
+
+    if abs(lead.low + lead.high - 2 * lead.difference) > 10.0**last:
+        return f"{text(lead.difference)} ({text(lead.low)} to {text(lead.high)})"
+    return f"{text(lead.difference)} ±{text(lead.half_width)}"
 
 
 def span_text(ends: Sequence[int], of_bytes: bool = False) -> str:

@@ -131,8 +131,8 @@ def _tail(decision: Decision, table: ComparisonTable) -> Iterator[str]:
         )
     yield (
         f"{held}Below the line of {table.baseline}: differences to it on the same traces, ± half of the 95 % interval "
-        f"over seeds. ?: not told apart at {100 * LEVEL:.0f} % over {len(first)} comparisons (Holm); =: the same in "
-        "every seed."
+        f"over seeds (of never: of medians). ?: not told apart at {100 * LEVEL:.0f} % over {len(first)} comparisons "
+        "(Holm); =: the same in every seed."
     )
     yield from assumptions(decision)
 

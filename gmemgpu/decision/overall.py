@@ -109,7 +109,7 @@ class AxisValue:
     @property
     def lead(self) -> float:
         """What the policy is ahead of the baseline."""
-        return 0.0 if self.answer.lead is None else self.answer.lead.mean
+        return 0.0 if self.answer.lead is None else self.answer.lead.difference
 
     @property
     def good(self) -> tuple[str, ...]:

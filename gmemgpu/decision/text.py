@@ -140,10 +140,10 @@ def range_rows(group: DecidedGroup, ranges: Sequence[Range]) -> list[list[str]]:
 
 
 def _lead(lead: Difference, stake: float) -> str:
-    if abs(lead.mean) <= _NOTHING * stake:
+    if abs(lead.difference) <= _NOTHING * stake:
         return "~0  "
     told = lead.p is not None and lead.p <= LEVEL
-    return f"{figure_text(max(lead.mean, 0.0))} {' ' if told else '?'}"
+    return f"{figure_text(max(lead.difference, 0.0))} {' ' if told else '?'}"
 
 
 def _ranges(decision: Decision, group: DecidedGroup, width: int) -> Iterator[str]:

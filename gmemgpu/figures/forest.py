@@ -59,9 +59,9 @@ def forest(
     rows = [_row(one, scale) for one in comparisons if one.found is not None]
     names = [row["policy"] for row in rows]
     unit = f" [{scale.unit}]" if scale.unit else ""
-    axis, place = _axis([row["mean"] for row in rows], [end for row in rows for end in (row["low"], row["high"])])
+    axis, place = _axis([row["difference"] for row in rows], [end for row in rows for end in (row["low"], row["high"])])
     for row in rows:
-        row.update({f"{key}_at": place(row[key]) for key in ("mean", "low", "high")})
+        row.update({f"{key}_at": place(row[key]) for key in ("difference", "low", "high")})
     y: Spec = {"field": "policy", "type": "nominal", "sort": names, "scale": {"domain": names}}
     policy: Spec = {"title": None, "ticks": False, "domain": False, "labelLimit": 200, "labelPadding": 8}
     verdicts = list(_COLOURS)
@@ -112,7 +112,7 @@ def forest(
                         "mark": {"type": "point", "size": 55, "filled": True, "opacity": 1},
                         "encoding": {
                             "y": {**y, "axis": policy},
-                            "x": {"field": "mean_at", **x},
+                            "x": {"field": "difference_at", **x},
                             "color": colour,
                             "shape": shape,
                             "tooltip": tooltip,
@@ -129,9 +129,9 @@ def forest(
     }
 
 
-def _axis(means: Sequence[float], ends: Sequence[float]) -> tuple[Spec, Callable[[float], float]]:
+def _axis(differences: Sequence[float], ends: Sequence[float]) -> tuple[Spec, Callable[[float], float]]:
     # Linear, or where a few differences dwarf the others by powers of ten on both sides of zero.
-    sizes = sorted(abs(mean) for mean in means if mean)
+    sizes = sorted(abs(one) for one in differences if one)
     if not sizes or sizes[-1] <= _FAR_APART * statistics.median(sizes):
         return {"axis": {"grid": True}}, float
     unit = 10.0 ** math.floor(math.log10(statistics.median(sizes)))
@@ -161,12 +161,12 @@ def _columns(y: Spec, unit: str, n: int) -> Iterator[list[Spec]]:
 def _row(one: Comparison, scale: Scale) -> Spec:
     found = one.found
     assert found is not None
-    reach = found.half_width or 0.0
+    low, high = (found.difference if end is None else end for end in (found.low, found.high))
     return {
         "policy": one.policy,
-        "mean": found.mean / scale.factor,
-        "low": (found.mean - reach) / scale.factor,
-        "high": (found.mean + reach) / scale.factor,
+        "difference": found.difference / scale.factor,
+        "low": low / scale.factor,
+        "high": high / scale.factor,
         "text": difference_text(found, scale),
         "wtl": f"{one.wins}/{found.ties}/{one.losses}",
         "verdict": one.verdict,

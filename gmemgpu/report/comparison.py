@@ -15,7 +15,15 @@ from gmemgpu.metrics.columns import Columns, Floats, chunks
 from gmemgpu.metrics.quantity import Quantity, quantity_named, quantity_names
 from gmemgpu.model.policy import ORACLE
 from gmemgpu.report.grouping import Codes, codes_of, combined, groups_of, numbered, rows_beside
-from gmemgpu.report.paired import LEVEL, Difference, holm, paired_difference, ratio_difference, seeds_needed
+from gmemgpu.report.paired import (
+    LEVEL,
+    Difference,
+    holm,
+    median_difference,
+    paired_difference,
+    ratio_difference,
+    seeds_needed,
+)
 from gmemgpu.report.samples import default_baseline
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
 from gmemgpu.toml_file import unknown_key
@@ -192,7 +200,8 @@ def comparison_table(
     Notes
     -----
     A trace is a scenario with a seed. Where a group holds several scenarios, ratios are of sums over them, others are
-    means over them, and each seed counts once.
+    means over them, and each seed counts once. Counts of what is left over, and maxima, are compared by their medians
+    over seeds, as `gmemgpu.report.decision` has them. A verdict never contradicts the interval.
     """
     group_by = tuple(group_by) or ("label",)
     policy, names = codes_of(stored.table["policy"])
@@ -217,7 +226,8 @@ def comparison_table(
         denominator = None if quantity.denominator is None else quantity.denominator(columns)
         for name in chosen:
             there = np.flatnonzero((policy == names.index(name)) & (base >= 0))
-            for i, one in enumerate(cells.differences(numerator, denominator, there, base[there])):
+            by_group = cells.differences(numerator, denominator, there, base[there], typical=quantity.typical)
+            for i, one in enumerate(by_group):
                 differences[i].append((name, quantity, one))
     n_seeds = [len(np.unique(seed[group == i])) for i in range(len(keys))]
     return ComparisonTable(
@@ -246,7 +256,7 @@ class _Cells:
     n_seeds: int
 
     def differences(
-        self, numerator: Floats, denominator: Floats | None, own: NDArray[np.int64], base: Codes
+        self, numerator: Floats, denominator: Floats | None, own: NDArray[np.int64], base: Codes, *, typical: bool
     ) -> list[Difference | None]:
         # Of each group, between rows and the baseline's on the same traces.
         columns = [numerator] if denominator is None else [numerator, denominator]
@@ -261,7 +271,8 @@ class _Cells:
         sums[:, counts == 0] = np.nan
         by_group = sums.reshape(len(values), self.n_groups, self.n_seeds)
         if denominator is None:
-            return [paired_difference(*by_group[:, i]) for i in range(self.n_groups)]
+            compared = median_difference if typical else paired_difference
+            return [compared(*by_group[:, i]) for i in range(self.n_groups)]
         return [ratio_difference(tuple(four[:2]), tuple(four[2:])) for four in by_group.transpose(1, 0, 2)]
 
 
@@ -275,10 +286,11 @@ def _judged(found: Sequence[tuple[str, Quantity, Difference | None]]) -> tuple[C
             verdict = "–"
         elif one.same:
             verdict = "same"
-        elif test is not None and test[0] <= LEVEL:
-            verdict = "better" if (one.mean > 0) is quantity.high_is_good else "worse"
+        elif test is not None and test[0] <= LEVEL and one.has_sign:
+            verdict = "better" if (one.difference > 0) is quantity.high_is_good else "worse"
         else:
             seeds = seeds_needed(one, LEVEL if test is None else test[1])
+            seeds = None if seeds is None else max(seeds, one.n + 1)
         p = None if test is None else test[0]
         judged.append(
             Comparison(policy=policy, quantity=quantity, found=one, p_adjusted=p, verdict=verdict, seeds=seeds)

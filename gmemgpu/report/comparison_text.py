@@ -131,9 +131,9 @@ def value_text(figure: float, scale: Scale) -> str:
     return _figure(figure, 0 if figure.is_integer() else decimals)
 
 
-def difference_text(found: Difference, scale: Scale) -> str:
+def difference_text(found: Difference, scale: Scale, *, compact: bool = False) -> str:
     """
-    Write a difference and half of its interval, to two digits of the latter.
+    Write a difference and its interval, to two digits of how far that goes.
 
     Parameters
     ----------
@@ -141,19 +141,25 @@ def difference_text(found: Difference, scale: Scale) -> str:
         What to write.
     scale : Scale
         Of its column.
+    compact : bool
+        Whether half of the interval is told even if it is not symmetric.
 
     Returns
     -------
     str
-        Such as ``+3.70 ±1.62``; without an interval if there is none or the seeds all agree.
+        Such as ``+3.70 ±1.62``, or ``−39 (−75 to −2)`` if not symmetric; without an interval where there is none
+        or the seeds all agree.
     """
-    mean, half_width = found.mean / scale.factor, (found.half_width or 0.0) / scale.factor
-    if not half_width:
-        return _figure(mean, 0 if mean.is_integer() else _decimals(mean, 3), signed=True)
-    decimals = _decimals(half_width, 2)
+    difference, half_width = found.difference / scale.factor, (found.half_width or 0.0) / scale.factor
+    if not half_width or found.low is None or found.high is None:
+        return _figure(difference, 0 if difference.is_integer() else _decimals(difference, 3), signed=True)
+    low, high = found.low / scale.factor, found.high / scale.factor
+    decimals = 0 if all(one.is_integer() for one in (low, difference, high)) else _decimals(half_width, 2)
+    text = _figure(difference, decimals, signed=True)
+    if not compact and abs(low + high - 2 * difference) > 0.1**decimals:
+        return f"{text} ({_figure(low, decimals, signed=True)} to {_figure(high, decimals, signed=True)})"
     least = 0.1**_MOST_DECIMALS
-    reach = _figure(half_width, decimals) if half_width >= least / 2 else f"<{least:.{_MOST_DECIMALS}f}"
-    return f"{_figure(mean, decimals, signed=True)} ±{reach}"
+    return f"{text} ±{_figure(half_width, decimals) if half_width >= least / 2 else f'<{least:.{_MOST_DECIMALS}f}'}"
 
 
 def _verdict(one: Comparison) -> str:
@@ -243,10 +249,10 @@ def comparison_lines(table: ComparisonTable, width: int = 80) -> Iterator[str]:
 def _legend(table: ComparisonTable, width: int) -> Iterator[str]:
     n = len(table.groups[0].comparisons) if table.groups else 0
     text = (
-        f"less {table.baseline}: difference on the same traces, ± half of its 95 % interval over seeds (ratios: of "
-        "sums, by jackknife). W/T/L: seeds won, tied, lost. better, worse: told apart by Holm's method at "
-        f"{100 * LEVEL:.0f} % over the {n} comparisons of a group. can't tell (N): N seeds would tell, with a chance "
-        f"of {100 * POWER:.0f} %, if the difference is what it seems."
+        f"less {table.baseline}: difference on the same traces, ± or (a to b): its 95 % interval over seeds "
+        "(ratios: of sums, by jackknife; never and maxima: medians). W/T/L: seeds won, tied, lost. better, worse: told "
+        f"apart by Holm's method at {100 * LEVEL:.0f} % over the {n} comparisons of a group. can't tell (N): N seeds "
+        f"would tell, with a chance of {100 * POWER:.0f} %, if the difference is what it seems."
     )
     yield from textwrap.wrap(text, width, break_long_words=False)
     if table.n_parts_done < table.n_parts:
@@ -381,4 +387,4 @@ def _cell(one: Comparison | None, scale: Scale) -> str:
         return f"{_NONE}  "
     if one.verdict == "same":
         return "0 ="
-    return difference_text(one.found, scale) + (" ?" if one.verdict == "can't tell" else "  ")
+    return difference_text(one.found, scale, compact=True) + (" ?" if one.verdict == "can't tell" else "  ")

@@ -7,6 +7,7 @@ import io
 import json
 from typing import Any
 
+from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
 from gmemgpu.report.comparison import Comparison, ComparisonTable
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.statistics import Estimate
@@ -76,21 +77,24 @@ def table_csv(table: DecisionTable) -> str:
     str
         With a header: grouping columns, ``policy``, ``seeds``, then for each `Quantity.key` the value and, with
         ``_low``, ``_high``, ``_n`` and ``_kind`` after it, the other fields of an `Estimate`; empty where there is
-        none. Lines end in a newline.
+        none. Where images of the RMP were made the last columns are their figures, the same for all policies of a
+        group. Lines end in a newline.
     """
     keys = list(table.groups[0].keys) if table.groups else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     parts = ("", "_low", "_high", "_n", "_kind")
     named = [f"{quantity.key}{part}" for quantity in table.quantities for part in parts]
-    writer.writerow([*keys, "policy", "seeds", *named])
+    images = RMP_FIGURE_NAMES if any(group.traces.images is not None for group in table.groups) else ()
+    writer.writerow([*keys, "policy", "seeds", *named, *images])
     for group in table.groups:
         for line in group.lines:
             cells: list[Any] = []
             for quantity in table.quantities:
                 cells.extend(_ends(line.estimates[quantity.key]).values())
             words = map(csv_cell, (*group.keys.values(), line.policy))
-            writer.writerow([*words, line.n_seeds, *cells])
+            of_images = group.traces.images or {}
+            writer.writerow([*words, line.n_seeds, *cells, *(of_images.get(name) for name in images)])
     return out.getvalue()
 
 
@@ -150,15 +154,14 @@ def comparison_json(table: ComparisonTable) -> str:
 
 def _comparison_object(one: Comparison) -> dict[str, Any]:
     found = one.found
-    wide = None if found is None else found.half_width
     return {
         "quantity": one.quantity.key,
         "policy": one.policy,
         "value": None if found is None else found.value,
         "baseline": None if found is None else found.baseline,
-        "difference": None if found is None else found.mean,
-        "low": None if found is None or wide is None else found.mean - wide,
-        "high": None if found is None or wide is None else found.mean + wide,
+        "difference": None if found is None else found.difference,
+        "low": None if found is None else found.low,
+        "high": None if found is None else found.high,
         "p": None if found is None else found.p,
         "p_holm": one.p_adjusted,
         "n": 0 if found is None else found.n,

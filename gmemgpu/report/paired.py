@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gmemgpu.metrics.columns import Floats
+from gmemgpu.report.statistics import reaches, values_left_out
 
-__all__ = ["Difference", "LEVEL", "POWER", "paired_difference", "ratio_difference", "holm", "seeds_needed"]
+__all__ = [
+    "Difference",
+    "LEVEL",
+    "POWER",
+    "paired_difference",
+    "median_difference",
+    "ratio_difference",
+    "holm",
+    "seeds_needed",
+]
 
 LEVEL = 0.05
 """How often alike policies may be called different, over all comparisons of a table together."""
@@ -22,6 +32,9 @@ _MOST_SEEDS = 100_000
 
 _AGREEING_SEEDS = 5
 """So many seeds with one and the same difference are no chance."""
+
+_KURTOSIS = 2.0
+"""In excess of a normal distribution's: what seeds' differences have here, of half of all figures."""
 
 _ROUNDING = 1e-12
 """A difference of floats that should be 0 may be off by a last digit, relative to what was subtracted."""
@@ -36,12 +49,12 @@ class Difference:
     ----------
     value, baseline : float
         What each has on these seeds.
-    mean : float
-        The difference.
+    difference : float
+        Of means, of ratios, or the median of the seeds' differences.
     error : float or None
-        Its standard error; None where there are too few seeds.
-    half_width : float or None
-        Of its 95 % interval, for this comparison alone.
+        Standard error of means and ratios; None where there are too few seeds.
+    low, high : float or None
+        Ends of its 95 % interval, for this comparison alone.
     p : float or None
         How often policies that are alike differ by as much, two-sided.
     n : int
@@ -52,14 +65,26 @@ class Difference:
 
     value: float
     baseline: float
-    mean: float
+    difference: float
     error: float | None
-    half_width: float | None
+    low: float | None
+    high: float | None
     p: float | None
     n: int
     above: int
     ties: int
     below: int
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval; it need not lie evenly around the difference."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    @property
+    def has_sign(self) -> bool:
+        """Whether all of the interval, if there is one, is on one side of zero; an end may be zero."""
+        ends = [end for end in (self.low, self.high) if end is not None]
+        return self.difference != 0 and all(self.difference * end >= 0 for end in ends)
 
     @property
     def same(self) -> bool:
@@ -83,16 +108,73 @@ def paired_difference(policy: Floats, baseline: Floats) -> Difference | None:
 
     Notes
     -----
-    Student's t of the differences, with n - 1 degrees of freedom: what both owe to a trace is not in them.
+    What both owe to a trace is not in the differences. The p value is that of Student's t with n - 1 degrees of
+    freedom. The interval is the jackknife's of `gmemgpu.report.statistics`, with degrees of freedom for longer
+    tails.
     """
-    there = ~(np.isnan(policy) | np.isnan(baseline))
-    policy, baseline = policy[there], baseline[there]
+    policy, baseline = _both(policy, baseline)
     n = len(policy)
     if not n:
         return None
     differences = policy - baseline
-    error = float(differences.std(ddof=1)) / math.sqrt(n) if n > 1 else None
-    return _difference(float(policy.mean()), float(baseline.mean()), float(differences.mean()), error, differences)
+    error = reach = None
+    if n > 1:
+        error = float(differences.std(ddof=1)) / math.sqrt(n)
+        reach = reaches((differences.sum() - differences) / (n - 1), _KURTOSIS)
+    mean = float(differences.mean())
+    return _difference(float(policy.mean()), float(baseline.mean()), mean, error, reach, differences)
+
+
+def median_difference(policy: Floats, baseline: Floats) -> Difference | None:
+    """
+    Compare seeds, of which the median stands for all.
+
+    Parameters
+    ----------
+    policy, baseline : (n_seeds,) float64
+        As for `paired_difference`.
+
+    Returns
+    -------
+    Difference or None
+        None if no seed has both.
+
+    Notes
+    -----
+    `value` and `baseline` are medians, `difference` is the median of the differences. Its interval reaches from one of
+    them to another, as of `gmemgpu.report.statistics.median_estimates`, and exists from six seeds on. The p value is
+    twice the smaller one of two: that of the sign test, and, if the mean is on the same side, `paired_difference`'s,
+    since signs of few seeds cannot be told from chance among many comparisons.
+    """
+    found = paired_difference(policy, baseline)
+    if found is None:
+        return None
+    policy, baseline = _both(policy, baseline)
+    ordered = np.sort(policy - baseline)
+    n, middle = found.n, float(np.median(ordered))
+    left_out = values_left_out(n)
+    of_means = 1.0 if found.p is None or middle * found.difference <= 0 else found.p
+    return replace(
+        found,
+        value=float(np.median(policy)),
+        baseline=float(np.median(baseline)),
+        difference=middle,
+        low=None if left_out is None else float(ordered[left_out]),
+        high=None if left_out is None else float(ordered[n - 1 - left_out]),
+        p=found.p if found.p is None or found.same else min(1.0, 2 * min(_sign_p(found), of_means)),
+    )
+
+
+def _sign_p(found: Difference) -> float:
+    from scipy.special import bdtr
+
+    fewer, n = min(found.above, found.below), found.above + found.below
+    return min(1.0, 2 * float(bdtr(fewer, n, 0.5)))
+
+
+def _both(policy: Floats, baseline: Floats) -> tuple[Floats, Floats]:
+    there = ~(np.isnan(policy) | np.isnan(baseline))
+    return policy[there], baseline[there]
 
 
 def ratio_difference(policy: tuple[Floats, Floats], baseline: tuple[Floats, Floats]) -> Difference | None:
@@ -111,9 +193,9 @@ def ratio_difference(policy: tuple[Floats, Floats], baseline: tuple[Floats, Floa
 
     Notes
     -----
-    The interval is a jackknife's: the error of the difference of ratios follows from how it changes as each seed is
-    left out, and Student's t with n - 1 degrees of freedom is laid over it. Where a ratio has no meaning without one
-    of the seeds there is no interval.
+    The error of the difference of ratios is a jackknife's: it follows from how it changes as each seed is left out. The
+    p value and the interval are as of `paired_difference`. Where a ratio has no meaning without one of the seeds there
+    is no interval.
     """
     four = np.stack((*policy, *baseline))
     four = four[:, ~np.isnan(four).any(axis=0)]
@@ -127,27 +209,35 @@ def ratio_difference(policy: tuple[Floats, Floats], baseline: tuple[Floats, Floa
         rest = sums[:, None] - four
         rest[np.abs(rest) <= _ROUNDING * np.abs(sums)[:, None]] = 0.0
         without = rest[0] / rest[1] - rest[2] / rest[3]
-    error = None
+    error = reach = None
     if n > 1 and np.isfinite(without).all():
         error = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
+        reach = reaches(without, _KURTOSIS)
     # A seed that has nothing to divide by is a tie.
     each = np.where(np.isfinite(each), each, 0.0)
-    return _difference(value, base, value - base, error, each)
+    return _difference(value, base, value - base, error, reach, each)
 
 
-def _difference(value: float, baseline: float, mean: float, error: float | None, each: Floats) -> Difference:
+def _difference(
+    value: float,
+    baseline: float,
+    difference: float,
+    error: float | None,
+    reach: tuple[float, float] | None,
+    each: Floats,
+) -> Difference:
     n = len(each)
-    half_width = p = None
-    if error is not None:
+    low = high = p = None
+    if error is not None and reach is not None:
         # A quarter of a second, and only where there are seeds to compare; scipy.stats would take five times as long.
-        from scipy.special import stdtr, stdtrit
+        from scipy.special import stdtr
 
-        if error <= _ROUNDING * abs(mean):
-            error = 0.0
-        half_width = float(stdtrit(n - 1, 1 - LEVEL / 2)) * error
+        if error <= _ROUNDING * abs(difference):
+            error, reach = 0.0, (0.0, 0.0)
+        low, high = difference - reach[0], difference + reach[1]
         if error > 0:
-            p = 2.0 * float(stdtr(n - 1, -abs(mean) / error))
-        elif mean == 0:
+            p = 2.0 * float(stdtr(n - 1, -abs(difference) / error))
+        elif difference == 0:
             p = 1.0
         else:
             # The same in every seed: nothing to take a spread of. In a few seeds counts may agree by chance.
@@ -156,9 +246,10 @@ def _difference(value: float, baseline: float, mean: float, error: float | None,
     return Difference(
         value=value,
         baseline=baseline,
-        mean=mean,
+        difference=difference,
         error=error,
-        half_width=half_width,
+        low=low,
+        high=high,
         p=p,
         n=n,
         above=above,
@@ -214,7 +305,7 @@ def seeds_needed(found: Difference, level: float = LEVEL) -> int | None:
         At least 2; found different with chance `POWER` if difference and spread are what they seem. None if there is
         nothing to tell, or if even 100,000 seeds would not do.
     """
-    if found.error is None or found.mean == 0:
+    if found.error is None or found.difference == 0:
         return None
     if found.error == 0:
         return _AGREEING_SEEDS
@@ -224,7 +315,7 @@ def seeds_needed(found: Difference, level: float = LEVEL) -> int | None:
 
     def tells(n: int) -> bool:
         quantiles = float(stdtrit(n - 1, 1 - level / 2)) + float(stdtrit(n - 1, POWER))
-        return quantiles * spread <= abs(found.mean) * math.sqrt(n)
+        return quantiles * spread <= abs(found.difference) * math.sqrt(n)
 
     if not tells(_MOST_SEEDS):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,7 +12,16 @@ from numpy.typing import NDArray
 from gmemgpu.metrics.columns import Floats
 from gmemgpu.report.grouping import Codes, group_sums
 
-__all__ = ["Kind", "Estimate", "ratio_estimates", "median_estimates", "jackknife", "estimates_of"]
+__all__ = [
+    "Kind",
+    "Estimate",
+    "ratio_estimates",
+    "median_estimates",
+    "jackknife",
+    "reaches",
+    "values_left_out",
+    "estimates_of",
+]
 
 Kind: TypeAlias = Literal["mean", "ratio", "median", "range", "percentile"]
 """What an estimate is: a mean over seeds; a ratio of sums over seeds; a median over seeds, with an interval of 95 %, or
@@ -166,11 +176,9 @@ def jackknife(
 
     Notes
     -----
-    Student's t with Satterthwaite's degrees of freedom: the spread of n values of excess kurtosis k is known as well as
-    that of normal ones with (n - 1) / (1 + k (n - 1) / (2 n)) degrees. From four seeds on with Johnson's correction
+    Student's t with degrees of freedom for longer tails than normal ones, from four seeds on with Johnson's correction
     for skew, outwards only: on the side of the long tail the interval is longer than without, on the other one it is
-    not shorter. Plain t intervals of 8 seeds hold 89 to 95 % here, these 93.4 % or more
-    (tests/report/test_coverage.py).
+    not shorter. Of 8 seeds plain t intervals hold 89 to 95 % here, these 93.4 % or more; tests/report/test_coverage.py.
     """
     n_lines = len(n)
     of = np.maximum(n, 1)
@@ -182,18 +190,59 @@ def jackknife(
     down, up = np.full(n_lines, np.nan), np.full(n_lines, np.nan)
     if several.any():
         of = of[several]
-        skewed = of >= _FEWEST_FOR_SKEW
-        free = np.maximum((of - 1) / (1 + _KURTOSIS * (of - 1) / (2 * of)), 1.0)
+        free = _degrees_of_freedom(of)
         if degrees is not None:
             free = np.clip(degrees[several], 1, free)
         t = _t_quantiles(free)
         error = np.sqrt((of - 1) / of * squares)
-        skew = np.divide(cubes * np.sqrt(of), squares**1.5, out=np.zeros(len(of)), where=skewed & (squares > 0))
-        # Of few values the skew comes out too small.
-        skew *= np.sqrt(of * (of - 1.0)) / np.maximum(of - 2, 1)
-        more = skew * (1 + 2 * t**2) / (6 * np.sqrt(of))
+        more = _more_for_skew(t, of, squares, cubes)
         down[several], up[several] = error * (t + np.maximum(-more, 0)), error * (t + np.maximum(more, 0))
     return down, up
+
+
+def _more_for_skew(t: Floats, n: NDArray[np.int64], squares: Floats, cubes: Floats) -> Floats:
+    # Johnson's, of sums of powers of deviations; in errors, upwards if it is positive.
+    skewed = (n >= _FEWEST_FOR_SKEW) & (squares > 0)
+    skew = np.divide(cubes * np.sqrt(n), squares**1.5, out=np.zeros(len(n)), where=skewed)
+    # Of few values the skew comes out too small.
+    skew *= np.sqrt(n * (n - 1.0)) / np.maximum(n - 2, 1)
+    more: Floats = skew * (1 + 2 * t**2) / (6 * np.sqrt(n))
+    return more
+
+
+def reaches(without: Floats, kurtosis: float = _KURTOSIS) -> tuple[float, float]:
+    """
+    Compute how far the interval of one figure reaches down and up.
+
+    Parameters
+    ----------
+    without : (n,) float64
+        The figure without each of the seeds, two at least.
+    kurtosis : float
+        Of the seeds' values, in excess of a normal distribution's.
+
+    Returns
+    -------
+    down, up : float
+        As `jackknife` has them for many lines.
+    """
+    n = len(without)
+    away = without.mean() - without
+    squares = float(away @ away)
+    t = _t_quantile(n, kurtosis)
+    more = _more_for_skew(np.array([t]), np.array([n]), np.array([squares]), np.array([float((away**3).sum())]))
+    error, longer = math.sqrt((n - 1) / n * squares), float(more[0])
+    return error * (t + max(-longer, 0.0)), error * (t + max(longer, 0.0))
+
+
+@cache
+def _t_quantile(n: int, kurtosis: float) -> float:
+    return float(_t_quantiles(_degrees_of_freedom(np.array([n]), kurtosis))[0])
+
+
+def _degrees_of_freedom(n: NDArray[np.int64], kurtosis: float = _KURTOSIS) -> Floats:
+    # Satterthwaite's: the spread of n values with longer tails is known as well as that of so many normal ones and one.
+    return np.maximum((n - 1) / (1 + kurtosis * (n - 1) / (2 * n)), 1.0)
 
 
 def _t_quantiles(degrees: Floats) -> Floats:
@@ -248,6 +297,24 @@ def median_estimates(values: Floats, line: Codes, n_lines: int) -> list[Estimate
 
 
 _FEWEST = 6
+
+
+@cache
+def values_left_out(n: int) -> int | None:
+    """
+    Return how many of some values lie outside of the interval for their median, at each end.
+
+    Parameters
+    ----------
+    n : int
+        How many values there are.
+
+    Returns
+    -------
+    int or None
+        As of `median_estimates`; None where there are too few for an interval.
+    """
+    return int(_left_out(np.array([n]))[0]) if n >= _FEWEST else None
 
 
 def _left_out(n: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -55,7 +55,7 @@ def test_ranges_switch_where_the_lines_meet() -> None:
     assert more.second == "merged"
     net = net_at(group.weighed, more.at)
     assert more.lead == more.over_baseline == paired_difference(net[1], net[0])
-    assert more.over_baseline.mean == pytest.approx(10 * more.at - 8)
+    assert more.over_baseline.difference == pytest.approx(10 * more.at - 8)
 
 
 def test_leads_are_those_at_the_worth_that_is_asked_for() -> None:
@@ -63,7 +63,7 @@ def test_leads_are_those_at_the_worth_that_is_asked_for() -> None:
     kept, more = group.priced[0].ranges
     assert (kept.at, more.at) == (pytest.approx(0.08), 5.0)
     assert group.answer.lead is not None
-    assert more.over_baseline.mean == pytest.approx(group.answer.lead.mean) == pytest.approx(10 * 5 - 8)
+    assert more.over_baseline.difference == pytest.approx(group.answer.lead.difference) == pytest.approx(10 * 5 - 8)
     (group,) = decided(rows("a", FIGURES), worth=0.5).groups
     kept, more = group.priced[0].ranges
     assert (kept.at, more.at) == (0.5, pytest.approx(math.sqrt(0.8 * 900)))
@@ -92,7 +92,7 @@ def test_the_answer_is_what_the_seeds_carry() -> None:
     answer = group.answer
     assert (answer.finding, answer.policy, answer.n_agree) == ("beats", "more", 4)
     assert answer.lead is not None
-    assert answer.lead.mean == pytest.approx(92)
+    assert answer.lead.difference == pytest.approx(92)
     assert answer.of_stake == pytest.approx(92 / 1000)
     low, high = answer.worths or (0, 0)
     assert high == math.inf

@@ -23,7 +23,7 @@ def test_a_policy_that_beats_the_kernel() -> None:
     found = decided(rows("a", FIGURES, updates={"more": 10**9}), worth=10)
     assert told(found) == (
         "On a (p, 4 cores, 16 GiB, 1 d, 4 seeds, costs as fitted, trackers free), `more` beats what the kernel does "
-        "(`merged`) from 0.97 core-s per GiB·h (0.11 % of CPU) on: by 92.0 ±7.2 core-s a day, 9.2 % of what is at "
+        "(`merged`) from 0.97 core-s per GiB·h (0.11 % of CPU) on: by 92 (80 to 110) core-s a day, 9.2 % of what is at "
         "stake, where a set bit is worth 10 core-s per GiB·h; 4 of 4 seeds agree."
     )
     assert list(notes(found, found.groups[0])) == [
@@ -49,7 +49,7 @@ def test_a_lead_that_is_next_to_nothing_is_told_so() -> None:
 def test_what_is_ahead_by_what_it_saves_names_no_share_of_the_stake() -> None:
     cheap = {"merged": (KEPT[0], [900, 950, 930, 920]), "less": KEPT}
     text = told(decided(rows("a", cheap), worth=1))
-    assert "`less` beats what the kernel does (`merged`) at any worth: by 925 ±33 core-s a day, where" in text
+    assert "`less` beats what the kernel does (`merged`) at any worth: by 925 ±53 core-s a day, where" in text
 
 
 def test_worths_have_an_upper_end_where_the_seeds_leave_one() -> None:
@@ -98,7 +98,9 @@ def test_seeds_that_all_agree_but_not_by_how_much() -> None:
     skewed: Figures = {"merged": ([50] * 8, [0] * 8), "more": (much, [0] * 8)}
     text = told(decided(rows("a", skewed), worth=10))
     assert "`more` is ahead of what the kernel does (`merged`) where a set bit is worth 10 core-s per GiB·h in" in text
-    assert text.endswith("in 8 of 8 seeds, but one can't tell by how much: 50 ±120 core-s a day; some 61 seeds would.")
+    assert text.endswith(
+        "in 8 of 8 seeds, but one can't tell by how much: 50 (−90 to 340) core-s a day; some 61 seeds would."
+    )
 
 
 def test_one_seed_is_told_to_be_one() -> None:
@@ -213,11 +215,11 @@ def test_figures_of_any_size_have_no_exponent() -> None:
 
 
 def test_a_lead_is_rounded_to_its_interval() -> None:
-    def text(mean: float, half_width: float | None) -> str:
+    def text(lead: float, half_width: float | None) -> str:
+        low, high = (None, None) if half_width is None else (lead - half_width, lead + half_width)
+        seeds = {"n": 4, "above": 4, "ties": 0, "below": 0}
         return lead_text(
-            Difference(
-                value=0, baseline=0, mean=mean, error=None, half_width=half_width, p=None, n=4, above=4, ties=0, below=0
-            )
+            Difference(value=0, baseline=0, difference=lead, error=None, low=low, high=high, p=None, **seeds)
         )
 
     assert text(3199.2, 573.5) == "3,200 ±570"

@@ -21,26 +21,26 @@ def test_a_forest_has_the_differences_of_the_comparison(store: Path) -> None:
     for one in found:
         assert one.found is not None
         row = rows[one.policy]
-        assert row["mean"] == pytest.approx(100 * one.found.mean)
+        assert row["difference"] == pytest.approx(100 * one.found.difference)
         assert row["high"] - row["low"] == pytest.approx(200 * (one.found.half_width or 0))
         assert row["wtl"] == f"{one.wins}/{one.found.ties}/{one.losses}"
-        assert row["low_at"] <= row["mean_at"] <= row["high_at"]
+        assert row["low_at"] <= row["difference_at"] <= row["high_at"]
 
 
 def test_differences_of_several_decades_are_told_apart(store: Path) -> None:
     found = comparisons(store, "core_s")
     small = forest(found, found[0].quantity, "v10", title="pods")
-    sizes = sorted(abs(row["mean"]) for row in small["data"]["values"])
+    sizes = sorted(abs(row["difference"]) for row in small["data"]["values"])
     assert sizes[-1] < 20 * sizes[len(sizes) // 2]
     # Linear as long as none dwarfs the others.
-    assert all(row["mean_at"] == row["mean"] for row in small["data"]["values"])
+    assert all(row["difference_at"] == row["difference"] for row in small["data"]["values"])
     assert found[0].found is not None
-    far = replace(found[0], policy="dear", found=replace(found[0].found, mean=1e4 * sizes[-1]))
+    far = replace(found[0], policy="dear", found=replace(found[0].found, difference=1e4 * sizes[-1]))
     rows = {r["policy"]: r for r in forest([far, *found], far.quantity, "v10", title="pods")["data"]["values"]}
-    assert rows["dear"]["mean_at"] < 10
-    order = sorted(rows.values(), key=lambda row: row["mean"])
-    assert [row["mean_at"] for row in order] == sorted(row["mean_at"] for row in order)
-    assert rows[found[1].policy]["mean_at"] * rows[found[1].policy]["mean"] >= 0
+    assert rows["dear"]["difference_at"] < 10
+    order = sorted(rows.values(), key=lambda row: row["difference"])
+    assert [row["difference_at"] for row in order] == sorted(row["difference_at"] for row in order)
+    assert rows[found[1].policy]["difference_at"] * rows[found[1].policy]["difference"] >= 0
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,6 @@ def test_differences_of_several_decades_are_told_apart(store: Path) -> None:
 def test_small_differences_show_their_first_digit(store: Path, mean: float, half_width: float, text: str) -> None:
     one = comparisons(store, "coverage")[0]
     assert one.found is not None
-    small = replace(one, found=replace(one.found, mean=mean, half_width=half_width))
+    small = replace(one, found=replace(one.found, difference=mean, low=mean - half_width, high=mean + half_width))
     (row,) = forest([small], small.quantity, "v10", title="pods")["data"]["values"]
     assert row["text"] == text

@@ -69,9 +69,9 @@ def one(table: ComparisonTable, policy: str, quantity: str, group: int = 0) -> C
 def test_differences_are_taken_on_the_same_traces() -> None:
     found = one(comparison_table(stored(ROWS)), "slow", "never")
     assert found.found is not None
-    # −3, −4, −5: error 1/√3, t(2) = 4.3027.
-    assert (found.found.mean, found.found.n) == (-4.0, 3)
-    assert found.found.half_width == pytest.approx(4.3026527297 / 3**0.5)
+    # −3, −4, −5: the median, which three seeds do not bound.
+    assert (found.found.value, found.found.baseline) == (200.0, 204.0)
+    assert (found.found.difference, found.found.n, found.found.half_width) == (-4.0, 3, None)
     assert (found.wins, found.found.ties, found.losses) == (3, 0, 0)
 
 
@@ -101,21 +101,21 @@ def test_a_group_of_scenarios_counts_each_seed_once_and_ratios_are_of_sums() -> 
     assert found is not None
     # Two traces of seeds 0 and 1, one of seed 2.
     assert (found.value, found.n) == (pytest.approx((0.5 + 0.5 + 0.75 + 0.75 + 1.0) / 5), 3)
-    assert found.mean == pytest.approx(0.25)
+    assert found.difference == pytest.approx(0.25)
 
 
 def test_verdicts_go_by_direction_and_by_holm() -> None:
     table = comparison_table(stored(ROWS), quantities=["coverage", "never", "core_s"])
     assert one(table, "slow", "coverage").verdict == "same"
     assert one(table, "fast", "core_s").verdict == "same"
-    # t = −4√3 = −6.93 with 2 degrees of freedom: p = 0.0202, which is clear by itself and not among six.
+    # t = −4√3 = −6.93 with 2 degrees of freedom: p = 0.0202, of a median twice that: clear by itself, not among six.
     alone = comparison_table(stored(ROWS), policies=["slow"], quantities=["never"])
     assert one(alone, "slow", "never").verdict == "better"
     turned = comparison_table(stored(ROWS), baseline="slow", policies=["v10"], quantities=["never"])
     assert one(turned, "v10", "never").verdict == "worse"
     among = one(table, "slow", "never")
-    assert (among.verdict, among.found is not None and among.found.p) == ("can't tell", pytest.approx(0.0202, abs=1e-4))
-    assert among.p_adjusted == pytest.approx(6 * 0.0202, abs=6e-4)
+    assert (among.verdict, among.found is not None and among.found.p) == ("can't tell", pytest.approx(0.0404, abs=1e-4))
+    assert among.p_adjusted == pytest.approx(6 * 0.0404, abs=6e-4)
     assert among.seeds is not None
     assert 3 < among.seeds < 20
 
@@ -143,7 +143,7 @@ def test_a_plain_metric_is_compared_by_its_name() -> None:
     table = comparison_table(stored(rows), policies=["fast"], quantities=["passes"])
     found = one(table, "fast", "passes").found
     assert found is not None
-    assert (found.mean, found.value) == (1.0, 2.0)
+    assert (found.difference, found.value) == (1.0, 2.0)
 
 
 def test_the_text_is_exact_and_narrow() -> None:
@@ -157,10 +157,10 @@ def test_the_text_is_exact_and_narrow() -> None:
         "slow             50         0  0/3/0  same",
         "fast             75       +25  3/0/0  can't tell (5)",
         "",
-        "never  value   less v10  W/T/L  verdict",
-        "v10    1,074",
-        "slow   1,070  −4.0 ±2.5  3/0/0  can't tell (4)",
-        "fast   1,073  −0.7 ±5.2  1/1/1  can't tell (96)",
+        "never  value  less v10  W/T/L  verdict",
+        "v10      204",
+        "slow     200        −4  3/0/0  can't tell (4)",
+        "fast     204         0  1/1/1  can't tell (–)",
         "",
     ]
     assert max(map(len, lines)) <= 80
@@ -179,10 +179,10 @@ def test_long_names_break_out_and_no_figure_does() -> None:
 def test_the_compact_table_has_a_column_a_quantity() -> None:
     table = comparison_table(stored(ROWS), quantities=["coverage", "never", "ipis_per_region"])
     assert compact_lines(table.groups[0], table.baseline) == [
-        "     coverage [%]       never   IPIs/region",
-        "v10            50       1,074             –",
-        "slow            0 = −4.0 ±2.5 ?           –",
-        "fast          +25 ? −0.7 ±5.2 ?           –",
+        "     coverage [%]   never   IPIs/region",
+        "v10            50     204             –",
+        "slow            0 =    −4 ?           –",
+        "fast          +25 ?     0 ?           –",
     ]
 
 

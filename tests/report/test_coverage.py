@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,15 +17,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from gmemgpu.metrics.quantity import quantity_named
-from gmemgpu.report.comparison import comparison_table
+from gmemgpu.metrics.quantity import TABLE_QUANTITIES, quantity_named
+from gmemgpu.report.comparison import ComparisonTable, comparison_table
 from gmemgpu.report.decision import DecisionTable, decision_table
+from gmemgpu.report.paired import Difference
 from gmemgpu.report.statistics import Estimate
 from gmemgpu.sweeping.store.read import StoredRows
 
 N_SEEDS = 200
 N_DRAWN = 8
 N_DRAWS = 600
+N_PAIRED_DRAWS = 200
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,46 @@ def test_every_printed_interval_of_eight_seeds_holds_the_truth_in_93_percent(row
     assert len(shares) >= 100
     assert not {line: share for line, share in shares.items() if share < 0.93}
     assert sum(shares.values()) / len(shares) >= 0.95
+
+
+def compared(table: ComparisonTable) -> dict[tuple[str, str, str], list[Difference]]:
+    found: dict[tuple[str, str, str], list[Difference]] = {}
+    for group in table.groups:
+        for one in group.comparisons:
+            if one.found is not None:
+                found.setdefault((group.keys["preset"], one.policy, one.quantity.key), []).append(one.found)
+    return found
+
+
+RARE = {
+    # On one of the hosts v3 and v10 do the same, but for a few seeds of which eight are mostly none.
+    *(("cloud", "v3", key) for key in ("coverage", "benefit", "regret", "missed_gib_h", "core_s", "latency_p99_ns")),
+    ("cloud", "v3", "latency_p50_ns"),
+    # Three seeds of four have no pass of v10, whose figures are half of the difference.
+    *(("pods", policy, "ipis_per_region") for policy in ("dirty_10s", "gmem_tracked")),
+}
+"""The lines whose differences to v10 hold less than 92 % in 1,600 draws; told in the page on metrics."""
+
+
+def test_printed_differences_of_eight_seeds_hold_the_truth_in_93_percent(rows: pa.Table) -> None:
+    options: dict[str, Any] = {"baseline": "v10", "quantities": [one.key for one in TABLE_QUANTITIES]}
+    whole = rows.set_column(rows.schema.get_field_index("preset"), "preset", rows["label"])
+    truth = compared(comparison_table(stored(whole), group_by=["preset"], **options))
+    random = np.random.Generator(np.random.Philox(13))
+    made = stored(drawn(rows, N_PAIRED_DRAWS, N_DRAWN, random))
+    shares = {}
+    for line, differences in compared(comparison_table(made, group_by=["preset", "label"], **options)).items():
+        true = truth[line][0].difference
+        ends = [(one.low, one.high) for one in differences if one.low is not None and not one.same]
+        if len(ends) >= N_PAIRED_DRAWS / 10:
+            rounding = abs(true) / 2000
+            shares[line] = sum(low - rounding <= true <= high + rounding for low, high in ends) / len(ends)
+    assert len(shares) >= 80
+    # 93 % and two standard errors.
+    least = 0.93 - 2 * math.sqrt(0.93 * 0.07 / N_PAIRED_DRAWS)
+    assert {line for line, share in shares.items() if share < least} <= RARE
+    others = [share for line, share in shares.items() if line not in RARE]
+    assert sum(others) / len(others) >= 0.95
 
 
 @pytest.mark.parametrize("policy", ["v3", "v10", "dirty_10s"])

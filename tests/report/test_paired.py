@@ -4,13 +4,20 @@ import math
 
 import numpy as np
 import pytest
+from estimates_by_hand import reach_by_hand
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmemgpu.report.paired import Difference, holm, paired_difference, ratio_difference, seeds_needed
+from gmemgpu.report.paired import (
+    Difference,
+    holm,
+    median_difference,
+    paired_difference,
+    ratio_difference,
+    seeds_needed,
+)
 
 NAN = math.nan
-T3, T2 = 3.1824463053, 4.3026527297  # two-sided 5 % points of Student's t with 3 and 2 degrees of freedom
 
 
 def paired(policy: list[float], baseline: list[float]) -> Difference:
@@ -32,9 +39,14 @@ def ratio(policy: list[tuple[float, float]], baseline: list[tuple[float, float]]
 def test_a_difference_of_means_by_hand() -> None:
     # Differences 1, 2, 3, 6: mean 3, s² = (4 + 1 + 0 + 9) / 3 = 14/3, error = √(14/12) = 1.0801.
     found = paired([11.0, 22.0, 33.0, 46.0], [10.0, 20.0, 30.0, 40.0])
-    assert (found.value, found.baseline, found.mean, found.n) == (28.0, 25.0, 3.0, 4)
+    assert (found.value, found.baseline, found.difference, found.n) == (28.0, 25.0, 3.0, 4)
     assert found.error == pytest.approx(math.sqrt(14 / 12))
-    assert found.half_width == pytest.approx(T3 * math.sqrt(14 / 12))
+    # Excess kurtosis 2 leaves 3 / (1 + 3/4) = 12/7 degrees of freedom, t = 5.0685, and skew makes it longer above.
+    down, up = reach_by_hand([11 / 3, 10 / 3, 3.0, 2.0], kurtosis=2)
+    assert down == pytest.approx(5.0685 * math.sqrt(14 / 12), rel=1e-4)
+    assert up > down
+    assert (found.low, found.high) == (pytest.approx(3 - down), pytest.approx(3 + up))
+    assert found.half_width == pytest.approx((down + up) / 2)
     # t = 2.7775 with 3 degrees of freedom: P = 1/2 + (θ + sin θ cos θ)/π with θ = atan(t/√3).
     angle = math.atan(3 / math.sqrt(14 / 12) / math.sqrt(3))
     assert found.p == pytest.approx(1 - 2 / math.pi * (angle + math.sin(angle) * math.cos(angle)))
@@ -44,20 +56,20 @@ def test_a_difference_of_means_by_hand() -> None:
 def test_what_the_seeds_owe_to_their_traces_does_not_widen_the_interval() -> None:
     found = paired([1.25, 100.5, 1000.25, 10.5], [1.0, 100.0, 1000.0, 10.0])
     assert found.half_width is not None
-    assert found.half_width < 0.3
+    assert found.half_width < 0.5
     assert not found.same
 
 
 def test_seeds_count_if_both_have_a_value() -> None:
     found = paired([1.0, NAN, 5.0, 3.0], [1.0, 2.0, NAN, 4.0])
     assert (found.n, found.above, found.ties, found.below) == (2, 0, 1, 1)
-    assert found.mean == -0.5
+    assert found.difference == -0.5
     assert paired_difference(np.array([NAN, 1.0]), np.array([1.0, NAN])) is None
 
 
 def test_one_seed_has_a_difference_and_nothing_more() -> None:
     found = paired([3.0], [1.0])
-    assert (found.mean, found.error, found.half_width, found.p) == (2.0, None, None, None)
+    assert (found.difference, found.error, found.half_width, found.p) == (2.0, None, None, None)
     assert seeds_needed(found) is None
 
 
@@ -70,7 +82,7 @@ def test_seeds_that_all_agree_are_certain_only_if_there_are_some() -> None:
 def test_policies_that_do_the_same_are_the_same() -> None:
     found = paired([0.1, 0.7, 0.3], [0.1, 0.7, 0.3])
     assert found.same
-    assert (found.mean, found.half_width, found.p, found.ties) == (0.0, 0.0, 1.0, 3)
+    assert (found.difference, found.half_width, found.p, found.ties) == (0.0, 0.0, 1.0, 3)
     assert seeds_needed(found) is None
 
 
@@ -79,16 +91,16 @@ def test_a_difference_of_ratios_by_hand() -> None:
     # (3 - 2) / 6, (5 - 2) / 6, (4 - 2) / 8, that is 1/6, 1/2, 1/4 with mean 11/36.
     found = ratio([(3, 4), (1, 4), (2, 2)], [(1, 4), (1, 4), (1, 2)])
     assert (found.value, found.baseline, found.n) == (0.6, 0.3, 3)
-    assert found.mean == pytest.approx(0.3)
+    assert found.difference == pytest.approx(0.3)
     squares = sum((one - 11 / 36) ** 2 for one in (1 / 6, 1 / 2, 1 / 4))
     assert found.error == pytest.approx(math.sqrt(2 / 3 * squares))
-    assert found.half_width == pytest.approx(T2 * math.sqrt(2 / 3 * squares))
+    assert found.half_width == pytest.approx(reach_by_hand([1 / 6, 1 / 2, 1 / 4], kurtosis=2)[0])
     assert (found.above, found.ties, found.below) == (2, 1, 0)
 
 
 def test_a_ratio_that_rests_on_one_seed_has_no_interval() -> None:
     found = ratio([(0, 0), (3, 4), (0, 0)], [(0, 0), (1, 4), (0, 0)])
-    assert (found.mean, found.error, found.p) == (0.5, None, None)
+    assert (found.difference, found.error, found.p) == (0.5, None, None)
     assert (found.above, found.ties) == (1, 2)
     nothing = np.zeros(3)
     assert ratio_difference((nothing, nothing), (nothing, nothing)) is None
@@ -99,7 +111,7 @@ def test_with_one_denominator_the_jackknife_is_the_t_interval(pairs: list[tuple[
     means = paired([a / below for a, _ in pairs], [b / below for _, b in pairs])
     ratios = ratio([(a, below) for a, _ in pairs], [(b, below) for _, b in pairs])
     largest = max(1.0, *(max(pair) for pair in pairs)) / below
-    assert ratios.mean == pytest.approx(means.mean, abs=1e-9 * largest)
+    assert ratios.difference == pytest.approx(means.difference, abs=1e-9 * largest)
     assert ratios.half_width == pytest.approx(means.half_width, rel=1e-6, abs=1e-6 * largest)
 
 
@@ -107,11 +119,39 @@ def test_with_one_denominator_the_jackknife_is_the_t_interval(pairs: list[tuple[
 def test_the_other_way_round_everything_turns(pairs: list[tuple[int, int]]) -> None:
     one = paired([float(a) for a, _ in pairs], [float(b) for _, b in pairs])
     other = paired([float(b) for _, b in pairs], [float(a) for a, _ in pairs])
-    assert other.mean == -one.mean
+    assert other.difference == -one.difference
     assert (other.above, other.ties, other.below) == (one.below, one.ties, one.above)
     assert other.half_width == pytest.approx(one.half_width)
     assert other.p == pytest.approx(one.p)
     assert one.above + one.ties + one.below == one.n
+
+
+def test_a_difference_of_medians_by_hand() -> None:
+    # Differences −9, −4, −3, −2, −1, −1, 0, 40: the mean, 2.5, is not on the side of the median.
+    policy = np.array([1.0, 6.0, 7.0, 8.0, 9.0, 9.0, 10.0, 50.0])
+    found = median_difference(policy, np.full(8, 10.0))
+    assert found is not None
+    assert (found.value, found.baseline, found.difference) == (8.5, 10.0, -1.5)
+    assert (found.low, found.high, found.half_width) == (-9.0, 40.0, 24.5)
+    assert (found.above, found.ties, found.below) == (1, 1, 6)
+    # One of seven signs, or none, by chance: 16 of 128 on both sides, doubled.
+    assert found.p == pytest.approx(2 * 16 / 128)
+    assert not found.has_sign
+    # With 0 in place of 40 the p value is twice the means', and all of the interval is below, or zero.
+    policy[-1] = 10.0
+    found, of_means = median_difference(policy, np.full(8, 10.0)), paired_difference(policy, np.full(8, 10.0))
+    assert found is not None
+    assert of_means is not None
+    assert of_means.p is not None
+    assert (found.low, found.high, found.p) == (-9.0, 0.0, pytest.approx(2 * min(of_means.p, 2 / 64)))
+    assert found.has_sign
+
+
+def test_a_median_of_five_differences_has_no_interval() -> None:
+    found = median_difference(np.arange(5.0), np.full(5, 7.0))
+    assert found is not None
+    assert (found.difference, found.low, found.high, found.half_width, found.has_sign) == (-5.0, None, None, None, True)
+    assert median_difference(np.array([NAN]), np.array([1.0])) is None
 
 
 def test_holm_by_hand() -> None:
