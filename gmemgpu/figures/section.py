@@ -17,6 +17,7 @@ from gmemgpu.figures.time_map import time_map
 from gmemgpu.metrics.quantity import Quantity
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.estimate_text import estimate_text
+from gmemgpu.report.trace_figures import images_text
 
 __all__ = ["Section", "Table", "map_section", "sections"]
 
@@ -160,6 +161,7 @@ def _decisions(groups: Sequence[Group], quantities: Sequence[Quantity]) -> Secti
         how="Click a heading to sort. ± or (a–b): 95 % interval over seeds; of never and longest pass a median over "
         "seeds with its interval. (≥a): nothing bounds it above. n/N: n of N seeds have the figure. –: there is "
         f"nothing to measure. {meanings}.",
+        lines=[f"{group_title(group.keys)}: {text}" for group in groups if (text := images_text(group.traces))],
         tables=tables,
     )
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gmemgpu.metrics.quantity import LEAST_BENEFIT, Quantity
-from gmemgpu.model.rmp_figure import BLOCKING_PAGES
 from gmemgpu.report.ascii import to_ascii
 from gmemgpu.report.decision import DecisionTable, Group
 from gmemgpu.report.estimate_text import Cell, cell_of
 from gmemgpu.report.statistics import Estimate
-from gmemgpu.report.trace_figures import TraceFigures, merged_figures
+from gmemgpu.report.trace_figures import TraceFigures, images_text, merged_figures
 
 __all__ = ["MOST_GROUPS", "decision_lines", "pivot_lines", "provenance_lines"]
 
@@ -266,8 +265,7 @@ def _traces(groups: Sequence[Group], width: int | None, plain: Callable[[str], s
     # What no policy alters.
     traces = merged_figures(group.traces for group in groups)
     yield from _wrapped(plain(_vms(traces)), width)
-    if traces.images is not None:
-        yield from _wrapped(plain(_images(traces, traces.images)), width)
+    yield from _wrapped(plain(images_text(traces)), width)
 
 
 def _vms(traces: TraceFigures) -> str:
@@ -281,26 +279,6 @@ def _vms(traces: TraceFigures) -> str:
         )
     return (
         f"{text}; {traces.mean_running:,.1f} running on average, {traces.mean_running_snp:,.1f} of them confidential."
-    )
-
-
-def _images(traces: TraceFigures, images: dict[str, int]) -> str:
-    # Whether there is anything to win: placement decides that, no policy does.
-    if not images["rmp_images"]:
-        return "No image of the RMP counts: SNP was off at all their times."
-
-    def mean(name: str) -> str:
-        return f"{traces.of_an_image(f'rmp_{name}'):,.1f}".removesuffix(".0")
-
-    one, *more = BLOCKING_PAGES
-    nearly_free = [f"{mean(f'blocked_{one}_regions')} by {one}"]
-    for pages in more:
-        moved = f"{mean(f'blocked_{pages}_pages')}{' would have to move' if pages == more[0] else ''}"
-        nearly_free.append(f"{mean(f'blocked_{pages}_regions')} by {pages} at most ({moved})")
-    return (
-        f"RMP, mean of {images['rmp_images']:,} images: {mean('free_regions')} of {mean('regions')} regions free, "
-        f"{images['rmp_free_regions_least']:,} at least, {mean('free_run_regions')} of them in a row. "
-        f"Blocked by few pages: {', '.join(nearly_free)}."
     )
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmemgpu.metrics.columns import Columns
-from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
+from gmemgpu.model.rmp_figure import BLOCKING_PAGES, RMP_FIGURE_NAMES
 from gmemgpu.report.grouping import Codes, group_sums
 
-__all__ = ["TRACE_FIGURE_COLUMNS", "TraceFigures", "merged_figures", "trace_figures"]
+__all__ = ["TRACE_FIGURE_COLUMNS", "TraceFigures", "images_text", "merged_figures", "trace_figures"]
 
 TRACE_FIGURE_COLUMNS = ("admitted", "rejected", "horizon_ns", "warmup_ns", "running_vm_ns", "running_snp_vm_ns")
 _LEAST = "rmp_free_regions_least"
@@ -160,3 +160,38 @@ def trace_figures(
         )
         for i in range(n_groups)
     ]
+
+
+def images_text(traces: TraceFigures) -> str:
+    """
+    Write what images of the RMP say of whether there is anything to win: placement decides that, no policy does.
+
+    Parameters
+    ----------
+    traces : TraceFigures
+        Of a group.
+
+    Returns
+    -------
+    str
+        A sentence or two; empty if no image was made.
+    """
+    images = traces.images
+    if images is None:
+        return ""
+    if not images["rmp_images"]:
+        return "No image of the RMP counts: SNP was off at all their times."
+
+    def mean(name: str) -> str:
+        return f"{traces.of_an_image(f'rmp_{name}'):,.1f}".removesuffix(".0")
+
+    one, *more = BLOCKING_PAGES
+    nearly_free = [f"{mean(f'blocked_{one}_regions')} by {one}"]
+    for pages in more:
+        moved = f"{mean(f'blocked_{pages}_pages')}{' would have to move' if pages == more[0] else ''}"
+        nearly_free.append(f"{mean(f'blocked_{pages}_regions')} by {pages} at most ({moved})")
+    return (
+        f"RMP, mean of {images['rmp_images']:,} images: {mean('free_regions')} of {mean('regions')} regions free, "
+        f"{images['rmp_free_regions_least']:,} at least, {mean('free_run_regions')} of them in a row. "
+        f"Blocked by few pages: {', '.join(nearly_free)}."
+    )

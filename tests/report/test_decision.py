@@ -215,6 +215,10 @@ def test_figures_of_images_are_sums_over_the_traces_of_a_group() -> None:
     assert first == dict.fromkeys(RMP_FIGURE_NAMES, 10 + 11) | {"rmp_free_regions_least": 3}
     assert second == dict.fromkeys(RMP_FIGURE_NAMES, 10) | {"rmp_free_regions_least": -1}
     assert json.loads(table_json(decision_table(stored(rows))))["groups"][0]["images"] == first
+    lines = list(csv.DictReader(io.StringIO(table_csv(decision_table(stored(rows))))))
+    assert {name: int(lines[0][name]) for name in RMP_FIGURE_NAMES} == first
+    assert {name: int(lines[-1][name]) for name in RMP_FIGURE_NAMES} == second
+    assert "rmp_images" not in table_csv(decision_table(stored(ROWS)))
     assert decision_table(stored(ROWS)).groups[0].traces.images is None
 
 
