@@ -229,21 +229,32 @@ def comparison_lines(table: ComparisonTable, width: int = 80) -> Iterator[str]:
             comparisons = [one for one in group.comparisons if one.quantity is quantity]
             scale = scale_of(quantity, comparisons)
             unit = f" [{scale.unit}]" if scale.unit else ""
-            rows = [(f"{quantity.header}{unit}", "value", f"less {table.baseline}", "W/T/L", "verdict".ljust(15))]
-            known = next((one.found for one in comparisons if one.found), None)
-            if known is not None:
-                rows.append((table.baseline, value_text(known.baseline, scale), "", "", ""))
-            for one in comparisons:
-                if one.found is None:
-                    rows.append((one.policy, _NONE, _NONE, _NONE, _NONE.ljust(15)))
-                    continue
-                wins = f"{one.wins}/{one.found.ties}/{one.losses}"
-                figures = value_text(one.found.value, scale), difference_text(one.found, scale)
-                rows.append((one.policy, *figures, wins, _verdict(one).ljust(15)))
+            head = f"{quantity.header}{unit}"
+            lines = list(aligned(_rows(comparisons, scale, table.baseline, head), width))
+            if max(map(len, lines)) > width:
+                narrow = _rows(comparisons, scale, table.baseline, head, compact=True)
+                lines = list(aligned(narrow, width, gap=_BESIDE_MARKS))
             yield ""
-            yield from aligned(rows, width)
+            yield from lines
         yield ""
     yield from _legend(table, width)
+
+
+def _rows(
+    comparisons: Sequence[Comparison], scale: Scale, baseline: str, head: str, *, compact: bool = False
+) -> list[tuple[str, str, str, str, str]]:
+    rows = [(head, "value", f"less {baseline}", "W/T/L", "verdict".ljust(15))]
+    known = next((one.found for one in comparisons if one.found), None)
+    if known is not None:
+        rows.append((baseline, value_text(known.baseline, scale), "", "", ""))
+    for one in comparisons:
+        if one.found is None:
+            rows.append((one.policy, _NONE, _NONE, _NONE, _NONE.ljust(15)))
+            continue
+        wins = f"{one.wins}/{one.found.ties}/{one.losses}"
+        difference = difference_text(one.found, scale, compact=compact)
+        rows.append((one.policy, value_text(one.found.value, scale), difference, wins, _verdict(one).ljust(15)))
+    return rows
 
 
 def _legend(table: ComparisonTable, width: int) -> Iterator[str]:
