@@ -88,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
             most_groups=MOST_GROUPS if form == "text" else None,
         )
         print_table(table, form=form, command=_command(arguments), metrics=metrics, pivot=arguments.pivot)
+    except SpecError as error:
+        raise _renamed(error, "--pivot", arguments.pivot) from None
     finally:
         gc.enable()
     return 0
@@ -105,6 +107,16 @@ def _refuse_with_pivot(arguments: argparse.Namespace) -> None:
         problems.append(Problem("--metric", f"a pivot shows one figure, not {len(arguments.metric)}"))
     if problems:
         raise SpecError(problems)
+
+
+def _renamed(error: SpecError, option: str, axis: str | None) -> SpecError:
+    # An axis that was asked for by another option than --group-by is that option's.
+    return SpecError(
+        replace(problem, where=option)
+        if problem.where == "--group-by" and problem.message.startswith(f'"{axis}":')
+        else problem
+        for problem in error.problems
+    )
 
 
 def _command(arguments: argparse.Namespace) -> str:
@@ -138,9 +150,7 @@ def _print_spread(arguments: argparse.Namespace) -> int:
             policies=arguments.policy,
         )
     except SpecError as error:
-        raise SpecError(
-            replace(problem, where=problem.where.replace("--group-by", "--spread")) for problem in error.problems
-        ) from None
+        raise _renamed(error, "--spread", arguments.spread) from None
     plain = to_ascii if is_ascii_only() else str
     sys.stdout.writelines(f"{plain(line)}\n" for line in spread_lines(spread, text_width() or 100))
     return 0

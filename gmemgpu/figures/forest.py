@@ -78,7 +78,7 @@ def forest(
         {"field": field, "title": name, "type": "nominal"}
         for field, name in (
             ("policy", "policy"),
-            ("text", f"less {baseline}{unit}"),
+            ("told", f"less {baseline}{unit}"),
             ("wtl", "won / tied / lost"),
             ("verdict_text", "verdict"),
         )
@@ -90,7 +90,7 @@ def forest(
     return {
         "title": titled(title, f"better than {baseline}: to the {better}; bars: 95 % intervals", width - _NAMES_PX),
         "description": f"{title}: {quantity.header} less {baseline}: "
-        + "; ".join(f"{row['policy']} {row['text']}, {row['verdict_text']}" for row in rows),
+        + "; ".join(f"{row['policy']} {row['told']}, {row['verdict_text']}" for row in rows),
         "data": {"values": rows},
         "spacing": 4,
         "hconcat": [
@@ -167,7 +167,8 @@ def _row(one: Comparison, scale: Scale) -> Spec:
         "difference": found.difference / scale.factor,
         "low": low / scale.factor,
         "high": high / scale.factor,
-        "text": difference_text(found, scale),
+        "text": difference_text(found, scale, compact=True),
+        "told": difference_text(found, scale),
         "wtl": f"{one.wins}/{found.ties}/{one.losses}",
         "verdict": one.verdict,
         "verdict_short": f"{one.verdict} ({one.seeds:,})" if one.seeds else one.verdict,
