@@ -223,8 +223,10 @@ def reaches(without: Floats, kurtosis: float = _KURTOSIS) -> tuple[float, float]
 
     Returns
     -------
-    down, up : float
-        As `jackknife` has them for many lines.
+    down : float
+        As `jackknife` has it for many lines.
+    up : float
+        The same.
     """
     n = len(without)
     away = without.mean() - without
