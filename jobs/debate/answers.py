@@ -90,7 +90,7 @@ def figure(one: Figure, question: Question, results: Results) -> float:
         for policy in one.policy
     ]
     values = [
-        {"difference": each.mean, "value": each.value, "baseline": each.baseline}[one.field]
+        {"difference": each.difference, "value": each.value, "baseline": each.baseline}[one.field]
         for each in found
         if each is not None
     ]
@@ -110,9 +110,9 @@ def outcome(claim: Claim, one: Comparison) -> str:
     found = one.found
     if found is None:
         return "can't tell"
-    if one.verdict == "same" or abs(found.mean) + (found.half_width or 0.0) <= claim.least:
+    if one.verdict == "same" or abs(found.difference) + (found.half_width or 0.0) <= claim.least:
         return "none"
-    if one.verdict != "can't tell" and abs(found.mean) <= claim.least:
+    if one.verdict != "can't tell" and abs(found.difference) <= claim.least:
         return "can't tell"
     return one.verdict
 
@@ -168,5 +168,5 @@ def variations(claim: Claim, question: Question, results: Results) -> Iterator[t
             free = comparison_of(group, claim.policy, "core_s").found
             for price in PRICES_NS:
                 one = comparison_of(group, claim.policy, f"core_s_at_{price}ns")
-                if free is not None and one.found is not None and one.found.mean != free.mean:
+                if free is not None and one.found is not None and one.found.difference != free.difference:
                     yield f"update {price} ns", one, outcome(claim, one)
