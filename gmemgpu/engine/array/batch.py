@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gmemgpu.engine.array.counts import Counts
 from gmemgpu.engine.array.hooks import Hooks
 from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
@@ -34,8 +36,6 @@ class Pairs:
     costs : Costs
     trace_of, policy_of : (n_pairs,) int64
         Of each pair; every policy on every trace, trace by trace, if left out.
-    hooks : Hooks, optional
-        Of the same tables.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Pairs:
         costs: Costs,
         trace_of: Int64Array | None = None,
         policy_of: Int64Array | None = None,
-        hooks: Hooks | None = None,
     ) -> None:
         self.tables, self.policies, self.costs = tables, policies, costs
-        self.hooks = Hooks(tables, policies) if hooks is None else hooks
+        self.hooks = Hooks(tables, policies)
+        self.counts = Counts(self.hooks)
         n, m = len(tables), len(policies)
         self.trace_of: Int64Array = np.repeat(np.arange(n), m) if trace_of is None else trace_of
         self.policy_of: Int64Array = np.tile(np.arange(m), n) if policy_of is None else policy_of
@@ -58,8 +58,9 @@ class Pairs:
 
     def some(self, chosen: Int64Array) -> Pairs:
         """Return some of them, in any order and as often as they are named."""
-        trace_of, policy_of = self.trace_of[chosen], self.policy_of[chosen]
-        return Pairs(self.tables, self.policies, self.costs, trace_of, policy_of, self.hooks)
+        taken = copy(self)
+        taken.trace_of, taken.policy_of = self.trace_of[chosen], self.policy_of[chosen]
+        return taken
 
     def items(self) -> Int64Array:
         """Count class rows, requests and what else the arrays of each pair grow with."""

@@ -252,9 +252,8 @@ def _rows(batch: Batch, columns: _Columns, histograms: list[list[int]]) -> list[
     names = [name for name in columns if name in METRIC_NAMES]
     values = zip(*(columns[name] for name in names), strict=True)
     empty, all_lasting = empty_rows(batch.tables)
-    hooks = batch.pairs.hooks
-    counts = [hooks.counts(policy.hook) for policy in batch.policies]
-    updates = [hooks.tracker_updates(policy) for policy in batch.policies]
+    counts = [batch.pairs.counts.of(policy.hook) for policy in batch.policies]
+    updates = [batch.pairs.counts.tracker_updates(policy) for policy in batch.policies]
     rows = []
     of = zip(batch.trace_of.tolist(), batch.policy_of.tolist(), strict=True)
     for (trace, policy), own, histogram, n_lasting in zip(of, values, histograms, lasting, strict=True):

@@ -23,7 +23,7 @@ __all__ = ["BatchReport", "KEPT_PINNED_BYTES", "LAUNCH_EVENTS", "LAUNCH_PAIRS", 
 
 LAUNCH_PAIRS = 1 << 14
 """With so many pairs a batch goes to the device, so that it works while the host takes others (not measured)."""
-LAUNCH_EVENTS = 1 << 25
+LAUNCH_EVENTS = 3 << 23
 """And with so many events: those of two batches are in the host's memory at a time."""
 
 KEPT_PINNED_BYTES = 1 << 30

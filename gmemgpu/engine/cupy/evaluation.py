@@ -10,6 +10,7 @@ import numpy as np
 from gmemgpu.engine.array import evaluate_pairs, rows_by_trace
 from gmemgpu.engine.array.batch import Pairs
 from gmemgpu.engine.array.columns import TraceColumns
+from gmemgpu.engine.array.constants import empty_rows
 from gmemgpu.engine.array.settle import settled_rows
 from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.cupy.memory import ITEM_BYTES, LEAST_BYTES
@@ -89,6 +90,10 @@ def evaluate_columns(
     tables = Tables(columns)
     pairs = Pairs(tables, [policy for policy in policies if not policy.is_oracle], costs)
     items = pairs.items()
+    empty_rows(tables)
+    for policy in pairs.policies:
+        pairs.counts.tracker_updates(policy)
+        pairs.counts.of(policy.hook)
     # What all portions read is there by now.
     held_bytes = pool.used_bytes() + LEAST_BYTES
     room = budget_bytes - held_bytes
