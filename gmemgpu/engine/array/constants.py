@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import mul
 
 import numpy as np
 
@@ -16,13 +15,10 @@ from gmemgpu.model.metric import METRIC_NAMES, MetricRow
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.snp import FOREVER
 
-__all__ = ["SET_TIMES", "empty_rows", "oracle_rows", "set_time", "set_times"]
+__all__ = ["empty_rows", "oracle_rows", "set_time", "set_times"]
 
 _ANY = 1 << 63
 """No value is further from zero: sums of such come in halves."""
-
-SET_TIMES = ("optimized_ns", "optimized_core_ns", "in_use_optimized_core_ns")
-"""Metrics of how long bits are set."""
 
 
 def empty_rows(tables: Tables) -> tuple[list[MetricRow], list[int]]:
@@ -149,15 +145,19 @@ def set_times(found: Sequence[Int64Array], weights: Sequence[Sequence[int]], mos
         The core counts of the groups.
     most_groups : int
     """
-    set_ns = joined_halves(*found[:2])
-    used = joined_limbs(found[2:]) if len(found) > 2 else None
-    columns: dict[str, list[int]] = {name: [] for name in SET_TIMES}
-    for q, cores in enumerate(weights):
-        own = slice(q * most_groups, (q + 1) * most_groups)
-        columns["optimized_ns"].append(sum(set_ns[own]))
-        columns["optimized_core_ns"].append(sum(map(mul, cores, set_ns[own])))
-        columns["in_use_optimized_core_ns"].append(0 if used is None else sum(map(mul, cores, used[own])))
-    return columns
+    # Of Python's integers: what is summed may pass 63 bits.
+    n = len(weights)
+    cores = np.zeros((n, most_groups), object)
+    for core_counts in set(map(tuple, weights)):
+        own = [q for q, of in enumerate(weights) if of == core_counts]
+        cores[own, : len(core_counts)] = core_counts
+    set_ns = np.array(joined_halves(*found[:2]), object).reshape(n, most_groups)
+    columns = {"optimized_ns": set_ns.sum(axis=1), "optimized_core_ns": (cores * set_ns).sum(axis=1)}
+    used = np.zeros_like(set_ns)
+    if len(found) > 2:
+        used = np.array(joined_limbs(found[2:]), object).reshape(n, most_groups)
+    columns["in_use_optimized_core_ns"] = (cores * used).sum(axis=1)
+    return {name: column.tolist() for name, column in columns.items()}
 
 
 def oracle_rows(tables: Tables) -> list[MetricRow]:

@@ -249,23 +249,19 @@ def _histograms(n_pairs: int, n_bins: int, filled: Int64Array, count: Int64Array
 def _rows(batch: Batch, columns: _Columns, histograms: list[list[int]]) -> list[MetricRow]:
     highs, lows, lasting = (columns.pop(name) for name in ("wall_high", "wall_low", "lasting"))
     columns["scan_wall_ns"] = [(high << HALF_BITS) + low for high, low in zip(highs, lows, strict=True)]
-    names = [name for name in columns if name in METRIC_NAMES]
-    values = zip(*(columns[name] for name in names), strict=True)
     empty, all_lasting = empty_rows(batch.tables)
+    traces = batch.trace_of.tolist()
+    of = list(zip(traces, batch.policy_of.tolist(), strict=True))
     counts = [batch.pairs.counts.of(policy.hook) for policy in batch.policies]
     updates = [batch.pairs.counts.tracker_updates(policy) for policy in batch.policies]
-    rows = []
-    of = zip(batch.trace_of.tolist(), batch.policy_of.tolist(), strict=True)
-    for (trace, policy), own, histogram, n_lasting in zip(of, values, histograms, lasting, strict=True):
-        row = empty[trace].copy()
-        row.update(zip(names, own, strict=True))
-        counted = counts[policy]
-        row["requests"] = counted.requests[trace]
-        row["request_folios"] = counted.request_folios[trace]
-        row["requests_hazard"] = counted.requests_hazard[trace]
-        row["tracker_updates"] = updates[policy][trace]
-        row["latency_histogram"] = histogram
-        row["never"] = all_lasting[trace] - n_lasting
-        row["overtaken"] = row["episodes"] - row["reoptimized"] - row["never"]
-        rows.append(row)
-    return rows
+    for name in ("requests", "request_folios", "requests_hazard"):
+        of_hooks = [getattr(counted, name) for counted in counts]
+        columns[name] = [of_hooks[policy][trace] for trace, policy in of]
+    columns["tracker_updates"] = [updates[policy][trace] for trace, policy in of]
+    columns["never"] = [all_lasting[trace] - n for trace, n in zip(traces, lasting, strict=True)]
+    episodes = [empty[trace]["episodes"] for trace in traces]
+    ended = zip(episodes, columns["reoptimized"], columns["never"], strict=True)
+    columns["overtaken"] = [n - reoptimized - never for n, reoptimized, never in ended]
+    whole = {**columns, "latency_histogram": histograms, "episodes": episodes}
+    values = (whole.get(name) or [empty[trace][name] for trace in traces] for name in METRIC_NAMES)
+    return [dict(zip(METRIC_NAMES, row, strict=True)) for row in zip(*values, strict=True)]
