@@ -86,11 +86,14 @@ def rows_by_trace(tables: Tables, policies: Sequence[Policy], rows: Sequence[Met
     rows : sequence of MetricRow
         Of all policies but the oracle, trace by trace.
     """
-    own = iter(rows)
-    if not any(policy.is_oracle for policy in policies):
-        return [[next(own) for _ in policies] for _ in range(len(tables))]
-    oracle = oracle_rows(tables)
-    return [[bound.copy() if policy.is_oracle else next(own) for policy in policies] for bound in oracle]
+    bounds = [k for k, policy in enumerate(policies) if policy.is_oracle]
+    n = len(policies) - len(bounds)
+    found = [list(rows[k * n : (k + 1) * n]) for k in range(len(tables))]
+    if bounds:
+        for of_trace, bound in zip(found, oracle_rows(tables), strict=True):
+            for k in bounds:
+                of_trace.insert(k, bound.copy())
+    return found
 
 
 class NumpyEngine:

@@ -64,10 +64,14 @@ class Pairs:
 
     def items(self) -> Int64Array:
         """Count class rows, requests and what else the arrays of each pair grow with."""
-        n_rows = np.diff(self.tables.row_at)
-        whole = np.array([n_rows + self._other_items(policy) for policy in self.policies], np.int64)
-        found: Int64Array = whole.reshape(-1, len(n_rows))[self.policy_of, self.trace_of]
+        whole = self.tables.once(("items", tuple(self.policies)), self._all_items)
+        found: Int64Array = whole[self.policy_of, self.trace_of]
         return found
+
+    def _all_items(self) -> Int64Array:
+        n_rows = np.diff(self.tables.row_at)
+        each = [n_rows + self._other_items(policy) for policy in self.policies]
+        return np.array(each, np.int64).reshape(-1, len(n_rows))
 
     def _other_items(self, policy: Policy) -> Int64Array:
         tables, hooks = self.tables, self.hooks
@@ -77,7 +81,7 @@ class Pairs:
         elif policy.scope != "window" and policy.timer.kind != "periodic":
             n = n + hooks.n_named(policy.hook, policy.scope)
         if policy.boot and policy.scope != "window":
-            n = n + np.diff(tables.position_at) * np.array([1 + len(snp.inits) for snp in tables.snp])
+            n = n + np.diff(tables.position_at) * tables.n_boots
         return n
 
 

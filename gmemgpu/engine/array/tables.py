@@ -205,6 +205,11 @@ class Tables:
         self.instant_of_row = self.rank + self.of_rows(self.instant_at[:-1])
 
     @cached_property
+    def n_boots(self) -> Int64Array:
+        """How often SNP comes up in each trace."""
+        return np.array([1 + len(snp.inits) for snp in self.snp])
+
+    @cached_property
     def clearings(self) -> tuple[Int64Array, Array, Array]:
         """Times and positions of all clearings, those of each trace in time order; and, first, where each begins."""
         xp = self.xp
