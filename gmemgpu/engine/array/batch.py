@@ -81,7 +81,7 @@ class Pairs:
         elif policy.scope != "window" and policy.timer.kind != "periodic":
             n = n + hooks.n_named(policy.hook, policy.scope)
         if policy.boot and policy.scope != "window":
-            n = n + np.diff(tables.position_at) * tables.n_boots
+            n = n + tables.n_boots * np.diff(tables.position_at)
         return n
 
 

@@ -207,7 +207,8 @@ class Tables:
     @cached_property
     def n_boots(self) -> Int64Array:
         """How often SNP comes up in each trace."""
-        return np.array([1 + len(snp.inits) for snp in self.snp])
+        found: Int64Array = np.array([1 + len(snp.inits) for snp in self.snp], np.int64)
+        return found
 
     @cached_property
     def clearings(self) -> tuple[Int64Array, Array, Array]:
