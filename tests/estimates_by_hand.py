@@ -52,7 +52,7 @@ def ratio_by_hand(pairs: Sequence[tuple[float, float]], *, share: bool, mean: bo
         )
     else:
         down, up = reach_by_hand([a / b for a, b in rest])
-        low, high = max(0.0, value - down), min(value + up, 1.0 if share else math.inf)
+        low, high = max(0.0, value - down), max(0.0, min(value + up, 1.0 if share else math.inf))
     return Estimate(value, low, high, n, kind)
 
 

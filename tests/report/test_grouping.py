@@ -67,8 +67,8 @@ def estimates(seeds: list[list[tuple[dict[str, Any], dict[str, Any] | None]]]) -
 @st.composite
 def rows(draw: st.DrawFn) -> Rows:
     """Draw rows of a sweep whose axes cross: a label is one point of two axes, and of each axis there are others."""
-    # Alike in size, or so far apart that nothing of the smaller one is left in a sum. In between (a billionth, say) floats
-    # of the sum without the larger one hold few digits of the smaller, and by-hand figures all of them.
+    # Alike in size, or so far apart that nothing of the smaller one is left in a sum. In between (a billionth, say) the
+    # sum without the larger one holds few digits of the smaller in floats, and figures by hand hold all of them.
     wide = st.one_of(st.integers(0, 5), st.integers(1 << 80, 1 << 90))
     narrow = st.one_of(st.integers(0, 5), st.integers(1 << 55, 1 << 62))
     points = draw(st.lists(st.tuples(st.sampled_from([None, 1, 2]), st.sampled_from("st")), min_size=1, max_size=5))
