@@ -146,6 +146,22 @@ def _lead(lead: Difference, stake: float) -> str:
     return f"{figure_text(max(lead.difference, 0.0))} {' ' if told else '?'}"
 
 
+def _fitting(head: list[str], group: DecidedGroup, width: int) -> Iterator[str]:
+    # Columns go where they do not fit, by name: a line that a terminal breaks is no table.
+    rows = [head, *range_rows(group, group.priced[0].ranges)]
+    left_out: list[str] = []
+    for name in ("over", "95 %", "seeds", None):
+        lines = columns_lines(rows, left=[i for i, cell in enumerate(rows[0]) if cell in ("best", "over")])
+        if name is None or max(map(len, lines)) <= width:
+            break
+        place = rows[0].index(name)
+        rows = [[*row[:place], *row[place + 1 :]] for row in rows]
+        left_out.append(name)
+    yield from lines
+    if left_out:
+        yield from wrapped(f"left out for want of room: {', '.join(left_out)}", width)
+
+
 def _ranges(decision: Decision, group: DecidedGroup, width: int) -> Iterator[str]:
     kind = decision.kind
     unit = f"{kind.unit} per {kind.per}"
@@ -154,8 +170,7 @@ def _ranges(decision: Decision, group: DecidedGroup, width: int) -> Iterator[str
     yield from wrapped(
         f"worth in {unit}, lead in {kind.lead_unit}{', trackers free' if group.weighed.has_trackers else ''}:", width
     )
-    head = ["from", "95 %", "best", "lead  ", "over", "seeds"]
-    yield from columns_lines([head, *range_rows(group, group.priced[0].ranges)], left=(2, 4))
+    yield from _fitting(["from", "95 %", "best", "lead  ", "over", "seeds"], group, width)
     for priced in group.priced[1:]:
         chain = ", ".join(
             one.best if not place else f"from {figure_text(one.low)} {one.best}"

@@ -163,6 +163,21 @@ def test_the_text_is_narrow_and_begins_with_what_is_missing(width: int) -> None:
     assert not any(line != line.rstrip() for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("width", "left_out", "head"),
+    [
+        (50, None, "from 95 % best lead over seeds"),
+        (40, "over", "from 95 % best lead seeds"),
+        (30, "over, 95 %", "from best lead seeds"),
+        (20, "over, 95 %, seeds", "from best lead"),
+    ],
+)
+def test_columns_that_do_not_fit_are_left_out_by_name(width: int, left_out: str | None, head: str) -> None:
+    lines = list(decision_lines(decided(rows("a", FIGURES)), width))
+    assert head in (" ".join(line.split()) for line in lines)
+    assert (f"left out for want of room: {left_out}" in " ".join(lines)) == (left_out is not None)
+
+
 def test_many_groups_are_cut_with_a_word() -> None:
     made = [row for i in range(14) for row in rows(f"label {i}", FIGURES)]
     lines = list(decision_lines(decided(made)))
