@@ -53,6 +53,9 @@ def ratio_by_hand(pairs: Sequence[tuple[float, float]], *, share: bool, mean: bo
     else:
         down, up = reach_by_hand([a / b for a, b in rest])
         low, high = max(0.0, value - down), max(0.0, min(value + up, 1.0 if share else math.inf))
+    if down + up == 0 and share and value == 1:
+        # To the last digit all of it, in each seed.
+        return Estimate(value, None, None, n, kind)
     return Estimate(value, low, high, n, kind)
 
 

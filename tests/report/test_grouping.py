@@ -67,10 +67,16 @@ def estimates(seeds: list[list[tuple[dict[str, Any], dict[str, Any] | None]]]) -
 @st.composite
 def rows(draw: st.DrawFn) -> Rows:
     """Draw rows of a sweep whose axes cross: a label is one point of two axes, and of each axis there are others."""
-    # Alike in size, or so far apart that nothing of the smaller one is left in a sum. In between (a billionth, say) the
-    # sum without the larger one holds few digits of the smaller in floats, and figures by hand hold all of them.
-    wide = st.one_of(st.integers(0, 5), st.integers(1 << 80, 1 << 90))
-    narrow = st.one_of(st.integers(0, 5), st.integers(1 << 55, 1 << 62))
+    # All alike in size: where one is a billion times another, what is left of a float sum without the larger one has
+    # few digits of the smaller, and figures by hand have all of them.
+    wide, narrow = draw(
+        st.sampled_from(
+            [
+                (st.integers(0, 5), st.integers(0, 5)),
+                (st.integers(1 << 80, 1 << 90), st.integers(1 << 55, 1 << 62)),
+            ]
+        )
+    )
     points = draw(st.lists(st.tuples(st.sampled_from([None, 1, 2]), st.sampled_from("st")), min_size=1, max_size=5))
     traces = draw(st.sets(st.tuples(st.integers(0, len(points) - 1), st.sampled_from([0, 1, 2, 1 << 40])), min_size=1))
     policies = draw(st.sets(st.sampled_from(["v10", "capped", "oracle"]), min_size=1))
