@@ -35,7 +35,7 @@ def ratio_by_hand(pairs: Sequence[tuple[float, float]], *, share: bool, mean: bo
         return None
     value, kind = above / below, "mean" if mean else "ratio"
     rest = [(_less(above, a), _less(below, b)) for a, b in pairs]
-    none_or_all = not above or (share and all(a == b for a, b in pairs))
+    none_or_all = not any(a for a, _ in pairs) or (share and all(a == b for a, b in pairs))
     if n < 2 or any(b == 0 for _, b in rest) or none_or_all:
         return Estimate(value, None, None, n, kind)
 
@@ -52,7 +52,8 @@ def ratio_by_hand(pairs: Sequence[tuple[float, float]], *, share: bool, mean: bo
         )
     else:
         down, up = reach_by_hand([a / b for a, b in rest])
-        low, high = max(0.0, value - down), max(0.0, min(value + up, 1.0 if share else math.inf))
+        most = 1.0 if share else math.inf
+        low, high = (min(max(0.0, end), most) for end in (value - down, value + up))
     if down + up == 0 and share and value == 1:
         # To the last digit all of it, in each seed.
         return Estimate(value, None, None, n, kind)
