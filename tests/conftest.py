@@ -61,11 +61,7 @@ _DEVICE = "a CUDA device" if HAS_DEVICE else _emulate()
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     # Before the processes that run tests start: else each would compile for itself what is kept for all.
-    if (
-        find_spec("numba") is not None
-        and not hasattr(session.config, "workerinput")
-        and session.config.option.numprocesses
-    ):
+    if session.config.getoption("numprocesses", None):
         compile_once("numba")
 
 

@@ -161,7 +161,8 @@ def test_check_names_every_fault_and_removes_those_of_a_sweep(store: Path, capsy
 
 
 @pytest.mark.parametrize("command", ["status", "check", "show", "show --json", "show --csv", "report"])
-def test_a_directory_whose_name_is_no_utf_8(command: str, store: Path) -> None:
+def test_a_directory_whose_name_is_no_utf_8(command: str, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(store.parent)  # where a page is written
     named = store.rename(store.with_name("d\udcff"))
     assert main([*command.split(), str(named)]) == 0
 
