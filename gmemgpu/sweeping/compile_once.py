@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
+from pathlib import Path
 
+import gmemgpu
 from gmemgpu.catalogue import named_policies
 from gmemgpu.compiled import cache_folder, is_installed
 from gmemgpu.engine.crossover import cpu_model
@@ -39,8 +41,11 @@ def compile_once(backend: str, tell: Callable[[], None] | None = None) -> float 
     folder = cache_folder() if backend == "numba" and is_installed() else None
     if folder is None:
         return None
-    # Machine code is of one Numba, Python and kind of CPU; Numba tells them apart by itself, and this saves loading it.
-    what = f"{metadata.version('numba')} {platform.python_version()} {cpu_model()}"
+    # Machine code is of one Numba, Python and kind of CPU, and of files in one place, of one age. Numba tells them
+    # apart by itself, and this saves loading it.
+    package = Path(gmemgpu.__file__).parent
+    age_ns = max(file.stat().st_mtime_ns for file in package.rglob("*.py"))
+    what = f"{metadata.version('numba')} {platform.python_version()} {cpu_model()} {package} {age_ns}"
     mark = folder / f"{backend}-{hashlib.sha256(what.encode()).hexdigest()[:16]}.complete"
     if mark.exists() or why_missing(backend) is not None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 from distributed import Client
 from sweep_processes import run_gmemgpu, running
 
+import gmemgpu
 from gmemgpu.cli.progress import shown_progress
 from gmemgpu.sweeping import compile_once
 from gmemgpu.sweeping.run.progress import Compiling, ShardsDone, SweepEvent, SweepMerged, SweepStarted, WorkersReady
@@ -48,6 +50,24 @@ def test_to_compile_is_told_and_done_once(
     assert [took is None for took in took_s] == [True, False, True]
     told = capsys.readouterr().err
     assert told == "gmemgpu: compiling the engine; this takes a minute, once for you and this version\n"
+
+
+@pytest.mark.skipif(not compile_once.is_installed(), reason="Numba is not installed")
+def test_a_second_installation_compiles_for_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Numba finds what it keeps by where a file lies and how old it is.
+    monkeypatch.setattr(compile_once, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(compile_once, "generate", lambda *_, **__: SimpleNamespace(trace=None))
+    monkeypatch.setattr(compile_once, "engine", lambda name: SimpleNamespace(evaluate=lambda *_: []))
+    took_s = [compile_once.compile_once("numba"), compile_once.compile_once("numba")]
+    for place in ("here", "there"):
+        source = tmp_path / place / "gmemgpu" / "__init__.py"
+        source.parent.mkdir(parents=True)
+        source.touch()
+        monkeypatch.setattr(gmemgpu, "__file__", str(source))
+        took_s += [compile_once.compile_once("numba"), compile_once.compile_once("numba")]
+        os.utime(source, (1, 1))
+        took_s += [compile_once.compile_once("numba"), compile_once.compile_once("numba")]
+    assert [took is None for took in took_s] == [False, True] * 5
 
 
 def test_piped_output_tells_a_line_before_any_worker_is_up(spec_file: Path, tmp_path: Path) -> None:
