@@ -10,14 +10,24 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from cuda_errors import CompileException, CUDADriverError, CUDARuntimeError, DeviceFault, OutOfMemoryError
-from emulated_memory import ALIGNMENT, POISON, QUARANTINE_BYTES, AddressSanitizer, Block, Bytes
+from emulated_memory import (
+    ALIGNMENT,
+    POISON,
+    QUARANTINE_BLOCKS,
+    QUARANTINE_BYTES,
+    SPARE_BLOCKS,
+    SPARE_BYTES,
+    AddressSanitizer,
+    Block,
+    Bytes,
+)
 from emulated_stream import Burial, Stream
 
 __all__ = ["Allocation", "Device", "device"]
@@ -67,6 +77,7 @@ class Device:
         self.used_bytes = self.pinned_used_bytes = 0
         self._quarantine: deque[Block] = deque()
         self._quarantine_bytes = 0
+        self._spare: defaultdict[int, list[Block]] = defaultdict(list)
         self.reset(1 << 30)
 
     def reset(self, total_bytes: int, reserved_bytes: int = 0) -> None:
@@ -91,7 +102,8 @@ class Device:
         self._local = threading.local()
         self.null_stream = Stream(self, non_blocking=False)
         self.null_stream.device_id = -1
-        self._exhume(0)
+        self._exhume(0, 0)
+        self._spare.clear()
 
     def settings(self) -> dict[str, Any]:
         """Give the attributes that a program sets, to be put back."""
@@ -252,13 +264,16 @@ class Device:
         self.runtime_call()
         return self.total_bytes - self.reserved_bytes - self.pool_bytes, self.total_bytes
 
-    def own(self, block: Block) -> None:
-        """Take a block among those in use, and let AddressSanitizer know the guards."""
+    def block(self, nbytes: int) -> Block:
+        """Give a block, and let AddressSanitizer know its guards."""
         with self.lock:
+            spare = self._spare[nbytes]
+            block = spare.pop() if spare else Block(nbytes)
             self.blocks[block.address] = block
             if self.sanitized:
                 for guard in block.guards:
                     self._asan.forbid(guard)
+            return block
 
     def _blocks(self) -> Iterable[Block]:
         # A copy, taken in one step: other threads, and whatever the garbage collector finds, change it meanwhile.
@@ -275,21 +290,24 @@ class Device:
             if not self.sanitized and not block.intact():
                 raise DeviceFault(f"something wrote outside an allocation of {block.nbytes} bytes")
             del self.blocks[block.address]
-            block.data[...] = POISON
+            block.data.fill(POISON)
             self._asan.forbid(block.data)
             self._quarantine.append(block)
             self._quarantine_bytes += block.nbytes
             # Work that waits may hold the address: then it stays.
-            if self._quarantine_bytes > QUARANTINE_BYTES and not any(s.waiting for s in self.other_streams()):
-                self._exhume(QUARANTINE_BYTES)
+            is_full = self._quarantine_bytes > QUARANTINE_BYTES or len(self._quarantine) > 2 * QUARANTINE_BLOCKS
+            if is_full and not any(s.waiting for s in self.other_streams()):
+                self._exhume(QUARANTINE_BYTES, QUARANTINE_BLOCKS)
 
-    def _exhume(self, limit_bytes: int) -> None:
-        while self._quarantine_bytes > limit_bytes:
+    def _exhume(self, limit_bytes: int, limit_blocks: int) -> None:
+        while self._quarantine_bytes > limit_bytes or len(self._quarantine) > limit_blocks:
             block = self._quarantine.popleft()
             self._quarantine_bytes -= block.nbytes
             self._asan.allow(block.whole)
-            if (block.data != POISON).any():
+            if not block.untouched():
                 raise DeviceFault(f"{block.nbytes} bytes of device memory were written after they were freed")
+            if block.nbytes <= SPARE_BYTES and len(self._spare[block.nbytes]) < SPARE_BLOCKS:
+                self._spare[block.nbytes].append(block)
 
     def check_guards(self, culprit: str = "something") -> None:
         """
@@ -411,8 +429,7 @@ class Allocation:
         self._device = device
         self._stream = device.current_stream()
         device.charge(self._charged_bytes)
-        self._block = Block(nbytes)
-        device.own(self._block)
+        self._block = device.block(nbytes)
 
     @property
     def data(self) -> Bytes:
