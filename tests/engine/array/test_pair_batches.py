@@ -38,17 +38,18 @@ def alone(pairs: Pairs, some: list[Trace]) -> list[MetricRow]:
     return [settled_rows(Pairs(tables[t], [pairs.policies[p]], pairs.costs))[0] for t, p in of]
 
 
-@pytest.mark.parametrize("array_rounds", [0, 1, settle.ARRAY_ROUNDS])
 @given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs(), data=st.data())
 def test_random_batches_equal_the_pairs_one_by_one(
-    array_rounds: int, some: list[Trace], chosen: list[Policy], cost: Costs, data: st.DataObject
+    some: list[Trace], chosen: list[Policy], cost: Costs, data: st.DataObject
 ) -> None:
-    # With fewer rounds in arrays the serial schedule takes over sooner, for all or for some pairs of a batch.
     pairs = Pairs(Tables(joined_columns(some)), chosen, cost)
     pairs = pairs.some(np.array(data.draw(st.permutations(range(len(pairs))))))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settle, "ARRAY_ROUNDS", array_rounds)
-        assert evaluate_pairs(pairs) == alone(pairs, some)
+    expected = alone(pairs, some)
+    # With fewer rounds in arrays the serial schedule takes over sooner, for all or for some pairs of a batch.
+    for array_rounds in (0, 1, settle.ARRAY_ROUNDS):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(settle, "ARRAY_ROUNDS", array_rounds)
+            assert evaluate_pairs(pairs) == expected
 
 
 @settings(max_examples=settings.default.max_examples // 5)  # tenths of a second each where emulated
@@ -63,32 +64,22 @@ def test_random_batches_on_a_device(some: list[Trace], chosen: list[Policy], cos
     assert evaluate_pairs(pairs, most_items=data.draw(st.integers(1, 1000))) == alone(pairs, some)
 
 
-@given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs(), rows=st.integers(1, 200))
-def test_batches_may_be_cut_anywhere(some: list[Trace], chosen: list[Policy], cost: Costs, rows: int) -> None:
-    expected = engine("reference").evaluate(some, chosen, cost)
-    pairs = Pairs(Tables(joined_columns(some)), chosen, cost)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(array, "BATCH_ITEMS", rows)
-        found = evaluate_pairs(pairs)
-    assert found == [row for rows_of_trace in expected for row in rows_of_trace]
-
-
-@given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs())
-def test_costs_past_63_bits_are_added_in_pythons_integers(some: list[Trace], chosen: list[Policy], cost: Costs) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outcome, "EXACT", 0)
-        assert engine("numpy").evaluate(some, chosen, cost) == engine("reference").evaluate(some, chosen, cost)
-
-
-@pytest.mark.parametrize("rows_a_search", [0, 1 << 40])
-@given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs())
-def test_rows_are_found_by_passes_or_by_looking_at_all(
-    rows_a_search: int, some: list[Trace], chosen: list[Policy], cost: Costs
+@given(some=SOME_TRACES, chosen=SOME_POLICIES, cost=costs(), items=st.integers(1, 200))
+def test_rows_are_the_same_in_whichever_way_they_are_found(
+    some: list[Trace], chosen: list[Policy], cost: Costs, items: int
 ) -> None:
-    expected = engine("reference").evaluate(some, chosen, cost)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(starts, "ROWS_A_SEARCH", rows_a_search)
-        assert engine("numpy").evaluate(some, chosen, cost) == expected
+    ways = [
+        (array, "BATCH_ITEMS", items),  # batches may be cut anywhere
+        (starts, "ROWS_A_SEARCH", 0),  # by passes
+        (starts, "ROWS_A_SEARCH", 1 << 40),  # by looking at all
+        (outcome, "EXACT", 0),  # costs past 63 bits are added in Python's integers
+    ]
+    expected = [row for rows in engine("reference").evaluate(some, chosen, cost) for row in rows]
+    for module, name, value in ways:
+        pairs = Pairs(Tables(joined_columns(some)), chosen, cost)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, name, value)
+            assert evaluate_pairs(pairs) == expected, name
 
 
 def test_presets_of_several_hosts_in_one_batch() -> None:
