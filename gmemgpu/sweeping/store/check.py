@@ -15,12 +15,10 @@ from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, is_link, unreadable, writing
 from gmemgpu.sweeping.store.manifest import DamagedManifest, Manifest, read_manifest
 from gmemgpu.sweeping.store.part import PartFile, part_file, part_files, schema_of
-from gmemgpu.sweeping.store.part_reader import DamagedPart, Part, read_parts
-from gmemgpu.sweeping.store.results import gathered, results_are_whole
+from gmemgpu.sweeping.store.part_reader import DamagedPart, read_blocks, read_parts, rows_of, whole
+from gmemgpu.sweeping.store.results import regrouped, results_are_whole
 
 __all__ = ["Fault", "CheckReport", "check_directory"]
-
-_BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,20 +191,12 @@ def _results_fault(directory: Path, manifest: Manifest, parts: list[PartFile] | 
 def _same_rows(directory: Path, parts: list[PartFile]) -> bool:
     # Both as streams: a sweep may be larger than memory.
     with pq.ParquetFile(open_for_arrow(directory / RESULTS)) as file:
-        # Not `iter_batches`, which holds all of the file in memory.
-        merged = (file.read_row_group(i) for i in range(file.num_row_groups))
-        batches = (_batch_of(part) for _, part in read_parts(directory / PARTS, parts))
-        held = next(merged)
-        for rows in gathered(batches, _BATCH_ROWS):
-            while held.num_rows < rows.num_rows and (following := next(merged, None)) is not None:
-                held = pa.concat_tables([held, following])
-            if not held.slice(0, rows.num_rows).equals(rows):
+        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        blocks = read_blocks(directory / PARTS, parts, None, lambda found: rows_of(whole(found)))
+        n_same = 0
+        for rows in regrouped(blocks, sizes):
+            # Not `iter_batches`, which holds all of the file in memory.
+            if n_same == len(sizes) or not file.read_row_group(n_same).equals(rows):
                 return False
-            held = held.slice(rows.num_rows)
-        return held.num_rows == 0 and next(merged, None) is None
-
-
-def _batch_of(part: Part | StoreError) -> pa.RecordBatch:
-    if isinstance(part, StoreError):
-        raise part
-    return part.batch
+            n_same += 1
+        return n_same == len(sizes)

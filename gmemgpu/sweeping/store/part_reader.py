@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -18,12 +19,14 @@ from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import read_regular
 from gmemgpu.sweeping.store.part import METADATA_KEY, SHA_DIGITS, PartFile
 
-__all__ = ["Part", "DamagedPart", "PartReader", "read_parts"]
+__all__ = ["Part", "DamagedPart", "PartReader", "Found", "read_blocks", "read_parts", "whole", "rows_of"]
 
 _MAGIC = b"ARROW1\0\0"
 _THREADS = 4
-_AT_ONCE = 16
-_AHEAD = 5
+_AHEAD = 8
+_MOST_PARTS = 64
+_BLOCK_BYTES = 2 << 20
+"""Of a block of parts, if they are as large as the first; at least one part."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,11 +132,66 @@ class PartReader:
         return about, batch
 
 
-def read_parts(
-    folder: Path, files: Sequence[PartFile], schema: pa.Schema | None = None
-) -> Iterator[tuple[PartFile, Part | StoreError]]:
+Found = tuple[PartFile, Part | StoreError]
+"""A part's name, and what `PartReader.read` returned or raised."""
+
+_T = TypeVar("_T")
+
+
+def read_blocks(
+    folder: Path, files: Sequence[PartFile], schema: pa.Schema | None, use: Callable[[list[Found]], _T]
+) -> Iterator[_T]:
     """
     Read parts in threads, some ahead of whoever takes them: a network file system answers each after a while.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the parts.
+    files : sequence of PartFile
+        What to read.
+    schema : pyarrow.Schema or None
+        As for `PartReader`.
+    use : callable
+        Gets some parts that follow each other, in a thread.
+
+    Yields
+    ------
+    object
+        What `use` returned, in the order of `files`.
+    """
+    reader = PartReader(folder, schema)
+
+    def read(some: Sequence[PartFile]) -> _T:
+        return use([(file, _part_or_error(reader, file)) for file in some])
+
+    # Several a task: to hand over one costs more than to read a small part.
+    at_once = _parts_of_a_block(folder, files)
+    rest = (files[i : i + at_once] for i in range(0, len(files), at_once))
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="gmemgpu-read") as pool:
+        held = deque(pool.submit(read, some) for some in islice(rest, _AHEAD))
+        try:
+            while held:
+                found = held.popleft().result()
+                held.extend(pool.submit(read, some) for some in islice(rest, 1))
+                yield found
+        finally:
+            for future in held:
+                future.cancel()
+
+
+def _parts_of_a_block(folder: Path, files: Sequence[PartFile]) -> int:
+    # Parts of a sweep are about equally large.
+    n_bytes = 0
+    if files:
+        with suppress(OSError):
+            n_bytes = (folder / files[0].name).lstat().st_size
+    return max(1, min(_MOST_PARTS, _BLOCK_BYTES // max(1, n_bytes)))
+
+
+def read_parts(folder: Path, files: Sequence[PartFile], schema: pa.Schema | None = None) -> Iterator[Found]:
+    """
+    Read parts one by one, as `read_blocks` does.
 
     Parameters
     ----------
@@ -151,23 +209,55 @@ def read_parts(
     part : Part or StoreError
         What `PartReader.read` returned or raised.
     """
-    reader = PartReader(folder, schema)
+    for block in read_blocks(folder, files, schema, list):
+        yield from block
 
-    def read(some: Sequence[PartFile]) -> list[tuple[PartFile, Part | StoreError]]:
-        return [(file, _part_or_error(reader, file)) for file in some]
 
-    # Several a task: to hand over one costs more than to read a small part.
-    rest = (files[i : i + _AT_ONCE] for i in range(0, len(files), _AT_ONCE))
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="gmemgpu-read") as pool:
-        held = deque(pool.submit(read, some) for some in islice(rest, _AHEAD))
-        try:
-            while held:
-                found = held.popleft().result()
-                held.extend(pool.submit(read, some) for some in islice(rest, 1))
-                yield from found
-        finally:
-            for future in held:
-                future.cancel()
+def whole(found: Sequence[Found]) -> list[Part]:
+    """
+    Return parts if all of them could be read.
+
+    Parameters
+    ----------
+    found : sequence of (PartFile, Part or StoreError)
+        As `read_blocks` has it.
+
+    Returns
+    -------
+    list of Part
+        In their order.
+
+    Raises
+    ------
+    StoreError
+        The first, if there is one.
+    """
+    parts = []
+    for _, part in found:
+        if isinstance(part, StoreError):
+            raise part
+        parts.append(part)
+    return parts
+
+
+def rows_of(parts: Sequence[Part], columns: Sequence[str] | None = None) -> pa.Table:
+    """
+    Return the rows of parts as one table, each column in one piece.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        At least one, of the same columns.
+    columns : sequence of str, optional
+        Only these.
+
+    Returns
+    -------
+    pyarrow.Table
+        In the order of `parts`, without metadata.
+    """
+    batches = [part.batch if columns is None else part.batch.select(columns) for part in parts]
+    return pa.Table.from_batches(batches).replace_schema_metadata(None).combine_chunks()
 
 
 def _part_or_error(reader: PartReader, file: PartFile) -> Part | StoreError:

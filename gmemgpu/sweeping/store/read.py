@@ -15,12 +15,11 @@ from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
 from gmemgpu.sweeping.store.part import PartFile, part_files, schema_of
-from gmemgpu.sweeping.store.part_reader import DamagedPart, read_parts
-from gmemgpu.sweeping.store.results import gathered, results_are_whole
+from gmemgpu.sweeping.store.part_reader import DamagedPart, Found, read_blocks, rows_of, whole
+from gmemgpu.sweeping.store.results import results_are_whole
 
 __all__ = ["StoredRows", "read_rows"]
 
-_ROWS_AT_ONCE = 50_000
 _ROWS_OF_A_PIECE = 2048
 """Of lists: some megabytes."""
 
@@ -149,31 +148,27 @@ def _pieces_of_results(path: Path, name: str) -> Iterator[pa.Array]:
 
 
 def _pieces_of_parts(folder: Path, files: Sequence[PartFile], schema: pa.Schema, name: str) -> Iterator[pa.Array]:
-    for _, part in read_parts(folder, files, schema):
-        if isinstance(part, StoreError):
-            raise part
-        yield part.batch.column(name)
+    yield from read_blocks(folder, files, schema, lambda found: rows_of(whole(found), [name]).column(0).chunk(0))
 
 
 def _of_parts(
     directory: Path, manifest: Manifest, columns: Sequence[str], text: Sequence[str]
 ) -> tuple[pa.Table, list[PartFile]]:
     # The rows, and their files in the order of the plan.
-    places: list[tuple[int, int, PartFile]] = []
     folder = directory / PARTS
     files = list(part_files(folder).values())
 
-    def ours() -> Iterator[pa.RecordBatch]:
-        for file, part in read_parts(folder, files, schema_of(manifest.columns)):
-            if isinstance(part, DamagedPart):
-                raise StoreError(f"{part}; run the sweep again, or `gmemgpu check {directory} --repair`")
-            if isinstance(part, StoreError):
-                raise part
-            if part.about.get("sweep") == manifest.sweep_id:
-                places.append((part.about["index"], part.batch.num_rows, file))
-                yield part.batch.select(columns)
+    def ours(found: list[Found]) -> tuple[list[tuple[int, int, PartFile]], pa.Table | None]:
+        try:
+            parts = [part for part in whole(found) if part.about.get("sweep") == manifest.sweep_id]
+        except DamagedPart as error:
+            raise StoreError(f"{error}; run the sweep again, or `gmemgpu check {directory} --repair`") from None
+        places = [(part.about["index"], part.batch.num_rows, part.file) for part in parts]
+        return places, rows_of(parts, columns) if parts else None
 
-    tables = list(gathered(ours(), _ROWS_AT_ONCE))
+    blocks = list(read_blocks(folder, files, schema_of(manifest.columns), ours))
+    places = [place for places, _ in blocks for place in places]
+    tables = [table for _, table in blocks if table is not None]
     if not tables:
         raise StoreError(f"{directory}: no part is finished yet (0 of {manifest.n_parts:,}); run the sweep first")
     found = pa.concat_tables(tables)

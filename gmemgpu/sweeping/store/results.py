@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,13 +16,12 @@ from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS, unreadable
 from gmemgpu.sweeping.store.manifest import Manifest
 from gmemgpu.sweeping.store.part import PartFile
-from gmemgpu.sweeping.store.part_reader import DamagedPart, Part, read_parts
+from gmemgpu.sweeping.store.part_reader import DamagedPart, Found, read_blocks, rows_of
 
-__all__ = ["DamagedParts", "write_results", "results_are_whole", "gathered"]
+__all__ = ["DamagedParts", "write_results", "results_are_whole", "regrouped"]
 
-_ROWS_PER_GROUP = 65_536
-"""Of the merged file: some tens of megabytes in memory while it is written."""
-_MOST_SMALL = 256
+_ROWS_PER_GROUP = 16_384
+"""Of the merged file: some thirty megabytes in memory, several times, while it is written."""
 
 _digests: dict[tuple[str | int, ...], str] = {}
 """The last file whose digest was computed here, by what the file system says of it."""
@@ -50,47 +50,45 @@ class DamagedParts(StoreError):
         return type(self), self._made_of
 
 
-def gathered(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:
+def regrouped(tables: Iterable[pa.Table], sizes: Iterable[int]) -> Iterator[pa.Table]:
     """
-    Merge small batches into large tables.
+    Cut a stream of tables anew.
 
     Parameters
     ----------
-    batches : iterable of pyarrow.RecordBatch
+    tables : iterable of pyarrow.Table
         Of the same columns.
-    n_rows : int
-        At least so many rows go into each table, but for the last.
+    sizes : iterable of int
+        Rows of each table that is yielded, but for the last.
 
     Yields
     ------
     pyarrow.Table
-        Without metadata; together the rows of `batches`, in order; none without rows.
+        Together the rows of `tables`, in order; none without rows.
     """
-    # A batch of ten rows costs far more than its numbers: of such, few are held at a time.
-    large: list[pa.Table] = []
-    small: list[pa.RecordBatch] = []
+    wanted = iter(sizes)
+    size = next(wanted, None)
+    held: list[pa.Table] = []
     n_held = 0
-
-    def merge_small() -> None:
-        if small:
-            large.append(pa.Table.from_batches(small).replace_schema_metadata(None).combine_chunks())
-            small.clear()
-
-    for batch in batches:
-        small.append(batch)
-        n_held += batch.num_rows
-        if len(small) >= _MOST_SMALL or n_held >= n_rows:
-            merge_small()
-        if n_held >= n_rows:
-            yield pa.concat_tables(large)
-            large, n_held = [], 0
-    merge_small()
+    for table in tables:
+        held.append(table)
+        n_held += table.num_rows
+        while size is not None and n_held >= size:
+            rows = pa.concat_tables(held)
+            yield rows.slice(0, size)
+            held, n_held = [rows.slice(size)], n_held - size
+            size = next(wanted, None)
     if n_held:
-        yield pa.concat_tables(large)
+        yield pa.concat_tables(held)
 
 
-def _is_text(field: pa.Field) -> bool:
-    return bool(pa.types.is_string(field.type))
+def _repeats(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_list(kind))
+
+
+def _leaf(field: pa.Field) -> str:
+    # As Parquet names it.
+    return f"{field.name}.list.element" if pa.types.is_list(field.type) else str(field.name)
 
 
 def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema, sweep_id: str) -> str:
@@ -123,17 +121,26 @@ def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema,
     damaged: list[tuple[str, PartFile]] = []
     folder = directory / PARTS
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        for file, part in read_parts(folder, files, schema):
-            if isinstance(part, Part) and part.about.get("sweep") != sweep_id:
-                # A sweep of more scenarios may have computed the same shard, and says another place of it.
-                part = DamagedPart(f"{folder / file.name}: belongs to another sweep")
+    def rows_or_damage(found: list[Found]) -> pa.Table | list[tuple[str, PartFile]]:
+        whole, bad = [], []
+        for file, part in found:
             if isinstance(part, DamagedPart):
-                damaged.append((str(part), file))
+                bad.append((str(part), file))
             elif isinstance(part, StoreError):
                 raise part
+            elif part.about.get("sweep") != sweep_id:
+                # A sweep of more scenarios may have computed the same shard, and says another place of it.
+                bad.append((f"{folder / file.name}: belongs to another sweep", file))
+            else:
+                whole.append(part)
+        return bad or rows_of(whole)
+
+    def tables() -> Iterator[pa.Table]:
+        for found in read_blocks(folder, files, schema, rows_or_damage):
+            if isinstance(found, list):
+                damaged.extend(found)
             elif not damaged:
-                yield part.batch
+                yield found
 
     path = directory / RESULTS
     with written_whole(path) as target:
@@ -141,14 +148,16 @@ def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema,
             target,
             schema,
             compression="zstd",
-            # Text repeats in every row; of numbers a dictionary is seldom smaller.
-            use_dictionary=[field.name for field in schema if _is_text(field)],
+            # Text repeats in every row, and so do the counts of histograms; of other numbers a dictionary is seldom
+            # smaller.
+            use_dictionary=[_leaf(field) for field in schema if _repeats(field.type)],
             write_page_checksum=True,
             write_statistics=False,
             store_schema=False,
         ) as writer:
-            for rows in gathered(batches(), _ROWS_PER_GROUP):
-                writer.write_table(rows)
+            for rows in regrouped(tables(), repeat(_ROWS_PER_GROUP)):
+                # In one piece: where pages end shall not depend on where parts do.
+                writer.write_table(rows.combine_chunks())
         if damaged:
             raise DamagedParts(*zip(*damaged, strict=True))
         target.seek(0)
