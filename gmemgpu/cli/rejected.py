@@ -47,20 +47,27 @@ def warn_of_rejected_in(directory: Path) -> None:
     directory : Path
         Of the finished sweep.
     """
-    import pyarrow.compute as pc
+    # Not Arrow's group_by, whose import takes longer than all else of a small table.
+    import numpy as np
 
+    from gmemgpu.metrics.columns import chunks
+    from gmemgpu.report.grouping import codes_of
     from gmemgpu.sweeping.store.read import read_rows
 
     rows = read_rows(directory, ("label", "policy", "admitted", "rejected")).table
+    label, labels = codes_of(rows["label"])
     # A trace has a row for each policy.
-    first = pc.equal(rows["policy"], rows["policy"][0])
-    sums = rows.filter(first).group_by("label").aggregate([("admitted", "sum"), ("rejected", "sum")])
+    first = codes_of(rows["policy"])[0] == 0
+    admitted, rejected = (
+        np.bincount(label[first], np.concatenate(list(chunks(rows[name])))[first], len(labels)).tolist()
+        for name in ("admitted", "rejected")
+    )
     n_told = 0
-    for row in sums.to_pylist():
+    for name, n_admitted, n_rejected in zip(labels, admitted, rejected, strict=True):
         if n_told == _SHOWN:
             tell("gmemgpu: warning: other scenarios may have more than their host can hold, too")
             return
-        n_told += warn_of_rejected(row["admitted_sum"], row["rejected_sum"], f'scenario "{row["label"]}": ')
+        n_told += warn_of_rejected(int(n_admitted), int(n_rejected), f'scenario "{name}": ')
 
 
 def warn_of_nothing_freed_in(directory: Path) -> None:
@@ -72,18 +79,23 @@ def warn_of_nothing_freed_in(directory: Path) -> None:
     directory : Path
         Of the finished sweep.
     """
-    import pyarrow.compute as pc
+    import numpy as np
 
+    from gmemgpu.metrics.columns import chunks
+    from gmemgpu.report.grouping import codes_of
     from gmemgpu.sweeping.store.read import read_rows
 
     rows = read_rows(directory, ("label", "seed", "episodes")).table
-    sums = rows.group_by("label").aggregate([("episodes", "max"), ("seed", "count_distinct")])
-    idle = sums.filter(pc.equal(sums["episodes_max"], 0)).to_pylist()
+    label, labels = codes_of(rows["label"])
+    seed, episodes = (np.concatenate(list(chunks(rows[name]))) for name in ("seed", "episodes"))
+    some = np.bincount(label, episodes != 0, len(labels)) > 0
+    idle = [name for name, freed in zip(labels, some, strict=True) if not freed]
     if not idle:
         return
-    n_seeds = max(row["seed_count_distinct"] for row in idle)
+    # A sweep has the same seeds for each scenario.
+    n_seeds = len(np.unique(seed))
     seeds = "the seed" if n_seeds == 1 else f"any of {n_seeds:,} seeds"
-    names = ", ".join(f'"{row["label"]}"' for row in idle[:_NAMED])
+    names = ", ".join(f'"{name}"' for name in idle[:_NAMED])
     if len(idle) > _NAMED:
         names += f" and {len(idle) - _NAMED:,} more"
     where = f"scenario {names}" if len(idle) == 1 else f"{len(idle):,} scenarios ({names})"

@@ -22,7 +22,7 @@ from distributed.core import Status
 from distributed.system import MEMORY_LIMIT
 
 from gmemgpu.errors import GmemgpuError
-from gmemgpu.sweeping.clusters.fork_server import sigint_blocked, start_method
+from gmemgpu.sweeping.clusters.fork_server import hidden, sigint_blocked, start_method
 from gmemgpu.sweeping.clusters.settings import (
     CLUSTER_CONFIG,
     DEVICE_CONFIG,
@@ -66,6 +66,7 @@ class _MachineCluster(LocalCluster):
 
     n_producers = 0
     """Processes that make traces for each worker."""
+    has_dashboard = True
 
     def __init__(self, environments: list[dict[str, str]], **arguments: Any) -> None:
         self._environments = environments
@@ -80,7 +81,12 @@ class _MachineCluster(LocalCluster):
 
 @contextmanager
 def local_client(
-    workers: int | None = None, *, n_devices: int = 0, n_tasks: int = sys.maxsize, retries: int = 2
+    workers: int | None = None,
+    *,
+    n_devices: int = 0,
+    n_tasks: int = sys.maxsize,
+    retries: int = 2,
+    dashboard: bool = True,
 ) -> Iterator[Client]:
     """
     Start a Dask cluster of single-threaded processes on this machine, encrypted, on loopback.
@@ -95,6 +101,8 @@ def local_client(
         No more workers than that.
     retries : int
         How often a task's worker may die; that of somebody else's scheduler counts by its own configuration.
+    dashboard : bool
+        Whether there are Dask's web pages, if Bokeh is installed: its import takes longer than a small sweep.
 
     Yields
     ------
@@ -110,9 +118,11 @@ def local_client(
     config = {**CLUSTER_CONFIG, "distributed.worker.multiprocessing-method": start_method()}
     if n_devices:
         config |= DEVICE_CONFIG
+    # Dask imports pandas for a fork server that is not running yet; ours is.
+    unneeded = [*(["pandas"] if start_method() == "forkserver" else []), *([] if dashboard else ["bokeh"])]
     with dask.config.set(config), quiet(), program_without_file(), ExitStack() as stack:
         try:
-            with sigint_blocked():
+            with hidden(*unneeded), sigint_blocked():
                 cluster = _MachineCluster(
                     _device_environments(n_workers, n_devices) if n_devices else [{}],
                     host="127.0.0.1",
@@ -122,6 +132,7 @@ def local_client(
                     silence_logs=logging.CRITICAL,
                 )
                 stack.enter_context(cluster)
+                cluster.has_dashboard = dashboard
                 cluster.n_producers = default_workers() // n_workers if n_devices else 0
                 cluster.scale(n_workers)  # type: ignore[no-untyped-call]
                 # Interrupted while it connects, Dask would wait a minute for itself.

@@ -321,7 +321,7 @@ class _Loop:
 
     def _dashboard(self) -> str | None:
         # Without Bokeh its pages say that they need it.
-        if find_spec("bokeh") is None:
+        if find_spec("bokeh") is None or not getattr(self._client.cluster, "has_dashboard", True):
             return None
         with suppress(Exception):
             return str(self._client.dashboard_link)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -75,6 +76,26 @@ class Plan:
             One a seed and policy.
         """
         return sum(len(shard.seeds) for shard in shards) * len(self.setting.policies)
+
+    def expected_s(self, shards: Sequence[Shard]) -> float:
+        """
+        Estimate how long some shards take one core, to a factor of a few.
+
+        Parameters
+        ----------
+        shards : sequence of Shard
+            Of this plan.
+
+        Returns
+        -------
+        float
+            As of `expected_trace_s`.
+        """
+        n_seeds: Counter[int] = Counter()
+        for shard in shards:
+            n_seeds[shard.scenario] += len(shard.seeds)
+        scenarios, n_policies = self.setting.scenarios, len(self.setting.policies)
+        return sum(n * expected_trace_s(scenarios[i].workload, n_policies) for i, n in n_seeds.items())
 
     def name_of(self, shards: Sequence[Shard]) -> str:
         """

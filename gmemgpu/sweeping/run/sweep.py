@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["SweepResult", "ShardsFailed", "sweep", "sweep_spec", "refuse_wrong"]
 
 _MAX_NAMED = 20
+_DASHBOARD_FROM_S = 60.0
+"""Of one core: nobody opens the web page of a sweep that ends by then."""
 _MERGES = 3
 """Parts that turn out to be damaged when they are merged are computed anew; a disk that damages those too is broken."""
 
@@ -322,8 +324,15 @@ class _Work:
             found = self.client
             if found is None:
                 n_devices = device_count(setting.backend)
-                local = local_client(self.workers, n_devices=n_devices, n_tasks=len(todo), retries=self.retries)
-                found = stack.enter_context(local)
+                found = stack.enter_context(
+                    local_client(
+                        self.workers,
+                        n_devices=n_devices,
+                        n_tasks=len(todo),
+                        retries=self.retries,
+                        dashboard=self.store.plan.expected_s(todo) >= _DASHBOARD_FROM_S,
+                    )
+                )
             elif callable(found):
                 found = stack.enter_context(found())
             return run_on_client(

@@ -20,8 +20,8 @@ from gmemgpu.sweeping.store.part_reader import DamagedPart, Found, read_blocks, 
 
 __all__ = ["DamagedParts", "write_results", "results_are_whole", "regrouped"]
 
-_ROWS_PER_GROUP = 16_384
-"""Of the merged file: some thirty megabytes in memory, several times, while it is written."""
+_ROWS_PER_GROUP = 8_192
+"""Of the merged file: some fifteen megabytes, which memory holds several times while they are written."""
 
 _digests: dict[tuple[str | int, ...], str] = {}
 """The last file whose digest was computed here, by what the file system says of it."""
