@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import shlex
 import sys
 from collections.abc import Sequence
@@ -76,8 +75,6 @@ def run(arguments: argparse.Namespace) -> int:
     from gmemgpu.report.decision import read_decision_table
     from gmemgpu.report.render import MOST_GROUPS
 
-    # Half a million small objects of a large table stay: to look for cycles in them takes a quarter of a second.
-    gc.disable()
     try:
         table = read_decision_table(
             arguments.directory,
@@ -90,8 +87,6 @@ def run(arguments: argparse.Namespace) -> int:
         print_table(table, form=form, command=_command(arguments), metrics=metrics, pivot=arguments.pivot)
     except SpecError as error:
         raise _renamed(error, "--pivot", arguments.pivot) from None
-    finally:
-        gc.enable()
     return 0
 
 

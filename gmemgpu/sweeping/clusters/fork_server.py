@@ -81,7 +81,7 @@ def start_method() -> str:
 @contextmanager
 def hidden(*packages: str) -> Iterator[None]:
     """
-    Have packages look as if they were not installed: Dask and Arrow import some whenever they find them.
+    Keep packages from being imported, as if they were not there: Dask and Arrow import some whenever they find them.
 
     Parameters
     ----------
