@@ -128,7 +128,7 @@ def test_chain(xp: Namespace, drawn: tuple[Int64Array, Int64Array], data: st.Dat
     expected, longest = walked(host, at), int(np.diff(at).max())
     following, borders = xp.asarray(host), xp.asarray(at)
     assert xp.chain(following, borders, longest).tolist() == expected
-    # A chain much like another one may be spliced from it; however much that is used, the outcome is the same.
+    # Another chain may be given as a hint; however much of that is used, the outcome is the same.
     usual = host.copy()
     for i in data.draw(st.lists(st.integers(0, max(0, len(host) - 1)), max_size=4)):
         if len(usual):
@@ -136,6 +136,20 @@ def test_chain(xp: Namespace, drawn: tuple[Int64Array, Int64Array], data: st.Dat
             usual[i] = data.draw(st.integers(i + 1, max(i + 1, end)))
     like = xp.asarray(usual), xp.asarray(np.array(walked(usual, at), np.int64))
     assert xp.chain(following, borders, longest, like).tolist() == expected
+
+
+@given(
+    jumps=st.lists(st.tuples(st.integers(0, 1499), st.integers(2, 1500)), max_size=12),
+    borders=st.lists(st.integers(0, 1500), max_size=3),
+)
+def test_a_chain_that_mostly_leads_to_the_next_element(
+    xp: Namespace, jumps: list[tuple[int, int]], borders: list[int]
+) -> None:
+    host, at = np.arange(1, 1501), np.array([0, *sorted(borders), 1500])
+    for i, by in jumps:
+        host[i] += by
+    longest = int(np.diff(at).max())
+    assert xp.chain(xp.asarray(host), xp.asarray(at), longest).tolist() == walked(host, at)
 
 
 @given(pairs=st.lists(st.tuples(st.integers(-5, 1 << 40), st.integers(0, 4)), max_size=8))

@@ -152,7 +152,7 @@ class Namespace(ABC):
         longest : int
             No segment has more elements.
         like : (Array, Array), optional
-            Another such array, and the elements that its chains meet: a hint, of use if the two differ little.
+            Another such array, and the elements that its chains meet: a hint, of use if both are alike.
 
         Returns
         -------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from itertools import pairwise
 from typing import Any
 
@@ -16,8 +15,10 @@ from gmemgpu.timeline.build import last_row_between
 __all__ = ["NUMPY", "NumpyNamespace"]
 
 _DIGIT_BITS = 16
-_WORTH_A_JUMP = 16
-"""Steps of a walk that cost about as much as one jump."""
+_FEW = 512
+"""Elements that a walk is through before their runs are found."""
+_STEPS_A_RUN = 2
+"""Steps of a walk that cost about as much as to find a run and to list it."""
 
 
 class NumpyNamespace(Namespace):
@@ -81,47 +82,30 @@ class NumpyNamespace(Namespace):
 
     def chain(self, following: Array, at: Array, longest: int, like: tuple[Array, Array] | None = None) -> Array:
         """Look where one chain in every segment leads, by a walk that touches only what it meets."""
-        follower = np.ascontiguousarray(following).data
-        edges = at.tolist()
-        if like is not None:
-            known = np.zeros(len(following), bool)
-            known[like[1]] = True
-            other = np.flatnonzero(known & (following != like[0]))
-            if len(other) * _WORTH_A_JUMP < len(like[1]):
-                return self._spliced(follower, edges, known, like[1], other.tolist())
-        met: list[int] = []
-        for i, stop in pairwise(edges):
-            while i < stop:
-                met.append(i)
-                i = follower[i]
-        return np.array(met, np.int64)
-
-    def _spliced(self, follower: Any, edges: list[int], known: Array, usual: Array, other: list[int]) -> Array:
-        # The same walk, which jumps along the usual chain to the next element at which it parts from that.
-        on_usual = known.data
-        begin: list[int] = []
-        end: list[int] = []
-        aside: list[int] = []
-        for i, stop in pairwise(edges):
-            while i < stop:
-                if not on_usual[i]:
-                    aside.append(i)
+        n = len(following)
+        if like is not None and np.array_equal(following, like[0]):
+            return like[1]
+        parting = following != np.arange(1, n + 1)
+        if n < _FEW or _STEPS_A_RUN * np.count_nonzero(parting) > n:
+            follower = np.ascontiguousarray(following).data
+            met: list[int] = []
+            for i, stop in pairwise(at.tolist()):
+                while i < stop:
+                    met.append(i)
                     i = follower[i]
-                    continue
-                k = bisect_left(other, i)
-                parting = other[k] if k < len(other) and other[k] < stop else stop
-                begin.append(i)
-                if parting == stop:
-                    end.append(stop)
-                    break
-                end.append(parting + 1)
-                i = follower[parting]
-        size = len(usual) + 1
-        kept = np.cumsum(
-            self.count_at(size, np.searchsorted(usual, begin)) - self.count_at(size, np.searchsorted(usual, end))
-        )
-        met = np.concatenate([usual[np.flatnonzero(kept[:-1])], np.array(aside, np.int64)])
-        return np.sort(met) if aside else met
+            return np.array(met, np.int64)
+        # Where most elements lead to the next one, a step takes all of those at once.
+        parting[at[1:][np.diff(at) > 0] - 1] = True
+        last = np.flatnonzero(parting)
+        to = np.minimum(following[last], at[np.searchsorted(at, last, "right")])
+        follower = np.searchsorted(last, to).data
+        runs: list[int] = []
+        k = 0
+        while k < len(last):
+            runs.append(k)
+            k = follower[k]
+        begin = np.concatenate([[0], to[runs[:-1]]])
+        return self.expand(begin, last[runs] + 1 - begin)[1]
 
     def sums(self, values: Array) -> Array:
         """Return the sum of all values before each place, and of all."""
