@@ -8,6 +8,7 @@ from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.naming import NamedRegions, named_regions
 from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
+from gmemgpu.engine.array.row_marks import RowMarks
 from gmemgpu.engine.array.schedule import Schedule
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
@@ -35,13 +36,13 @@ class Named:
         What its requests name, if that is known.
     """
 
-    flags = ("caught",)
-    """What rounds hand on: attributes with one entry a row."""
+    marks = ("caught",)
+    """What rounds hand on: attributes that are `RowMarks`."""
 
     def __init__(self, batch: Batch, schedule: Schedule, named: NamedRegions | None = None) -> None:
         self.batch, self.schedule = batch, schedule
         xp = self.xp = batch.xp
-        self.caught = xp.zeros(batch.n_rows, bool)
+        self.caught = RowMarks(batch)
         self.known = False
         self.named = named_regions(batch) if named is None else named
         self.request = self.named.request + xp.spread(schedule.requests.at[:-1], self.named.at, len(self.named.request))
@@ -79,7 +80,7 @@ class Named:
             self._attempts(passes)
             self.known = True
         free = batch.free[self.table_row]
-        known = free & (self.caught[self.row] | self.visited_before)
+        known = free & (self.caught.on[self.row] | self.visited_before)
         self.code = self.xp.where(known, CACHED, batch.code[self.table_row])
         self.cost = self.code + batch.group_of_row[self.table_row] + batch.cost_at[self.pair]
         each = batch.length_ns[self.cost]
@@ -117,13 +118,7 @@ class Named:
             scan_pass, pair, row, table_row = scan_pass[kept], pair[kept], row[kept], table_row[kept]
         self.scan_pass, self.pair, self.row, self.table_row = scan_pass, pair, row, table_row
         self.attempt_at = self.xp.searchsorted(scan_pass, self.xp.arange(len(passes.start_ns) + 1))
-        first = self._first_of(row, batch.free[table_row])
-        self.visited_before = first[row] > len(row) - self.xp.arange(len(row))
-
-    def _first_of(self, row: Array, which: Array) -> Array:
-        # For each row, from the end, the first attempt of those that meet it; 0 for none.
-        index = self.xp.flatnonzero(which)
-        return self.xp.max_at(self.batch.n_rows, row[index], len(row) - index)
+        self.visited_before = self.xp.come_later(batch.n_rows, row, batch.free[table_row])
 
     def _requested(self, passes: Passes) -> tuple[Array, Array]:
         timer = self.xp.flatnonzero(~passes.boot)
@@ -194,13 +189,7 @@ class Named:
         return boot[owner], position
 
     def _settle(self) -> Array:
-        caught = self.xp.zeros(self.batch.n_rows, bool)
-        caught[self.met_row[self.succeeds & (self.met_row != self.row)]] = True
-        differs = self.xp.flatnonzero(caught != self.caught)
-        self.caught = caught
-        changed = self.xp.zeros(len(self.batch), bool)
-        changed[self.batch.pair_of_row(differs)] = True
-        return changed
+        return self.caught.replace(self.met_row[self.succeeds & (self.met_row != self.row)])
 
     def empty(self) -> Array:
         """Check which passes have no region to visit."""
@@ -213,8 +202,7 @@ class Named:
         counted_from = first_at(self.xp, passes, batch.warmup_ns)
         counted = self.scan_pass >= counted_from[self.pair]
         codes = self.xp.count_at(batch.n_costs, self.cost[counted])
-        first = self._first_of(self.met_row, self.succeeds)
-        new = self.succeeds & (first[self.met_row] == len(self.row) - self.xp.arange(len(self.row)))
+        new = self.succeeds & ~self.xp.come_later(batch.n_rows, self.met_row, self.succeeds)
         early = ~self.succeeds & batch.busy[self.met_table_row] & (batch.code[self.met_table_row] >= FAIL_EARLY)
 
         def tally(which: Array) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 
 from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.passes import Passes
+from gmemgpu.engine.array.row_marks import RowMarks
 from gmemgpu.engine.array.window import Spans, Window
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN
@@ -30,13 +31,13 @@ class Retry(Window):
     more flag a row is handed on: a pass that starts in a free row may visit when it is over. Such a row is *escaped*.
     """
 
-    flags = ("caught", "escaped")
+    marks = ("caught", "escaped")
 
     def __init__(self, batch: Batch) -> None:
         super().__init__(batch)
         xp = self.xp
         self.may_be_empty = True
-        self.escaped = xp.zeros(batch.n_rows, bool)
+        self.escaped = RowMarks(batch)
         at, *columns = batch.tables.clearings_by_position
         self.cleared_at, self.cleared_pair, index = batch.of_tables(at, [True] * len(batch))
         self.cleared_ns, self.cleared_position = (column[index] for column in columns)
@@ -49,11 +50,11 @@ class Retry(Window):
         n_passes = len(passes.start_ns)
         base = n_passes + 2
         low, high, row, table_row = starts.low, starts.high, starts.row, starts.table_row
-        free, caught = batch.free[table_row], self.caught[row]
+        free, caught = batch.free[table_row], self.caught.on[row]
         region = self.region[row] * base
         # All clearings before the last success in a row are dealt with; one at that pass's start still belongs to it.
         first = low - caught
-        last = high - self.escaped[row]
+        last = high - self.escaped.on[row]
         done = self.xp.where(free & (first < last), last, 0) + region
         before = xp.zeros(len(done), np.int64)
         before[1:] = xp.max_scan(done)[:-1]
@@ -103,7 +104,7 @@ class Retry(Window):
         self.single_of, self.single_pass = self.single // base, self.single % base
         head = self.xp.ones(len(self.single), bool)
         head[1:] = self.single_of[1:] != self.single_of[:-1]
-        self.single_is_first = head & free[self.single_of] & ~self.caught[starts.row[self.single_of]]
+        self.single_is_first = head & free[self.single_of] & ~self.caught.on[starts.row[self.single_of]]
 
     def _start_of(self, position: Array, scan_pass: Array, pair: Array) -> Array:
         # Index of the row of a region in which a pass starts.
@@ -134,12 +135,9 @@ class Retry(Window):
         return self.single_of[self.single_is_first], self.single_pass[self.single_is_first]
 
     def _settle(self, passes: Passes) -> Array:
-        xp, n = self.xp, self.batch.n_rows
-        none = xp.zeros(0, np.int64)
+        none = self.xp.zeros(0, np.int64)
         landed, _ = self._landed(passes, none, none, only_what_matters=True)
-        caught, escaped = xp.zeros(n, bool), xp.zeros(n, bool)
         finds = self._is_last(landed) & self.batch.free[landed.table_row] & ~self._fails_anyway(landed.of)
-        caught[landed.row[finds]] = True
-        escaped[self.starts.row[landed.of]] = True
-        changed: Array = self._replace("caught", caught) | self._replace("escaped", escaped)
+        changed: Array = self.caught.replace(landed.row[finds])
+        changed |= self.escaped.replace(self.starts.row[landed.of])
         return changed

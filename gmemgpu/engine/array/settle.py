@@ -49,9 +49,8 @@ class _Rounds:
         boot = old.boot[index]
         first = xp.where(boot, -1, old.first[index] + shift[owner])
         taken.passes = Passes(xp.sums(count), owner, old.start_ns[index], old.end_ns[index], boot, first)
-        _, row = xp.expand(self.batch.row_at[chosen], xp.diff(self.batch.row_at)[chosen])
-        for name in self.targets.flags:
-            setattr(taken.targets, name, getattr(self.targets, name)[row])
+        for name in self.targets.marks:
+            setattr(taken.targets, name, getattr(self.targets, name).of_some(batch, numbers))
         return taken
 
     def rows(self) -> list[MetricRow]:

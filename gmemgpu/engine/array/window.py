@@ -10,6 +10,7 @@ from gmemgpu.engine.array.batch import Batch
 from gmemgpu.engine.array.dominance import dominance_sums
 from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
+from gmemgpu.engine.array.row_marks import RowMarks
 from gmemgpu.engine.array.starts import RowFinder
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
@@ -81,14 +82,14 @@ class Window:
     and caught rows are all that rounds hand on.
     """
 
-    flags: tuple[str, ...] = ("caught",)
-    """What rounds hand on: attributes with one entry a row."""
+    marks: tuple[str, ...] = ("caught",)
+    """What rounds hand on: attributes that are `RowMarks`."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
-        xp = self.xp = batch.xp
+        self.xp = batch.xp
         self.rows = RowFinder(batch)
-        self.caught = xp.zeros(batch.n_rows, bool)
+        self.caught = RowMarks(batch)
         self.n_bits = max(1, (batch.most_positions - 1).bit_length())
         # With gate `all` a pass that runs has every covered region.
         self.may_be_empty = batch.gated or not all(host.n_covered for host in batch.tables.hosts)
@@ -130,7 +131,7 @@ class Window:
         kept = xp.flatnonzero(starts.present)
         low, high, table_row = starts.low[kept], starts.high[kept], starts.table_row[kept]
         free = batch.free[table_row]
-        fresh = free & ~self.caught[starts.row[kept]]
+        fresh = free & ~self.caught.on[starts.row[kept]]
         after = low + fresh
         more = free & (high > after)
         busy, fresh, more = xp.flatnonzero(~free), xp.flatnonzero(fresh), xp.flatnonzero(more)
@@ -218,12 +219,12 @@ class Window:
 
     def _finds_clean(self, of: Array, scan_pass: Array) -> Array:
         # Whether a pass that starts in a free row finds the bit not set.
-        return (scan_pass == self.starts.low[of]) & ~self.caught[self.starts.row[of]]
+        return (scan_pass == self.starts.low[of]) & ~self.caught.on[self.starts.row[of]]
 
     def _first_attempts(self) -> tuple[Array, Array]:
         # Of each free row that no earlier pass has visited: its index, and the first pass that starts in it.
         starts = self.starts
-        of = self.xp.flatnonzero(self.batch.free[starts.table_row] & ~self.caught[starts.row])
+        of = self.xp.flatnonzero(self.batch.free[starts.table_row] & ~self.caught.on[starts.row])
         return of, starts.low[of]
 
     def _is_last(self, landed: Landed) -> Array:
@@ -235,15 +236,7 @@ class Window:
     def _settle(self, passes: Passes) -> Array:
         none = self.xp.zeros(0, np.int64)
         landed, _ = self._landed(passes, none, none, only_what_matters=True)
-        caught = self.xp.zeros(len(self.caught), bool)
-        caught[landed.row] = True
-        return self._replace("caught", caught)
-
-    def _replace(self, name: str, flags: Array) -> Array:
-        changed = self.xp.zeros(len(self.batch), bool)
-        changed[self.batch.pair_of_row(self.xp.flatnonzero(flags != getattr(self, name)))] = True
-        setattr(self, name, flags)
-        return changed
+        return self.caught.replace(landed.row)
 
     def outcome(self, passes: Passes) -> Outcome:
         """Return what all attempts led to, once nothing moves any more."""

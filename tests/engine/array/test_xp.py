@@ -152,6 +152,13 @@ def test_a_chain_that_mostly_leads_to_the_next_element(
     assert xp.chain(xp.asarray(host), xp.asarray(at), longest).tolist() == walked(host, at)
 
 
+@given(drawn=st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12), size=st.sampled_from([10, 1000]))
+def test_come_later(xp: Namespace, drawn: list[tuple[int, bool]], size: int) -> None:
+    index, which = np.array([i for i, _ in drawn], np.int64), np.array([flag for _, flag in drawn], bool)
+    expected = [any(i == index[k] and flag for i, flag in drawn[:k]) for k in range(len(drawn))]
+    assert xp.come_later(size, xp.asarray(index), xp.asarray(which)).tolist() == expected
+
+
 @given(pairs=st.lists(st.tuples(st.integers(-5, 1 << 40), st.integers(0, 4)), max_size=8))
 def test_expand(xp: Namespace, pairs: list[tuple[int, int]]) -> None:
     first, count = (np.array([p[k] for p in pairs], np.int64) for k in (0, 1))

@@ -180,6 +180,12 @@ class Namespace(ABC):
     def max_at(self, size: int, index: Array, values: Array) -> Array:
         """Return the largest of some positive values by index, 0 where there is none."""
 
+    def come_later(self, size: int, index: Array, which: Array) -> Array:
+        """Check which of some indices below `size` come after an equal one that is among `which`, (n,) bool."""
+        n, some = len(index), self.flatnonzero(which)
+        later: Array = self.max_at(size, index[some], n - some)[index] > n - self.arange(n)
+        return later
+
     @abstractmethod
     def last_of_each(self, size: int, index: Array) -> Array | None:
         """Return which of equal indices below `size` are the last ones; None if assignments keep those anyway."""

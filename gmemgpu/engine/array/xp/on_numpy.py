@@ -17,6 +17,8 @@ __all__ = ["NUMPY", "NumpyNamespace"]
 _DIGIT_BITS = 16
 _FEW = 512
 """Elements that a walk is through before their runs are found."""
+_ZEROS_A_SORTED = 64
+"""Zeros that cost about as much as to sort one more element."""
 _STEPS_A_RUN = 2
 """Steps of a walk that cost about as much as to find a run and to list it."""
 
@@ -131,6 +133,17 @@ class NumpyNamespace(Namespace):
         out = np.zeros(size, np.int64)
         np.maximum.at(out, index, values)
         return out
+
+    def come_later(self, size: int, index: Array, which: Array) -> Array:
+        """Check which of some indices come after an equal one that is among `which`; a few by sorting them."""
+        if len(index) * _ZEROS_A_SORTED > size:
+            return super().come_later(size, index, which)
+        some = np.flatnonzero(which)
+        found, first = np.unique(index[some], return_index=True)
+        if not len(found):
+            return np.zeros(len(index), bool)
+        at = np.minimum(np.searchsorted(found, index), len(found) - 1)
+        return (found[at] == index) & (some[first[at]] < np.arange(len(index)))
 
     def last_of_each(self, size: int, index: Array) -> Array | None:
         """Return None: of several values for one place, the last one stays."""
