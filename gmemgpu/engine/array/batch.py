@@ -16,7 +16,7 @@ from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
 from gmemgpu.engine.class_code import code_costs
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Gate, Policy
-from gmemgpu.model.trace import Int64Array
+from gmemgpu.model.trace import BoolArray, Int64Array
 
 __all__ = ["Batch", "Pairs"]
 
@@ -64,25 +64,13 @@ class Pairs:
 
     def items(self) -> Int64Array:
         """Count class rows, requests and what else the arrays of each pair grow with."""
-        whole = self.tables.once(("items", tuple(self.policies)), self._all_items)
-        found: Int64Array = whole[self.policy_of, self.trace_of]
+        found: Int64Array = self.counts.items[self.policy_of, self.trace_of]
         return found
 
-    def _all_items(self) -> Int64Array:
-        n_rows = np.diff(self.tables.row_at)
-        each = [n_rows + self._other_items(policy) for policy in self.policies]
-        return np.array(each, np.int64).reshape(-1, len(n_rows))
-
-    def _other_items(self, policy: Policy) -> Int64Array:
-        tables, hooks = self.tables, self.hooks
-        n = hooks.n_requests(policy.hook, policy.timer)
-        if policy.scope in ("dirty", "dirty_retry"):
-            n = n + np.diff(tables.clearings[0])
-        elif policy.scope != "window" and policy.timer.kind != "periodic":
-            n = n + hooks.n_named(policy.hook, policy.scope)
-        if policy.boot and policy.scope != "window":
-            n = n + tables.n_boots * np.diff(tables.position_at)
-        return n
+    def idle(self) -> BoolArray:
+        """Check which pairs have nothing that could start a pass."""
+        found: BoolArray = (self.counts.starters == 0)[self.policy_of, self.trace_of]
+        return found
 
 
 class Batch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -55,6 +55,31 @@ class Counts:
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
         self._tables, self._xp = hooks.tables, hooks.tables.xp
+
+    def _of_policies(self, of: Callable[[Policy], Int64Array]) -> Int64Array:
+        return np.array([of(policy) for policy in self._hooks.policies], np.int64).reshape(-1, len(self._tables))
+
+    @cached_property
+    def starters(self) -> Int64Array:
+        """Requests, or ticks, and boots, (n_policies, n_traces): at most so many passes start."""
+        hooks, boots = self._hooks, self._tables.n_boots
+        return self._of_policies(lambda policy: hooks.n_requests(policy.hook, policy.timer) + policy.boot * boots)
+
+    @cached_property
+    def items(self) -> Int64Array:
+        """Class rows, requests and what else the arrays of each pair grow with, (n_policies, n_traces)."""
+        return self._of_policies(self._items_of)
+
+    def _items_of(self, policy: Policy) -> Int64Array:
+        tables, hooks = self._tables, self._hooks
+        n: Int64Array = np.diff(tables.row_at) + hooks.n_requests(policy.hook, policy.timer)
+        if policy.scope in ("dirty", "dirty_retry"):
+            n = n + np.diff(tables.clearings[0])
+        elif policy.scope != "window" and policy.timer.kind != "periodic":
+            n = n + hooks.n_named(policy.hook, policy.scope)
+        if policy.boot and policy.scope != "window":
+            n = n + tables.n_boots * np.diff(tables.position_at)
+        return n
 
     def _groups(self, of: Iterable[T]) -> list[list[T]]:
         # What is looked at together: all on a device, which has room, and one after another near a core.

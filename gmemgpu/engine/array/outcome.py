@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gmemgpu.engine.array.batch import Batch
+from gmemgpu.engine.array.batch import Batch, Pairs
 from gmemgpu.engine.array.constants import empty_rows, set_time, set_times
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
@@ -20,7 +20,7 @@ from gmemgpu.engine.outcome import PERCENTILES, latency_bins
 from gmemgpu.model.metric import METRIC_NAMES, MetricRow
 from gmemgpu.model.trace import Int64Array
 
-__all__ = ["Outcome", "rows_of"]
+__all__ = ["Outcome", "rows_of", "rows_without_passes"]
 
 EXACT = 1 << 62
 """Products and sums that a float puts below this are exact in int64."""
@@ -86,7 +86,15 @@ def rows_of(
     columns |= set_times(found[len(exact) :], weights, batch.most_groups)
     columns |= _attempts(batch, columns, host_seen, host_count)
     histograms = _histograms(len(batch), n_bins, host_filled, host_bins)
-    return _rows(batch, columns, histograms)
+    highs, lows = columns.pop("wall_high"), columns.pop("wall_low")
+    columns["scan_wall_ns"] = [(high << HALF_BITS) + low for high, low in zip(highs, lows, strict=True)]
+    return _rows(batch.pairs, columns, histograms)
+
+
+def rows_without_passes(pairs: Pairs) -> list[MetricRow]:
+    """Build the rows of pairs whose policies never start a pass."""
+    none = [0] * len(pairs)
+    return _rows(pairs, {"reoptimized": none, "lasting": none}, [[] for _ in none])
 
 
 def _of_each(batch: Batch, passes: Passes, values: Array) -> Array:
@@ -246,16 +254,15 @@ def _histograms(n_pairs: int, n_bins: int, filled: Int64Array, count: Int64Array
     return [flat[a:b] for a, b in pairwise(begin.tolist())]
 
 
-def _rows(batch: Batch, columns: _Columns, histograms: list[list[int]]) -> list[MetricRow]:
-    highs, lows, lasting = (columns.pop(name) for name in ("wall_high", "wall_low", "lasting"))
-    columns["scan_wall_ns"] = [(high << HALF_BITS) + low for high, low in zip(highs, lows, strict=True)]
-    empty, all_lasting = empty_rows(batch.tables)
-    traces = batch.trace_of.tolist()
-    of = list(zip(traces, batch.policy_of.tolist(), strict=True))
-    counts = [batch.pairs.counts.of(policy.hook) for policy in batch.policies]
-    updates = [batch.pairs.counts.tracker_updates(policy) for policy in batch.policies]
+def _rows(pairs: Pairs, columns: _Columns, histograms: list[list[int]]) -> list[MetricRow]:
+    lasting = columns.pop("lasting")
+    empty, all_lasting = empty_rows(pairs.tables)
+    traces, policies = pairs.trace_of.tolist(), pairs.policy_of.tolist()
+    of = list(zip(traces, policies, strict=True))
+    counts = {k: pairs.counts.of(pairs.policies[k].hook) for k in set(policies)}
+    updates = {k: pairs.counts.tracker_updates(pairs.policies[k]) for k in set(policies)}
     for name in ("requests", "request_folios", "requests_hazard"):
-        of_hooks = [getattr(counted, name) for counted in counts]
+        of_hooks = {k: getattr(counted, name) for k, counted in counts.items()}
         columns[name] = [of_hooks[policy][trace] for trace, policy in of]
     columns["tracker_updates"] = [updates[policy][trace] for trace, policy in of]
     columns["never"] = [all_lasting[trace] - n for trace, n in zip(traces, lasting, strict=True)]

@@ -7,13 +7,13 @@ import numpy as np
 from gmemgpu.engine.array.batch import Batch, Pairs
 from gmemgpu.engine.array.named import Named
 from gmemgpu.engine.array.naming import NamedRegions
-from gmemgpu.engine.array.outcome import rows_of
+from gmemgpu.engine.array.outcome import rows_of, rows_without_passes
 from gmemgpu.engine.array.passes import Passes, no_passes
 from gmemgpu.engine.array.retry import Retry
 from gmemgpu.engine.array.schedule import Schedule
 from gmemgpu.engine.array.window import Window
 from gmemgpu.model.metric import MetricRow
-from gmemgpu.model.trace import BoolArray
+from gmemgpu.model.trace import BoolArray, Int64Array
 
 __all__ = ["settled_rows", "ARRAY_ROUNDS"]
 
@@ -80,15 +80,25 @@ def settled_rows(pairs: Pairs, rounds: list[int] | None = None) -> list[MetricRo
     A pair has settled when neither its passes move nor what they hand on changes. Each round makes at least one more
     pass exact, and all before it stay so: whatever the pairs, this ends, and never before it is right.
     """
-    rows: list[MetricRow | None] = [None] * len(pairs)
     counts = [0] * len(pairs)
-    own = np.arange(len(pairs))
-    batch = Batch(pairs)
+    idle = pairs.idle()
+    numbers, own = np.flatnonzero(idle), np.flatnonzero(~idle)
+    rows = dict(zip(numbers.tolist(), rows_without_passes(pairs.some(numbers)), strict=True))
+    if len(own):
+        _settle(pairs, own, rows, counts)
+    if rounds is not None:
+        rounds += counts
+    return [rows[q] for q in range(len(pairs))]
+
+
+def _settle(pairs: Pairs, own: Int64Array, rows: dict[int, MetricRow], counts: list[int]) -> None:
+    # Adds the rows of `own`, and sets in how many rounds they settled.
+    batch = Batch(pairs.some(own))
     now = _Rounds(batch, Schedule(batch))
     xp = now.batch.xp
-    unsettled = xp.ones(len(pairs), bool)
+    unsettled = xp.ones(len(own), bool)
     n = 0
-    while len(own):
+    while True:
         n += 1
         advance = now.schedule.advance if n <= ARRAY_ROUNDS else now.schedule.play
         ends = now.passes
@@ -107,9 +117,6 @@ def settled_rows(pairs: Pairs, rounds: list[int] | None = None) -> list[MetricRo
                 rows[q], counts[q] = row, n
             own = own[busy]
             if not len(own):
-                break
+                return
             now, moved = now.take(busy), moved[xp.asarray(busy)]
         now.passes, unsettled = now.targets.round(now.passes, moved=bool(moved.any()))
-    if rounds is not None:
-        rounds += counts
-    return [row for row in rows if row is not None]
