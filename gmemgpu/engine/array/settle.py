@@ -83,7 +83,9 @@ def settled_rows(pairs: Pairs, rounds: list[int] | None = None) -> list[MetricRo
     counts = [0] * len(pairs)
     idle = pairs.idle()
     numbers, own = np.flatnonzero(idle), np.flatnonzero(~idle)
-    rows = dict(zip(numbers.tolist(), rows_without_passes(pairs.some(numbers)), strict=True))
+    rows: dict[int, MetricRow] = {}
+    if len(numbers):
+        rows.update(zip(numbers.tolist(), rows_without_passes(pairs.some(numbers)), strict=True))
     if len(own):
         _settle(pairs, own, rows, counts)
     if rounds is not None:

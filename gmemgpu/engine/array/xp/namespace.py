@@ -47,7 +47,7 @@ _ALIKE = (
 def begins(counts: Any) -> Int64Array:
     """Return where each of several segments begins and the last one ends, on the host."""
     at = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=at[1:])
+    np.add.accumulate(counts, out=at[1:])
     return at
 
 
@@ -66,7 +66,8 @@ class Namespace(ABC):
 
     def __init__(self, module: Any) -> None:
         for name in _ALIKE:
-            setattr(self, name, getattr(module, name))
+            if name not in vars(type(self)):
+                setattr(self, name, getattr(module, name))
 
     if TYPE_CHECKING:
 
