@@ -234,7 +234,7 @@ class Batch:
             On the axis of all pairs' rows.
         """
         needles = position * self.n_instants[pair] + (instant - 1)
-        at = self.xp.searchsorted(pair, self.xp.arange(len(self) + 1))
+        at = self.xp.edges(pair, len(self))
         return self.xp.search(self.key, *self._rows, needles, at, "right") - 1 + self.row_at[pair]
 
     def is_absent(self, table_row: Array, pair: Array) -> Array:

@@ -118,7 +118,7 @@ class Hooks:
             order = xp.stable_order(trace)
             t_ns, region, trace = t_ns[order], region[order], trace[order]
             region = region - xp.asarray(tables.columns.region_at)[trace]
-            (at,) = xp.fetch(xp.searchsorted(trace, xp.arange(len(tables) + 1)))
+            (at,) = xp.fetch(xp.edges(trace, len(tables)))
         return TracedRequests(at, Requests(tables.columns.events, t_ns, None, region.astype(np.int32), xp))
 
     def n_requests(self, hook: Hook, timer: Timer) -> Int64Array:

@@ -92,7 +92,7 @@ class Named:
         self.met_row = self.row.copy()
         late = self.xp.flatnonzero(self.visit_ns >= batch.until_ns[self.table_row])
         pair = self.pair[late]
-        instant = batch.instant(self.visit_ns[late], self.xp.searchsorted(pair, self.xp.arange(len(batch) + 1)))
+        instant = batch.instant(self.visit_ns[late], self.xp.edges(pair, len(batch)))
         self.met_row[late] = batch.row(batch.position[self.table_row[late]], instant, pair)
         self.met_table_row = self.met_row + batch.table_row[self.pair]
         self.succeeds = batch.free[self.met_table_row]
@@ -117,7 +117,7 @@ class Named:
             kept = ~batch.is_absent(table_row, pair)
             scan_pass, pair, row, table_row = scan_pass[kept], pair[kept], row[kept], table_row[kept]
         self.scan_pass, self.pair, self.row, self.table_row = scan_pass, pair, row, table_row
-        self.attempt_at = self.xp.searchsorted(scan_pass, self.xp.arange(len(passes.start_ns) + 1))
+        self.attempt_at = self.xp.edges(scan_pass, len(passes.start_ns))
         self.visited_before = self.xp.come_later(batch.n_rows, row, batch.free[table_row])
 
     def _requested(self, passes: Passes) -> tuple[Array, Array]:

@@ -189,7 +189,7 @@ class _Bits:
             order = xp.stable_order(latency_ns)
             order = order[xp.stable_order(pair[order])]
             pair, latency_ns = pair[order], latency_ns[order]
-        at = xp.searchsorted(pair, xp.arange(n_pairs + 1))
+        at = xp.edges(pair, n_pairs)
         n, begin = xp.diff(at), at[:-1]
         percents = xp.asarray(np.array([percent for _, percent in PERCENTILES]))[:, None]
         rank = xp.minimum(begin + xp.maximum((n * percents + 99) // 100, 1) - 1, len(k) - 1)

@@ -167,7 +167,7 @@ class Tables:
             places.append(np.repeat(covered + begin, len(cuts)))
             cuts_ns.append(np.tile(np.array(cuts, np.int64), len(covered)))
         place, cut_ns = xp.asarray(np.concatenate(places)), xp.asarray(np.concatenate(cuts_ns))
-        at = xp.searchsorted(region, xp.arange(int(self.columns.region_at[-1]) + 1))
+        at = xp.edges(region, int(self.columns.region_at[-1]))
         before = xp.last_of(t_ns, at[place], at[place + 1], cut_ns)
         k = xp.flatnonzero(t_ns[before] < cut_ns)
         before, cut_ns = before[k], cut_ns[k]

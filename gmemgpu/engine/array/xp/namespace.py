@@ -128,6 +128,10 @@ class Namespace(ABC):
             Index into `values`.
         """
 
+    def edges(self, owner: Array, n: int) -> Array:
+        """Return where the elements of each of `n` owners begin, and the last ones end; owners ascend."""
+        return self.searchsorted(owner, self.arange(n + 1))
+
     @abstractmethod
     def max_scan(self, values: Array) -> Array:
         """Return the largest value up to each place."""

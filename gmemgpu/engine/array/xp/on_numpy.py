@@ -19,8 +19,26 @@ _FEW = 512
 """Elements that a walk is through before their runs are found."""
 _ZEROS_A_SORTED = 64
 """Zeros that cost about as much as to sort one more element."""
+_MANY = 4096
+"""Needles that it pays to sort before they are searched for."""
 _STEPS_A_RUN = 2
 """Steps of a walk that cost about as much as to find a run and to list it."""
+
+
+def _searched(values: Array, needles: Array, side: Side) -> Array:
+    # As `numpy.searchsorted` finds them, which is slow where one needle lies far from the next.
+    n = len(needles)
+    if n < _MANY:
+        return values.searchsorted(needles, side)
+    if (needles[1:] < needles[:-1]).any():
+        order, found = needles.argsort(), np.empty(n, np.int64)
+        found[order] = _searched(values, needles[order], side)
+        return found
+    if 2 * len(values) > n:
+        return values.searchsorted(needles, side)
+    # The fewer are looked for among the more.
+    at = needles.searchsorted(values, "left" if side == "right" else "right")
+    return np.bincount(at, minlength=n)[:n].cumsum()
 
 
 class NumpyNamespace(Namespace):
@@ -58,7 +76,7 @@ class NumpyNamespace(Namespace):
 
     def searchsorted(self, values: Array, needles: Array, side: Side = "left") -> Array:
         """Find where needles belong among ascending values."""
-        return values.searchsorted(needles, side)
+        return _searched(values, needles, side)
 
     def repeat(self, values: Array, counts: Array) -> Array:
         """Return each value as often as its count says."""
@@ -67,18 +85,24 @@ class NumpyNamespace(Namespace):
     def search(self, values: Array, begin: Array, end: Array, needles: Array, at: Array, side: Side) -> Array:
         """Find where values belong in the ascending segments of their pairs."""
         if len(begin) == 1:
-            return values[begin[0] : end[0]].searchsorted(needles, side)
+            return _searched(values[begin[0] : end[0]], needles, side)
         found = np.zeros(len(needles), np.int64)
         edges = at.tolist()
         for q, (lo, hi) in enumerate(zip(begin.tolist(), end.tolist(), strict=True)):
             a, b = edges[q], edges[q + 1]
             if a < b and lo < hi:
-                found[a:b] = values[lo:hi].searchsorted(needles[a:b], side)
+                found[a:b] = _searched(values[lo:hi], needles[a:b], side)
         return found
 
     def last_of(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
         """Find the last value that is no larger, by halving all segments at once."""
         return last_row_between(values, begin, end, needles)
+
+    def edges(self, owner: Array, n: int) -> Array:
+        """Return where the elements of each of `n` owners begin, and the last ones end; owners ascend."""
+        if n < len(owner) // 8:
+            return owner.searchsorted(np.arange(n + 1))
+        return begins(np.bincount(owner, minlength=n))
 
     def max_scan(self, values: Array) -> Array:
         """Return the largest value up to each place."""
