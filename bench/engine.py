@@ -23,6 +23,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
+
 from bench.hardware import record
 from gmemgpu.catalogue import named_policies
 from gmemgpu.engine.array import evaluate_pairs
@@ -31,13 +33,11 @@ from gmemgpu.engine.array.columns import host_columns
 from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.compiled.columns import Columns
 from gmemgpu.engine.compiled.policy_run import run_policy as run_compiled
-from gmemgpu.engine.prepared import Prepared
 from gmemgpu.engine.registry import engine
 from gmemgpu.engine.verify import verify
 from gmemgpu.generator import generate
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
-from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
 from gmemgpu.sweeping.spec.spec import read_spec
 from gmemgpu.workload.preset import preset, small_variant
@@ -52,24 +52,25 @@ def peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def compare_engines(prepared: Prepared) -> dict[str, Any]:
+def compare_engines(tables: Tables) -> dict[str, Any]:
     policies = [policy for policy in named_policies() if not policy.is_oracle]
     before = time.process_time()
-    columns = Columns(prepared)
+    columns = Columns(tables)
     columns_s = time.process_time() - before
+    pairs = Pairs(tables, policies, Costs())
     before = time.process_time()
-    tables = Tables(host_columns(prepared.trace))
-    together = evaluate_pairs(Pairs(tables, policies, Costs()))
+    together = evaluate_pairs(pairs)
     together_s = time.process_time() - before
-    runs: dict[str, Callable[[Policy], MetricRow]] = {
-        "numba": lambda policy: run_compiled(columns, policy, Costs()),
-        "numpy": lambda policy: evaluate_pairs(Pairs(tables, [policy], Costs()))[0],
+    # What policies share, such as the requests of a hook, is there by now.
+    runs: dict[str, Callable[[int], MetricRow]] = {
+        "numba": lambda k: run_compiled(columns, pairs, k),
+        "numpy": lambda k: evaluate_pairs(pairs.some(np.array([k])))[0],
     }
     taken_s: dict[str, dict[str, float]] = {name: {} for name in runs}
-    for policy, row in zip(policies, together, strict=True):
+    for k, (policy, row) in enumerate(zip(policies, together, strict=True)):
         for name, run in runs.items():
             before = time.process_time()
-            assert run(policy) == row, f"{policy.name}: the engines disagree"
+            assert run(k) == row, f"{policy.name}: the engines disagree"
             taken_s[name][policy.name] = time.process_time() - before
     total_s = {"numba": columns_s + sum(taken_s["numba"].values()), "numpy": together_s}
     return {
@@ -113,12 +114,12 @@ def measure(case: str) -> dict[str, Any]:
     assert not verify(small, named_policies(), Costs()).differences, "the engines disagree"
     trace = generate(workload(case), 7).trace
     before = time.process_time()
-    prepared = Prepared(trace)
+    tables = Tables(host_columns(trace))
     figures: dict[str, Any] = {"events": len(trace), "timeline_s": round(time.process_time() - before, 2)}
-    figures |= compare_engines(prepared)
+    figures |= compare_engines(tables)
     figures["peak_memory_mib"] = peak_mib()
     if case in SIMPY_CASES and find_spec("simpy"):
-        del prepared
+        del tables
         figures["own_timeline_s"] = compare_with_simpy(trace)
     return figures
 

@@ -23,7 +23,8 @@ import numpy as np
 
 from bench.hardware import record
 from gmemgpu.catalogue import named_policies
-from gmemgpu.engine.prepared import Prepared
+from gmemgpu.engine.array.columns import host_columns
+from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.registry import engine
 from gmemgpu.generator import generate
 from gmemgpu.model.cost import Costs
@@ -66,7 +67,7 @@ def stages(spec_file: str, backend: str, repeats: int) -> dict[str, Any]:
         part_bytes(rows_to_arrow(rows, setting.schema), {})
         trace = generate(workload, one.seeds[0]).trace
         generate_s = least_s(lambda workload=workload, one=one: generate(workload, one.seeds[0]), repeats)
-        timeline_s = least_s(lambda trace=trace: Prepared(trace, compiled=backend == "numba"), repeats)
+        timeline_s = least_s(lambda trace=trace: Tables(host_columns(trace, compiled=backend == "numba")), repeats)
         whole_s = least_s(
             lambda trace=trace: engine(backend).evaluate([trace], setting.policies, setting.costs), repeats
         )

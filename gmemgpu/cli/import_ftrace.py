@@ -111,8 +111,8 @@ def _predicting(arguments: argparse.Namespace) -> tuple[tuple[Policy, ...], Cost
 
 
 def _matches(trace: Trace, account: Account, policies: tuple[Policy, ...], costs: Costs) -> list[PassMatch]:
-    from gmemgpu.engine.prepared import Prepared
     from gmemgpu.explain.observed_passes import match_passes
+    from gmemgpu.explain.prepared import Prepared
     from gmemgpu.explain.replay import record_run
 
     prepared, seen = Prepared(trace), account.passes

@@ -72,7 +72,7 @@ def recorded_runs(arguments: argparse.Namespace, n: int) -> tuple[RunRecord, ...
     costs = read_costs(arguments.costs) if arguments.costs else Costs()
     tell_doubts(policies, "policies", strict=arguments.strict)
     trace = read_trace(arguments.trace)
-    from gmemgpu.engine.prepared import Prepared
+    from gmemgpu.explain.prepared import Prepared
     from gmemgpu.explain.replay import record_run
 
     prepared = Prepared(trace)

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _region_map(path: str, name: str) -> tuple[str, RegionMap]:
     from gmemgpu.api import read_trace
     from gmemgpu.catalogue import choose_policies, named_policies
-    from gmemgpu.engine.prepared import Prepared
+    from gmemgpu.explain.prepared import Prepared
     from gmemgpu.explain.region_map import region_map
     from gmemgpu.explain.replay import record_run
     from gmemgpu.model.cost import Costs

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gmemgpu.engine.prepared import Prepared
+from gmemgpu.explain.prepared import Prepared
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.piece import RegionPieces, cut_at_regions

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from gmemgpu.engine.prepared import Prepared
+from gmemgpu.explain.prepared import Prepared
 from gmemgpu.explain.visit import Visitor, Visits
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import BoolArray, Int8Array, Int32Array, Int64Array

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from gmemgpu.engine.prepared import Prepared
+from gmemgpu.explain.prepared import Prepared
 from gmemgpu.explain.record import Cause, EpisodeLog, Fate, PassLog, PassState, RequestLog, RunRecord
 from gmemgpu.explain.target import Targets
 from gmemgpu.explain.visit import Outcome, Visitor
@@ -23,7 +23,7 @@ class _Replay:
     # The same order of events as in the reference engine, which judges what comes out; passes as arrays of visits.
     def __init__(self, prepared: Prepared, policy: Policy, costs: Costs) -> None:
         self.prepared, self.policy = prepared, policy
-        self.made = prepared.requests(policy.hook)
+        self.made = prepared.requests(policy)
         self.visitor = Visitor(prepared, policy.executor, costs)
         self._chooser = Targets(prepared, policy, self.made, self.visitor)
         n, n_episodes = len(self.made.t_ns), len(self.visitor.episode_region)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gmemgpu.engine.class_code import CLEAN
-from gmemgpu.engine.prepared import Prepared
+from gmemgpu.explain.prepared import Prepared
 from gmemgpu.explain.visit import Outcome, Visitor, Visits
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Int64Array

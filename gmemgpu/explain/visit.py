@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, check_63_bits
-from gmemgpu.engine.prepared import Prepared
+from gmemgpu.explain.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Executor
 from gmemgpu.model.trace import BoolArray, Int8Array, Int64Array
@@ -91,7 +91,7 @@ class Visitor:
 
     def __init__(self, prepared: Prepared, executor: Executor, costs: Costs) -> None:
         check_63_bits(prepared.trace, costs, "numpy")
-        line, rows, episodes = prepared.timeline, prepared.noticed, prepared.episodes
+        episodes = prepared.episodes
         self._length_ns, self._group = prepared.priced(executor, costs).length_ns, prepared.cost_groups
         self._asks_nobody = executor == "leader_first"
         order = np.lexsort((episodes.begin_ns, episodes.region))
@@ -103,8 +103,8 @@ class Visitor:
         self._until_ns = episodes.end_ns[order]
         self._code = prepared.codes
         # One sorted axis of all regions and instants: a lookup is one search.
-        self._instants = np.unique(np.concatenate([line.t_ns[rows], self.episode_begin_ns]))
-        self._row_key = self._key(line.region[rows].astype(np.int64), line.t_ns[rows])
+        self._instants = np.unique(np.concatenate([prepared.row_ns, self.episode_begin_ns]))
+        self._row_key = self._key(prepared.region, prepared.row_ns)
         self._episode_key = self._key(self.episode_region.astype(np.int64), self.episode_begin_ns)
 
     def _key(self, region: Int64Array, t_ns: Int64Array | int) -> Int64Array:
@@ -135,7 +135,7 @@ class Visitor:
         Returns
         -------
         (m,) int64
-            Indices in ``prepared.noticed``.
+            Indices in ``prepared.codes``.
         """
         return np.searchsorted(self._row_key, self._key(region, t_ns), "right") - 1
 

@@ -181,7 +181,7 @@ def _latency(at: NDArray[np.int64], within: Floats) -> Floats:
 
 
 def _begins_ns(bins: NDArray[np.int64]) -> Floats:
-    # The inverse of gmemgpu.engine.outcome.latency_bins.
+    # The inverse of gmemgpu.engine.array.latency.latency_bins.
     begins: Floats = np.where(bins < 8, bins, np.ldexp(8.0 + bins % 8, np.maximum(bins // 8 - 1, 0)))
     return begins
 

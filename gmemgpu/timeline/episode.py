@@ -24,17 +24,11 @@ class FreeRuns:
         Index of the region, ascending.
     begin_ns, end_ns : (n,) int64
         Half open, ascending within a region; `FOREVER` if it lasts to the horizon.
-    fell : (n,) bool
-        Whether it began by a fall of A to 0, rather than with the trace.
-    row : (n,) int64
-        Row of the timeline at which it begins.
     """
 
     region: Int32Array
     begin_ns: Int64Array
     end_ns: Int64Array
-    fell: BoolArray
-    row: Int64Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +77,7 @@ def free_runs(timeline: Timeline) -> FreeRuns:
     inside = stop < len(free)
     inside[inside] = ~head[stop[inside]]
     end_ns[inside] = timeline.t_ns[stop[inside]]
-    return FreeRuns(timeline.region[begin], timeline.t_ns[begin], end_ns, ~head[begin], begin)
+    return FreeRuns(timeline.region[begin], timeline.t_ns[begin], end_ns)
 
 
 def free_episodes(runs: FreeRuns, snp: SnpStates) -> Episodes:

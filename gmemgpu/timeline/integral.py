@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gmemgpu.model.trace import Int32Array, Int64Array
-from gmemgpu.timeline.build import Timeline, last_row_at
+from gmemgpu.model.trace import Int64Array
+from gmemgpu.timeline.build import Timeline
 
 __all__ = ["LIMB_BITS", "exact_sum", "UsedIntegral", "used_integral"]
 
@@ -58,50 +58,6 @@ class UsedIntegral:
     used: Int64Array
     high: Int64Array
     low: Int64Array
-
-    def between(self, region: Int32Array, begin_ns: Int64Array, end_ns: Int64Array) -> tuple[Int64Array, Int64Array]:
-        """
-        Integrate U of some regions over some intervals.
-
-        Parameters
-        ----------
-        region : (m,) int32
-            Index of each region.
-        begin_ns, end_ns : (m,) int64
-            Half open interval of each.
-
-        Returns
-        -------
-        high : (m,) int64
-            Part in units of 2**20 page·ns.
-        low : (m,) int64
-            Part in page·ns; the integral is ``high * 2**20 + low``, exactly.
-        """
-        end_high, end_low = self._until(region, end_ns)
-        begin_high, begin_low = self._until(region, begin_ns)
-        return end_high - begin_high, end_low - begin_low
-
-    def _until(self, region: Int32Array, t_ns: Int64Array) -> tuple[Int64Array, Int64Array]:
-        row = last_row_at(self.offset, self.t_ns, region, t_ns)
-        since = t_ns - self.t_ns[row]
-        used = self.used[row]
-        return self.high[row] + used * (since >> LIMB_BITS), self.low[row] + used * (since & _LIMB)
-
-    def exact(self, high: Int64Array, low: Int64Array) -> int:
-        """
-        Sum integrals exactly.
-
-        Parameters
-        ----------
-        high, low : (m,) int64
-            As `between` returns them.
-
-        Returns
-        -------
-        int
-            In page·ns.
-        """
-        return (exact_sum(high) << LIMB_BITS) + exact_sum(low)
 
 
 def used_integral(timeline: Timeline) -> UsedIntegral | None:

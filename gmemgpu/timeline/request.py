@@ -10,19 +10,14 @@ import numpy as np
 
 from gmemgpu.model.event import FOLIO_PAGES, Kind
 from gmemgpu.model.policy import Hook
-from gmemgpu.model.trace import Int64Array, Trace
-from gmemgpu.timeline.episode import FreeRuns
-from gmemgpu.timeline.integral import exact_sum
 from gmemgpu.timeline.piece import REGION_SHIFT
 
 __all__ = [
     "FOLIO_1G_ONLY",
     "OWNED_ONLY",
-    "HookEvents",
     "Requests",
     "folios_of",
     "hook_kinds",
-    "hook_requests",
     "hook_rows",
 ]
 
@@ -175,116 +170,3 @@ def hook_rows(hook: Hook, rows: Any, events: Any) -> Any:
     if hook in FOLIO_1G_ONLY:
         return rows[events.folio_pages[rows] == FOLIO_PAGES[-1]]
     return rows
-
-
-class HookEvents:
-    """
-    The events of a trace by kind, each kind looked up once for all hooks.
-
-    Parameters
-    ----------
-    trace : Trace
-        Cut at its horizon.
-    """
-
-    def __init__(self, trace: Trace) -> None:
-        self.trace = trace
-        self._first = int(np.searchsorted(trace.t_ns, trace.warmup_ns))
-        self._rows: dict[tuple[Kind, ...], Int64Array] = {}
-        self._folios: dict[Kind, tuple[int, int]] = {}
-
-    def rows(self, kinds: tuple[Kind, ...]) -> Int64Array:
-        """
-        Find the events of some kinds.
-
-        Parameters
-        ----------
-        kinds : tuple of Kind
-            May be empty.
-
-        Returns
-        -------
-        (n,) int64
-            Rows of the trace, ascending.
-        """
-        if kinds not in self._rows:
-            fires = np.zeros(len(self.trace), bool) if not kinds else self.trace.kind == kinds[0]
-            for kind in kinds[1:]:
-                fires |= self.trace.kind == kind
-            self._rows[kinds] = np.flatnonzero(fires)
-        return self._rows[kinds]
-
-    def folios(self, kind: Kind) -> tuple[int, int]:
-        """
-        Count the folios of the events of a kind, from the warm-up's end on.
-
-        Parameters
-        ----------
-        kind : Kind
-            One that has pages.
-
-        Returns
-        -------
-        int, int
-            Of all, and of those with an inode.
-        """
-        if kind not in self._folios:
-            rows = self.rows((kind,))
-            rows = rows[np.searchsorted(rows, self._first) :]
-            folios = folios_of(self.trace, rows)
-            owned = self.trace.inode[rows] >= 0
-            n = exact_sum(folios)
-            self._folios[kind] = n, n if owned.all() else exact_sum(folios[owned])
-        return self._folios[kind]
-
-    def request_folios(self, hook: Hook, requests: Requests, first: int) -> int:
-        """
-        Count the folios of requests, from the warm-up's end on.
-
-        Parameters
-        ----------
-        hook : Hook
-            Which events request work.
-        requests : Requests
-            All that it makes.
-        first : int
-            The first of them that counts.
-
-        Returns
-        -------
-        int
-            0 for hooks whose events have no pages.
-        """
-        if hook in OWNED_ONLY:
-            return sum(self.folios(kind)[1] for kind in _EVENT_HOOKS[hook])
-        return exact_sum(folios_of(self.trace, requests.event[first:])) if hook in FOLIO_1G_ONLY else 0
-
-
-def hook_requests(hook: Hook, events: HookEvents, runs: FreeRuns, covering_cores: Int64Array) -> Requests:
-    """
-    Collect the requests of a hook.
-
-    Parameters
-    ----------
-    hook : Hook
-        Which events request work.
-    events : HookEvents
-        Of the trace.
-    runs : FreeRuns
-        Times with no assigned page: ``region_free`` fires when one begins.
-    covering_cores : (n_regions,) int64
-        Cores whose window covers each region: ``region_free`` fires for covered ones only.
-
-    Returns
-    -------
-    Requests
-        Ties in file order; those of ``region_free`` by region.
-    """
-    trace = events.trace
-    if hook == "region_free":
-        fired = runs.fell & (covering_cores[runs.region] > 0)
-        region, t_ns = runs.region[fired], runs.begin_ns[fired]
-        order = np.lexsort((region, t_ns))
-        return Requests(trace, t_ns[order], np.full(len(order), -1), region[order])
-    rows = hook_rows(hook, events.rows(hook_kinds(hook)), trace)
-    return Requests(trace, trace.t_ns[rows], rows)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from gmemgpu.catalogue import named_policies
-from gmemgpu.engine.prepared import Prepared
 from gmemgpu.engine.registry import engine
+from gmemgpu.explain.prepared import Prepared
 from gmemgpu.explain.record import Fate, PassState, RunRecord
 from gmemgpu.explain.replay import record_run
 from gmemgpu.explain.visit import Outcome

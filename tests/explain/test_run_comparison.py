@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from two_teardowns import two_teardowns
 
 from gmemgpu.catalogue import choose_policies, named_policies
-from gmemgpu.engine.prepared import Prepared
 from gmemgpu.engine.registry import engine
 from gmemgpu.explain.missed import Reason
+from gmemgpu.explain.prepared import Prepared
 from gmemgpu.explain.replay import record_run
 from gmemgpu.explain.run_comparison import RunComparison, compare_runs
 from gmemgpu.explain.run_comparison_text import comparison_lines

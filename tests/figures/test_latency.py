@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gmemgpu.engine.outcome import latency_bins
+from gmemgpu.engine.array.latency import latency_bins
 from gmemgpu.figures.latency import Waits, bin_ends_ns, latency
 from gmemgpu.figures.waits import read_waits
 from gmemgpu.sweeping.store.read import read_rows

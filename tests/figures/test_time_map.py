@@ -8,7 +8,7 @@ from two_teardowns import two_teardowns
 
 from gmemgpu.catalogue import choose_policies, named_policies
 from gmemgpu.cli.main import main
-from gmemgpu.engine.prepared import Prepared
+from gmemgpu.explain.prepared import Prepared
 from gmemgpu.explain.region_map import region_map
 from gmemgpu.explain.region_span import State
 from gmemgpu.explain.replay import record_run

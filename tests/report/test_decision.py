@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmemgpu.engine.outcome import latency_bins
+from gmemgpu.engine.array.latency import latency_bins
 from gmemgpu.errors import SpecError, StoreError
 from gmemgpu.metrics.quantity import QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmemgpu.engine.outcome import latency_bins
+from gmemgpu.engine.array.latency import latency_bins
 from gmemgpu.errors import StoreError
 from gmemgpu.report import pooled
 from gmemgpu.report.grouping import stops_of

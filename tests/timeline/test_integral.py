@@ -6,7 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmemgpu.engine.prepared import Prepared
+from gmemgpu.engine.array.columns import host_columns
+from gmemgpu.engine.array.constants import empty_rows
+from gmemgpu.engine.array.tables import Tables
 from gmemgpu.model.event import Kind
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Trace
@@ -35,6 +37,6 @@ def test_a_quarter_of_a_full_host() -> None:
         inode=np.array([-1], np.int32),
         folio_pages=np.array([1], np.int32),
     )
-    constant = Prepared(trace).constant_metrics
+    constant = empty_rows(Tables(host_columns(trace)))[0][0]
     assert constant["optimizable_ns"] == 2048 * QUARTER_NS > INT64_MAX
     assert constant["in_use_ns"] == 2048 * PAGES_PER_REGION * (QUARTER_NS - 1)

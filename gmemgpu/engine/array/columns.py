@@ -9,13 +9,14 @@ import numpy as np
 
 from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
 from gmemgpu.engine.array.xp.on_numpy import NUMPY
+from gmemgpu.engine.class_code import CLEAN, FAIL_EARLY
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int64Array, Trace
-from gmemgpu.timeline.build import build_timeline
+from gmemgpu.timeline.build import Timeline, build_timeline
 from gmemgpu.timeline.integral import UsedIntegral, used_integral
 from gmemgpu.timeline.piece import cut_at_regions
 
-__all__ = ["REGION_BITS", "ClassRows", "EventColumns", "TraceColumns", "host_columns"]
+__all__ = ["REGION_BITS", "ClassRows", "EventColumns", "TraceColumns", "host_columns", "timeline_columns"]
 
 REGION_BITS = 32
 """Of a key of an id and a region; below them the region."""
@@ -55,6 +56,12 @@ class ClassRows:
     gmem: Array
     evicting: Array
 
+    def codes(self, xp: Namespace) -> Array:
+        """Return the class of each row as if no bit were set, (n,) int64."""
+        code = self.first.astype(np.int64)
+        busy = xp.where(self.evicting > 0, code + FAIL_EARLY, code)
+        return xp.where(code < 0, np.int64(CLEAN), busy)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TraceColumns:
@@ -92,16 +99,13 @@ class TraceColumns:
     clearings: Callable[[], tuple[Array, Array, Int64Array]]
 
 
-def host_columns(trace: Trace) -> TraceColumns:
-    """
-    Collect what is read of one trace, on the host.
+def host_columns(trace: Trace, *, compiled: bool = False) -> TraceColumns:
+    """Collect what is read of one trace, on the host; compiled code, if asked for, makes the same rows."""
+    return timeline_columns(build_timeline(trace, compiled=compiled))
 
-    Parameters
-    ----------
-    trace : Trace
-        A valid one.
-    """
-    line = build_timeline(trace)
+
+def timeline_columns(line: Timeline) -> TraceColumns:
+    """Collect what is read of a trace whose timeline is made, on the host."""
     trace, owners, kept = line.trace, line.owners, line.noticed()
     columns = (line.t_ns, line.first, line.gmem, line.evicting)
     at = np.searchsorted(kept, line.offset)

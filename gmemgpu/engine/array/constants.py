@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gmemgpu.engine.array.latency import PERCENTILES
 from gmemgpu.engine.array.sums import halves, joined_halves, joined_limbs, segment_sums, whole_sums
 from gmemgpu.engine.array.tables import Tables, nth
-from gmemgpu.engine.array.xp.namespace import Array
+from gmemgpu.engine.array.xp.namespace import Array, Namespace
 from gmemgpu.engine.class_code import N_CODES
-from gmemgpu.engine.outcome import PERCENTILES
 from gmemgpu.model.metric import METRIC_NAMES, MetricRow
 from gmemgpu.model.trace import Int64Array
+from gmemgpu.timeline.integral import LIMB_BITS, UsedIntegral
 from gmemgpu.timeline.snp import FOREVER
 
-__all__ = ["empty_rows", "oracle_rows", "set_time", "set_times"]
+__all__ = ["empty_rows", "oracle_rows", "set_time", "set_times", "used_between"]
 
 _ANY = 1 << 63
 """No value is further from zero: sums of such come in halves."""
@@ -91,16 +92,36 @@ def _free_times(tables: Tables) -> list[list[Array]]:
     return found
 
 
+def used_between(
+    xp: Namespace, used: UsedIntegral, region: Array, begin_ns: Array, end_ns: Array
+) -> tuple[Array, Array]:
+    """
+    Integrate pages in use of some regions, among those of all traces, each over an interval.
+
+    Returns
+    -------
+    high, low : (m,) int64
+        In units of 2**20 page·ns, and in page·ns, of either sign: the integral is the sum of both.
+    """
+    # Both bounds in one go: searches are what this costs.
+    n, region, t_ns = len(region), xp.concatenate([region, region]), xp.concatenate([end_ns, begin_ns])
+    row = xp.last_of(used.t_ns, used.offset[region], used.offset[region + 1], t_ns)
+    since, pages = t_ns - used.t_ns[row], used.used[row]
+    high = used.high[row] + pages * (since >> LIMB_BITS)
+    low = used.low[row] + pages * (since & ((1 << LIMB_BITS) - 1))
+    return high[:n] - high[n:], low[:n] - low[n:]
+
+
 def _in_use(tables: Tables) -> list[list[Array]]:
     # The integral of pages in use of each trace, by epoch of SNP, in two limbs of two halves each.
     xp, at = tables.xp, tables.columns.region_at
-    if tables.used is None:
+    if tables.columns.used is None:
         return []
     region, device_at = xp.arange(int(at[-1])), xp.asarray(at)
     found = []
     for on_ns, off_ns in _counted_epochs(tables):
         bounds = (xp.asarray(np.repeat(each, np.diff(at))) for each in (on_ns, np.maximum(on_ns, off_ns)))
-        high, low = tables.used.between(region, *bounds)
+        high, low = used_between(xp, tables.columns.used, region, *bounds)
         found.append(segment_sums(xp, device_at, high, _ANY) + segment_sums(xp, device_at, low, _ANY))
     return found
 
@@ -128,8 +149,8 @@ def set_time(tables: Tables, size: int, index: Array, row: Array, begin_ns: Arra
     k = xp.flatnonzero(begin_ns < end_ns)
     begin_ns, end_ns, index = begin_ns[k], end_ns[k], index[k]
     values = [end_ns - begin_ns]
-    if tables.used is not None:
-        values += tables.used.between(tables.region[row[k]], begin_ns, end_ns)
+    if tables.columns.used is not None:
+        values += used_between(xp, tables.columns.used, tables.region[row[k]], begin_ns, end_ns)
     return [xp.sum_at(size, index, part) for each in values for part in halves(each)]
 
 

@@ -119,7 +119,8 @@ class Hooks:
             t_ns, region, trace = t_ns[order], region[order], trace[order]
             region = region - xp.asarray(tables.columns.region_at)[trace]
             (at,) = xp.fetch(xp.edges(trace, len(tables)))
-        return TracedRequests(at, Requests(tables.columns.events, t_ns, None, region.astype(np.int32), xp))
+        event = xp.full(len(t_ns), -1, np.int64)
+        return TracedRequests(at, Requests(tables.columns.events, t_ns, event, region.astype(np.int32), xp))
 
     def n_requests(self, hook: Hook, timer: Timer) -> Int64Array:
         """Count the requests of a hook for each trace; ticks, if the timer is ``periodic``."""

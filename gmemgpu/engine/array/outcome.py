@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 
 from gmemgpu.engine.array.batch import Batch, Pairs
 from gmemgpu.engine.array.constants import empty_rows, set_time, set_times
+from gmemgpu.engine.array.latency import histograms, latencies
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.schedule import Schedule
 from gmemgpu.engine.array.sums import HALF_BITS, halves
 from gmemgpu.engine.array.tables import nth
-from gmemgpu.engine.array.xp.namespace import Array, begins
+from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY, N_CODES
-from gmemgpu.engine.outcome import PERCENTILES, latency_bins
 from gmemgpu.model.metric import METRIC_NAMES, MetricRow
 from gmemgpu.model.trace import Int64Array
 
-__all__ = ["Outcome", "rows_of", "rows_without_passes"]
+__all__ = ["Outcome", "metric_rows", "rows_of", "rows_without_passes"]
 
 EXACT = 1 << 62
 """Products and sums that a float puts below this are exact in int64."""
@@ -74,8 +73,8 @@ def rows_of(
     exact |= {"failed": outcome.failed, "early": outcome.early, "cached": outcome.cached}
     bits = _Bits(batch, passes, outcome, first)
     exact |= bits.counts()
-    latencies, bins, n_bins = bits.latencies()
-    exact |= latencies
+    percentiles, bins, n_bins = bits.latencies()
+    exact |= percentiles
     set_time = bits.set_time()
     seen, filled = xp.flatnonzero(outcome.codes), xp.flatnonzero(bins)
     sparse = seen, outcome.codes[seen], filled, bins[filled]
@@ -85,16 +84,15 @@ def rows_of(
     weights = [cores[k] for k in batch.trace_of.tolist()]
     columns |= set_times(found[len(exact) :], weights, batch.most_groups)
     columns |= _attempts(batch, columns, host_seen, host_count)
-    histograms = _histograms(len(batch), n_bins, host_filled, host_bins)
     highs, lows = columns.pop("wall_high"), columns.pop("wall_low")
     columns["scan_wall_ns"] = [(high << HALF_BITS) + low for high, low in zip(highs, lows, strict=True)]
-    return _rows(batch.pairs, columns, histograms)
+    return metric_rows(batch.pairs, columns, histograms(len(batch), n_bins, host_filled, host_bins))
 
 
 def rows_without_passes(pairs: Pairs) -> list[MetricRow]:
     """Build the rows of pairs whose policies never start a pass."""
     none = [0] * len(pairs)
-    return _rows(pairs, {"reoptimized": none, "lasting": none}, [[] for _ in none])
+    return metric_rows(pairs, {"reoptimized": none, "lasting": none}, [[] for _ in none])
 
 
 def _of_each(batch: Batch, passes: Passes, values: Array) -> Array:
@@ -177,27 +175,8 @@ class _Bits:
         }
 
     def latencies(self) -> tuple[dict[str, Array], Array, int]:
-        # Percentiles by nearest rank, the bins that latencies fall into by pair, and how many bins there are.
-        xp, n_pairs = self.batch.xp, len(self.batch)
-        k = xp.flatnonzero(self.told)
-        if not len(k):
-            return {name: xp.full(n_pairs, -1, np.int64) for name, _ in PERCENTILES}, xp.zeros(n_pairs, np.int64), 1
-        pair, latency_ns = self.pair[k], (self.done_ns - self.begin_ns)[k]
-        if n_pairs == 1:
-            latency_ns = xp.sort(latency_ns)
-        else:
-            order = xp.stable_order(latency_ns)
-            order = order[xp.stable_order(pair[order])]
-            pair, latency_ns = pair[order], latency_ns[order]
-        at = xp.edges(pair, n_pairs)
-        n, begin = xp.diff(at), at[:-1]
-        percents = xp.asarray(np.array([percent for _, percent in PERCENTILES]))[:, None]
-        rank = xp.minimum(begin + xp.maximum((n * percents + 99) // 100, 1) - 1, len(k) - 1)
-        ranked = xp.where(n > 0, latency_ns[rank], -1)
-        found = {name: ranked[i] for i, (name, _) in enumerate(PERCENTILES)}
-        bins = latency_bins(latency_ns, xp)
-        n_bins = int(bins.max()) + 1
-        return found, xp.count_at(n_pairs * n_bins, pair * n_bins + bins), n_bins
+        k = self.batch.xp.flatnonzero(self.told)
+        return latencies(self.batch.xp, len(self.batch), self.pair[k], (self.done_ns - self.begin_ns)[k])
 
     def set_time(self) -> list[Array]:
         # By pair and group of regions.
@@ -240,21 +219,18 @@ def _attempts(batch: Batch, columns: _Columns, seen: Int64Array, count: Int64Arr
     return found
 
 
-def _histograms(n_pairs: int, n_bins: int, filled: Int64Array, count: Int64Array) -> list[list[int]]:
-    # Counts by bin of each pair, without trailing zeros.
-    at = np.searchsorted(filled, n_bins * np.arange(n_pairs + 1))
-    pair, own = divmod(filled, n_bins)
-    sizes = np.zeros(n_pairs, np.int64)
-    some = np.flatnonzero(np.diff(at))
-    sizes[some] = own[at[1:][some] - 1] + 1
-    begin = begins(sizes)
-    bins = np.zeros(begin[-1], np.int64)
-    bins[begin[pair] + own] = count
-    flat = bins.tolist()
-    return [flat[a:b] for a, b in pairwise(begin.tolist())]
+def metric_rows(pairs: Pairs, columns: dict[str, list[int]], histograms: list[list[int]]) -> list[MetricRow]:
+    """
+    Build rows from what passes did.
 
-
-def _rows(pairs: Pairs, columns: _Columns, histograms: list[list[int]]) -> list[MetricRow]:
+    Parameters
+    ----------
+    pairs : Pairs
+    columns : dict of str to list (n_pairs) of int
+        Some metrics; and as ``lasting`` how many of the re-optimized episodes last to the horizon.
+    histograms : list (n_pairs) of list of int
+        Of latencies.
+    """
     lasting = columns.pop("lasting")
     empty, all_lasting = empty_rows(pairs.tables)
     traces, policies = pairs.trace_of.tolist(), pairs.policy_of.tolist()

@@ -11,9 +11,8 @@ import numpy as np
 
 from gmemgpu.engine.array.columns import TraceColumns
 from gmemgpu.engine.array.host_regions import host_regions
-from gmemgpu.engine.array.used_pages import UsedPages
 from gmemgpu.engine.array.xp.namespace import Array, begins
-from gmemgpu.engine.class_code import CLEAN, FAIL_EARLY
+from gmemgpu.engine.class_code import CLEAN
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.snp import FOREVER, SnpStates, snp_states_of
@@ -139,9 +138,7 @@ class Tables:
     def _make_rows(self) -> None:
         xp, rows = self.xp, self.columns.rows
         region = xp.owners(rows.at, len(rows.t_ns))
-        code = rows.first.astype(np.int64)
-        code = xp.where(code < 0, np.int64(CLEAN), xp.where(rows.evicting > 0, code + FAIL_EARLY, code))
-        gmem, t_ns = rows.gmem > 0, rows.t_ns
+        code, gmem, t_ns = rows.codes(xp), rows.gmem > 0, rows.t_ns
         position_of = self.of_regions("position")
         if any(host.n_covered < host.n_regions for host in self.hosts):
             kept = xp.flatnonzero(position_of[region] >= 0)
@@ -229,8 +226,3 @@ class Tables:
         before = self.xp.spread(self.xp.asarray(self.position_at[:-1]), self.xp.asarray(at), len(position))
         order = self.xp.stable_order(position + before)
         return at, t_ns[order], position[order]
-
-    @cached_property
-    def used(self) -> UsedPages | None:
-        """Pages in use; None if no trace has any."""
-        return None if self.columns.used is None else UsedPages(self.xp, self.columns.used)

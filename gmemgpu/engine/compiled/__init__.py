@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gmemgpu.compiled import why_unusable
+from gmemgpu.engine.array import rows_by_trace
+from gmemgpu.engine.array.batch import Pairs
+from gmemgpu.engine.array.columns import host_columns
+from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.class_code import check_63_bits
-from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
@@ -55,8 +58,11 @@ class NumbaEngine:
 
         def rows_of(trace: Trace) -> list[MetricRow]:
             check_63_bits(trace, costs, self.name)
-            columns = Columns(Prepared(trace, compiled=True))
-            return [run_policy(columns, policy, costs) for policy in policies]
+            tables = Tables(host_columns(trace, compiled=True))
+            pairs = Pairs(tables, [policy for policy in policies if not policy.is_oracle], costs)
+            columns = Columns(tables)
+            rows = [run_policy(columns, pairs, k) for k in range(len(pairs))]
+            return rows_by_trace(tables, policies, rows)[0]
 
         # Not a loop: its variable would keep a trace alive while the next one is made.
         return list(map(rows_of, traces))

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gmemgpu.engine.array.columns import REGION_BITS
+from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.class_code import ABSENT, CLEAN
-from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.policy import Gate, Scope
 from gmemgpu.model.trace import BoolArray, Int16Array, Int32Array, Int64Array
-from gmemgpu.timeline.piece import IdRegions
 from gmemgpu.timeline.snp import FOREVER
 
 __all__ = ["Changes", "Clearings", "Columns", "NamedRegions", "Snp", "States"]
@@ -124,31 +124,30 @@ class Columns:
 
     Parameters
     ----------
-    prepared : Prepared
-        The trace.
+    tables : Tables
+        Of one trace, on the host.
     """
 
-    def __init__(self, prepared: Prepared) -> None:
-        self.prepared = prepared
-        self.is_covered: BoolArray = prepared.cores > 0
-        self.snp = Snp(*_bounds(prepared.snp.epochs), *_bounds(prepared.snp.shutdowns))
-        line, rows = prepared.timeline, prepared.noticed
-        n_rows = np.diff(np.searchsorted(rows, line.offset))
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        snp, rows = tables.snp[0], tables.columns.rows
+        self.snp = Snp(*_bounds(snp.epochs), *_bounds(snp.shutdowns))
+        self._covered = np.flatnonzero(tables.hosts[0].position >= 0)
+        self._is_covered: BoolArray = tables.hosts[0].position >= 0
+        n_rows = np.diff(rows.at)
         n_regions = len(n_rows)
         self._first_row = np.append(0, np.cumsum(n_rows + 1)[:-1])
         region = np.repeat(np.arange(n_regions, dtype=np.int32), n_rows)
-        row = np.arange(len(rows)) + region
-        self._t_ns = np.full(len(rows) + n_regions, FOREVER, np.int64)
-        self._t_ns[row] = line.t_ns[rows]
-        self._code = np.full(len(rows) + n_regions, ABSENT, np.int16)
-        self._code[row] = prepared.codes
-        self._has_gmem = np.zeros(len(rows) + n_regions, bool)
-        self._has_gmem[row] = prepared.gmem
-        kept = self.is_covered[region]
-        order = np.argsort(line.t_ns[rows[kept]], kind="stable")
+        row = np.arange(len(region)) + region
+        size = len(region) + n_regions
+        self._t_ns, self._code = np.full(size, FOREVER, np.int64), np.full(size, ABSENT, np.int16)
+        self._has_gmem = np.zeros(size, bool)
+        self._t_ns[row], self._code[row], self._has_gmem[row] = rows.t_ns, rows.codes(tables.xp), rows.gmem > 0
+        kept = self._is_covered[region]
+        order = np.argsort(rows.t_ns[kept], kind="stable")
         # Rows fit 32 bits: a row is 40 bytes of timeline.
         self.changes = Changes(
-            line.t_ns[rows[kept]][order], region[kept][order], row[kept][order].astype(np.int32, casting="same_kind")
+            rows.t_ns[kept][order], region[kept][order], row[kept][order].astype(np.int32, casting="same_kind")
         )
 
     def states(self, gate: Gate) -> States:
@@ -169,25 +168,13 @@ class Columns:
         if gate != "all":
             dropped = self._code < CLEAN if gate == "free" else self._has_gmem & (self._code < CLEAN)
             gated = np.where(dropped, np.int16(ABSENT), self._code)
-        return States(self._first_row, self._t_ns, self._code, gated, self.prepared.covered, self.is_covered)
+        return States(self._first_row, self._t_ns, self._code, gated, self._covered, self._is_covered)
 
     @cached_property
     def clearings(self) -> Clearings:
         """What makes regions dirty."""
-        return Clearings(*self.prepared.clearings)
-
-    @cached_property
-    def _of_vms(self) -> NamedRegions:
-        return self._covered(self.prepared.vm_regions)
-
-    @cached_property
-    def _of_inodes(self) -> NamedRegions:
-        return self._covered(self.prepared.inode_regions)
-
-    def _covered(self, found: IdRegions) -> NamedRegions:
-        kept = self.is_covered[found.region]
-        ids, first = np.unique(found.ids[kept], return_index=True)
-        return NamedRegions(ids, np.append(first, kept.sum()), found.region[kept], found.since_ns[kept])
+        _, t_ns, position = self.tables.clearings
+        return Clearings(t_ns, self._covered[position].astype(np.int32))
 
     def named(self, scope: Scope) -> NamedRegions:
         """
@@ -203,12 +190,15 @@ class Columns:
         NamedRegions
             Empty unless the scope is ``vm`` or ``inode``.
         """
-        if scope == "vm":
-            return self._of_vms
-        if scope == "inode":
-            return self._of_inodes
+        return self.tables.once(("named", scope), lambda: self._named(scope))
+
+    def _named(self, scope: Scope) -> NamedRegions:
         none = np.zeros(0, np.int64)
-        return NamedRegions(none, np.zeros(1, np.int64), none.astype(np.int32), none)
+        keys, since_ns = self.tables.columns.owners(scope) if scope in ("vm", "inode") else (none, none)
+        region = keys & ((1 << REGION_BITS) - 1)
+        kept = self._is_covered[region]
+        ids, first = np.unique(keys[kept] >> REGION_BITS, return_index=True)
+        return NamedRegions(ids, np.append(first, kept.sum()), region[kept].astype(np.int32), since_ns[kept])
 
 
 def _bounds(intervals: list[tuple[int, int]]) -> tuple[Int64Array, Int64Array]:

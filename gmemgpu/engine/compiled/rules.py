@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gmemgpu.engine.array.tables import Tables
 from gmemgpu.engine.class_code import CodeCosts
-from gmemgpu.engine.prepared import Prepared
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Int64Array
 
@@ -86,7 +86,7 @@ class Rules(NamedTuple):
     length_ns: Int64Array
 
 
-def rules_of(policy: Policy, prepared: Prepared, code_costs: CodeCosts) -> Rules:
+def rules_of(policy: Policy, tables: Tables, code_costs: CodeCosts) -> Rules:
     """
     Return a policy as numbers.
 
@@ -94,8 +94,8 @@ def rules_of(policy: Policy, prepared: Prepared, code_costs: CodeCosts) -> Rules
     ----------
     policy : Policy
         Not the oracle.
-    prepared : Prepared
-        The trace.
+    tables : Tables
+        Of one trace.
     code_costs : CodeCosts
         Of the policy's executor.
 
@@ -112,9 +112,9 @@ def rules_of(policy: Policy, prepared: Prepared, code_costs: CodeCosts) -> Rules
         drops=policy.busy == "drop",
         scope=_SCOPES[policy.scope],
         fails_by_class=policy.executor == "leader_first",
-        boot_ns=np.array([0, *prepared.snp.inits] if policy.boot else [], np.int64),
-        horizon_ns=prepared.horizon_ns,
-        warmup_ns=prepared.warmup_ns,
-        group=prepared.cost_groups,
+        boot_ns=np.array([0, *tables.snp[0].inits] if policy.boot else [], np.int64),
+        horizon_ns=int(tables.horizon_ns[0]),
+        warmup_ns=int(tables.warmup_ns[0]),
+        group=tables.hosts[0].group,
         length_ns=code_costs.length_ns,
     )

@@ -7,17 +7,17 @@ from typing import NamedTuple
 import numpy as np
 
 from gmemgpu.compiled import compiled_in_place
-from gmemgpu.engine.prepared import Prepared
-from gmemgpu.model.metric import MetricRow
+from gmemgpu.engine.array.constants import set_times
+from gmemgpu.engine.array.sums import HALF_BITS
+from gmemgpu.engine.array.tables import Tables
+from gmemgpu.engine.class_code import N_CODES
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.integral import LIMB_BITS
 
-__all__ = ["add_set_time"]
+__all__ = ["set_time"]
 
 _LIMB = (1 << LIMB_BITS) - 1
-_HALF_BITS = 31
-_HALF = (1 << _HALF_BITS) - 1
-"""A sum of up to 2**32 values of 63 bits is kept as two, of their upper bits and of their lower 31."""
+_HALF = (1 << HALF_BITS) - 1
 
 
 class _Used(NamedTuple):
@@ -45,7 +45,7 @@ def _row_at(used: _Used, region: int, t_ns: int) -> int:
 
 @compiled_in_place
 def _add(sums: Int64Array, group: int, place: int, value: int) -> None:
-    sums[group, place] += value >> _HALF_BITS
+    sums[group, place] += value >> HALF_BITS
     sums[group, place + 1] += value & _HALF
 
 
@@ -81,43 +81,30 @@ def _sum(
         _add(sums, of, 4, used.low[row] + used.used[row] * (since & _LIMB) - low)
 
 
-def add_set_time(
-    row: MetricRow, prepared: Prepared, region: Int64Array, begin_ns: Int64Array, end_ns: Int64Array
-) -> None:
+def set_time(tables: Tables, region: Int64Array, begin_ns: Int64Array, end_ns: Int64Array) -> dict[str, list[int]]:
     """
-    Add the times with a bit set, and what they are worth.
+    Sum the times with a bit set, and what they are worth.
 
     Parameters
     ----------
-    row : MetricRow
-        Receives them.
-    prepared : Prepared
-        The trace.
+    tables : Tables
+        Of one trace.
     region : (n,) int64
         Covered regions.
     begin_ns, end_ns : (n,) int64
         From when to when; what is not counted is cut off here.
+
+    Returns
+    -------
+    dict of str to list (1) of int
+        By metric.
     """
-    counts, group = np.unique(prepared.cores, return_inverse=True)
     none = np.zeros(0, np.int64)
+    host, found = tables.hosts[0], tables.columns.used
     used = _Used(none, none, none, none, none, none)
-    if prepared.used is not None:
-        found = prepared.used
+    if found is not None:
         used = _Used(found.offset, found.t_ns, found.used, found.high, found.low, found.offset[:-1].copy())
-    sums = np.zeros((len(counts), 6), np.int64)
-    _sum(
-        region,
-        begin_ns,
-        end_ns,
-        prepared.warmup_ns,
-        prepared.horizon_ns,
-        group.astype(np.int64),
-        used,
-        prepared.used is not None,
-        sums,
-    )
-    for cores, of_group in zip(counts.tolist(), sums.tolist(), strict=True):
-        set_ns, high, low = ((of_group[i] << _HALF_BITS) + of_group[i + 1] for i in (0, 2, 4))
-        row["optimized_ns"] += set_ns
-        row["optimized_core_ns"] += cores * set_ns
-        row["in_use_optimized_core_ns"] += cores * ((high << LIMB_BITS) + low)
+    sums = np.zeros((len(host.core_counts), 6), np.int64)
+    counted = int(tables.warmup_ns[0]), int(tables.horizon_ns[0])
+    _sum(region, begin_ns, end_ns, *counted, host.group // N_CODES, used, found is not None, sums)
+    return set_times(list(sums.T), [host.core_counts], len(host.core_counts))

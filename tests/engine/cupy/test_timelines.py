@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from joined_columns import joined_columns
 
+from gmemgpu.engine.array.constants import used_between
+from gmemgpu.engine.array.xp.on_numpy import NUMPY
 from gmemgpu.engine.cupy.timelines import PIECE_BYTES, PlayedTraces, least_bytes, play_traces
 from gmemgpu.engine.cupy.transfer import Arena
 from gmemgpu.generator import generate
@@ -64,7 +66,7 @@ def played(of: Sequence[Trace], most_pieces: int = 1 << 20) -> PlayedTraces:
         region = np.arange(int(wanted.region_at[-1]), dtype=np.int32)
         ends_ns = np.repeat([each.horizon_ns for each in cut], np.diff(wanted.region_at))
         for begin_ns in (0 * ends_ns, ends_ns // 3):
-            both = (of.between(region, begin_ns, ends_ns) for of in (used, wanted.used))
+            both = (used_between(NUMPY, of, region, begin_ns, ends_ns) for of in (used, wanted.used))
             for got, right in zip(*both, strict=True):
                 assert got.tolist() == right.tolist()
     return found
