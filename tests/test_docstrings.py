@@ -29,7 +29,7 @@ EXCLUDED = re.compile("|".join(RULES["exclude"]))
 ONE_LINE_RETURN = re.compile("|".join(RULES["override_RT01"]))
 
 # Internal to one engine, which its own design note explains: a first line must do.
-FIRST_LINE_ONLY = ("gmemgpu.engine.array", "gmemgpu.engine.cupy")
+FIRST_LINE_ONLY = ("gmemgpu.engine.array", "gmemgpu.engine.compiled", "gmemgpu.engine.cupy")
 
 # A function's first line says what it does, in one of these words. Add a verb that says more than these do.
 VERBS = re.compile(

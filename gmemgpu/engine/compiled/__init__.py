@@ -33,20 +33,6 @@ class NumbaEngine:
         """
         Evaluate every policy on every trace, one trace in memory at a time.
 
-        Parameters
-        ----------
-        traces : iterable of Trace
-            Valid ones.
-        policies : sequence of Policy
-            May hold the oracle.
-        costs : Costs
-            Times of RMPOPT, in ns.
-
-        Returns
-        -------
-        list (traces) of list (policies) of MetricRow
-            One row of integers for each pair.
-
         Raises
         ------
         BackendError
@@ -68,19 +54,5 @@ class NumbaEngine:
         return list(map(rows_of, traces))
 
     def scan_rmp(self, trace: Trace, times_ns: Sequence[int]) -> RegionScan:
-        """
-        Build one image and move it on from time to time, in machine code.
-
-        Parameters
-        ----------
-        trace : Trace
-            A valid one.
-        times_ns : sequence of int
-            Ascending.
-
-        Returns
-        -------
-        RegionScan
-            A row for each time.
-        """
+        """Build one image and move it on from time to time, in machine code."""
         return scan_at_compiled(trace, times_ns)

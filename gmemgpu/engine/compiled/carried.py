@@ -70,21 +70,7 @@ class Carried(NamedTuple):
 
 
 def new_carried(states: States, rules: Rules) -> Carried:
-    """
-    Return what no pass has looked at yet.
-
-    Parameters
-    ----------
-    states : States
-        The classes of all regions.
-    rules : Rules
-        The policy.
-
-    Returns
-    -------
-    Carried
-        Without a target.
-    """
+    """Return what no pass has looked at yet: no target."""
     n = len(rules.group)
     sums = np.zeros(N_SUMS, np.int64)
     sums[EPOCH] = _STALE
@@ -103,20 +89,7 @@ def new_carried(states: States, rules: Rules) -> Carried:
 
 @compiled_in_place
 def set_code(carried: Carried, region: int, code: int, rules: Rules) -> None:
-    """
-    Change a region's class.
-
-    Parameters
-    ----------
-    carried : Carried
-        Changed.
-    region : int
-        Which.
-    code : int
-        The class from now on.
-    rules : Rules
-        The policy.
-    """
+    """Change a region's class."""
     old = carried.code[region]
     if code == old:
         return
@@ -149,24 +122,7 @@ def set_code(carried: Carried, region: int, code: int, rules: Rules) -> None:
 
 @compiled_in_place
 def refresh(carried: Carried, region: int, start_ns: int, states: States, rules: Rules, ledger: Ledger) -> None:
-    """
-    Look up a region's class.
-
-    Parameters
-    ----------
-    carried : Carried
-        Receives it.
-    region : int
-        Which; its row is that of `start_ns`.
-    start_ns : int
-        When the next pass starts.
-    states : States
-        The classes of all regions.
-    rules : Rules
-        The policy.
-    ledger : Ledger
-        Knows which bits are set.
-    """
+    """Look up a region's class at the start of the next pass; its row is that of `start_ns`."""
     code = states.gated[carried.row[region]]
     if code == CLEAN and ledger.bit_end_ns[region] > start_ns:
         code = CACHED
@@ -184,28 +140,7 @@ def advance(
     rules: Rules,
     ledger: Ledger,
 ) -> None:
-    """
-    Bring the classes to the start of a pass.
-
-    Parameters
-    ----------
-    carried : Carried
-        Changed.
-    start_ns : int
-        Not before the end of the pass before.
-    epoch : int
-        Time with SNP on that holds it.
-    states : States
-        The classes of all regions.
-    changes : Changes
-        Of those classes.
-    dirty : (n_regions,) bool
-        Regions that may be targets.
-    rules : Rules
-        The policy.
-    ledger : Ledger
-        Knows which bits are set.
-    """
+    """Bring the classes to the start of a pass in a time with SNP on; `dirty` regions may be targets."""
     sums = carried.sums
     covered = states.covered
     many = sums[CHANGE] + covered.size // 2
@@ -240,33 +175,13 @@ def advance(
 
 @compiled_in_place
 def forget(carried: Carried) -> None:
-    """
-    Have the next pass look up every class anew.
-
-    Parameters
-    ----------
-    carried : Carried
-        Changed.
-    """
+    """Mark all classes as unknown: the next pass looks them up."""
     carried.sums[EPOCH] = _STALE
 
 
 @compiled_in_place
 def finish(carried: Carried, rules: Rules, covered: Int64Array, ledger: Ledger) -> None:
-    """
-    Count the attempts of all passes by class, and by the outcome that goes with it.
-
-    Parameters
-    ----------
-    carried : Carried
-        After the last pass.
-    rules : Rules
-        The policy.
-    covered : (n_covered,) int64
-        Covered regions.
-    ledger : Ledger
-        Receives them.
-    """
+    """Count the attempts of all passes by class, and by the outcome that goes with it."""
     for i in range(covered.size):
         carried.codes[rules.group[covered[i]] + carried.code[covered[i]]] += carried.sums[N_COUNTED]
     for priced in range(carried.codes.size):

@@ -82,37 +82,16 @@ def attempt_carried(
     found: Int64Array,
 ) -> int:
     """
-    Run a pass over the carried targets.
+    Run a pass over the carried targets; return when it ends, or -1 if there is no target.
 
     Parameters
     ----------
     carried : Carried
         As `advance` left it.
-    start_ns : int
-        When the pass starts.
-    epoch : int
-        Time with SNP on that holds it.
-    states : States
-        The classes of all regions.
-    changes : Changes
-        Of those classes.
-    snp : Snp
-        When SNP is on.
     dirty : Dirty
         With scope ``dirty_retry``: regions that a pass got right are clean, and no targets any more.
-    rules : Rules
-        The policy.
-    counted : bool
-        Whether the pass is counted.
-    ledger : Ledger
-        Receives bits and counts.
     found : (n_regions,) int64
         Scratch.
-
-    Returns
-    -------
-    int
-        When the pass ends; -1 if there is no target.
     """
     sums = carried.sums
     if sums[N_TARGETS] == 0:

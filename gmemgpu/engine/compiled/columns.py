@@ -151,19 +151,7 @@ class Columns:
         )
 
     def states(self, gate: Gate) -> States:
-        """
-        Return the classes of all regions under a gate.
-
-        Parameters
-        ----------
-        gate : Gate
-            Which regions a policy leaves out.
-
-        Returns
-        -------
-        States
-            All but `gated` are the same arrays at each call.
-        """
+        """Return the classes of all regions under a gate; all but `gated` are the same arrays at each call."""
         gated = self._code
         if gate != "all":
             dropped = self._code < CLEAN if gate == "free" else self._has_gmem & (self._code < CLEAN)
@@ -177,19 +165,7 @@ class Columns:
         return Clearings(t_ns, self._covered[position].astype(np.int32))
 
     def named(self, scope: Scope) -> NamedRegions:
-        """
-        Return the regions that requests name by VM or inode.
-
-        Parameters
-        ----------
-        scope : Scope
-            Of the policy.
-
-        Returns
-        -------
-        NamedRegions
-            Empty unless the scope is ``vm`` or ``inode``.
-        """
+        """Return the regions that requests name by VM or inode; none for other scopes."""
         return self.tables.once(("named", scope), lambda: self._named(scope))
 
     def _named(self, scope: Scope) -> NamedRegions:

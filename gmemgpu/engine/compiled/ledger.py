@@ -65,23 +65,7 @@ class Ledger(NamedTuple):
 
 
 def new_ledger(n_regions: int, n_codes: int, n_episodes: int) -> Ledger:
-    """
-    Return a ledger with nothing in it.
-
-    Parameters
-    ----------
-    n_regions : int
-        Regions of the host.
-    n_codes : int
-        Class codes, of all groups of regions.
-    n_episodes : int
-        Free episodes; each sees its bit set once at most.
-
-    Returns
-    -------
-    Ledger
-        Memory of `bits` is taken as it fills.
-    """
+    """Return a ledger with nothing in it; each free episode sees its bit set once at most."""
     return Ledger(
         counts=np.zeros(N_BITS + 1, np.int64),
         codes=np.zeros(n_codes, np.int64),

@@ -101,23 +101,7 @@ class Scratch(NamedTuple):
 
 
 def new_scratch(states: States, n_requests: int, rules: Rules) -> Scratch:
-    """
-    Take memory for the passes of a policy.
-
-    Parameters
-    ----------
-    states : States
-        The classes of all regions.
-    n_requests : int
-        Requests of the hook.
-    rules : Rules
-        The policy.
-
-    Returns
-    -------
-    Scratch
-        For `run_passes`, which takes none itself.
-    """
+    """Take memory for the passes of a policy: `run_passes` takes none itself."""
     n_regions = len(states.first_row)
     return Scratch(
         seen=states.first_row.copy(),
@@ -143,32 +127,18 @@ def run_passes(
     scratch: Scratch,
 ) -> None:
     """
-    Run every pass of a policy.
+    Run every pass of a policy; what it starts with is as `new_clock`, `new_carried` and so on make it.
 
     Parameters
     ----------
-    clock : (n,) int64
-        As `new_clock` makes it.
-    states : States
-        The classes of all regions.
-    changes : Changes
-        Of those classes.
     clearings : Clearings
-        What makes regions dirty; read with scopes ``dirty`` and ``dirty_retry`` only.
-    snp : Snp
-        When SNP is on.
-    requests : HookRequests
-        Of the policy's hook.
-    rules : Rules
-        The policy.
+        Read with scopes ``dirty`` and ``dirty_retry`` only.
     carried : Carried
-        As `new_carried` makes it; scopes ``window`` and ``dirty_retry`` use it.
+        Scopes ``window`` and ``dirty_retry`` use it.
     dirty : Dirty
         No region at first; all of them with scope ``window``.
     ledger : Ledger
         Receives all that the metrics are made of.
-    scratch : Scratch
-        As `new_scratch` makes it.
     """
     scope = rules.scope
     while True:

@@ -59,23 +59,7 @@ _LEDGER_METRICS = {
 
 
 def run_policy(columns: Columns, pairs: Pairs, number: int) -> MetricRow:
-    """
-    Evaluate one policy.
-
-    Parameters
-    ----------
-    columns : Columns
-        Of the trace.
-    pairs : Pairs
-        Of the tables that `columns` has, and some policies.
-    number : int
-        Which pair.
-
-    Returns
-    -------
-    MetricRow
-        Every metric, in column order.
-    """
+    """Evaluate one of the pairs; they have the tables that `columns` has."""
     one = pairs.some(np.array([number]))
     policy, tables = one.policies[one.policy_of[0]], columns.tables
     host, found = tables.hosts[0], one.hooks.requests(policy.hook).of

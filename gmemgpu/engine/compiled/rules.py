@@ -87,23 +87,7 @@ class Rules(NamedTuple):
 
 
 def rules_of(policy: Policy, tables: Tables, code_costs: CodeCosts) -> Rules:
-    """
-    Return a policy as numbers.
-
-    Parameters
-    ----------
-    policy : Policy
-        Not the oracle.
-    tables : Tables
-        Of one trace.
-    code_costs : CodeCosts
-        Of the policy's executor.
-
-    Returns
-    -------
-    Rules
-        For this trace alone.
-    """
+    """Return a policy, not the oracle, as numbers for one trace."""
     wait_ns = policy.timer.max_wait_ns
     return Rules(
         timer=_TIMERS[policy.timer.kind],

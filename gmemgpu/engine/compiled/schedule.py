@@ -27,19 +27,7 @@ FREE_NS = 10  # its end
 
 
 def new_clock(rules: Rules) -> Int64Array:
-    """
-    Return a clock at the start of a trace.
-
-    Parameters
-    ----------
-    rules : Rules
-        The policy.
-
-    Returns
-    -------
-    (11,) int64
-        For `next_start`.
-    """
+    """Return a clock, (11,) int64, at the start of a trace."""
     clock = np.zeros(FREE_NS + 1, np.int64)
     if rules.timer == PERIODIC:
         clock[DUE_NS] = rules.delay_ns
@@ -110,20 +98,14 @@ def next_start(clock: Int64Array, request_ns: Int64Array, rules: Rules, lost: Bo
     Parameters
     ----------
     clock : (11,) int64
-        Moved on.
-    request_ns : (n,) int64
-        Times of the hook's requests.
-    rules : Rules
-        The policy.
+        Receives whether it is a boot pass, and its requests.
     lost : (n,) bool
-        Receives which requests arrived while a pass ran and were dropped; any size if the policy drops none.
-    ledger : Ledger
-        Receives how many those are.
+        Receives which requests came while a pass ran and were dropped; any size if the policy drops none.
 
     Returns
     -------
     int
-        Its start, at `clock` whether it is a boot pass and its requests; `FOREVER` if no pass starts any more.
+        Its start; `FOREVER` if no pass starts any more.
     """
     while True:
         boot_ns = FOREVER
@@ -155,14 +137,5 @@ def next_start(clock: Int64Array, request_ns: Int64Array, rules: Rules, lost: Bo
 
 @compiled_in_place
 def pass_ended(clock: Int64Array, end_ns: int) -> None:
-    """
-    Move the clock to the end of the pass that started last.
-
-    Parameters
-    ----------
-    clock : (11,) int64
-        As `next_start` left it.
-    end_ns : int
-        Its start, if it did not run.
-    """
+    """Set the end of the pass that started last; its start, if it did not run."""
     clock[FREE_NS] = end_ns

@@ -82,23 +82,7 @@ def _sum(
 
 
 def set_time(tables: Tables, region: Int64Array, begin_ns: Int64Array, end_ns: Int64Array) -> dict[str, list[int]]:
-    """
-    Sum the times with a bit set, and what they are worth.
-
-    Parameters
-    ----------
-    tables : Tables
-        Of one trace.
-    region : (n,) int64
-        Covered regions.
-    begin_ns, end_ns : (n,) int64
-        From when to when; what is not counted is cut off here.
-
-    Returns
-    -------
-    dict of str to list (1) of int
-        By metric.
-    """
+    """Sum the times with a bit set, and what they are worth, by metric; what is not counted is cut off here."""
     none = np.zeros(0, np.int64)
     host, found = tables.hosts[0], tables.columns.used
     used = _Used(none, none, none, none, none, none)

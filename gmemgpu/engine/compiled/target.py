@@ -50,36 +50,13 @@ class Dirty(NamedTuple):
 
 
 def new_dirty(n_regions: int) -> Dirty:
-    """
-    Return the dirty regions at the start: none.
-
-    Parameters
-    ----------
-    n_regions : int
-        Regions of the host.
-
-    Returns
-    -------
-    Dirty
-        Empty.
-    """
+    """Return the dirty regions at the start: none."""
     return Dirty(np.zeros(n_regions, bool), np.zeros(n_regions, np.int64), np.zeros(2, np.int64))
 
 
 @compiled_in_place
 def add_clearings(dirty: Dirty, clearings: Clearings, start_ns: int) -> None:
-    """
-    Mark as dirty what was released or shared up to a pass's start.
-
-    Parameters
-    ----------
-    dirty : Dirty
-        Receives it.
-    clearings : Clearings
-        Of the trace.
-    start_ns : int
-        When the pass starts.
-    """
+    """Mark as dirty what was released or shared up to a pass's start."""
     listed = dirty.counts[LISTED]
     i = dirty.counts[CLEARING]
     while i < clearings.t_ns.size and clearings.t_ns[i] <= start_ns:
@@ -95,14 +72,7 @@ def add_clearings(dirty: Dirty, clearings: Clearings, start_ns: int) -> None:
 
 @compiled_in_place
 def keep_dirty(dirty: Dirty) -> None:
-    """
-    Take regions off the list whose flag has been cleared.
-
-    Parameters
-    ----------
-    dirty : Dirty
-        The list shrinks, in its order.
-    """
+    """Remove regions from the list whose flag has been cleared."""
     kept = 0
     for i in range(dirty.counts[LISTED]):
         if dirty.flags[dirty.listed[i]]:
@@ -113,16 +83,7 @@ def keep_dirty(dirty: Dirty) -> None:
 
 @compiled_in_place
 def put_in_order(regions: Int64Array, flags: BoolArray) -> None:
-    """
-    Sort regions in place.
-
-    Parameters
-    ----------
-    regions : (n,) int64
-        Often a few, and nearly sorted.
-    flags : (n_regions,) bool
-        True for these regions, and no others.
-    """
+    """Sort regions in place, often a few and nearly sorted; flags are true for these and no others."""
     n = 0
     if regions.size > _FEW:
         for region in range(flags.size):
@@ -175,31 +136,18 @@ def named_targets(
     targets: Int64Array,
 ) -> int:
     """
-    Collect the covered regions that a pass's requests name.
+    Collect the covered regions that a pass's requests name, ascending; return how many they are.
 
     Parameters
     ----------
-    start_ns : int
-        When the pass starts.
     begin, end : int
         Its requests, half open.
-    scope : int
-        `BY_EXTENT` or `BY_NAME`.
-    requests : HookRequests
-        Of the hook.
     lost : (n,) bool
         Requests that were dropped; empty if none can be.
-    is_covered : (n_regions,) bool
-        Whether a core's window covers the region.
     marked : (n_regions,) bool
         False everywhere, and left so.
     targets : (n_regions,) int64
-        Receives the regions, ascending.
-
-    Returns
-    -------
-    int
-        How many they are.
+        Receives the regions.
     """
     n = 0
     for i in range(begin, end):

@@ -21,21 +21,7 @@ DROPPED = 4
 
 @compiled_in_place
 def epoch_at(snp: Snp, t_ns: int) -> int:
-    """
-    Find the time with SNP on that holds an instant.
-
-    Parameters
-    ----------
-    snp : Snp
-        When SNP is on.
-    t_ns : int
-        The instant.
-
-    Returns
-    -------
-    int
-        Its index; -1 if SNP is off then.
-    """
+    """Find the time with SNP on that holds an instant; -1 if SNP is off then."""
     # There are a handful.
     for epoch in range(snp.on_ns.size):
         if snp.on_ns[epoch] <= t_ns < snp.off_ns[epoch]:
@@ -61,20 +47,10 @@ def attempt(
 
     Parameters
     ----------
-    region : int
-        The target.
-    code : int
-        Its class at the start of the pass.
-    row : int
-        Row of its state then.
+    code, row : int
+        Class of the region at the start of the pass, and row of its state then.
     at_ns, done_ns : int
         Visit and completion.
-    states : States
-        The classes of all regions.
-    snp : Snp
-        When SNP is on.
-    rules : Rules
-        The policy.
     counted : bool
         Whether the pass began after the warm-up.
     ledger : Ledger
@@ -129,34 +105,17 @@ def visit_all(
     outcome: Int8Array,
 ) -> int:
     """
-    Run a pass over some regions, one after another.
+    Run a pass over some regions, one after another; return when it ends, or -1 if the gate left none.
 
     Parameters
     ----------
-    start_ns : int
-        SNP is on then.
     targets : (n,) int64
         Covered regions, ascending.
     seen : (n_regions,) int64
         Row of each region's state that the last look found. Passes come in time order, so that a search from there is
         linear over a whole run.
-    states : States
-        The classes of all regions.
-    snp : Snp
-        When SNP is on.
-    rules : Rules
-        The policy.
-    counted : bool
-        Whether the pass is counted.
-    ledger : Ledger
-        Receives bits and counts.
     outcome : (n_regions,) int8
         Receives what became of each target, `DROPPED` if the gate left it out.
-
-    Returns
-    -------
-    int
-        When the pass ends; -1 if the gate left no region.
     """
     at_ns = start_ns
     is_empty = True
