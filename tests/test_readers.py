@@ -13,6 +13,8 @@ import pytest
 THOROUGH = os.environ.get("GMEMGPU_THOROUGH") == "1"
 N_FILES = 200_000 if THOROUGH else 2_000
 SEED = "1" if THOROUGH else "0"
+# To start a process for each reader would cost as much as to read a thousand files.
+SHARES = [list(mutated.READERS)[i::4] for i in range(4)]
 
 
 def fuzzed(n_files: int, *readers: str) -> subprocess.CompletedProcess[str]:
@@ -22,14 +24,13 @@ def fuzzed(n_files: int, *readers: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(0 if THOROUGH else 600)
-@pytest.mark.parametrize("reader", mutated.READERS)
-def test_every_file_is_read_or_refused(reader: str) -> None:
-    done = fuzzed(N_FILES, reader)
-    last = done.stdout.splitlines()[-1] if done.stdout else ""
-    found = re.fullmatch(rf"{N_FILES} files, (\d+) read, 0 faults", last)
-    assert found, done.stdout[-5000:] + done.stderr[-2000:]
+@pytest.mark.parametrize("readers", SHARES, ids=" ".join)
+def test_every_file_is_read_or_refused(readers: list[str]) -> None:
+    done = fuzzed(N_FILES, *readers)
+    found = re.findall(rf"^{N_FILES} files, (\d+) read, 0 faults$", done.stdout, re.MULTILINE)
+    assert len(found) == len(readers), done.stdout[-5000:] + done.stderr[-2000:]
     # A fuzzer whose files are all refused at the first byte looks at nothing behind it.
-    assert int(found[1]) > N_FILES / 100
+    assert min(map(int, found)) > N_FILES / 100
 
 
 def test_a_valid_file_is_read() -> None:

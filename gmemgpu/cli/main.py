@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -54,6 +55,7 @@ _MOST_PROBLEMS = 20
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS)) + 2
     parser = argparse.ArgumentParser(
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@cache
 def command_parser(command: str) -> argparse.ArgumentParser:
     """
     Build the argument parser of a sub-command.
