@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +16,6 @@ from gmemgpu.report.grouping import Codes, group_sums
 from gmemgpu.report.statistics import Estimate, estimates_of, jackknife
 
 __all__ = ["Pooled", "pooled_percentiles"]
-
-_N_BINS = 512
-"""More than any latency of 63 bits falls into (MODEL.md section 7)."""
-
-_MOST_ENTRIES = 1_000_000
-"""Of bins held at once; beyond, those of the same seed and line are added up."""
 
 _FEWEST_SEEDS = 2 - 1e-9
 """Whose episodes make up a tail, in effect: an end that less rests on is no end."""
@@ -108,15 +103,17 @@ def _estimates(pooled: Pooled, ends: Floats, n_seeds: NDArray[np.int64], values:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    # Lines all of whose rows are here, and the bins that their rows fill: draw, bin and count of each.
+    # Lines all of whose rows are here: the histogram of each draw, its running sum, and that of each line.
     lines: NDArray[np.int64]
     line_of_draw: NDArray[np.int64]
-    draw: Codes
-    bin: Codes
-    count: Floats
-    line: Codes
-    total: Floats
+    counts: NDArray[np.int64]
+    running: NDArray[np.int64]
     cumulated: Floats
+
+    @property
+    def total(self) -> Floats:
+        total: Floats = self.running[:, -1].astype(np.float64)
+        return total
 
     def n_seeds(self, n_lines: int) -> NDArray[np.int64]:
         found = np.zeros(n_lines, np.int64)
@@ -124,12 +121,11 @@ class _Block:
         return found
 
     def percentile(self, share: float) -> tuple[NDArray[np.int64], Floats]:
-        n_lines, n_draws = len(self.lines), len(self.line_of_draw)
-        line, cumulated = self.line, self.cumulated
+        n_lines, cumulated = len(self.lines), self.cumulated
         at, within = _place(cumulated, np.full(n_lines, share))
         # Of each seed's episodes, how many are below the percentile of all.
-        weight = np.where(self.bin < at[line], 1.0, np.where(self.bin == at[line], within[line], 0.0))
-        below = group_sums(self.count * weight, self.draw, n_draws)
+        draws, bins = np.arange(len(self.line_of_draw)), at[self.line_of_draw]
+        below = self.running[draws, bins] - (1.0 - within[self.line_of_draw]) * self.counts[draws, bins]
         there = self.total > 0
         of, below, total = self.line_of_draw[there], below[there], self.total[there]
         n = np.bincount(of, minlength=n_lines)
@@ -164,9 +160,10 @@ def _place(cumulated: Floats, share: Floats) -> tuple[NDArray[np.int64], Floats]
     # The bin of a share of each line's episodes, and how far into it.
     # A whole number of episodes shall not become the next one by rounding.
     wanted = share * cumulated[:, -1] * (1 - 1e-12)
-    at = np.minimum((cumulated < wanted[:, None]).sum(axis=1), _N_BINS - 1)
+    n_bins = cumulated.shape[1]
+    at = np.minimum((cumulated < wanted[:, None]).sum(axis=1), n_bins - 1)
     # A share of nothing is where the first of them is.
-    at = np.maximum(at, (cumulated <= 0).sum(axis=1) % _N_BINS)
+    at = np.maximum(at, (cumulated <= 0).sum(axis=1) % n_bins)
     rows = np.arange(len(at))
     end = cumulated[rows, at]
     begin = np.where(at > 0, cumulated[rows, at - 1], 0.0)
@@ -189,65 +186,74 @@ def _begins_ns(bins: NDArray[np.int64]) -> Floats:
 def _blocks(pooled: Pooled, histograms: Iterable[pa.Array]) -> Iterator[_Block]:
     # In a store the rows of a line mostly lie close together, so that few are held at a time.
     stops = list(pooled.stops)
-    held: list[tuple[Codes, Codes, Floats]] = []
     start = row = 0
+    draws, counts = _empty(pooled, start, stops[0])
     for piece in histograms:
         done = 0
         while done < len(piece):
             n = min(len(piece) - done, stops[0] - row)
-            which, bins, counts = _entries(piece.slice(done, n))
-            held.append((pooled.draw[row + which], bins, counts))
+            counts = _added(counts, np.searchsorted(draws, pooled.draw[row : row + n]), _counts(piece.slice(done, n)))
             done, row = done + n, row + n
-            if sum(len(counts) for _, _, counts in held) > _MOST_ENTRIES:
-                held = [_added(held)]
             if row == stops[0]:
-                yield _block(pooled, slice(start, row), held)
-                held, start = [], row
+                yield _block(pooled, slice(start, row), draws, counts)
+                start = row
                 del stops[0]
                 if not stops:
                     # Rows after these are not asked for.
                     return
+                draws, counts = _empty(pooled, start, stops[0])
     raise StoreError("rows changed while they were read; try again")
 
 
-def _entries(lists: pa.Array) -> tuple[Codes, Codes, Floats]:
-    # Row, bin and count of each bin that is not empty. By buffers, as gmemgpu.metrics.columns reads them.
+def _empty(pooled: Pooled, start: int, stop: int) -> tuple[Codes, NDArray[np.int64]]:
+    draws = np.unique(pooled.draw[start:stop])
+    return draws, np.zeros((len(draws), 1), np.int64)
+
+
+def _counts(lists: pa.Array) -> NDArray[np.int64]:
+    # A histogram a row, as wide as the widest. By buffers, as gmemgpu.metrics.columns reads them.
     ends, values = lists.offsets, lists.values
     offsets = np.frombuffer(ends.buffers()[1], np.int32)[ends.offset : ends.offset + len(lists) + 1].astype(np.int64)
-    if offsets[-1] == offsets[0]:
-        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
+    lengths = np.diff(offsets)
+    width = int(lengths.max())
+    if not width:
+        return np.zeros((len(lists), 1), np.int64)
     begin = values.offset + offsets[0]
-    offsets -= offsets[0]
-    counts = np.frombuffer(values.buffers()[1], np.int64)[begin : begin + offsets[-1]]
-    filled = np.flatnonzero(counts)
-    row = np.repeat(np.arange(len(lists), dtype=np.int32), np.diff(np.searchsorted(filled, offsets)))
-    return row, (filled - offsets[row]).astype(np.int32), counts[filled].astype(np.float64)
+    filled = np.frombuffer(values.buffers()[1], np.int64)[begin : begin + offsets[-1] - offsets[0]]
+    if (lengths == width).all():
+        return filled.reshape(len(lists), width)
+    counts = np.zeros((len(lists), width), np.int64)
+    counts[np.arange(width) < lengths[:, None]] = filled
+    return counts
 
 
-def _added(
-    held: list[tuple[Codes, Codes, Floats]],
-) -> tuple[Codes, Codes, Floats]:
-    draw, bins, counts = map(np.concatenate, zip(*held, strict=True))
-    keys, which = np.unique(draw * np.int64(_N_BINS) + bins, return_inverse=True)
-    return (keys // _N_BINS).astype(np.int32), (keys % _N_BINS).astype(np.int32), group_sums(counts, which, len(keys))
+def _added(counts: NDArray[np.int64], draw: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
+    n_lacking = more.shape[1] - counts.shape[1]
+    if n_lacking > 0:
+        counts = np.pad(counts, ((0, 0), (0, n_lacking)))
+    width = slice(more.shape[1])
+    order = np.argsort(draw, kind="stable")
+    starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
+    if len(starts) == len(draw):
+        counts[draw, width] += more
+        return counts
+    # Of several scenarios a draw has several rows. Not `reduceat`, which goes through memory in strides.
+    for start, stop in pairwise([*starts.tolist(), len(draw)]):
+        rows = order[start:stop]
+        counts[draw[rows[0]], width] += more[rows].sum(axis=0)
+    return counts
 
 
-def _block(pooled: Pooled, rows: slice, held: list[tuple[Codes, Codes, Floats]]) -> _Block:
-    draw, bins, counts = map(np.concatenate, zip(*held, strict=True))
-    draws, lines = np.unique(pooled.draw[rows]), np.unique(pooled.line[rows])
-    place = np.zeros(int(draws[-1] - draws[0]) + 1, np.int32)
-    place[draws - draws[0]] = np.arange(len(draws))
-    draw = place[draw - draws[0]]
+def _block(pooled: Pooled, rows: slice, draws: Codes, counts: NDArray[np.int64]) -> _Block:
+    lines = np.unique(pooled.line[rows])
+    # Draws are numbered line after line.
     line_of_draw = np.searchsorted(lines, pooled.line_of_draw[draws])
-    line = line_of_draw.astype(np.int32)[draw]
-    filled = group_sums(counts, line * _N_BINS + bins, len(lines) * _N_BINS).reshape(-1, _N_BINS)
+    ends = np.searchsorted(line_of_draw, np.arange(len(lines) + 1)).tolist()
+    filled = np.stack([counts[start:stop].sum(axis=0) for start, stop in pairwise(ends)])
     return _Block(
         lines=lines.astype(np.int64),
         line_of_draw=line_of_draw,
-        draw=draw,
-        bin=bins,
-        count=counts,
-        line=line,
-        total=group_sums(counts, draw, len(draws)),
-        cumulated=np.cumsum(filled, axis=1),
+        counts=counts,
+        running=np.cumsum(counts, axis=1),
+        cumulated=np.cumsum(filled, axis=1).astype(np.float64),
     )

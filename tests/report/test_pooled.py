@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from gmemgpu.engine.array.latency import latency_bins
 from gmemgpu.errors import StoreError
-from gmemgpu.report import pooled
 from gmemgpu.report.grouping import stops_of
 from gmemgpu.report.pooled import Pooled, pooled_percentiles
 from gmemgpu.report.statistics import Estimate
@@ -85,11 +84,10 @@ def test_the_order_of_rows_and_the_blocks_they_come_in_change_nothing(rows: Rows
             assert one[:3] == tuple(end if end is None else pytest.approx(end, rel=1e-9) for end in other[:3])
 
 
-def test_blocks_end_where_no_line_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_end_where_no_line_goes_on() -> None:
     rows = [(line, seed, [seed + 5 * line, 1000 * line]) for line in (0, 1, 2, 1, 3) for seed in range(4)]
     whole = percentile(rows, 50)
     assert percentile(rows, 50, cuts=[3, 4, 9], at_least=1) == whole
-    monkeypatch.setattr(pooled, "_MOST_ENTRIES", 1)
     assert percentile(rows, 50, cuts=[1, 3, 4, 9], at_least=1) == whole
 
 
