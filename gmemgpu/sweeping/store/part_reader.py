@@ -22,6 +22,8 @@ from gmemgpu.sweeping.store.part import METADATA_KEY, SHA_DIGITS, PartFile
 __all__ = ["Part", "DamagedPart", "PartReader", "Found", "read_blocks", "read_parts", "whole", "rows_of"]
 
 _MAGIC = b"ARROW1\0\0"
+_HEAD = len(_MAGIC) + 8
+"""Where the first message begins, after four bytes that are the same in each and four that are its length."""
 _THREADS = 4
 _AHEAD = 8
 _MOST_PARTS = 64
@@ -111,16 +113,17 @@ class PartReader:
         return Part(file, batch, about)
 
     def _parse(self, content: bytes) -> tuple[dict[str, Any], pa.RecordBatch | None]:
-        # No batch if its columns are others. An Arrow file is a stream of messages between two words and an index.
-        source = pa.BufferReader(content)
-        if source.read(len(_MAGIC)) != _MAGIC:
+        # No batch if its columns are others. An Arrow file is a stream of messages between two words and an index; each
+        # message begins with its length.
+        if content[: len(_MAGIC)] != _MAGIC:
             raise ValueError("not an Arrow file")
-        head = pa.ipc.read_message(source).metadata.to_pybytes()
+        end = _HEAD + int.from_bytes(content[_HEAD - 4 : _HEAD], "little")
+        head = content[_HEAD:end]
         start = head.index(b'{"')
         stop = head.index(b"}", start) + 1
         columns = head[:start] + head[stop:]
         if self._schema is not None and columns in self._known:
-            batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), self._schema)
+            batch = pa.ipc.read_record_batch(pa.py_buffer(content).slice(end), self._schema)
             return dict(json.loads(head[start:stop])), batch
         batch = pa.ipc.open_file(content).get_batch(0)  # one, as it was written
         about = json.loads(batch.schema.metadata[METADATA_KEY])
