@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +10,9 @@ import pyarrow.parquet as pq
 
 from gmemgpu.columns.file_form import open_for_arrow
 from gmemgpu.errors import StoreError
-from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, is_link, unreadable, writing
+from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, writing
 from gmemgpu.sweeping.store.manifest import DamagedManifest, Manifest, read_manifest
-from gmemgpu.sweeping.store.part import PartFile, part_file, part_files, schema_of
+from gmemgpu.sweeping.store.part import PartFile, listed_parts, part_files, schema_of
 from gmemgpu.sweeping.store.part_reader import DamagedPart, read_blocks, read_parts, rows_of, whole
 from gmemgpu.sweeping.store.results import regrouped, results_are_whole
 
@@ -99,12 +98,12 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
     whole, faults = _parts(directory, manifest)
     faults += _strangers(directory / PARTS)
     is_merged = False
-    if (directory / RESULTS).exists() or is_link(directory / RESULTS):
+    if (directory / RESULTS).exists() or (directory / RESULTS).is_symlink():
         is_whole = len(whole) == manifest.n_parts
         reason = _results_fault(directory, manifest, whole if is_whole else None)
         is_merged = reason is None and is_whole
         if reason is not None:
-            faults.append(Fault(path=directory / RESULTS, what=reason, is_ours=not is_link(directory / RESULTS)))
+            faults.append(Fault(path=directory / RESULTS, what=reason, is_ours=not (directory / RESULTS).is_symlink()))
     if repair:
         with writing(directory):
             faults = [_removed(fault) for fault in faults]
@@ -137,7 +136,7 @@ def _removed(fault: Fault) -> Fault:
 def _parts(directory: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fault]]:
     # Whole ones in the plan's order, and what is wrong with others.
     folder = directory / PARTS
-    if is_link(folder):
+    if folder.is_symlink():
         return [], [Fault(path=folder, what="is a symbolic link, which is not followed", is_ours=False)]
     faults: list[Fault] = []
     whole: dict[int, PartFile] = {}
@@ -156,25 +155,14 @@ def _parts(directory: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fa
 
 
 def _strangers(folder: Path) -> list[Fault]:
-    # What a sweep writes has a dot in front until it is whole.
-    if is_link(folder):
+    if folder.is_symlink():
         return []
-    ours = {file.name for file in part_files(folder).values()}
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise unreadable(folder, error) from error
-    faults = []
-    for name in names:
-        if name in ours:
-            continue
-        twice = part_file(name) is not None and not is_link(folder / name)
-        what = "is a second file of its shard" if twice else "no sweep wrote this: move it away"
-        faults.append(Fault(path=folder / name, what=what, is_ours=twice))
-    return faults
+    files, others = listed_parts(folder)
+    second = sorted({*files} - {*part_files(folder).values()})
+    return [
+        *(Fault(path=folder / file.name, what="is a second file of its shard") for file in second),
+        *(Fault(path=folder / name, what="no sweep wrote this: move it away", is_ours=False) for name in others),
+    ]
 
 
 def _results_fault(directory: Path, manifest: Manifest, parts: list[PartFile] | None) -> str | None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from gmemgpu.atomic import is_wrong_path
 from gmemgpu.errors import DirectoryError
 from gmemgpu.sweeping.store.failure import remove_failures
-from gmemgpu.sweeping.store.files import FAILURES, LOCK, LOGS, MANIFEST, PARTS, RESULTS, is_link, writing
+from gmemgpu.sweeping.store.files import FAILURES, LOCK, LOGS, MANIFEST, PARTS, RESULTS, writing
 from gmemgpu.sweeping.store.identity import versions
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest, refuse_other_sweep, write_manifest
-from gmemgpu.sweeping.store.part import PartFile, part_files
+from gmemgpu.sweeping.store.part import PartFile, listed_parts, part_files
 from gmemgpu.sweeping.store.results import DamagedParts, results_are_whole, write_results
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Store:
     def remove_temporaries(self) -> None:
         """Remove what killed clients and workers left half-written, by the names that only they give."""
         for folder in (self.directory, self.parts, self.directory / FAILURES):
-            if is_link(folder):
+            if folder.is_symlink():
                 continue
             for path in folder.glob(".*.partial"):
                 with suppress(OSError):
@@ -255,7 +255,7 @@ def refuse_links(directory: Path) -> None:
         Names the first.
     """
     for name in (PARTS, FAILURES, LOGS, LOCK, RESULTS):
-        if is_link(directory / name):
+        if (directory / name).is_symlink():
             raise DirectoryError(
                 f"{directory / name}: is a symbolic link, which is not followed; DIR itself may be one"
             )
@@ -270,13 +270,7 @@ def _refuse_other_files(directory: Path) -> None:
             f"{directory}: holds other files ({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}); "
             "give a directory of its own to each sweep"
         )
-    unknown = [] if is_link(directory / PARTS) else _unknown_parts(directory / PARTS)
+    parts = directory / PARTS
+    unknown = [] if parts.is_symlink() else listed_parts(parts)[1]
     if unknown:
-        raise DirectoryError(f"{directory / PARTS}: holds other files ({unknown[0]}, …); choose another directory")
-
-
-def _unknown_parts(parts: Path) -> list[str]:
-    known = {file.name for file in part_files(parts).values()}
-    with suppress(FileNotFoundError), os.scandir(parts) as entries:
-        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.name not in known)
-    return []
+        raise DirectoryError(f"{parts}: holds other files ({unknown[0]}, …); choose another directory")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +16,8 @@ from gmemgpu.sweeping.store.failure import remove_failures
 from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, writing
 from gmemgpu.sweeping.store.lock import held
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest, refuse_other_sweep, write_manifest
-from gmemgpu.sweeping.store.part import PartFile, part_file, parts_of_sweep, write_part
-from gmemgpu.sweeping.store.part_reader import DamagedPart, PartReader, read_parts
+from gmemgpu.sweeping.store.part import PartFile, listed_parts, parts_of_sweep, write_part
+from gmemgpu.sweeping.store.part_reader import DamagedPart, PartReader, read_parts, rows_of
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.run.plan import Plan
@@ -90,22 +88,11 @@ def _refuse_other(directory: Path, theirs: Manifest, ours: Manifest) -> None:
     refuse_links(directory)
 
 
-def _files(folder: Path) -> list[PartFile]:
-    # All of them: of one shard there may be two, of the former plan and of this one.
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        return [
-            file
-            for entry in entries
-            if (file := part_file(entry.name)) is not None and entry.is_file(follow_symlinks=False)
-        ]
-    return []
-
-
 def _adopt(folder: Path, sweep_id: str, plan: Plan) -> None:
     # Every shard of the plan whose seeds are all there gets its part.
     schema = plan.setting.schema
     there: dict[tuple[str, int], PartFile] = {}
-    for file, part in read_parts(folder, _files(folder), schema):
+    for file, part in read_parts(folder, listed_parts(folder)[0], schema):
         if isinstance(part, DamagedPart):
             continue  # as if it were not there
         if isinstance(part, StoreError):
@@ -123,11 +110,11 @@ def _adopt(folder: Path, sweep_id: str, plan: Plan) -> None:
 
 def _rows(folder: Path, files: Sequence[PartFile], schema: pa.Schema, seeds: Sequence[int]) -> pa.Table:
     reader = PartReader(folder, schema)
-    table = pa.Table.from_batches([reader.read(file).batch for file in files]).replace_schema_metadata(None)
+    table = rows_of([reader.read(file) for file in files])
     return table.filter(pc.is_in(table["seed"], pa.array(seeds, pa.int64())))
 
 
 def _remove_others(folder: Path, sweep_id: str) -> None:
-    files = {file.name: file for file in _files(folder)}
+    files = {file.name: file for file in listed_parts(folder)[0]}
     for name in files.keys() - parts_of_sweep(folder, files, sweep_id).keys():
         (folder / name).unlink(missing_ok=True)

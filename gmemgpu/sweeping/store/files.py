@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gmemgpu.errors import StoreError
 
-__all__ = ["PARTS", "FAILURES", "LOGS", "MANIFEST", "RESULTS", "LOCK", "read_regular", "is_link", "writing"]
+__all__ = ["PARTS", "FAILURES", "LOGS", "MANIFEST", "RESULTS", "LOCK", "read_regular", "writing"]
 __all__ += ["unreadable"]
 
 MANIFEST = "manifest.json"
@@ -71,23 +71,6 @@ def read_regular(path: Path) -> bytes:
         if error.errno == errno.ELOOP:
             raise StoreError(f"{path}: is a symbolic link, which is not followed; put the file itself there") from None
         raise unreadable(path, error) from error
-
-
-def is_link(path: Path) -> bool:
-    """
-    Check whether a path is a symbolic link: what lies behind it is not ours to write or remove.
-
-    Parameters
-    ----------
-    path : Path
-        Need not exist.
-
-    Returns
-    -------
-    bool
-        False if there is nothing.
-    """
-    return path.is_symlink()
 
 
 @contextmanager

@@ -29,7 +29,7 @@ __all__ = [
     "schema_of",
     "rows_to_arrow",
     "PartFile",
-    "part_file",
+    "listed_parts",
     "part_files",
     "part_bytes",
     "write_part",
@@ -160,32 +160,52 @@ class PartFile:
         return f"{self.part_id}-{self.sha}.arrow"
 
 
-def part_file(name: str) -> PartFile | None:
+def listed_parts(folder: Path) -> tuple[list[PartFile], list[str]]:
     """
-    Return what a file name says, or None if no part has such a name.
-
-    Parameters
-    ----------
-    name : str
-        Without a folder.
-
-    Returns
-    -------
-    PartFile or None
-        Part id and digest.
-    """
-    found = _NAME.fullmatch(name)
-    return None if found is None else PartFile(*found.groups())
-
-
-def part_files(folder: Path) -> dict[str, PartFile]:
-    """
-    List the parts of a folder, by one look at its names.
+    List a folder of parts, by one look at its names.
 
     Parameters
     ----------
     folder : Path
         Of the parts.
+
+    Returns
+    -------
+    files : list of PartFile
+        Files that by their names are parts; of one shard there may be two.
+    others : list of str
+        Names of everything else, links among them, but for those that begin with a dot.
+
+    Raises
+    ------
+    StoreError
+        If the folder is there and cannot be read.
+    """
+    files, others = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                found = _NAME.fullmatch(entry.name)
+                if found is not None and entry.is_file(follow_symlinks=False):
+                    files.append(PartFile(*found.groups()))
+                elif not entry.name.startswith("."):
+                    # What a sweep writes has a dot in front until it is whole.
+                    others.append(entry.name)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    return files, sorted(others)
+
+
+def part_files(folder: Path) -> dict[str, PartFile]:
+    """
+    List the parts of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        As for `listed_parts`.
 
     Returns
     -------
@@ -195,19 +215,11 @@ def part_files(folder: Path) -> dict[str, PartFile]:
     Raises
     ------
     StoreError
-        If the folder is there and cannot be read.
+        As `listed_parts` does.
     """
     found: dict[str, PartFile] = {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                file = part_file(entry.name)
-                if file is not None and entry.is_file(follow_symlinks=False):
-                    found[file.part_id] = min(file, found.get(file.part_id, file))
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise unreadable(folder, error) from error
+    for file in listed_parts(folder)[0]:
+        found[file.part_id] = min(file, found.get(file.part_id, file))
     return found
 
 
