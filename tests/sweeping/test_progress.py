@@ -6,9 +6,10 @@ import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.request import urlopen
 
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 from sweep_processes import run_gmemgpu, running
 
 import gmemgpu
@@ -103,3 +104,13 @@ def test_a_small_sweep_tells_its_beginning_and_its_end(tiny_file: Path, tmp_path
         errors,
     ), errors
     assert re.fullmatch(f"gmemgpu: 0 of 10 evaluations to do, 0 parts\n{idle}", run_gmemgpu(*command)[2])
+
+
+def test_the_next_cluster_of_this_process_has_its_dashboard(tiny_file: Path, tmp_path: Path) -> None:
+    # Of a sweep as small as this Dask was told that there is no Bokeh.
+    sweep(tiny_file, tmp_path / "out", workers=1, backend="numpy")
+    with (
+        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        urlopen(cluster.dashboard_link, timeout=30) as page,
+    ):
+        assert b"<title>Dask Diagnostic UI</title>" in page.read()

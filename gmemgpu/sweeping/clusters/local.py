@@ -36,6 +36,7 @@ from gmemgpu.sweeping.run.unguarded import REMEDY, program_without_file, script_
 
 __all__ = ["local_client", "default_workers"]
 
+_ROUTES = "distributed.scheduler.http.routes"
 _DEVICE_PERCENT = 90
 """Of a device's memory, for all workers that share it; the rest is for what each keeps on it besides arrays."""
 _FIRST_WORKER_S = 60.0
@@ -115,7 +116,12 @@ def local_client(
     """
     n_workers = min(workers or n_devices or default_workers(), n_tasks)
     _check_machine(n_workers)
-    config = {**CLUSTER_CONFIG, "distributed.worker.multiprocessing-method": start_method()}
+    config = {
+        **CLUSTER_CONFIG,
+        "distributed.worker.multiprocessing-method": start_method(),
+        # A copy: Dask adds a page to this list that tells of no Bokeh, where it is hidden from it.
+        _ROUTES: list(dask.config.get(_ROUTES)),
+    }
     if n_devices:
         config |= DEVICE_CONFIG
     # Dask imports pandas for a fork server that is not running yet; ours is.
