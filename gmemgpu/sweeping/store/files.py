@@ -29,13 +29,13 @@ _REMEDIES = {
 }
 
 
-def read_regular(path: Path) -> bytes:
+def read_regular(path: str | Path) -> bytes:
     """
     Read a file whole, in one go, and only if it is a file of its own.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The file.
 
     Returns
@@ -105,13 +105,13 @@ def writing(directory: Path) -> Iterator[None]:
         ) from error
 
 
-def unreadable(path: Path, error: OSError) -> StoreError:
+def unreadable(path: str | Path, error: OSError) -> StoreError:
     """
     Return the error for a file that is there and that the operating system will not read.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The file.
     error : OSError
         What reading it raised.

@@ -68,7 +68,8 @@ class PartReader:
     """
 
     def __init__(self, folder: Path, schema: pa.Schema | None = None) -> None:
-        self._folder = folder
+        # As text: to join paths costs as much as to read a small part.
+        self._folder = str(folder)
         self._schema = schema
         # Heads of files, without what each says of itself, whose columns are those of the schema: to parse and compare
         # these costs more than all else of a small part.
@@ -95,7 +96,7 @@ class PartReader:
         StoreError
             If the operating system will not read it.
         """
-        path = self._folder / file.name
+        path = f"{self._folder}/{file.name}"
         try:
             content = read_regular(path)
         except FileNotFoundError:
@@ -124,7 +125,7 @@ class PartReader:
         columns = head[:start] + head[stop:]
         if self._schema is not None and columns in self._known:
             batch = pa.ipc.read_record_batch(pa.py_buffer(content).slice(end), self._schema)
-            return dict(json.loads(head[start:stop])), batch
+            return dict(json.loads(head[start:stop].decode())), batch
         batch = pa.ipc.open_file(content).get_batch(0)  # one, as it was written
         about = json.loads(batch.schema.metadata[METADATA_KEY])
         if self._schema is not None and not batch.schema.equals(self._schema):
