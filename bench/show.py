@@ -34,7 +34,8 @@ from gmemgpu.sweeping.store.read import StoredRows
 N_SEEDS = 100
 N_HISTOGRAMS = 500
 POLICIES = [*(f"policy {i}" for i in range(9)), "oracle"]
-ROWS_PER_GROUP = 65_536
+ROWS_PER_GROUP = 8_192
+REPEATING = ["label", "preset", "policy", "latency_histogram.list.element"]
 FORMS = {
     "json": ["--json"],
     "json_by_preset": ["--json", "--group-by", "preset"],
@@ -161,7 +162,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         path = f"{folder}/results.parquet"
         table = made_up(arguments.scenarios)
-        pq.write_table(table, path, compression="zstd", use_dictionary=False, row_group_size=ROWS_PER_GROUP)
+        pq.write_table(table, path, compression="zstd", use_dictionary=REPEATING, row_group_size=ROWS_PER_GROUP)
         steps = {}
         for form in FORMS:
             steps[form], shown = measure(path, form, arguments.repeats)
