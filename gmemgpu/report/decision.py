@@ -28,7 +28,7 @@ __all__ = ["DecisionTable", "Group", "PolicyLine", "decision_table", "read_decis
 
 _HISTOGRAM = "latency_histogram"
 
-_ROWS_AT_ONCE = 8192
+_ROWS_AT_ONCE = 4096
 """So many: temporary arrays stay in the cache, and small beside the columns."""
 
 
