@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, writing
 from gmemgpu.sweeping.store.manifest import DamagedManifest, Manifest, read_manifest
 from gmemgpu.sweeping.store.part import PartFile, listed_parts, part_files, schema_of
-from gmemgpu.sweeping.store.part_reader import DamagedPart, read_blocks, read_parts, rows_of, whole
+from gmemgpu.sweeping.store.part_reader import DamagedPart, read_blocks, rows_of, whole
 from gmemgpu.sweeping.store.results import regrouped, results_are_whole
 
 __all__ = ["Fault", "CheckReport", "check_directory"]
@@ -142,7 +143,7 @@ def _parts(directory: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fa
     whole: dict[int, PartFile] = {}
 
     files = list(part_files(folder).values())
-    for file, part in read_parts(folder, files, schema_of(manifest.columns)):
+    for file, part in chain.from_iterable(read_blocks(folder, files, schema_of(manifest.columns), list)):
         path = folder / file.name
         if isinstance(part, StoreError):
             what = str(part).removeprefix(f"{path}: ")

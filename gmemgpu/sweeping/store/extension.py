@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, writing
 from gmemgpu.sweeping.store.lock import held
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest, refuse_other_sweep, write_manifest
 from gmemgpu.sweeping.store.part import PartFile, listed_parts, parts_of_sweep, write_part
-from gmemgpu.sweeping.store.part_reader import DamagedPart, PartReader, read_parts, rows_of
+from gmemgpu.sweeping.store.part_reader import DamagedPart, PartReader, read_blocks, rows_of
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.run.plan import Plan
@@ -92,7 +93,7 @@ def _adopt(folder: Path, sweep_id: str, plan: Plan) -> None:
     # Every shard of the plan whose seeds are all there gets its part.
     schema = plan.setting.schema
     there: dict[tuple[str, int], PartFile] = {}
-    for file, part in read_parts(folder, listed_parts(folder)[0], schema):
+    for file, part in chain.from_iterable(read_blocks(folder, listed_parts(folder)[0], schema, list)):
         if isinstance(part, DamagedPart):
             continue  # as if it were not there
         if isinstance(part, StoreError):

@@ -19,7 +19,7 @@ from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import read_regular
 from gmemgpu.sweeping.store.part import METADATA_KEY, SHA_DIGITS, PartFile
 
-__all__ = ["Part", "DamagedPart", "PartReader", "Found", "read_blocks", "read_parts", "whole", "rows_of"]
+__all__ = ["Part", "DamagedPart", "PartReader", "Found", "read_blocks", "whole", "rows_of"]
 
 _MAGIC = b"ARROW1\0\0"
 _HEAD = len(_MAGIC) + 8
@@ -191,30 +191,6 @@ def _parts_of_a_block(folder: Path, files: Sequence[PartFile]) -> int:
         with suppress(OSError):
             n_bytes = (folder / files[0].name).lstat().st_size
     return max(1, min(_MOST_PARTS, _BLOCK_BYTES // max(1, n_bytes)))
-
-
-def read_parts(folder: Path, files: Sequence[PartFile], schema: pa.Schema | None = None) -> Iterator[Found]:
-    """
-    Read parts one by one, as `read_blocks` does.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the parts.
-    files : sequence of PartFile
-        What to read.
-    schema : pyarrow.Schema, optional
-        As for `PartReader`.
-
-    Yields
-    ------
-    file : PartFile
-        In the order of `files`.
-    part : Part or StoreError
-        What `PartReader.read` returned or raised.
-    """
-    for block in read_blocks(folder, files, schema, list):
-        yield from block
 
 
 def whole(found: Sequence[Found]) -> list[Part]:
