@@ -83,10 +83,36 @@ class Prepared:
         return self._owners.by_inode
 
     def priced(self, executor: Executor, costs: Costs) -> CodeCosts:
-        """Return what attempts cost on this host, by class code and group."""
+        """
+        Return what attempts cost on this host.
+
+        Parameters
+        ----------
+        executor : Executor
+            Which cores work on a region.
+        costs : Costs
+            Times of RMPOPT, in ns.
+
+        Returns
+        -------
+        CodeCosts
+            By class code and group.
+        """
         host = self._tables.hosts[0]
         return code_costs(executor, costs, host.core_counts, host.threads_per_core)
 
     def requests(self, policy: Policy) -> Requests:
-        """Return the requests of a policy's hook."""
+        """
+        Return the requests of a policy.
+
+        Parameters
+        ----------
+        policy : Policy
+            Whose hook is asked.
+
+        Returns
+        -------
+        Requests
+            All that the hook makes.
+        """
         return Hooks(self._tables, [policy]).requests(policy.hook).of
