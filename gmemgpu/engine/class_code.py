@@ -21,7 +21,6 @@ __all__ = [
     "N_CODES",
     "CodeCosts",
     "code_costs",
-    "cost_groups",
     "check_63_bits",
 ]
 
@@ -83,24 +82,6 @@ def code_costs(executor: Executor, costs: Costs, core_counts: tuple[int, ...], t
         length_ns=np.concatenate([length for length, _ in tables]),
         totals={name: np.concatenate([totals[name] for _, totals in tables]) for name in tables[0][1]},
     )
-
-
-def cost_groups(cores: Int64Array) -> Int64Array:
-    """
-    Return where the costs of each region's group begin, whatever the executor.
-
-    Parameters
-    ----------
-    cores : (n_regions,) int64
-        Cores whose window covers each region.
-
-    Returns
-    -------
-    (n_regions,) int64
-        To be added to a class code.
-    """
-    group = np.unique(cores, return_inverse=True)[1]
-    return group.astype(np.int64) * N_CODES
 
 
 def _by_class(fail: Int64Array | int, clean: int, cached: int) -> Int64Array:

@@ -19,7 +19,7 @@ from gmemgpu.model.region_scan import RegionScan
 from gmemgpu.model.trace import Int64Array, Trace
 from gmemgpu.rmp.timed_scan import scan_at
 
-__all__ = ["NumpyEngine", "evaluate_pairs", "rows_by_trace"]
+__all__ = ["NumpyEngine", "evaluate_pairs", "rows_by_trace", "rows_one_by_one"]
 
 BATCH_ITEMS = 1 << 17
 """Rows and requests that pairs of one batch have together: their arrays then stay near the cores."""
@@ -29,8 +29,9 @@ def _kind(policy: Policy) -> int:
     return {"window": 0, "dirty_retry": 1}.get(policy.scope, 2)
 
 
-def _batches(pairs: Pairs, items: Int64Array, most_items: int) -> Iterator[Int64Array]:
+def _batches(pairs: Pairs, most_items: int) -> Iterator[Int64Array]:
     # Indices of pairs of one kind that fit one batch; at least one each.
+    items = pairs.items()
     kinds = np.array([_kind(policy) for policy in pairs.policies])[pairs.policy_of]
     for kind in np.unique(kinds).tolist():
         own = np.flatnonzero(kinds == kind)
@@ -45,7 +46,6 @@ def _batches(pairs: Pairs, items: Int64Array, most_items: int) -> Iterator[Int64
 def evaluate_pairs(
     pairs: Pairs,
     *,
-    items: Int64Array | None = None,
     most_items: int | None = None,
     settle: Callable[[Pairs], list[MetricRow]] = settled_rows,
 ) -> list[MetricRow]:
@@ -55,8 +55,6 @@ def evaluate_pairs(
     Parameters
     ----------
     pairs : Pairs
-    items : (n_pairs,) int64, optional
-        What `Pairs.items` counts, if that is known.
     most_items : int, optional
         How much a batch holds, as `Pairs.items` counts; `BATCH_ITEMS` if left out.
     settle : callable
@@ -69,8 +67,7 @@ def evaluate_pairs(
     """
     rows: dict[int, MetricRow] = {}
     if len(pairs):
-        items = pairs.items() if items is None else items
-        for batch in _batches(pairs, items, BATCH_ITEMS if most_items is None else most_items):
+        for batch in _batches(pairs, BATCH_ITEMS if most_items is None else most_items):
             rows.update(zip(batch.tolist(), settle(pairs.some(batch)), strict=True))
     return [rows[q] for q in range(len(pairs))]
 
@@ -96,6 +93,27 @@ def rows_by_trace(tables: Tables, policies: Sequence[Policy], rows: Sequence[Met
     return found
 
 
+def rows_one_by_one(
+    traces: Iterable[Trace],
+    policies: Sequence[Policy],
+    costs: Costs,
+    backend: str,
+    evaluate: Callable[[Pairs], list[MetricRow]],
+    *,
+    compiled: bool = False,
+) -> list[list[MetricRow]]:
+    """Evaluate the pairs of one trace after the other, one trace in memory at a time; `compiled` are timelines."""
+
+    def rows_of(trace: Trace) -> list[MetricRow]:
+        check_63_bits(trace, costs, backend)
+        tables = Tables(host_columns(trace, compiled=compiled))
+        pairs = Pairs(tables, [policy for policy in policies if not policy.is_oracle], costs)
+        return rows_by_trace(tables, policies, evaluate(pairs))[0]
+
+    # Not a loop: its variable would keep a trace alive while the next one is made.
+    return list(map(rows_of, traces))
+
+
 class NumpyEngine:
     """The fallback that runs everywhere; `gmemgpu.engine.protocol.Engine` describes the methods."""
 
@@ -114,15 +132,7 @@ class NumpyEngine:
         BackendError
             If a pass might last so long that its times do not fit 63 bits.
         """
-
-        def rows_of(trace: Trace) -> list[MetricRow]:
-            check_63_bits(trace, costs, self.name)
-            tables = Tables(host_columns(trace))
-            own = [policy for policy in policies if not policy.is_oracle]
-            return rows_by_trace(tables, policies, evaluate_pairs(Pairs(tables, own, costs)))[0]
-
-        # Not a loop: its variable would keep a trace alive while the next one is made.
-        return list(map(rows_of, traces))
+        return rows_one_by_one(traces, policies, costs, self.name, evaluate_pairs)
 
     def scan_rmp(self, trace: Trace, times_ns: Sequence[int]) -> RegionScan:
         """Build one image and move it on from time to time."""

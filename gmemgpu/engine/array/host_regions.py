@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from gmemgpu.engine.class_code import cost_groups
+from gmemgpu.engine.class_code import N_CODES
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import BoolArray, Int64Array
 
@@ -59,14 +59,15 @@ def host_regions(host: Host) -> HostRegions:
     """
     cores = np.array(host.covering_cores(), np.int64)
     covered = cores > 0
+    core_counts, group = np.unique(cores, return_inverse=True)
     present = np.ones(len(cores), bool)
     present[host.hole_regions()] = False
     return HostRegions(
         n_regions=len(cores),
         n_covered=int(covered.sum()),
         position=np.where(covered, np.cumsum(covered) - 1, -1),
-        group=cost_groups(cores),
+        group=group.astype(np.int64) * N_CODES,
         present=present,
-        core_counts=tuple(np.unique(cores).tolist()),
+        core_counts=tuple(core_counts.tolist()),
         threads_per_core=host.threads_per_core,
     )

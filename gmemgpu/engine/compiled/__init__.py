@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gmemgpu.compiled import why_unusable
-from gmemgpu.engine.array import rows_by_trace
-from gmemgpu.engine.array.batch import Pairs
-from gmemgpu.engine.array.columns import host_columns
-from gmemgpu.engine.array.tables import Tables
-from gmemgpu.engine.class_code import check_63_bits
+from gmemgpu.engine.array import rows_one_by_one
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.policy import Policy
@@ -39,19 +35,9 @@ class NumbaEngine:
             If a pass might last so long that its times do not fit 63 bits.
         """
         # Not at the top: whoever asks whether Numba is there must not need it.
-        from gmemgpu.engine.compiled.columns import Columns
-        from gmemgpu.engine.compiled.policy_run import run_policy
+        from gmemgpu.engine.compiled.policy_run import run_policies
 
-        def rows_of(trace: Trace) -> list[MetricRow]:
-            check_63_bits(trace, costs, self.name)
-            tables = Tables(host_columns(trace, compiled=True))
-            pairs = Pairs(tables, [policy for policy in policies if not policy.is_oracle], costs)
-            columns = Columns(tables)
-            rows = [run_policy(columns, pairs, k) for k in range(len(pairs))]
-            return rows_by_trace(tables, policies, rows)[0]
-
-        # Not a loop: its variable would keep a trace alive while the next one is made.
-        return list(map(rows_of, traces))
+        return rows_one_by_one(traces, policies, costs, self.name, run_policies, compiled=True)
 
     def scan_rmp(self, trace: Trace, times_ns: Sequence[int]) -> RegionScan:
         """Build one image and move it on from time to time, in machine code."""

@@ -37,7 +37,7 @@ from gmemgpu.engine.compiled.target import HookRequests, new_dirty
 from gmemgpu.model.metric import MetricRow
 from gmemgpu.model.trace import Int32Array, Int64Array
 
-__all__ = ["run_policy"]
+__all__ = ["run_policies", "run_policy"]
 
 _NONE = np.zeros(0, np.int64)
 _NOWHERE = Clearings(_NONE, _NONE.astype(np.int32))
@@ -56,6 +56,12 @@ _LEDGER_METRICS = {
     "scan_wall_ns": WALL_NS,
     "pass_wall_max_ns": LONGEST_NS,
 }
+
+
+def run_policies(pairs: Pairs) -> list[MetricRow]:
+    """Evaluate pairs of one trace."""
+    columns = Columns(pairs.tables)
+    return [run_policy(columns, pairs, k) for k in range(len(pairs))]
 
 
 def run_policy(columns: Columns, pairs: Pairs, number: int) -> MetricRow:

@@ -103,7 +103,7 @@ def evaluate_columns(
             f'backend "cupy": one policy on this trace needs {largest + held_bytes} bytes on the device, and '
             f"{budget_bytes} are free; take numpy, or a device with more memory"
         )
-    found = evaluate_pairs(pairs, items=items, most_items=room // ITEM_BYTES, settle=settle)
+    found = evaluate_pairs(pairs, most_items=room // ITEM_BYTES, settle=settle)
     rows = rows_by_trace(tables, policies, found)
     predicted_bytes = held_bytes + max(sizes, default=0) * ITEM_BYTES
     return EvaluatedBatch(rows, portions, predicted_bytes)
