@@ -26,8 +26,6 @@ class RequestTimes:
     ----------
     at : (n_pairs + 1,) int64
         Where the requests of each pair begin.
-    longest : int
-        No pair has more requests.
     t_ns : (n,) int64
         Ascending within a pair.
     quiet : (n,) int64
@@ -46,7 +44,6 @@ class RequestTimes:
     """
 
     at: Array
-    longest: int
     t_ns: Array
     quiet: Array
     due_ns: Array
@@ -150,9 +147,8 @@ def request_times(tables: Tables, begin: int, end: int, hooks: Sequence[TimedHoo
     alone_ns, following = due_ns, past
     if any(debounces):
         alone_ns, following = xp.minimum(due_ns[quiet], latest_ns), xp.minimum(past[quiet], past_latest)
-    longest = int(np.diff(host_at).max())
-    met = xp.chain(following, at, longest)
-    return RequestTimes(at, longest, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, met)
+    met = xp.chain(following, at)
+    return RequestTimes(at, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, met)
 
 
 def some_requests(xp: Namespace, requests: RequestTimes, chosen: Int64Array) -> RequestTimes:
@@ -183,7 +179,6 @@ def some_requests(xp: Namespace, requests: RequestTimes, chosen: Int64Array) -> 
     met_owner, met = xp.expand(met_at[:-1][pairs], xp.diff(met_at)[pairs])
     return RequestTimes(
         at,
-        requests.longest,
         some("t_ns"),
         some("quiet", index_column=True),
         some("due_ns"),
@@ -229,7 +224,5 @@ def without(xp: Namespace, requests: RequestTimes, lost: Array, debounce_ns: Arr
     latest_ns, past_latest = requests.latest_ns[kept], index[requests.past_latest[kept]]
     alone_ns, following = xp.minimum(due_ns[quiet], latest_ns), xp.minimum(past[quiet], past_latest)
     none = xp.zeros(0, np.int64)
-    left = RequestTimes(
-        at, requests.longest, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, none
-    )
+    left = RequestTimes(at, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, none)
     return left, kept

@@ -122,7 +122,7 @@ class Schedule:
         if self._any_drop:
             following = self._skip_lost(requests, origin, passes, timer, due, following)
         like = (requests.following, requests.met) if origin is None else None
-        met = self.xp.chain(following, requests.at, requests.longest, like)
+        met = self.xp.chain(following, requests.at, like)
         met_at = self.xp.searchsorted(met, requests.at)
         first = met if origin is None else origin[met]
 

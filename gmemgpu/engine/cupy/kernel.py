@@ -16,6 +16,7 @@ KERNELS = (
     "region_timeline",
     "rmp_image",
     "rmp_scan",
+    "segment_chain",
     "segment_expand",
     "segment_max",
     "segment_search",

@@ -125,9 +125,9 @@ def walked(following: Int64Array, at: Int64Array) -> list[int]:
 @given(drawn=followings(), data=st.data())
 def test_chain(xp: Namespace, drawn: tuple[Int64Array, Int64Array], data: st.DataObject) -> None:
     host, at = drawn
-    expected, longest = walked(host, at), int(np.diff(at).max())
+    expected = walked(host, at)
     following, borders = xp.asarray(host), xp.asarray(at)
-    assert xp.chain(following, borders, longest).tolist() == expected
+    assert xp.chain(following, borders).tolist() == expected
     # Another chain may be given as a hint; however much of that is used, the outcome is the same.
     usual = host.copy()
     for i in data.draw(st.lists(st.integers(0, max(0, len(host) - 1)), max_size=4)):
@@ -135,7 +135,16 @@ def test_chain(xp: Namespace, drawn: tuple[Int64Array, Int64Array], data: st.Dat
             end = int(at[np.searchsorted(at, i, "right")])
             usual[i] = data.draw(st.integers(i + 1, max(i + 1, end)))
     like = xp.asarray(usual), xp.asarray(np.array(walked(usual, at), np.int64))
-    assert xp.chain(following, borders, longest, like).tolist() == expected
+    assert xp.chain(following, borders, like).tolist() == expected
+
+
+@pytest.mark.parametrize("steps", [(1,), (1, 2, 700), (5000, 9)])
+@pytest.mark.parametrize("extra", [-1, 0, 1, 3000])
+def test_chains_longer_than_a_tile(xp: Namespace, extra: int, steps: tuple[int, ...]) -> None:
+    n = 2 * THREADS["CHAIN"] * TILE_ITEMS + extra
+    at = np.array([0, 7, 7, n // 2, n - 2, n, n])
+    following = np.arange(n) + np.random.default_rng(n).choice(steps, n)
+    assert xp.chain(xp.asarray(following), xp.asarray(at)).tolist() == walked(following, at)
 
 
 @given(
@@ -148,8 +157,7 @@ def test_a_chain_that_mostly_leads_to_the_next_element(
     host, at = np.arange(1, 1501), np.array([0, *sorted(borders), 1500])
     for i, by in jumps:
         host[i] += by
-    longest = int(np.diff(at).max())
-    assert xp.chain(xp.asarray(host), xp.asarray(at), longest).tolist() == walked(host, at)
+    assert xp.chain(xp.asarray(host), xp.asarray(at)).tolist() == walked(host, at)
 
 
 @given(drawn=st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12), size=st.sampled_from([10, 1000]))

@@ -27,6 +27,7 @@ REGISTERS = {
     "region_timeline": (56, 56, 56, 60, 62, 64),
     "rmp_image": (42, 42, 42, 38, 28, 32),
     "rmp_scan": (40, 40, 40, 40, 35, 40),
+    "segment_chain": (40, 48, 48, 32, 44, 44),
     "segment_expand": (20, 20, 20, 20, 20, 20),
     "segment_max": (32, 40, 40, 38, 32, 40),
     "segment_search": (22, 22, 22, 22, 19, 20),

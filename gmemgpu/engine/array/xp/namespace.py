@@ -145,7 +145,7 @@ class Namespace(ABC):
         """Return the largest value up to each place within its segment."""
 
     @abstractmethod
-    def chain(self, following: Array, at: Array, longest: int, like: tuple[Array, Array] | None = None) -> Array:
+    def chain(self, following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
         """
         Look where one chain in every segment leads, from its first element on.
 
@@ -154,8 +154,6 @@ class Namespace(ABC):
         following : (n,) int64
             The element after each, a later one; the end of its segment or more if there is none.
         at : (n_pairs + 1,) int64
-        longest : int
-            No segment has more elements.
         like : (Array, Array), optional
             Another such array, and the elements that its chains meet: a hint, of use if both are alike.
 

@@ -19,11 +19,11 @@ from gmemgpu.units import INT64_MAX
 
 __all__ = ["CupyNamespace", "THREADS", "TILE_ITEMS"]
 
-THREADS = {"SEARCH": 128, "MAX": 256, "EXPAND": 128}
-"""Threads of a thread block of `segment_search`, `segment_max` and `segment_expand`."""
+THREADS = {"SEARCH": 128, "MAX": 256, "EXPAND": 128, "CHAIN": 256}
+"""Threads of a thread block of `segment_search`, `segment_max`, `segment_expand` and `segment_chain`."""
 _ALIGNMENT = 8
 TILE_ITEMS = 8
-"""Values that each thread of `segment_max` scans."""
+"""Values that each thread of `segment_max` or `segment_chain` takes."""
 
 
 class CupyNamespace(Namespace):
@@ -140,17 +140,15 @@ class CupyNamespace(Namespace):
         self._launch("segment_max", n_tiles, THREADS["MAX"], (*arguments, np.int32(1)))
         return out
 
-    def chain(self, following: Array, at: Array, longest: int, like: tuple[Array, Array] | None = None) -> Array:
-        """Look where one chain in every segment leads, by jumps that double."""
-        n = len(following)
-        jump = self.with_last(self.where(following < self.spread(at[1:], at, n), following, n), n)
-        met = self.zeros(n + 1, bool)
-        # Where a segment is empty, this is the first element of the next one, or of none.
-        met[at[:-1]] = True
-        for _ in range(longest.bit_length()):
-            met[self.where(met, jump, n)] = True
-            jump = jump[jump]
-        return self.flatnonzero(met[:n])
+    def chain(self, following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
+        """Look where one chain in every segment leads: within tiles, from tile to tile, then within tiles again."""
+        n, n_segments = len(following), len(at) - 1
+        exits, met = self.empty(n, np.int64), self.empty(n, bool)
+        arguments = following, at, exits, met, np.int64(n), np.int32(n_segments)
+        n_tiles, n_blocks = -(-n // (THREADS["CHAIN"] * TILE_ITEMS)), -(-n_segments // THREADS["CHAIN"])
+        for step, grid in enumerate((n_tiles, n_blocks, n_tiles)):
+            self._launch("segment_chain", grid if n else 0, THREADS["CHAIN"], (*arguments, np.int32(step)))
+        return self.flatnonzero(met)
 
     def sums(self, values: Array) -> Array:
         """Return the sum of all values before each place, and of all."""

@@ -123,7 +123,7 @@ class NumpyNamespace(Namespace):
                 np.maximum.accumulate(values[a:b], out=out[a:b])
         return out
 
-    def chain(self, following: Array, at: Array, longest: int, like: tuple[Array, Array] | None = None) -> Array:
+    def chain(self, following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:
         """Look where one chain in every segment leads, by a walk that touches only what it meets."""
         n = len(following)
         if like is not None and np.array_equal(following, like[0]):
