@@ -9,12 +9,12 @@ import numpy as np
 
 from gmemgpu.engine.array.hooks import TracedRequests
 from gmemgpu.engine.array.tables import Tables
-from gmemgpu.engine.array.xp.namespace import Array, Namespace, begins
+from gmemgpu.engine.array.xp.namespace import Array, Namespace, Side, begins
 from gmemgpu.model.policy import Timer
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.snp import FOREVER
 
-__all__ = ["RequestTimes", "TimedHook", "request_times", "some_requests", "without"]
+__all__ = ["RequestTimes", "TimedHook", "among", "request_times", "some_requests", "without"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +69,12 @@ class TimedHook:
 
     requests: TracedRequests | None
     timer: Timer
+
+
+def among(xp: Namespace, requests: RequestTimes, t_ns: Array, at: Array, side: Side) -> Array:
+    """Find where times belong among the requests of their pairs; those of pair q are ``at[q]:at[q + 1]``."""
+    found = xp.search(requests.t_ns, requests.at[:-1], requests.at[1:], t_ns, at, side)
+    return found + xp.spread(requests.at[:-1], at, len(t_ns))
 
 
 def _next_true(xp: Namespace, flag: Array) -> Array:

@@ -7,13 +7,13 @@ from itertools import pairwise
 import numpy as np
 
 from gmemgpu.engine.array.batch import Batch
+from gmemgpu.engine.array.due import Lasted, Timers, due_times, length_by_request
 from gmemgpu.engine.array.passes import Passes, differing, some_passes
-from gmemgpu.engine.array.request_times import RequestTimes, TimedHook, request_times, some_requests, without
+from gmemgpu.engine.array.request_times import RequestTimes, TimedHook, among, request_times, some_requests, without
 from gmemgpu.engine.array.serial import serial_starts
-from gmemgpu.engine.array.xp.namespace import Array, Side, begins
+from gmemgpu.engine.array.xp.namespace import Array, begins
 from gmemgpu.model.policy import Hook, Timer
 from gmemgpu.model.trace import Int64Array
-from gmemgpu.timeline.snp import FOREVER
 
 __all__ = ["Schedule"]
 
@@ -63,17 +63,19 @@ class Schedule:
         debounce = [policy.timer.delay_ns if policy.timer.kind == "debounce" else -1 for policy in policies]
         self.loses: Array
         """Whether requests that come while a pass runs are lost; ticks are no requests."""
-        self.loses, self._periodic, self._drop, self._debounce_ns = xp.put(
+        self.loses, self._periodic, dropping, debounce_ns = xp.put(
             every(drop & ~periodic), every(periodic), every(drop), every(debounce)
         )
-        self._any_drop, self._all_drop = bool(drop.any()), bool(drop.all())
         tables = batch.tables
         ends_ns = zip(tables.snp, tables.horizon_ns.tolist(), strict=True)
         boots = [[t for t in (0, *snp.inits) if t < horizon_ns] for snp, horizon_ns in ends_ns]
         has_boots = every([policy.boot for policy in policies])
-        self._most_boots = max(map(len, boots)) if has_boots.any() else 0
+        most_boots = max(map(len, boots)) if has_boots.any() else 0
         self.boot_at, self.boot_pair, index = batch.of_tables(begins([len(due) for due in boots]), has_boots)
         self.boot_ns = xp.asarray(np.array([t for due in boots for t in due], np.int64))[index]
+        self._timers = Timers(
+            dropping, bool(drop.any()), bool(drop.all()), debounce_ns, self.boot_at, self.boot_ns, most_boots
+        )
         none = xp.zeros(0, np.int64)
         self._lost_ranges: tuple[Array, Array] = (none, none)
         self._kept: tuple[RequestTimes, Array | None] = (self.requests, None)
@@ -92,10 +94,6 @@ class Schedule:
         _, boot = self.xp.expand(other.boot_at[:-1][chosen], self.xp.diff(other.boot_at)[chosen])
         shift = (self.requests.at[:-1] - other.requests.at[:-1][chosen])[self.boot_pair]
         self._set_lost(*(edge[boot] + shift for edge in other._lost_ranges))
-
-    def _among_requests(self, requests: RequestTimes, t_ns: Array, at: Array, side: Side) -> Array:
-        found = self.xp.search(requests.t_ns, requests.at[:-1], requests.at[1:], t_ns, at, side)
-        return found + self.xp.spread(requests.at[:-1], at, len(t_ns))
 
     def advance(self, passes: Passes) -> tuple[Passes, Array]:
         """
@@ -118,17 +116,16 @@ class Schedule:
             timer = self.xp.flatnonzero(~passes.boot)
             boot_start, boot_end, boot_length = self._boots(passes, timer)
         requests, origin, lost_moved = self._without_lost(boot_start, boot_end)
-        due, following = self._due(requests, passes, boot_end, kept=origin is None)
-        if self._any_drop:
-            following = self._skip_lost(requests, origin, passes, timer, due, following)
+        lasted = Lasted(passes.first[timer], (passes.end_ns - passes.start_ns)[timer], self.requests.at)
+        starts, due, following = due_times(self.xp, self._timers, requests, origin, passes, boot_end, lasted)
         like = (requests.following, requests.met) if origin is None else None
         met = self.xp.chain(following, requests.at, like)
         met_at = self.xp.searchsorted(met, requests.at)
         first = met if origin is None else origin[met]
 
         # All passes in order, boot passes before those of the timer that could not start earlier.
-        start, due_ns = self.xp.max_scan_within(due[0][met], met_at), due[1][met]
-        length = self._lengths(passes, timer, first)
+        start, due_ns = self.xp.max_scan_within(starts[met], met_at), due[met]
+        length = self._lengths(lasted, first)
         if not len(self.boot_ns):
             return self._begun(
                 passes, (met_at, due_ns, start, length, self.xp.zeros(len(met), bool), first), lost_moved
@@ -169,7 +166,8 @@ class Schedule:
         timer = self.xp.flatnonzero(~passes.boot)
         boot_start, boot_end, boot_length = self._boots(passes, timer)
         requests = self.requests
-        length = self._length_by_request(passes, timer, requests.at)
+        lasted = Lasted(passes.first[timer], (passes.end_ns - passes.start_ns)[timer], requests.at)
+        length = length_by_request(self.xp, lasted)
         starts: list[int] = []
         firsts: list[int] = []
         counts: list[int] = []
@@ -240,15 +238,15 @@ class Schedule:
         # Requests that ``drop`` loses in boot passes, and ticks that those skip, neither begin a pass nor move a timer.
         moved = self.xp.zeros(len(self.batch), bool)
         all_requests = self.requests
-        if not len(boot_start) or not self._any_drop:
+        if not len(boot_start) or not self._timers.any_drop:
             return all_requests, None, moved
-        dropping = self._drop[self.boot_pair]
+        dropping = self._timers.drop[self.boot_pair]
         if not dropping.any() or not len(all_requests.t_ns):
             return all_requests, None, moved
-        at_start = self._among_requests(all_requests, boot_start, self.boot_at, "left")
-        after_start = self._among_requests(all_requests, boot_start, self.boot_at, "right")
+        at_start = among(self.xp, all_requests, boot_start, self.boot_at, "left")
+        after_start = among(self.xp, all_requests, boot_start, self.boot_at, "right")
         begin = self.xp.where(self._periodic[self.boot_pair], at_start, after_start)
-        end = self.xp.maximum(self._among_requests(all_requests, boot_end, self.boot_at, "left"), begin)
+        end = self.xp.maximum(among(self.xp, all_requests, boot_end, self.boot_at, "left"), begin)
         end = self.xp.where(dropping, end, begin)
         old_begin, old_end = self._lost_ranges
         if len(old_begin):
@@ -267,132 +265,16 @@ class Schedule:
         self.lost, self._kept = None, (self.requests, None)
         if lost.any():
             self.lost = lost
-            self._kept = without(self.xp, self.requests, lost, self._debounce_ns)
+            self._kept = without(self.xp, self.requests, lost, self._timers.debounce_ns)
 
-    def _due(
-        self, requests: RequestTimes, passes: Passes, boot_end: Array, *, kept: bool
-    ) -> tuple[tuple[Array, Array], Array]:
-        # For each request as the first of a batch: start and due time of its pass, and the first request after that.
-        due, following = requests.alone_ns.copy(), requests.following.copy()
-        start = due.copy()
-        waiting = passes.start_ns if len(passes.start_ns) and not self._all_drop else None
-        if waiting is not None:
-            # Those that come while a pass runs wait for its end, and a debounced batch is then still open.
-            begin = self._after_starts(requests, passes, kept=kept)
-            own = ~self._drop[passes.pair] & (begin < requests.at[1:][passes.pair])
-            k = self.xp.flatnonzero(own)
-            k = k[requests.t_ns[begin[k]] < passes.end_ns[k]]
-            at, end_ns = self.xp.searchsorted(k, passes.at), passes.end_ns[k]
-            before = self._among_requests(requests, end_ns, at, "left")
-            after = self._among_requests(requests, end_ns, at, "right")
-            owner, index = self.xp.expand(begin[k], before - begin[k])
-            kept_last = self.xp.last_of_each(len(start), index)
-            if kept_last is not None:
-                owner, index = owner[kept_last], index[kept_last]
-            wait = passes.pair[k[owner]], end_ns[owner], before[owner], after[owner]
-            self._hold(requests, index, *wait, (start, due, following))
-        n_boots = self.xp.diff(self.boot_at)
-        if len(start) and len(boot_end):
-            before = self._among_requests(requests, boot_end, self.boot_at, "left")
-            after = self._among_requests(requests, boot_end, self.boot_at, "right")
-            for n in range(self._most_boots):
-                # By rising due times, so that a pass held up into the next boot pass waits for that one, too.
-                has = n_boots > n
-                boot = self.xp.where(has, self.boot_at[:-1] + n, 0)
-                held = (start < self.xp.spread(self.xp.where(has, boot_end[boot], 0), requests.at, len(start))) & (
-                    start >= self.xp.spread(self.boot_ns[boot], requests.at, len(start))
-                )
-                index = self.xp.flatnonzero(held)
-                pair = self.xp.searchsorted(requests.at, index, "right") - 1
-                b = boot[pair]
-                self._hold(requests, index, pair, boot_end[b], before[b], after[b], (start, due, following))
-        return (start, due), following
-
-    def _after_starts(self, requests: RequestTimes, passes: Passes, *, kept: bool) -> Array:
-        # The first request later than each pass's start: mostly the one that the next pass begins with.
-        if not kept:
-            return self._among_requests(requests, passes.start_ns, passes.at, "right")
-        stop = requests.at[1:][passes.pair]
-        found = stop.copy()
-        found[:-1] = self.xp.where(passes.boot[1:] | (passes.pair[1:] != passes.pair[:-1]), stop[:-1], passes.first[1:])
-        t_ns = self.xp.with_last(requests.t_ns, FOREVER)
-        wrong = (found < stop) & (t_ns[found] <= passes.start_ns)
-        wrong |= t_ns[found - 1] > passes.start_ns
-        wrong |= (found == stop) | (found == requests.at[:-1][passes.pair])
-        k = self.xp.flatnonzero(wrong)
-        found[k] = self._among_requests(requests, passes.start_ns[k], self.xp.searchsorted(k, passes.at), "right")
-        return found
-
-    def _hold(
-        self,
-        requests: RequestTimes,
-        index: Array,
-        pair: Array,
-        free_ns: Array,
-        before: Array,
-        after: Array,
-        out: tuple[Array, Array, Array],
-    ) -> None:
-        # The passes of these requests start at `free_ns` at the earliest; requests before it are the first `before`.
-        if not len(index):
-            return
-        start, due, following = out
-        joins = self.xp.where(self._debounce_ns[pair] >= 0, self.xp.maximum(index, before - 1), index)
-        quiet = requests.quiet[joins]
-        own_due, own_following = requests.due_ns[quiet], requests.past[quiet]
-        sooner = requests.latest_ns[index] < own_due
-        own_due = self.xp.where(sooner, requests.latest_ns[index], own_due)
-        own_following = self.xp.where(sooner, requests.past_latest[index], own_following)
-        due[index] = own_due
-        start[index] = self.xp.maximum(own_due, free_ns)
-        following[index] = self.xp.maximum(own_following, after)
-
-    def _skip_lost(
-        self,
-        requests: RequestTimes,
-        origin: Array | None,
-        passes: Passes,
-        timer: Array,
-        due: tuple[Array, Array],
-        following: Array,
-    ) -> Array:
-        # The first request after a batch is the first that its own pass does not lose.
-        if not len(passes.first[timer]):
-            return following
-        length = self._length_by_request(passes, timer, self.requests.at)
-        if origin is not None:
-            length = length[origin]
-        start = due[0]
-        k = self.xp.flatnonzero(
-            self.xp.spread(self._drop, requests.at, len(start))
-            & (following < self.xp.spread(requests.at[1:], requests.at, len(start)))
-        )
-        k = k[start[k] + length[k] > requests.t_ns[following[k]]]
-        if not len(k):
-            return following
-        at = self.xp.searchsorted(k, requests.at)
-        following = following.copy()
-        following[k] = self.xp.maximum(following[k], self._among_requests(requests, (start + length)[k], at, "left"))
-        return following
-
-    def _length_by_request(self, passes: Passes, timer: Array, at: Array) -> Array:
-        # Of a pass that begins with a request: as in the last round, or like the pass before it then.
-        n = int(at[-1])
-        known = passes.first[timer]
-        count = self.xp.cumsum(self.xp.count_at(n + 1, known))[:n]
-        length = self.xp.with_last((passes.end_ns - passes.start_ns)[timer], 0)
-        own = count > self.xp.spread(self.xp.searchsorted(known, at[:-1]), at, n)
-        return self.xp.where(own, length[count - 1], 0)
-
-    def _lengths(self, passes: Passes, timer: Array, first: Array) -> Array:
-        # The same, for some requests.
-        known = passes.first[timer]
+    def _lengths(self, lasted: Lasted, first: Array) -> Array:
+        # How long passes take that begin with some requests, as `length_by_request` has it for all.
+        xp, known = self.xp, lasted.first
         if not len(known):
-            return self.xp.zeros(len(first), np.int64)
+            return xp.zeros(len(first), np.int64)
         if len(known) == len(first) and bool((known == first).all()):
-            same: Array = (passes.end_ns - passes.start_ns)[timer]
-            return same
-        k = self.xp.searchsorted(known, first, "right") - 1
-        pair = self.xp.searchsorted(self.requests.at, first, "right") - 1
-        own = (k >= 0) & (known[k] >= self.requests.at[pair])
-        return self.xp.where(own, (passes.end_ns - passes.start_ns)[timer][k], 0)
+            return lasted.length_ns
+        k = xp.searchsorted(known, first, "right") - 1
+        pair = xp.searchsorted(lasted.at, first, "right") - 1
+        own = (k >= 0) & (known[k] >= lasted.at[pair])
+        return xp.where(own, lasted.length_ns[k], 0)

@@ -14,6 +14,7 @@ KERNELS = (
     "cut_events",
     "describe_pieces",
     "region_timeline",
+    "request_due",
     "rmp_image",
     "rmp_scan",
     "segment_chain",

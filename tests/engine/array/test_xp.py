@@ -186,10 +186,6 @@ def test_orders_and_sums(xp: Namespace, keys: list[int]) -> None:
     assert xp.sum_at(4, index, -values).tolist() == [-sum(own) for own in each]
     assert xp.count_at(4, index).tolist() == [len(own) for own in each]
     assert xp.max_at(4, index, values + 1).tolist() == [max(own, default=-1) + 1 for own in each]
-    last = xp.last_of_each(4, index)
-    placed = xp.zeros(4, np.int64)
-    placed[index if last is None else index[last]] = values if last is None else values[last]
-    assert placed.tolist() == [own[-1] if own else 0 for own in each]
 
 
 @given(rows=st.lists(st.lists(st.integers(-9, 9), min_size=3, max_size=3), min_size=1, max_size=4))

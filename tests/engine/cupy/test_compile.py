@@ -25,6 +25,7 @@ REGISTERS = {
     "cut_events": (32, 34, 34, 32, 30, 30),
     "describe_pieces": (28, 27, 27, 26, 26, 30),
     "region_timeline": (56, 56, 56, 60, 62, 64),
+    "request_due": (38, 38, 38, 38, 40, 40),
     "rmp_image": (42, 42, 42, 38, 28, 32),
     "rmp_scan": (40, 40, 40, 40, 35, 40),
     "segment_chain": (40, 48, 48, 32, 44, 44),

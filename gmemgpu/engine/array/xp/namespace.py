@@ -64,6 +64,9 @@ class Namespace(ABC):
     waits: bool
     """Whether an operation costs about the same however small, and a look at its result waits for a device."""
 
+    fuses: bool
+    """Whether `fused` kernels take the place of some array operations, which those are held to."""
+
     def __init__(self, module: Any) -> None:
         for name in _ALIKE:
             if name not in vars(type(self)):
@@ -190,10 +193,6 @@ class Namespace(ABC):
         return later
 
     @abstractmethod
-    def last_of_each(self, size: int, index: Array) -> Array | None:
-        """Return which of equal indices below `size` are the last ones; None if assignments keep those anyway."""
-
-    @abstractmethod
     def distinct(self, values: Array, owner: Array | None, n_owners: int) -> tuple[Int64Array, Array, Array]:
         """
         Find the values of each owner, each once.
@@ -219,6 +218,20 @@ class Namespace(ABC):
     @abstractmethod
     def stable_order(self, keys: Array) -> Array:
         """Sort numbers from 0 on, in a stable way; return their order."""
+
+    def fused(self, kernel: str, n: int, *arguments: Any) -> None:
+        """
+        Run a kernel with a thread for each of `n` elements.
+
+        Parameters
+        ----------
+        kernel : str
+        n : int
+            Its first parameter that is no array.
+        arguments
+            Arrays, in the order of its parameters, then those that are numbers too.
+        """
+        raise NotImplementedError(kernel)
 
     def with_last(self, values: Array, last: int | bool) -> Array:
         """Append one value."""

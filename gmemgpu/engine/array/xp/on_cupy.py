@@ -19,8 +19,8 @@ from gmemgpu.units import INT64_MAX
 
 __all__ = ["CupyNamespace", "THREADS", "TILE_ITEMS"]
 
-THREADS = {"SEARCH": 128, "MAX": 256, "EXPAND": 128, "CHAIN": 256}
-"""Threads of a thread block of `segment_search`, `segment_max`, `segment_expand` and `segment_chain`."""
+THREADS = {"SEARCH": 128, "MAX": 256, "EXPAND": 128, "CHAIN": 256, "ELEMENTS": 256}
+"""Threads of a thread block of the kernels of segments, and of those that `fused` runs."""
 _ALIGNMENT = 8
 TILE_ITEMS = 8
 """Values that each thread of `segment_max` or `segment_chain` takes."""
@@ -37,7 +37,7 @@ class CupyNamespace(Namespace):
         Takes the name of a kernel, thread blocks, threads a block and arguments.
     """
 
-    waits = True
+    waits = fuses = True
 
     def __init__(self, cupy: Any, launch: Callable[[str, int, int, tuple[Any, ...]], None]) -> None:
         super().__init__(cupy)
@@ -65,6 +65,14 @@ class CupyNamespace(Namespace):
         together = (self.concatenate(whole) if len(whole) > 1 else whole[0]).get()
         parts = np.split(together, np.cumsum([len(array) for array in arrays])[:-1])
         return [part.astype(array.dtype) for part, array in zip(parts, arrays, strict=True)]
+
+    def fused(self, kernel: str, n: int, *arguments: Any) -> None:
+        """Run a kernel with a thread for each of `n` elements."""
+        numbers = [np.int64(n), *(np.int64(value) for value in arguments if isinstance(value, int))]
+        arrays = [
+            value if value.flags.c_contiguous else value.copy() for value in arguments if not isinstance(value, int)
+        ]
+        self._launch(kernel, -(-n // THREADS["ELEMENTS"]), THREADS["ELEMENTS"], (*arrays, *numbers))
 
     def repeat(self, values: Array, counts: Array) -> Array:
         """Return each value as often as its count says."""
@@ -179,11 +187,6 @@ class CupyNamespace(Namespace):
         out = self.zeros(size, np.uint64)
         self._cupy.maximum.at(out, index, values.view(np.uint64))
         return out.view(np.int64)
-
-    def last_of_each(self, size: int, index: Array) -> Array | None:
-        """Return which of equal indices below `size` are the last ones."""
-        place = self.arange(1, len(index) + 1)
-        return self.flatnonzero(self.max_at(size, index, place)[index] == place)
 
     def distinct(self, values: Array, owner: Array | None, n_owners: int) -> tuple[Int64Array, Array, Array]:
         """Find the values of each owner, each once: by sorting all of them."""

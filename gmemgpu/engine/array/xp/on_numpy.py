@@ -44,7 +44,7 @@ def _searched(values: Array, needles: Array, side: Side) -> Array:
 class NumpyNamespace(Namespace):
     """NumPy; `Namespace` describes the methods."""
 
-    waits = False
+    waits = fuses = False
 
     def __init__(self) -> None:
         super().__init__(np)
@@ -185,10 +185,6 @@ class NumpyNamespace(Namespace):
             return np.zeros(len(index), bool)
         at = np.minimum(np.searchsorted(found, index), len(found) - 1)
         return (found[at] == index) & (some[first[at]] < np.arange(len(index)))
-
-    def last_of_each(self, size: int, index: Array) -> Array | None:
-        """Return None: of several values for one place, the last one stays."""
-        return None
 
     def distinct(self, values: Array, owner: Array | None, n_owners: int) -> tuple[Int64Array, Array, Array]:
         """Find the values of each owner, each once."""
