@@ -168,7 +168,9 @@ class ndarray:
 
     def __getitem__(self, key: Any) -> ndarray:
         if _is_basic(key):
-            return ndarray(self._memory, np.asarray(self._view[key]))
+            parts = key if isinstance(key, tuple) else (key,)
+            # With an ellipsis a single element, too, is seen where it lies: work that waits may yet write it.
+            return ndarray(self._memory, self._view[parts if Ellipsis in parts else (*parts, Ellipsis)])
         return _new(_read(self)[_read(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:

@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from gmemgpu.engine.array.batch import Batch
+from gmemgpu.engine.array.begun import BootPasses, begun, merged, met_passes, pushed
 from gmemgpu.engine.array.due import Lasted, Timers, due_times, length_by_request
-from gmemgpu.engine.array.passes import Passes, differing, some_passes
+from gmemgpu.engine.array.passes import Passes, differing
 from gmemgpu.engine.array.request_times import RequestTimes, TimedHook, among, request_times, some_requests, without
 from gmemgpu.engine.array.serial import serial_starts
 from gmemgpu.engine.array.xp.namespace import Array, begins
@@ -16,9 +17,6 @@ from gmemgpu.model.policy import Hook, Timer
 from gmemgpu.model.trace import Int64Array
 
 __all__ = ["Schedule"]
-
-_SAFE_NS = 1 << 62
-"""Sums of lengths up to here are added in int64; floats that judge them are off by far less than the other half."""
 
 
 def _requests_of(batch: Batch) -> RequestTimes:
@@ -120,40 +118,10 @@ class Schedule:
         starts, due, following = due_times(self.xp, self._timers, requests, origin, passes, boot_end, lasted)
         like = (requests.following, requests.met) if origin is None else None
         met = self.xp.chain(following, requests.at, like)
-        met_at = self.xp.searchsorted(met, requests.at)
-        first = met if origin is None else origin[met]
-
-        # All passes in order, boot passes before those of the timer that could not start earlier.
-        start, due_ns = self.xp.max_scan_within(starts[met], met_at), due[met]
-        length = self._lengths(lasted, first)
-        if not len(self.boot_ns):
-            return self._begun(
-                passes, (met_at, due_ns, start, length, self.xp.zeros(len(met), bool), first), lost_moved
-            )
-        before = self.xp.search(start, met_at[:-1], met_at[1:], boot_start, self.boot_at, "left")
-        at = met_at + self.boot_at
-        n = len(met) + len(self.boot_ns)
-        is_boot = self.xp.zeros(n, bool)
-        place = before + met_at[self.boot_pair] + self.xp.arange(len(self.boot_ns))
-        is_boot[place] = True
-        others = self.xp.flatnonzero(~is_boot)
-        columns = []
-        for of_boots, of_others in ((self.boot_ns, due_ns), (boot_start, start), (boot_length, length), (-1, first)):
-            column = self.xp.empty(n, np.int64)
-            column[place], column[others] = of_boots, of_others
-            columns.append(column)
-        return self._begun(passes, (at, *columns[:3], is_boot, columns[3]), lost_moved)
-
-    def _begun(self, passes: Passes, columns: tuple[Array, ...], lost_moved: Array) -> tuple[Passes, Array]:
-        # Passes at their due times, or when the one before ends, as far as that is before the horizon.
-        at, due_ns, start_ns, length, is_boot, all_first = columns
-        pair = self.xp.owners(at, len(due_ns))
-        start_ns = self._pushed(due_ns, length, at, start_ns)
-        late = start_ns >= self.batch.horizon_ns[pair]
-        found = Passes(at, pair, start_ns, start_ns + length, is_boot, all_first)
-        if late.any():
-            found = some_passes(self.xp, found, self.xp.flatnonzero(~late))
-        return found, differing(self.xp, passes, found) | lost_moved
+        coming = met_passes(self.xp, met, requests.at, starts, due, origin, lasted)
+        boots = BootPasses(self.boot_at, self.boot_pair, boot_start, self.boot_ns, boot_length)
+        found, moved = begun(self.xp, merged(self.xp, coming, boots), self.batch.horizon_ns, passes)
+        return found, moved | lost_moved
 
     def play(self, passes: Passes) -> tuple[Passes, Array]:
         """
@@ -216,23 +184,8 @@ class Schedule:
             )
             last = timer[before + timer_at[self.boot_pair] - 1]
             start = self.xp.where(before > 0, self.xp.maximum(start, passes.end_ns[last]), start)
-        start = self._pushed(start, length, self.boot_at, self.xp.max_scan_within(start, self.boot_at))
+        start = pushed(self.xp, start, length, self.boot_at, self.xp.max_scan_within(start, self.boot_at))
         return start, start + length, length
-
-    def _pushed(self, due: Array, length: Array, at: Array, otherwise: Array) -> Array:
-        # Each pass at its due time or, if that is later, at the end of the one before: one scan, by which a shift runs
-        # through all passes that push each other. It saves rounds and decides nothing, so where its sums might pass
-        # 63 bits (lengths of a round that are far off) `otherwise` stands in.
-        if not len(length):
-            return otherwise
-        before = self.xp.sums(length)
-        before = before[:-1] - self.xp.spread(before[at[:-1]], at, len(length))
-        pushed = self.xp.max_scan_within(due - before, at) + before
-        if int(length.max()) * len(length) <= _SAFE_NS:
-            return pushed
-        total = self.xp.cumsum(length.astype(np.float64))
-        unsafe = self.xp.diff(self.xp.concatenate([self.xp.zeros(1), total])[at]) > _SAFE_NS
-        return self.xp.where(self.xp.spread(unsafe, at, len(length)), self.xp.max_scan_within(otherwise, at), pushed)
 
     def _without_lost(self, boot_start: Array, boot_end: Array) -> tuple[RequestTimes, Array | None, Array]:
         # Requests that ``drop`` loses in boot passes, and ticks that those skip, neither begin a pass nor move a timer.
@@ -266,15 +219,3 @@ class Schedule:
         if lost.any():
             self.lost = lost
             self._kept = without(self.xp, self.requests, lost, self._timers.debounce_ns)
-
-    def _lengths(self, lasted: Lasted, first: Array) -> Array:
-        # How long passes take that begin with some requests, as `length_by_request` has it for all.
-        xp, known = self.xp, lasted.first
-        if not len(known):
-            return xp.zeros(len(first), np.int64)
-        if len(known) == len(first) and bool((known == first).all()):
-            return lasted.length_ns
-        k = xp.searchsorted(known, first, "right") - 1
-        pair = xp.searchsorted(lasted.at, first, "right") - 1
-        own = (k >= 0) & (known[k] >= lasted.at[pair])
-        return xp.where(own, lasted.length_ns[k], 0)

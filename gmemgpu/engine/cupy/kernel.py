@@ -11,8 +11,11 @@ from gmemgpu.engine.cupy.defines import compiler_options
 __all__ = ["KERNELS", "kernel_source", "load_kernel", "launch_here"]
 
 KERNELS = (
+    "begun_passes",
     "cut_events",
     "describe_pieces",
+    "merge_boots",
+    "met_passes",
     "region_timeline",
     "request_due",
     "rmp_image",
@@ -20,6 +23,7 @@ KERNELS = (
     "segment_chain",
     "segment_expand",
     "segment_max",
+    "segment_push",
     "segment_search",
     "timeline_rows",
 )

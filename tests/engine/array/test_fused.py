@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gmemgpu.engine.array.begun import BootPasses, Coming, begun, merged, met_passes, pushed
 from gmemgpu.engine.array.due import Lasted, Timers, due_times
 from gmemgpu.engine.array.passes import Passes
 from gmemgpu.engine.array.request_times import RequestTimes
 from gmemgpu.engine.array.xp.namespace import Namespace, begins
-from gmemgpu.engine.array.xp.on_cupy import CupyNamespace
+from gmemgpu.engine.array.xp.on_cupy import THREADS, TILE_ITEMS, CupyNamespace
 from gmemgpu.engine.array.xp.on_numpy import NUMPY
 from gmemgpu.model.trace import Int64Array
 
@@ -37,6 +38,16 @@ def on(xp: Namespace, value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return type(value)(*(on(xp, getattr(value, field.name)) for field in fields(value)))
     return value
+
+
+def alike(ours: Any, theirs: Any) -> None:
+    """Check that values, or dataclasses of arrays, are the same."""
+    if hasattr(theirs, "__dataclass_fields__"):
+        for field in fields(theirs):
+            alike(getattr(ours, field.name), getattr(theirs, field.name))
+    else:
+        assert ours.dtype == theirs.dtype
+        assert ours.tolist() == theirs.tolist()
 
 
 def ints(values: list[int]) -> Int64Array:
@@ -95,4 +106,67 @@ def test_due_times(device: Namespace, arguments: tuple[Any, ...]) -> None:
     expected = due_times(NUMPY, *arguments)
     found = due_times(device, *(on(device, argument) for argument in arguments))
     for ours, theirs in zip(found, expected, strict=True):
-        assert ours.tolist() == theirs.tolist()
+        alike(ours, theirs)
+
+
+@given(arguments=due_arguments(), data=st.data())
+def test_met_passes(device: Namespace, arguments: tuple[Any, ...], data: st.DataObject) -> None:
+    _, requests, origin, _, _, lasted = arguments
+    n = len(requests.t_ns)
+    met = ints(sorted(data.draw(st.sets(st.integers(0, n - 1))))) if n else requests.met
+    given_ = met, requests.at, requests.due_ns, requests.alone_ns, origin, lasted
+    alike(met_passes(device, *(on(device, each) for each in given_)), met_passes(NUMPY, *given_))
+
+
+@st.composite
+def coming(draw: st.DrawFn, n_pairs: int) -> Coming:
+    at, _, start_ns = draw(segments(n_pairs))
+    n = len(start_ns)
+    due_ns, length_ns = (ints(draw(st.lists(TIMES, min_size=n, max_size=n))) for _ in range(2))
+    return Coming(at, start_ns, due_ns, length_ns, np.arange(n), np.zeros(n, bool))
+
+
+@given(n_pairs=st.integers(1, 3), data=st.data())
+def test_merged_and_begun(device: Namespace, n_pairs: int, data: st.DataObject) -> None:
+    plain, boots = data.draw(coming(n_pairs)), data.draw(coming(n_pairs))
+    pair = np.repeat(np.arange(n_pairs), np.diff(boots.at))
+    boot_passes = BootPasses(boots.at, pair, boots.start_ns, boots.due_ns, boots.length_ns)
+    expected = merged(NUMPY, plain, boot_passes)
+    alike(merged(device, on(device, plain), on(device, boot_passes)), expected)
+
+    horizon_ns = ints(data.draw(st.lists(st.integers(0, 3 * MOST_NS), min_size=n_pairs, max_size=n_pairs)))
+    nothing = Passes(np.zeros(n_pairs + 1, np.int64), *(np.zeros(0, np.int64) for _ in range(5)))
+    found, _ = begun(NUMPY, expected, horizon_ns, nothing)
+    old = found
+    if data.draw(st.booleans()):
+        moved = data.draw(st.lists(st.sampled_from([0, 0, 1]), min_size=len(found.first), max_size=len(found.first)))
+        old = Passes(found.at, found.pair, found.start_ns + moved, found.end_ns, found.boot, found.first)
+    elif data.draw(st.booleans()):
+        old, _ = begun(NUMPY, expected, horizon_ns // 2, nothing)
+    ours, ours_differ = begun(device, on(device, expected), on(device, horizon_ns), on(device, old))
+    theirs, theirs_differ = begun(NUMPY, expected, horizon_ns, old)
+    alike(ours, theirs)
+    alike(ours_differ, theirs_differ)
+
+
+@given(
+    passes=st.lists(st.tuples(TIMES | st.just(1 << 60), TIMES | st.sampled_from([1 << 60, 1 << 62])), max_size=12),
+    cuts=st.lists(st.integers(0, 12), max_size=3),
+)
+def test_pushed(device: Namespace, passes: list[tuple[int, int]], cuts: list[int]) -> None:
+    n = len(passes)
+    due, length = (ints([each[k] for each in passes]) for k in (0, 1))
+    at = ints([0, *sorted(min(cut, n) for cut in cuts), n])
+    given_ = due, length, at, due
+    alike(pushed(device, *(on(device, each) for each in given_)), pushed(NUMPY, *given_))
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1, 3000])
+def test_passes_pushed_beyond_a_tile(device: Namespace, extra: int) -> None:
+    n = 2 * THREADS["MAX"] * TILE_ITEMS + extra
+    random = np.random.default_rng(n)
+    due, length = np.sort(random.integers(0, 10 * n, n)), random.integers(0, 21, n)
+    at = ints([0, 7, 7, n // 2, n - 2, n, n])
+    found = pushed(device, *(on(device, each) for each in (due, length, at, due)))
+    alike(found, pushed(NUMPY, due, length, at, due))
+    assert (found.get() > due).mean() > 0.3

@@ -22,8 +22,11 @@ MOST_REGISTERS = 168
 STATIC_SHARED_BYTES = 48 * 1024
 
 REGISTERS = {
+    "begun_passes": (32, 38, 38, 32, 32, 34),
     "cut_events": (32, 34, 34, 32, 30, 30),
     "describe_pieces": (28, 27, 27, 26, 26, 30),
+    "merge_boots": (24, 23, 23, 24, 23, 26),
+    "met_passes": (29, 29, 29, 29, 23, 22),
     "region_timeline": (56, 56, 56, 60, 62, 64),
     "request_due": (38, 38, 38, 38, 40, 40),
     "rmp_image": (42, 42, 42, 38, 28, 32),
@@ -31,6 +34,7 @@ REGISTERS = {
     "segment_chain": (40, 48, 48, 32, 44, 44),
     "segment_expand": (20, 20, 20, 20, 20, 20),
     "segment_max": (32, 40, 40, 38, 32, 40),
+    "segment_push": (32, 40, 40, 32, 32, 40),
     "segment_search": (22, 22, 22, 22, 19, 20),
     "timeline_rows": (32, 34, 34, 31, 32, 36),
 }

@@ -131,9 +131,12 @@ class CupyNamespace(Namespace):
 
     def max_scan_within(self, values: Array, at: Array) -> Array:
         """Return the largest value up to each place within its segment."""
-        heads = self.zeros(len(values) + 1, np.uint8)
+        return self._segment_max(values, self._heads(len(values), at))
+
+    def _heads(self, n: int, at: Array) -> Array:
+        heads = self.zeros(n + 1, np.uint8)
         heads[at[:-1]] = 1
-        return self._segment_max(values, heads[:-1])
+        return heads[:-1]
 
     def _segment_max(self, values: Array, heads: Array) -> Array:
         # Tiles first say what each of them hands on; scanned in the same way, that is where each tile begins.
@@ -146,6 +149,32 @@ class CupyNamespace(Namespace):
             self._launch("segment_max", n_tiles, THREADS["MAX"], (*arguments, np.int32(0)))
             carry[1:] = self._segment_max(tile_value, tile_head)[:-1]
         self._launch("segment_max", n_tiles, THREADS["MAX"], (*arguments, np.int32(1)))
+        return out
+
+    def push_scan(self, due: Array, length: Array, at: Array) -> tuple[Array, Array]:
+        """
+        Push passes back to the end of the one before them, see `gmemgpu.engine.array.begun.pushed`.
+
+        Returns
+        -------
+        start : (n,) int64
+        unsafe : (1,) int32
+            Not 0 if sums might pass 62 bits; then the other is worth nothing.
+        """
+        unsafe = self.zeros(1, np.int32)
+        return self._pushed(length, due, self._heads(len(due), at), unsafe, 0), unsafe
+
+    def _pushed(self, add: Array, floor: Array, heads: Array, unsafe: Array, maps: int) -> Array:
+        # As `_segment_max`, of maps.
+        n = len(add)
+        n_tiles = -(-n // (THREADS["MAX"] * TILE_ITEMS))
+        out, carry, tile_head = self.empty(n, np.int64), self.zeros(n_tiles, np.int64), self.empty(n_tiles, np.uint8)
+        tile_add, tile_floor = self.empty(n_tiles, np.int64), self.empty(n_tiles, np.int64)
+        arguments = add, floor, heads, carry, out, tile_add, tile_floor, tile_head, unsafe, np.int64(n), np.int32(maps)
+        if n_tiles > 1:
+            self._launch("segment_push", n_tiles, THREADS["MAX"], (*arguments, np.int32(0)))
+            carry[1:] = self._pushed(tile_add, tile_floor, tile_head, unsafe, 1)[:-1]
+        self._launch("segment_push", n_tiles, THREADS["MAX"], (*arguments, np.int32(1)))
         return out
 
     def chain(self, following: Array, at: Array, like: tuple[Array, Array] | None = None) -> Array:

@@ -1,0 +1,209 @@
+"""The passes that begin with given requests, and boot passes between them: each when the one before it has ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gmemgpu.engine.array.due import Lasted
+from gmemgpu.engine.array.passes import Passes, differing, some_passes
+from gmemgpu.engine.array.xp.namespace import Array, Namespace
+
+__all__ = ["BootPasses", "Coming", "begun", "merged", "met_passes", "pushed"]
+
+_SAFE_NS = 1 << 62
+"""Sums of lengths up to here are added in int64; floats that judge them are off by far less than the other half."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coming:
+    """
+    Passes in order, some of which may start too late; those of each pair one after another.
+
+    Parameters
+    ----------
+    at : (n_pairs + 1,) int64
+    start_ns, due_ns, length_ns : (n,) int64
+        Starts ascend within a pair, and may yet be pushed back.
+    first : (n,) int64
+        The request that each begins with; -1 for a boot pass.
+    boot : (n,) bool
+    """
+
+    at: Array
+    start_ns: Array
+    due_ns: Array
+    length_ns: Array
+    first: Array
+    boot: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BootPasses:
+    """
+    Boot passes.
+
+    Parameters
+    ----------
+    at : (n_pairs + 1,) int64
+    pair : (n,) int64
+    start_ns, due_ns, length_ns : (n,) int64
+        Starts ascend within a pair.
+    """
+
+    at: Array
+    pair: Array
+    start_ns: Array
+    due_ns: Array
+    length_ns: Array
+
+
+def met_passes(
+    xp: Namespace, met: Array, at: Array, start: Array, due: Array, origin: Array | None, lasted: Lasted
+) -> Coming:
+    """
+    Look up the passes that begin with some requests.
+
+    Parameters
+    ----------
+    xp : Namespace
+    met : (m,) int64
+        Those requests, ascending.
+    at : (n_pairs + 1,) int64
+        Where the requests begin of which those are some.
+    start, due, origin : (n,) int64
+        Of all those; see `due_times`.
+    lasted : Lasted
+        Passes last as they did, or like the one before.
+    """
+    met_at, m = xp.searchsorted(met, at), len(met)
+    if xp.fuses:
+        start_ns, due_ns, length_ns, first = (xp.empty(m, np.int64) for _ in range(4))
+        given = (met, start, due, met if origin is None else origin, lasted.first, lasted.length_ns, lasted.at)
+        numbers = len(at) - 1, len(lasted.first), int(origin is not None)
+        xp.fused("met_passes", m, *given, start_ns, due_ns, length_ns, first, *numbers)
+    else:
+        first = met if origin is None else origin[met]
+        start_ns, due_ns, length_ns = start[met], due[met], _lengths(xp, lasted, first)
+    return Coming(met_at, xp.max_scan_within(start_ns, met_at), due_ns, length_ns, first, xp.zeros(m, bool))
+
+
+def _lengths(xp: Namespace, lasted: Lasted, first: Array) -> Array:
+    known = lasted.first
+    if not len(known):
+        return xp.zeros(len(first), np.int64)
+    if len(known) == len(first) and bool((known == first).all()):
+        return lasted.length_ns
+    k = xp.searchsorted(known, first, "right") - 1
+    pair = xp.searchsorted(lasted.at, first, "right") - 1
+    own = (k >= 0) & (known[k] >= lasted.at[pair])
+    return xp.where(own, lasted.length_ns[k], 0)
+
+
+def merged(xp: Namespace, coming: Coming, boots: BootPasses) -> Coming:
+    """Put boot passes between others: before those of their pair that could not start earlier."""
+    n_boots, n_met = len(boots.due_ns), len(coming.first)
+    if not n_boots:
+        return coming
+    at, n = coming.at + boots.at, n_met + n_boots
+    if xp.fuses:
+        columns = [xp.empty(n, np.int64) for _ in range(4)]
+        is_boot = xp.empty(n, bool)
+        given = (coming.start_ns, coming.due_ns, coming.length_ns, coming.first, coming.at)
+        given_boots = (boots.start_ns, boots.due_ns, boots.length_ns, boots.at)
+        xp.fused("merge_boots", n, *given, *given_boots, *columns, is_boot, len(at) - 1, n_met)
+        return Coming(at, *columns, is_boot)
+    before = xp.search(coming.start_ns, coming.at[:-1], coming.at[1:], boots.start_ns, boots.at, "left")
+    is_boot = xp.zeros(n, bool)
+    place = before + coming.at[boots.pair] + xp.arange(n_boots)
+    is_boot[place] = True
+    others = xp.flatnonzero(~is_boot)
+    columns = []
+    for of_boots, of_others in (
+        (boots.start_ns, coming.start_ns),
+        (boots.due_ns, coming.due_ns),
+        (boots.length_ns, coming.length_ns),
+        (-1, coming.first),
+    ):
+        column = xp.empty(n, np.int64)
+        column[place], column[others] = of_boots, of_others
+        columns.append(column)
+    return Coming(at, *columns, is_boot)
+
+
+def pushed(xp: Namespace, due: Array, length: Array, at: Array, otherwise: Array) -> Array:
+    """
+    Push passes back to the end of the one before them.
+
+    Parameters
+    ----------
+    xp : Namespace
+    due, length : (n,) int64
+        Due time and length of each pass, neither below zero.
+    at : (n_pairs + 1,) int64
+    otherwise : (n,) int64
+        What stands in where sums might pass 63 bits.
+
+    Returns
+    -------
+    (n,) int64
+        Starts.
+
+    Notes
+    -----
+    One scan, by which a shift runs through all passes that push each other. It saves rounds and decides nothing, since
+    lengths of a round may be far off.
+    """
+    if not len(length):
+        return otherwise
+    if xp.fuses:
+        start, unsafe = xp.push_scan(due, length, at)
+        if not int(unsafe[0]):
+            return start
+    before = xp.sums(length)
+    before = before[:-1] - xp.spread(before[at[:-1]], at, len(length))
+    found = xp.max_scan_within(due - before, at) + before
+    if int(length.max()) * len(length) <= _SAFE_NS:
+        return found
+    total = xp.cumsum(length.astype(np.float64))
+    beyond = xp.diff(xp.concatenate([xp.zeros(1), total])[at]) > _SAFE_NS
+    return xp.where(xp.spread(beyond, at, len(length)), xp.max_scan_within(otherwise, at), found)
+
+
+def begun(xp: Namespace, coming: Coming, horizon_ns: Array, old: Passes) -> tuple[Passes, Array]:
+    """
+    Start passes at their due times, or when the one before ends, as far as that is before the horizon.
+
+    Parameters
+    ----------
+    xp : Namespace
+    coming : Coming
+    horizon_ns : (n_pairs,) int64
+    old : Passes
+        Of the last round.
+
+    Returns
+    -------
+    passes : Passes
+    differs : (n_pairs,) bool
+        Whether a pair's passes are others than before.
+    """
+    at, length, n = coming.at, coming.length_ns, len(coming.first)
+    start = pushed(xp, coming.due_ns, length, at, coming.start_ns)
+    if xp.fuses:
+        n_pairs = len(at) - 1
+        kept_at = xp.sums(xp.search(start, at[:-1], at[1:], horizon_ns, xp.arange(n_pairs + 1), "left"))
+        total = int(kept_at[-1])
+        pair, start_ns, end_ns, first = (xp.empty(total, np.int64) for _ in range(4))
+        boot, differs = xp.empty(total, bool), xp.zeros(n_pairs, np.int32)
+        given = (at, start, length, coming.first, coming.boot, kept_at, old.at, old.start_ns, old.first)
+        out = pair, start_ns, end_ns, first, boot, differs
+        xp.fused("begun_passes", max(total, n_pairs), *given, *out, n_pairs)
+        return Passes(kept_at, pair, start_ns, end_ns, boot, first), differs > 0
+    pair = xp.owners(at, n)
+    late = start >= horizon_ns[pair]
+    found = Passes(at, pair, start, start + length, coming.boot, coming.first)
+    if late.any():
+        found = some_passes(xp, found, xp.flatnonzero(~late))
+    return found, differing(xp, old, found)
