@@ -102,7 +102,7 @@ def _lengths(xp: Namespace, lasted: Lasted, first: Array) -> Array:
 
 
 def merged(xp: Namespace, coming: Coming, boots: BootPasses) -> Coming:
-    """Put boot passes between others: before those of their pair that could not start earlier."""
+    """Return boot passes among the others, before those of their pair that could not start earlier."""
     n_boots, n_met = len(boots.due_ns), len(coming.first)
     if not n_boots:
         return coming
@@ -134,7 +134,7 @@ def merged(xp: Namespace, coming: Coming, boots: BootPasses) -> Coming:
 
 def pushed(xp: Namespace, due: Array, length: Array, at: Array, otherwise: Array) -> Array:
     """
-    Push passes back to the end of the one before them.
+    Compute starts where passes wait for the one before them to end.
 
     Parameters
     ----------
@@ -161,6 +161,10 @@ def pushed(xp: Namespace, due: Array, length: Array, at: Array, otherwise: Array
         start, unsafe = xp.push_scan(due, length, at)
         if not int(unsafe[0]):
             return start
+    return _pushed(xp, due, length, at, otherwise)
+
+
+def _pushed(xp: Namespace, due: Array, length: Array, at: Array, otherwise: Array) -> Array:
     before = xp.sums(length)
     before = before[:-1] - xp.spread(before[at[:-1]], at, len(length))
     found = xp.max_scan_within(due - before, at) + before
@@ -190,17 +194,26 @@ def begun(xp: Namespace, coming: Coming, horizon_ns: Array, old: Passes) -> tupl
         Whether a pair's passes are others than before.
     """
     at, length, n = coming.at, coming.length_ns, len(coming.first)
-    start = pushed(xp, coming.due_ns, length, at, coming.start_ns)
     if xp.fuses:
         n_pairs = len(at) - 1
-        kept_at = xp.sums(xp.search(start, at[:-1], at[1:], horizon_ns, xp.arange(n_pairs + 1), "left"))
-        total = int(kept_at[-1])
+        start, unsafe = xp.push_scan(coming.due_ns, length, at)
+
+        def kept() -> Array:
+            return xp.sums(xp.search(start, at[:-1], at[1:], horizon_ns, xp.arange(n_pairs + 1), "left"))
+
+        kept_at = kept()
+        total, beyond = (int(each[0]) for each in xp.fetch(kept_at[-1:], unsafe))
+        if beyond:
+            start = _pushed(xp, coming.due_ns, length, at, coming.start_ns)
+            kept_at = kept()
+            total = int(kept_at[-1])
         pair, start_ns, end_ns, first = (xp.empty(total, np.int64) for _ in range(4))
         boot, differs = xp.empty(total, bool), xp.zeros(n_pairs, np.int32)
         given = (at, start, length, coming.first, coming.boot, kept_at, old.at, old.start_ns, old.first)
         out = pair, start_ns, end_ns, first, boot, differs
         xp.fused("begun_passes", max(total, n_pairs), *given, *out, n_pairs)
         return Passes(kept_at, pair, start_ns, end_ns, boot, first), differs > 0
+    start = pushed(xp, coming.due_ns, length, at, coming.start_ns)
     pair = xp.owners(at, n)
     late = start >= horizon_ns[pair]
     found = Passes(at, pair, start, start + length, coming.boot, coming.first)

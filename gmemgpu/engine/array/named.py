@@ -114,7 +114,7 @@ class Named:
         row = batch.row(position, self.instant[scan_pass], pair)
         table_row = row + batch.table_row[pair]
         if batch.gated:
-            kept = ~batch.is_absent(table_row, pair)
+            kept = self.xp.flatnonzero(~batch.is_absent(table_row, pair))
             scan_pass, pair, row, table_row = scan_pass[kept], pair[kept], row[kept], table_row[kept]
         self.scan_pass, self.pair, self.row, self.table_row = scan_pass, pair, row, table_row
         self.attempt_at = self.xp.edges(scan_pass, len(passes.start_ns))
@@ -136,7 +136,7 @@ class Named:
         joins &= self.ran[scan_pass]
         kept = self.xp.flatnonzero(joins[self.request])
         scan_pass, position = scan_pass[self.request[kept]], self.named.position[kept]
-        known = self.named.since_ns[kept] <= passes.start_ns[scan_pass]
+        known = self.xp.flatnonzero(self.named.since_ns[kept] <= passes.start_ns[scan_pass])
         return scan_pass[known], position[known]
 
     def _cleared(self, passes: Passes) -> tuple[Array, Array]:
@@ -160,6 +160,7 @@ class Named:
         scan_pass[gated] = later
         kept = self.xp.ones(len(scan_pass), bool)
         kept[gated] = found
+        kept = self.xp.flatnonzero(kept)
         return scan_pass[kept], position[kept]
 
     def _let_through(self, passes: Passes, scan_pass: Array, position: Array, pair: Array) -> tuple[Array, Array]:
@@ -189,7 +190,7 @@ class Named:
         return boot[owner], position
 
     def _settle(self) -> Array:
-        return self.caught.replace(self.met_row[self.succeeds & (self.met_row != self.row)])
+        return self.caught.replace(self.met_row[self.xp.flatnonzero(self.succeeds & (self.met_row != self.row))])
 
     def empty(self) -> Array:
         """Check which passes have no region to visit."""
@@ -201,18 +202,19 @@ class Named:
         batch, n_pairs = self.batch, len(self.batch)
         counted_from = first_at(self.xp, passes, batch.warmup_ns)
         counted = self.scan_pass >= counted_from[self.pair]
-        codes = self.xp.count_at(batch.n_costs, self.cost[counted])
-        new = self.succeeds & ~self.xp.come_later(batch.n_rows, self.met_row, self.succeeds)
+        codes = self.xp.count_at(batch.n_costs, self.cost, counted)
+        is_new = self.succeeds & ~self.xp.come_later(batch.n_rows, self.met_row, self.succeeds)
+        new = self.xp.flatnonzero(is_new)
         early = ~self.succeeds & batch.busy[self.met_table_row] & (batch.code[self.met_table_row] >= FAIL_EARLY)
 
         def tally(which: Array) -> Array:
-            return self.xp.count_at(n_pairs, self.pair[counted & which])
+            return self.xp.count_at(n_pairs, self.pair, counted & which)
 
         return Outcome(
             codes=codes,
             failed=tally(~self.succeeds) - tally(self.code < CLEAN),
             early=tally(early) - tally((self.code < CLEAN) & (self.code >= FAIL_EARLY)),
-            cached=tally(self.succeeds & ~new) - tally(self.code == CACHED),
+            cached=tally(self.succeeds & ~is_new) - tally(self.code == CACHED),
             first_pass=self.scan_pass[new],
             first_row=self.met_row[new],
             first_done_ns=self.done_ns[new],

@@ -164,7 +164,7 @@ class _Bits:
         self.told = self.kept & ~fresh & (self.begin_ns >= self.warmup_ns)
 
     def _tally(self, which: Array) -> Array:
-        return self.batch.xp.count_at(len(self.batch), self.pair[which])
+        return self.batch.xp.count_at(len(self.batch), self.pair, which)
 
     def counts(self) -> dict[str, Array]:
         return {

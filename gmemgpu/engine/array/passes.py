@@ -62,14 +62,14 @@ def differing(xp: Namespace, old: Passes, new: Passes) -> Array:
     differs: Array = xp.diff(old.at) != count
     if not differs.any():
         moved = (old.start_ns != new.start_ns) | (old.first != new.first)
-        differs[new.pair[moved]] = True
+        differs[new.pair[xp.flatnonzero(moved)]] = True
         return differs
     same = xp.flatnonzero(~differs[new.pair])
     if not len(same):
         return differs
     was = same - (new.at[:-1] - old.at[:-1])[new.pair[same]]
     moved = (old.start_ns[was] != new.start_ns[same]) | (old.first[was] != new.first[same])
-    differs[new.pair[same[moved]]] = True
+    differs[new.pair[same[xp.flatnonzero(moved)]]] = True
     return differs
 
 

@@ -90,13 +90,13 @@ class Retry(Window):
         k = self.xp.flatnonzero(joins < passes.at[1:][self.cleared_pair])
         pair, scan_pass = self.cleared_pair[k], joins[k]
         cleared = self._start_of(self.cleared_position[k], scan_pass, pair)
-        kept = free[cleared]
+        kept = self.xp.flatnonzero(free[cleared])
         cleared, scan_pass = cleared[kept], scan_pass[kept]
         boot = self.xp.flatnonzero(passes.boot & self.ran)
         owner, position = self.xp.expand(self.xp.zeros(len(boot), np.int64), batch.n_positions[passes.pair[boot]])
         boot = boot[owner]
         booted = self._start_of(position, boot, passes.pair[boot])
-        kept = starts.present[booted] & (free[booted] | (boot < self.since[booted]))
+        kept = self.xp.flatnonzero(starts.present[booted] & (free[booted] | (boot < self.since[booted])))
         booted, boot = booted[kept], boot[kept]
         base = n_passes + 1
         of = self.xp.concatenate([pending, cleared, booted])
@@ -132,12 +132,13 @@ class Retry(Window):
         return known & self.single_is_first[at] if len(self.single) else known
 
     def _first_attempts(self) -> tuple[Array, Array]:
-        return self.single_of[self.single_is_first], self.single_pass[self.single_is_first]
+        k = self.xp.flatnonzero(self.single_is_first)
+        return self.single_of[k], self.single_pass[k]
 
     def _settle(self, passes: Passes) -> Array:
         none = self.xp.zeros(0, np.int64)
         landed, _ = self._landed(passes, none, none, only_what_matters=True)
         finds = self._is_last(landed) & self.batch.free[landed.table_row] & ~self._fails_anyway(landed.of)
-        changed: Array = self.caught.replace(landed.row[finds])
+        changed: Array = self.caught.replace(landed.row[self.xp.flatnonzero(finds)])
         changed |= self.escaped.replace(self.starts.row[landed.of])
         return changed

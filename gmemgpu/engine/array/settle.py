@@ -105,7 +105,7 @@ def _settle(pairs: Pairs, own: Int64Array, rows: dict[int, MetricRow], counts: l
         advance = now.schedule.advance if n <= ARRAY_ROUNDS else now.schedule.play
         ends = now.passes
         now.passes, moved = advance(ends)
-        (busy,) = xp.fetch(moved | unsettled)
+        busy, others = xp.fetch(moved | unsettled, moved)
         # Where operations cost the same however small, settled pairs stay: more rounds leave them as they are. But they
         # are not played one request after another.
         leave = not busy.any() or n >= ARRAY_ROUNDS or not xp.waits
@@ -120,5 +120,5 @@ def _settle(pairs: Pairs, own: Int64Array, rows: dict[int, MetricRow], counts: l
             own = own[busy]
             if not len(own):
                 return
-            now, moved = now.take(busy), moved[xp.asarray(busy)]
-        now.passes, unsettled = now.targets.round(now.passes, moved=bool(moved.any()))
+            now, others = now.take(busy), others[busy]
+        now.passes, unsettled = now.targets.round(now.passes, moved=bool(others.any()))

@@ -192,10 +192,12 @@ class Window:
         kept = starts.present[of]
         if only_what_matters:
             kept &= self._matters(of, table_row)
+        kept = self.xp.flatnonzero(kept)
         row, of, table_row = row[kept], of[kept], table_row[kept]
         scan_pass = starts.high[of] - 1
-        kept = self._visits(of, scan_pass)
-        if kept is not None:
+        visits = self._visits(of, scan_pass)
+        if visits is not None:
+            kept = self.xp.flatnonzero(visits)
             row, of, table_row, scan_pass = row[kept], of[kept], table_row[kept], scan_pass[kept]
         n = len(row)
         asked = self.xp.concatenate([scan_pass, also_pass])
@@ -259,16 +261,17 @@ class Window:
         found = self.xp.where(self._finds_clean(of, scan_pass), np.int64(CLEAN), np.int64(CACHED))
         code = self.xp.where(was_busy, batch.code[began], found)
         fails = ~batch.free[table_row] | self._fails_anyway(of)
-        counted = scan_pass >= counted_from[starts.pair[of]]
+        pair = starts.pair[of]
+        counted = scan_pass >= counted_from[pair]
         early_now = batch.busy[table_row] & (batch.code[table_row] >= FAIL_EARLY)
 
         def tally(which: Array) -> Array:
-            return self.xp.count_at(n_pairs, starts.pair[of[counted & which]])
+            return self.xp.count_at(n_pairs, pair, counted & which)
 
         # First attempts in an episode: of passes that were under way, and of the first that starts in it, unless that
         # one comes to the region only when the row is over.
         met = self.xp.flatnonzero(~fails)
-        length = batch.length_ns[code[met] + batch.group_of_row[began[met]] + batch.cost_at[starts.pair[of[met]]]]
+        length = batch.length_ns[code[met] + batch.group_of_row[began[met]] + batch.cost_at[pair[met]]]
         leaves = self.xp.zeros(len(starts.row), bool)
         leaves[of] = True
         stays = self.xp.flatnonzero(~(leaves[first] & (starts.high[first] == first_pass + 1)))

@@ -25,6 +25,7 @@ KERNELS = (
     "segment_max",
     "segment_push",
     "segment_search",
+    "sum_at",
     "timeline_rows",
 )
 """Each lies in a file of its name; no file includes another."""

@@ -185,7 +185,20 @@ def test_orders_and_sums(xp: Namespace, keys: list[int]) -> None:
     each = [[k for k in keys if k % 4 == i] for i in range(4)]
     assert xp.sum_at(4, index, -values).tolist() == [-sum(own) for own in each]
     assert xp.count_at(4, index).tolist() == [len(own) for own in each]
+    assert xp.count_at(4, index, values > 2).tolist() == [sum(k > 2 for k in own) for own in each]
     assert xp.max_at(4, index, values + 1).tolist() == [max(own, default=-1) + 1 for own in each]
+
+
+@pytest.mark.parametrize("ascending", [False, True])
+def test_sums_beyond_a_tile(xp: Namespace, ascending: bool) -> None:
+    n = 2 * THREADS["SUM"] * TILE_ITEMS + 77
+    random = np.random.default_rng(n)
+    index, values, which = random.integers(0, 5, n), random.integers(-(1 << 50), 1 << 50, n), random.random(n) < 0.6
+    if ascending:
+        index.sort()
+    expected = [values[index == i].sum() for i in range(6)]
+    assert xp.sum_at(6, *map(xp.asarray, (index, values))).tolist() == expected
+    assert xp.count_at(6, *map(xp.asarray, (index, which))).tolist() == np.bincount(index[which], minlength=6).tolist()
 
 
 @given(rows=st.lists(st.lists(st.integers(-9, 9), min_size=3, max_size=3), min_size=1, max_size=4))

@@ -36,6 +36,7 @@ REGISTERS = {
     "segment_max": (32, 40, 40, 38, 32, 40),
     "segment_push": (32, 40, 40, 32, 32, 40),
     "segment_search": (22, 22, 22, 22, 19, 20),
+    "sum_at": (24, 24, 24, 24, 26, 22),
     "timeline_rows": (32, 34, 34, 31, 32, 36),
 }
 """By architecture, as NVRTC 13.0 compiles them. Change them on purpose: more registers are fewer threads at a time."""

@@ -179,8 +179,8 @@ class Namespace(ABC):
         """Sum int64 values by index, exactly: a weighted `bincount` would count in floats."""
 
     @abstractmethod
-    def count_at(self, size: int, index: Array) -> Array:
-        """Count how often each index below `size` occurs."""
+    def count_at(self, size: int, index: Array, which: Array | None = None) -> Array:
+        """Count how often each index below `size` occurs; where flags are given, only with those set."""
 
     @abstractmethod
     def max_at(self, size: int, index: Array, values: Array) -> Array:

@@ -19,8 +19,8 @@ from gmemgpu.units import INT64_MAX
 
 __all__ = ["CupyNamespace", "THREADS", "TILE_ITEMS"]
 
-THREADS = {"SEARCH": 128, "MAX": 256, "EXPAND": 128, "CHAIN": 256, "ELEMENTS": 256}
-"""Threads of a thread block of the kernels of segments, and of those that `fused` runs."""
+THREADS = {"SEARCH": 128, "MAX": 256, "EXPAND": 128, "CHAIN": 256, "SUM": 256, "ELEMENTS": 256}
+"""Threads of a thread block of the kernels of primitives, and of those that `fused` runs."""
 _ALIGNMENT = 8
 TILE_ITEMS = 8
 """Values that each thread of `segment_max` or `segment_chain` takes."""
@@ -153,7 +153,7 @@ class CupyNamespace(Namespace):
 
     def push_scan(self, due: Array, length: Array, at: Array) -> tuple[Array, Array]:
         """
-        Push passes back to the end of the one before them, see `gmemgpu.engine.array.begun.pushed`.
+        Compute what `gmemgpu.engine.array.begun.pushed` does, as far as sums are safe.
 
         Returns
         -------
@@ -201,15 +201,23 @@ class CupyNamespace(Namespace):
 
     def sum_at(self, size: int, index: Array, values: Array) -> Array:
         """Sum int64 values by index, exactly: what wraps around as unsigned is the same in signed numbers."""
-        out = self.zeros(size, np.uint64)
-        self._cupy.add.at(out, index, values.view(np.uint64))
-        return out.view(np.int64)
+        return self._sum_at(size, index, values, None)
 
-    def count_at(self, size: int, index: Array) -> Array:
+    def count_at(self, size: int, index: Array, which: Array | None = None) -> Array:
         """Count how often each index below `size` occurs."""
-        out = self.zeros(size, np.uint64)
-        self._cupy.add.at(out, index, 1)
-        return out.view(np.int64)
+        return self._sum_at(size, index, None, which)
+
+    def _sum_at(self, size: int, index: Array, values: Array | None, which: Array | None) -> Array:
+        out, n = self.zeros(size, np.int64), len(index)
+        index, values, which = (
+            array if array is None or array.flags.c_contiguous else array.copy() for array in (index, values, which)
+        )
+        # What is not read may be anything.
+        arguments = index, out if values is None else values, out.view(np.uint8) if which is None else which, out
+        flags = np.int32(values is not None), np.int32(which is not None)
+        n_blocks = -(-n // (THREADS["SUM"] * TILE_ITEMS))
+        self._launch("sum_at", n_blocks, THREADS["SUM"], (*arguments, np.int64(n), *flags))
+        return out
 
     def max_at(self, size: int, index: Array, values: Array) -> Array:
         """Return the largest of some positive values by index."""

@@ -164,9 +164,9 @@ class NumpyNamespace(Namespace):
         np.add.at(out, index, values)
         return out
 
-    def count_at(self, size: int, index: Array) -> Array:
+    def count_at(self, size: int, index: Array, which: Array | None = None) -> Array:
         """Count how often each index below `size` occurs."""
-        return np.bincount(index, minlength=size)
+        return np.bincount(index if which is None else index[which], minlength=size)
 
     def max_at(self, size: int, index: Array, values: Array) -> Array:
         """Return the largest of some positive values by index."""
