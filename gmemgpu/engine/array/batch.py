@@ -233,9 +233,21 @@ class Batch:
         (m,) int64
             On the axis of all pairs' rows.
         """
+        if self.xp.fuses:
+            row = self.xp.empty(len(pair), np.int64)
+            self.xp.fused("rows_at", len(pair), position, instant, pair, *self.rows_of_tables(), row)
+            return row
         needles = position * self.n_instants[pair] + (instant - 1)
         at = self.xp.edges(pair, len(self))
         return self.xp.search(self.key, *self._rows, needles, at, "right") - 1 + self.row_at[pair]
+
+    def rows_of_tables(self) -> tuple[Array, ...]:
+        """Return what `row` looks at, as kernels take it: instants, keys, where those of a pair begin and end."""
+        return self.n_instants, self.key, *self._rows, self.row_at
+
+    def instants_of_tables(self) -> tuple[Array, ...]:
+        """Return what `instant` looks at, as kernels take it: all times, and where those of each pair begin and end."""
+        return self.tables.bounds_ns, *self._instants
 
     def is_absent(self, table_row: Array, pair: Array) -> Array:
         """Check whether the gate of its pair drops a region in the state of a row."""

@@ -47,13 +47,11 @@ class BootPasses:
     Parameters
     ----------
     at : (n_pairs + 1,) int64
-    pair : (n,) int64
     start_ns, due_ns, length_ns : (n,) int64
         Starts ascend within a pair.
     """
 
     at: Array
-    pair: Array
     start_ns: Array
     due_ns: Array
     length_ns: Array
@@ -114,9 +112,10 @@ def merged(xp: Namespace, coming: Coming, boots: BootPasses) -> Coming:
         given_boots = (boots.start_ns, boots.due_ns, boots.length_ns, boots.at)
         xp.fused("merge_boots", n, *given, *given_boots, *columns, is_boot, len(at) - 1, n_met)
         return Coming(at, *columns, is_boot)
-    before = xp.search(coming.start_ns, coming.at[:-1], coming.at[1:], boots.start_ns, boots.at, "left")
+    begin = coming.at[:-1]
+    before = xp.search(coming.start_ns, begin, coming.at[1:], boots.start_ns, boots.at, "left", begin)
     is_boot = xp.zeros(n, bool)
-    place = before + coming.at[boots.pair] + xp.arange(n_boots)
+    place = before + xp.arange(n_boots)
     is_boot[place] = True
     others = xp.flatnonzero(~is_boot)
     columns = []

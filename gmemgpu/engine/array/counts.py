@@ -89,7 +89,8 @@ class Counts:
         # Edges of segments, some of each trace in turn: where each begins that is counted, and, in between, ends.
         xp, n = self._xp, len(at) - 1
         warmup_ns, device_at = xp.put(np.tile(self._tables.warmup_ns, n // len(self._tables)), at)
-        first = xp.search(t_ns, device_at[:-1], device_at[1:], warmup_ns, xp.arange(n + 1), "left") + device_at[:-1]
+        begin = device_at[:-1]
+        first = xp.search(t_ns, begin, device_at[1:], warmup_ns, xp.arange(n + 1), "left", begin)
         both = xp.empty(2 * n, np.int64)
         both[::2], both[1::2] = first, device_at[1:]
         return both, device_at

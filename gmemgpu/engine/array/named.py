@@ -10,6 +10,7 @@ from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.row_marks import RowMarks
 from gmemgpu.engine.array.schedule import Schedule
+from gmemgpu.engine.array.visits import attempt_costs, attempt_visits, attempts_of
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
 from gmemgpu.model.trace import Int64Array
@@ -79,25 +80,9 @@ class Named:
         if again:
             self._attempts(passes)
             self.known = True
-        free = batch.free[self.table_row]
-        known = free & (self.caught.on[self.row] | self.visited_before)
-        self.code = self.xp.where(known, CACHED, batch.code[self.table_row])
-        self.cost = self.code + batch.group_of_row[self.table_row] + batch.cost_at[self.pair]
-        each = batch.length_ns[self.cost]
-        until = self.xp.sums(each)
-        begin, end = until[self.attempt_at[:-1]], until[self.attempt_at[1:]]
-        self.length_ns = end - begin
-        self.visit_ns = passes.start_ns[self.scan_pass] + (until[:-1] - begin[self.scan_pass])
-        self.done_ns = self.visit_ns + each
-        self.met_row = self.row.copy()
-        late = self.xp.flatnonzero(self.visit_ns >= batch.until_ns[self.table_row])
-        pair = self.pair[late]
-        instant = batch.instant(self.visit_ns[late], self.xp.edges(pair, len(batch)))
-        self.met_row[late] = batch.row(batch.position[self.table_row[late]], instant, pair)
-        self.met_table_row = self.met_row + batch.table_row[self.pair]
-        self.succeeds = batch.free[self.met_table_row]
-        if batch.leads:
-            self.succeeds &= ~batch.leader_first[self.pair] | (self.code >= CLEAN)
+        attempts = self.attempts
+        self.code, self.cost, each = attempt_costs(batch, attempts, self.visited_before, self.caught.on)
+        self.length_ns, self.visits = attempt_visits(batch, attempts, passes.start_ns, self.code, each)
 
     def _attempts(self, passes: Passes) -> None:
         batch = self.batch
@@ -107,18 +92,10 @@ class Named:
             self.xp.concatenate(columns)
             for columns in zip(self._requested(passes), self._cleared(passes), self._booted(passes), strict=True)
         )
-        base = batch.most_positions
-        key = self.xp.once(scan_pass * base + position)
-        scan_pass, position = key // base, key % base
-        pair = passes.pair[scan_pass]
-        row = batch.row(position, self.instant[scan_pass], pair)
-        table_row = row + batch.table_row[pair]
-        if batch.gated:
-            kept = self.xp.flatnonzero(~batch.is_absent(table_row, pair))
-            scan_pass, pair, row, table_row = scan_pass[kept], pair[kept], row[kept], table_row[kept]
-        self.scan_pass, self.pair, self.row, self.table_row = scan_pass, pair, row, table_row
-        self.attempt_at = self.xp.edges(scan_pass, len(passes.start_ns))
-        self.visited_before = self.xp.come_later(batch.n_rows, row, batch.free[table_row])
+        key = self.xp.once(scan_pass * batch.most_positions + position)
+        self.attempts = attempts_of(batch, passes, self.instant, key)
+        free = batch.free[self.attempts.table_row]
+        self.visited_before = self.xp.come_later(batch.n_rows, self.attempts.row, free)
 
     def _requested(self, passes: Passes) -> tuple[Array, Array]:
         timer = self.xp.flatnonzero(~passes.boot)
@@ -146,8 +123,8 @@ class Named:
         # A clearing makes its region a target of the first pass that runs then or later.
         ran = self.xp.flatnonzero(self.ran)
         at = self.xp.searchsorted(ran, passes.at)
-        joins = self.xp.search(passes.start_ns[ran], at[:-1], at[1:], self.cleared_ns, self.cleared_at, "left")
-        joins = joins + at[:-1][self.cleared_pair]
+        begin = at[:-1]
+        joins = self.xp.search(passes.start_ns[ran], begin, at[1:], self.cleared_ns, self.cleared_at, "left", begin)
         kept = self.xp.flatnonzero(joins < at[1:][self.cleared_pair])
         base = batch.most_positions
         key = self.xp.once(ran[joins[kept]] * base + self.cleared_position[kept])
@@ -190,32 +167,35 @@ class Named:
         return boot[owner], position
 
     def _settle(self) -> Array:
-        return self.caught.replace(self.met_row[self.xp.flatnonzero(self.succeeds & (self.met_row != self.row))])
+        visits = self.visits
+        late = visits.succeeds & (visits.met_row != self.attempts.row)
+        return self.caught.replace(visits.met_row[self.xp.flatnonzero(late)])
 
     def empty(self) -> Array:
         """Check which passes have no region to visit."""
-        empty: Array = self.attempt_at[1:] == self.attempt_at[:-1]
+        empty: Array = self.attempts.at[1:] == self.attempts.at[:-1]
         return empty
 
     def outcome(self, passes: Passes) -> Outcome:
         """Return what all attempts led to, once nothing moves any more."""
         batch, n_pairs = self.batch, len(self.batch)
         counted_from = first_at(self.xp, passes, batch.warmup_ns)
-        counted = self.scan_pass >= counted_from[self.pair]
+        attempts, visits = self.attempts, self.visits
+        counted = attempts.scan_pass >= counted_from[attempts.pair]
         codes = self.xp.count_at(batch.n_costs, self.cost, counted)
-        is_new = self.succeeds & ~self.xp.come_later(batch.n_rows, self.met_row, self.succeeds)
+        is_new = visits.succeeds & ~self.xp.come_later(batch.n_rows, visits.met_row, visits.succeeds)
         new = self.xp.flatnonzero(is_new)
-        early = ~self.succeeds & batch.busy[self.met_table_row] & (batch.code[self.met_table_row] >= FAIL_EARLY)
+        early = ~visits.succeeds & batch.busy[visits.met_table_row] & (batch.code[visits.met_table_row] >= FAIL_EARLY)
 
         def tally(which: Array) -> Array:
-            return self.xp.count_at(n_pairs, self.pair, counted & which)
+            return self.xp.count_at(n_pairs, attempts.pair, counted & which)
 
         return Outcome(
             codes=codes,
-            failed=tally(~self.succeeds) - tally(self.code < CLEAN),
+            failed=tally(~visits.succeeds) - tally(self.code < CLEAN),
             early=tally(early) - tally((self.code < CLEAN) & (self.code >= FAIL_EARLY)),
-            cached=tally(self.succeeds & ~is_new) - tally(self.code == CACHED),
-            first_pass=self.scan_pass[new],
-            first_row=self.met_row[new],
-            first_done_ns=self.done_ns[new],
+            cached=tally(visits.succeeds & ~is_new) - tally(self.code == CACHED),
+            first_pass=attempts.scan_pass[new],
+            first_row=visits.met_row[new],
+            first_done_ns=visits.done_ns[new],
         )

@@ -89,4 +89,4 @@ def first_at(xp: Namespace, passes: Passes, t_ns: Array) -> Array:
     (n_pairs,) int64
     """
     begin = passes.at[:-1]
-    return xp.search(passes.start_ns, begin, passes.at[1:], t_ns, xp.arange(len(t_ns) + 1), "left") + begin
+    return xp.search(passes.start_ns, begin, passes.at[1:], t_ns, xp.arange(len(t_ns) + 1), "left", begin)

@@ -73,8 +73,8 @@ class TimedHook:
 
 def among(xp: Namespace, requests: RequestTimes, t_ns: Array, at: Array, side: Side) -> Array:
     """Find where times belong among the requests of their pairs; those of pair q are ``at[q]:at[q + 1]``."""
-    found = xp.search(requests.t_ns, requests.at[:-1], requests.at[1:], t_ns, at, side)
-    return found + xp.spread(requests.at[:-1], at, len(t_ns))
+    begin = requests.at[:-1]
+    return xp.search(requests.t_ns, begin, requests.at[1:], t_ns, at, side, begin)
 
 
 def _next_true(xp: Namespace, flag: Array) -> Array:
@@ -125,7 +125,7 @@ def request_times(tables: Tables, begin: int, end: int, hooks: Sequence[TimedHoo
 
     def among(times_ns: Array) -> Array:
         # The first request after each.
-        return xp.search(t_ns, at[:-1], at[1:], times_ns, at, "right") + xp.spread(at[:-1], at, n)
+        return xp.search(t_ns, at[:-1], at[1:], times_ns, at, "right", at[:-1])
 
     debounces = [hook.timer.kind == "debounce" for hook in hooks]
     delays_ns = [0 if hook.timer.kind == "periodic" else hook.timer.delay_ns for hook in hooks]

@@ -61,8 +61,7 @@ class Retry(Window):
         before -= region
         before = xp.maximum(xp.where(caught, xp.maximum(low, before), before), 0)
         begin, end = passes.at[:-1], passes.at[1:]
-        joins = xp.search(passes.start_ns, begin, end, self.cleared_ns, self.cleared_at, "left")
-        joins = joins + begin[self.cleared_pair]
+        joins = xp.search(passes.start_ns, begin, end, self.cleared_ns, self.cleared_at, "left", begin)
         key = self.cleared_region * base + joins
         at = self.xp.searchsorted(key, region + before, "left")
         since = xp.with_last(key, (len(self.rows.ends) + 1) * base)[at] - region

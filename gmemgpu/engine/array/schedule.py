@@ -119,7 +119,7 @@ class Schedule:
         like = (requests.following, requests.met) if origin is None else None
         met = self.xp.chain(following, requests.at, like)
         coming = met_passes(self.xp, met, requests.at, starts, due, origin, lasted)
-        boots = BootPasses(self.boot_at, self.boot_pair, boot_start, self.boot_ns, boot_length)
+        boots = BootPasses(self.boot_at, boot_start, self.boot_ns, boot_length)
         found, moved = begun(self.xp, merged(self.xp, coming, boots), self.batch.horizon_ns, passes)
         return found, moved | lost_moved
 

@@ -6,6 +6,7 @@ from enum import IntEnum, IntFlag
 
 from gmemgpu.engine.array.xp.on_cupy import THREADS as ARRAY_THREADS
 from gmemgpu.engine.array.xp.on_cupy import TILE_ITEMS
+from gmemgpu.engine.class_code import CACHED, CLEAN
 from gmemgpu.model.event import Kind
 from gmemgpu.timeline.snp import FOREVER
 from gmemgpu.units import PAGES_PER_BLOCK, PAGES_PER_REGION
@@ -54,6 +55,8 @@ DEFINES: dict[str, int] = {
     "PAGES_PER_BLOCK": PAGES_PER_BLOCK,
     "PAGES_PER_REGION": PAGES_PER_REGION,
     "FOREVER": FOREVER,
+    "CODE_CACHED": CACHED,
+    "CODE_CLEAN": CLEAN,
     "TILE_ITEMS": TILE_ITEMS,
     **{f"THREADS_{name}": threads for name, threads in THREADS.items()},
     **{f"KIND_{kind.name}": int(kind) for kind in Kind},

@@ -11,6 +11,9 @@ from gmemgpu.engine.cupy.defines import compiler_options
 __all__ = ["KERNELS", "kernel_source", "load_kernel", "launch_here"]
 
 KERNELS = (
+    "attempt_costs",
+    "attempt_rows",
+    "attempt_visits",
     "begun_passes",
     "cut_events",
     "describe_pieces",
@@ -20,6 +23,7 @@ KERNELS = (
     "request_due",
     "rmp_image",
     "rmp_scan",
+    "rows_at",
     "segment_chain",
     "segment_expand",
     "segment_max",

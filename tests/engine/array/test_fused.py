@@ -9,15 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joined_columns import joined_columns
 
+from gmemgpu.engine.array.batch import Batch, Pairs
 from gmemgpu.engine.array.begun import BootPasses, Coming, begun, merged, met_passes, pushed
 from gmemgpu.engine.array.due import Lasted, Timers, due_times
 from gmemgpu.engine.array.passes import Passes
 from gmemgpu.engine.array.request_times import RequestTimes
+from gmemgpu.engine.array.tables import Tables
+from gmemgpu.engine.array.visits import attempt_costs, attempt_visits, attempts_of
 from gmemgpu.engine.array.xp.namespace import Namespace, begins
 from gmemgpu.engine.array.xp.on_cupy import THREADS, TILE_ITEMS, CupyNamespace
 from gmemgpu.engine.array.xp.on_numpy import NUMPY
-from gmemgpu.model.trace import Int64Array
+from gmemgpu.model.cost import Costs
+from gmemgpu.model.trace import Int64Array, Trace
+from gmemgpu.testing.strategies import policies, traces
 
 MOST_NS = 40
 TIMES = st.integers(0, MOST_NS)
@@ -129,8 +135,7 @@ def coming(draw: st.DrawFn, n_pairs: int) -> Coming:
 @given(n_pairs=st.integers(1, 3), data=st.data())
 def test_merged_and_begun(device: Namespace, n_pairs: int, data: st.DataObject) -> None:
     plain, boots = data.draw(coming(n_pairs)), data.draw(coming(n_pairs))
-    pair = np.repeat(np.arange(n_pairs), np.diff(boots.at))
-    boot_passes = BootPasses(boots.at, pair, boots.start_ns, boots.due_ns, boots.length_ns)
+    boot_passes = BootPasses(boots.at, boots.start_ns, boots.due_ns, boots.length_ns)
     expected = merged(NUMPY, plain, boot_passes)
     alike(merged(device, on(device, plain), on(device, boot_passes)), expected)
 
@@ -170,3 +175,36 @@ def test_passes_pushed_beyond_a_tile(device: Namespace, extra: int) -> None:
     found = pushed(device, *(on(device, each) for each in (due, length, at, due)))
     alike(found, pushed(NUMPY, due, length, at, due))
     assert (found.get() > due).mean() > 0.3
+
+
+@given(
+    of=st.lists(traces(), min_size=1, max_size=2), chosen=st.lists(policies(), min_size=1, max_size=2), data=st.data()
+)
+def test_attempts(device: Namespace, of: list[Trace], chosen: list[Any], data: st.DataObject) -> None:
+    of = [trace.before_horizon() for trace in of]
+    chosen = [policy for policy in chosen if not policy.is_oracle]
+    if not chosen or not all(trace.host.covering_cores() and max(trace.host.covering_cores()) for trace in of):
+        return
+    host, ours = (Batch(Pairs(Tables(joined_columns(of, xp)), chosen, Costs())) for xp in (NUMPY, device))
+    at, pair, start_ns = data.draw(segments(len(host)))
+    none = np.zeros(len(pair), np.int64)
+    passes = Passes(at, pair, start_ns * (int(host.horizon_ns.min()) // (MOST_NS + 1)), none, none > 0, none)
+    instant = host.instant(passes.start_ns, at)
+    alike(ours.instant(on(device, passes.start_ns), on(device, at)), instant)
+    cells = [(k, p) for k, q in enumerate(pair.tolist()) for p in range(int(host.n_positions[q]))]
+    picked = data.draw(st.sets(st.sampled_from(cells), max_size=12)) if cells else set()
+    key = ints([k * host.most_positions + p for k, p in sorted(picked)])
+    attempts = attempts_of(host, passes, instant, key)
+    our_attempts = attempts_of(ours, on(device, passes), on(device, instant), on(device, key))
+    alike(our_attempts, attempts)
+
+    n = len(attempts.row)
+    visited = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), bool)
+    caught = np.random.default_rng(n).random(host.n_rows) < 0.3
+    code, _, length_ns = costs = attempt_costs(host, attempts, visited, caught)
+    our_costs = attempt_costs(ours, our_attempts, on(device, visited), on(device, caught))
+    length_ns = length_ns * data.draw(st.sampled_from([1, 10**6]))  # so that rows are over by their visit
+    expected = attempt_visits(host, attempts, passes.start_ns, code, length_ns)
+    found = attempt_visits(ours, our_attempts, *(on(device, each) for each in (passes.start_ns, code, length_ns)))
+    for theirs, mine in zip((*costs, *expected), (*our_costs, *found), strict=True):
+        alike(mine, theirs)

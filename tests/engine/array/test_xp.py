@@ -44,7 +44,11 @@ def test_search(xp: Namespace, sorted_ones: list[list[int]], data: st.DataObject
     for side, bisect in (("left", bisect_left), ("right", bisect_right)):
         values, wanted = xp.asarray(flat(sorted_ones)), xp.asarray(flat(needles))
         found = xp.search(values, at[:-1], at[1:], wanted, needles_at, side)  # type: ignore[arg-type]
-        assert found.tolist() == [bisect(s, n) for s, ns in zip(sorted_ones, needles, strict=True) for n in ns]
+        starts = np.repeat(at.tolist()[:-1], [len(own) for own in needles])
+        expected = [bisect(s, n) for s, ns in zip(sorted_ones, needles, strict=True) for n in ns]
+        assert found.tolist() == expected
+        found = xp.search(values, at[:-1], at[1:], wanted, needles_at, side, at[:-1])  # type: ignore[arg-type]
+        assert found.tolist() == [a + b for a, b in zip(expected, starts, strict=True)]
 
 
 @given(sorted_ones=SEGMENTS.map(lambda some: [sorted(s) for s in some if s]), data=st.data())

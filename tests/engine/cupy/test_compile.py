@@ -22,6 +22,9 @@ MOST_REGISTERS = 168
 STATIC_SHARED_BYTES = 48 * 1024
 
 REGISTERS = {
+    "attempt_costs": (22, 22, 22, 20, 20, 20),
+    "attempt_rows": (29, 36, 36, 28, 30, 28),
+    "attempt_visits": (29, 34, 34, 28, 30, 30),
     "begun_passes": (32, 38, 38, 32, 32, 34),
     "cut_events": (32, 34, 34, 32, 30, 30),
     "describe_pieces": (28, 27, 27, 26, 26, 30),
@@ -31,11 +34,12 @@ REGISTERS = {
     "request_due": (38, 38, 38, 38, 40, 40),
     "rmp_image": (42, 42, 42, 38, 28, 32),
     "rmp_scan": (40, 40, 40, 40, 35, 40),
+    "rows_at": (26, 26, 26, 26, 24, 26),
     "segment_chain": (40, 48, 48, 32, 44, 44),
-    "segment_expand": (20, 20, 20, 20, 20, 20),
+    "segment_expand": (17, 17, 17, 19, 17, 16),
     "segment_max": (32, 40, 40, 38, 32, 40),
     "segment_push": (32, 40, 40, 32, 32, 40),
-    "segment_search": (22, 22, 22, 22, 19, 20),
+    "segment_search": (28, 24, 24, 26, 26, 22),
     "sum_at": (24, 24, 24, 24, 26, 22),
     "timeline_rows": (32, 34, 34, 31, 32, 36),
 }

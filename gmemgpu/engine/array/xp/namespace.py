@@ -93,7 +93,16 @@ class Namespace(ABC):
         """Return each value as often as its count says."""
 
     @abstractmethod
-    def search(self, values: Array, begin: Array, end: Array, needles: Array, at: Array, side: Side) -> Array:
+    def search(
+        self,
+        values: Array,
+        begin: Array,
+        end: Array,
+        needles: Array,
+        at: Array,
+        side: Side,
+        base: Array | None = None,
+    ) -> Array:
         """
         Find where values belong in the ascending segments of their pairs.
 
@@ -106,6 +115,8 @@ class Namespace(ABC):
             Those of pair q are ``at[q]:at[q + 1]``.
         at : (n_pairs + 1,) int64
         side : str
+        base : (n_pairs,) int64, optional
+            What to add for each pair.
 
         Returns
         -------

@@ -94,7 +94,15 @@ class CupyNamespace(Namespace):
 
     def spread(self, values: Array, at: Array, n: int) -> Array:
         """Return a value a segment as a value for each of all `n` elements."""
-        return values if len(at) == 2 else values[self.owners(at, n)]
+        if len(at) == 2:
+            return values
+        if values.dtype != np.int64:
+            return values[self.owners(at, n)]
+        out = self.empty(n, np.int64)
+        ends, first = at[1:], values if values.flags.c_contiguous else values.copy()
+        arguments = ends, first, out, out, np.int64(len(ends)), np.int64(n), np.int32(2)
+        self._launch("segment_expand", -(-n // THREADS["EXPAND"]), THREADS["EXPAND"], arguments)
+        return out
 
     def _expanded(self, counts: Array, first: Array | None) -> tuple[Array, Array]:
         ends = self.cumsum(counts)
@@ -108,18 +116,28 @@ class CupyNamespace(Namespace):
         self._launch("segment_expand", -(-total // THREADS["EXPAND"]), THREADS["EXPAND"], arguments)
         return owner, value
 
-    def search(self, values: Array, begin: Array, end: Array, needles: Array, at: Array, side: Side) -> Array:
+    def search(
+        self,
+        values: Array,
+        begin: Array,
+        end: Array,
+        needles: Array,
+        at: Array,
+        side: Side,
+        base: Array | None = None,
+    ) -> Array:
         """Find where values belong in the ascending segments of their pairs, a thread each."""
         n = len(needles)
         found = self.empty(n, np.int64)
-        flat = [array if array.flags.c_contiguous else array.copy() for array in (values, begin, end, needles, at)]
-        arguments = (*flat, found, np.int64(n), np.int32(len(begin)), np.int32(side == "right"))
-        self._launch("segment_search", -(-n // THREADS["SEARCH"]), THREADS["SEARCH"], arguments)
+        given = values, begin, end, needles, at, begin if base is None else base
+        flat = [array if array.flags.c_contiguous else array.copy() for array in given]
+        numbers = np.int64(n), np.int32(len(begin)), np.int32(side == "right"), np.int32(base is not None)
+        self._launch("segment_search", -(-n // THREADS["SEARCH"]), THREADS["SEARCH"], (*flat, found, *numbers))
         return found
 
     def last_of(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
         """Find the last value that is no larger, a thread each."""
-        return begin + self.search(values, begin, end, needles, self.arange(len(needles) + 1), "right") - 1
+        return self.search(values, begin, end, needles, self.arange(len(needles) + 1), "right", begin - 1)
 
     def max_scan(self, values: Array) -> Array:
         """Return the largest value up to each place."""

@@ -82,17 +82,27 @@ class NumpyNamespace(Namespace):
         """Return each value as often as its count says."""
         return values.repeat(counts)
 
-    def search(self, values: Array, begin: Array, end: Array, needles: Array, at: Array, side: Side) -> Array:
+    def search(
+        self,
+        values: Array,
+        begin: Array,
+        end: Array,
+        needles: Array,
+        at: Array,
+        side: Side,
+        base: Array | None = None,
+    ) -> Array:
         """Find where values belong in the ascending segments of their pairs."""
         if len(begin) == 1:
-            return _searched(values[begin[0] : end[0]], needles, side)
+            found = _searched(values[begin[0] : end[0]], needles, side)
+            return found if base is None else found + base
         found = np.zeros(len(needles), np.int64)
         edges = at.tolist()
         for q, (lo, hi) in enumerate(zip(begin.tolist(), end.tolist(), strict=True)):
             a, b = edges[q], edges[q + 1]
             if a < b and lo < hi:
                 found[a:b] = _searched(values[lo:hi], needles[a:b], side)
-        return found
+        return found if base is None else found + base.repeat(self.diff(at))
 
     def last_of(self, values: Array, begin: Array, end: Array, needles: Array) -> Array:
         """Find the last value that is no larger, by halving all segments at once."""

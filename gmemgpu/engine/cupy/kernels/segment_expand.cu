@@ -1,9 +1,10 @@
 // Each segment's elements listed one after another: which segment each is of, and its number.
 //
 // in    ends   i64[n_segments]   how many elements segments up to this one have; segments may be empty
-//       first  i64[n_segments]   number of each segment's first element; of no concern without `value`
+//       first  i64[n_segments]   number of each segment's first element, or its value; of no concern without `value`
 //       total  ends[n_segments - 1]
-//       values 0: `value` is left alone
+//       values 0: `value` is left alone; 1: elements are numbered on from the first; 2: they have their segment's value, and
+//              `owner` is left alone
 // out   owner  i64[total]        every element is written
 //       value  i64[total]
 // grid  ceil(total / THREADS_EXPAND)
@@ -20,6 +21,10 @@ segment_expand(const i64* ends, const i64* first, i64* owner, i64* value, i64 n_
   while (low < high) {
     i64 middle = (low + high) >> 1;
     if (ends[middle] <= i) low = middle + 1; else high = middle;
+  }
+  if (values == 2) {
+    value[i] = first[low];
+    return;
   }
   owner[i] = low;
   if (values) value[i] = first[low] + i - (low ? ends[low - 1] : 0);
