@@ -10,6 +10,7 @@ from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.row_marks import RowMarks
 from gmemgpu.engine.array.schedule import Schedule
+from gmemgpu.engine.array.targets import cleared_keys, requested_keys
 from gmemgpu.engine.array.visits import attempt_costs, attempt_visits, attempts_of
 from gmemgpu.engine.array.xp.namespace import Array
 from gmemgpu.engine.class_code import CACHED, CLEAN, FAIL_EARLY
@@ -88,57 +89,32 @@ class Named:
         batch = self.batch
         self.instant = batch.instant(passes.start_ns, passes.at)
         self.ran = batch.is_on(self.instant, passes.pair)
-        scan_pass, position = (
-            self.xp.concatenate(columns)
-            for columns in zip(self._requested(passes), self._cleared(passes), self._booted(passes), strict=True)
+        requested = requested_keys(
+            self.xp,
+            *(self.named, self.request, self.schedule.requests, self.schedule.lost, passes, self.ran),
+            batch.most_positions,
         )
-        key = self.xp.once(scan_pass * batch.most_positions + position)
+        key = self.xp.once(self.xp.concatenate([requested, self._cleared(passes), self._booted(passes)]), 0)
         self.attempts = attempts_of(batch, passes, self.instant, key)
         free = batch.free[self.attempts.table_row]
         self.visited_before = self.xp.come_later(batch.n_rows, self.attempts.row, free)
 
-    def _requested(self, passes: Passes) -> tuple[Array, Array]:
-        timer = self.xp.flatnonzero(~passes.boot)
-        if not len(timer) or not len(self.request):
-            return self.xp.zeros(0, np.int64), self.xp.zeros(0, np.int64)
-        requests, lost = self.schedule.requests, self.schedule.lost
-        # A request belongs to the pass whose first request is the last one up to it, if it was made by its start.
-        n = len(requests.t_ns)
-        of = self.xp.cumsum(self.xp.count_at(n + 1, passes.first[timer]))[:n] - 1
-        scan_pass = timer[of]
-        joins = (of >= 0) & (requests.t_ns <= passes.start_ns[scan_pass])
-        joins &= passes.pair[scan_pass] == self.schedule.request_pair
-        if lost is not None:
-            joins &= ~lost
-        joins &= self.ran[scan_pass]
-        kept = self.xp.flatnonzero(joins[self.request])
-        scan_pass, position = scan_pass[self.request[kept]], self.named.position[kept]
-        known = self.xp.flatnonzero(self.named.since_ns[kept] <= passes.start_ns[scan_pass])
-        return scan_pass[known], position[known]
-
-    def _cleared(self, passes: Passes) -> tuple[Array, Array]:
+    def _cleared(self, passes: Passes) -> Array:
         if not len(self.cleared_ns):
-            return self.xp.zeros(0, np.int64), self.xp.zeros(0, np.int64)
-        batch = self.batch
-        # A clearing makes its region a target of the first pass that runs then or later.
-        ran = self.xp.flatnonzero(self.ran)
-        at = self.xp.searchsorted(ran, passes.at)
-        begin = at[:-1]
-        joins = self.xp.search(passes.start_ns[ran], begin, at[1:], self.cleared_ns, self.cleared_at, "left", begin)
-        kept = self.xp.flatnonzero(joins < at[1:][self.cleared_pair])
-        base = batch.most_positions
-        key = self.xp.once(ran[joins[kept]] * base + self.cleared_position[kept])
+            return self.xp.zeros(0, np.int64)
+        batch, base = self.batch, self.batch.most_positions
+        cleared = self.cleared_ns, self.cleared_position, self.cleared_at, self.cleared_pair
+        key = cleared_keys(self.xp, *cleared, passes, self.ran, base)
+        if not batch.gated:
+            return key
+        key = self.xp.once(key, 0)
         scan_pass, position = key // base, key % base
         pair = passes.pair[scan_pass]
         gated = self.xp.flatnonzero(batch.gate[pair] > 0)
-        if not len(gated):
-            return scan_pass, position
-        later, found = self._let_through(passes, scan_pass[gated], position[gated], pair[gated])
-        scan_pass[gated] = later
-        kept = self.xp.ones(len(scan_pass), bool)
-        kept[gated] = found
-        kept = self.xp.flatnonzero(kept)
-        return scan_pass[kept], position[kept]
+        if len(gated):
+            later, found = self._let_through(passes, scan_pass[gated], position[gated], pair[gated])
+            key[gated] = self.xp.where(found, later * base + position[gated], -1)
+        return key
 
     def _let_through(self, passes: Passes, scan_pass: Array, position: Array, pair: Array) -> tuple[Array, Array]:
         # What the gate drops stays dirty: it waits for the next row that is let through and in which a pass starts.
@@ -161,10 +137,10 @@ class Named:
         found = (to < n) & (of_row[inside] == pair) & (batch.position[table_row[inside]] == position)
         return self.xp.where(to == row, scan_pass, low[inside]), found
 
-    def _booted(self, passes: Passes) -> tuple[Array, Array]:
+    def _booted(self, passes: Passes) -> Array:
         boot = self.xp.flatnonzero(passes.boot & self.ran)
         owner, position = self.xp.expand(self.xp.zeros(len(boot), np.int64), self.batch.n_positions[passes.pair[boot]])
-        return boot[owner], position
+        return boot[owner] * self.batch.most_positions + position
 
     def _settle(self) -> Array:
         visits = self.visits

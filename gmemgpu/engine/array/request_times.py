@@ -153,7 +153,8 @@ def request_times(tables: Tables, begin: int, end: int, hooks: Sequence[TimedHoo
     alone_ns, following = due_ns, past
     if any(debounces):
         alone_ns, following = xp.minimum(due_ns[quiet], latest_ns), xp.minimum(past[quiet], past_latest)
-    met = xp.chain(following, at)
+    # A hint, of no use where chains are not walked.
+    met = xp.zeros(0, np.int64) if xp.fuses else xp.chain(following, at)
     return RequestTimes(at, t_ns, quiet, due_ns, past, latest_ns, past_latest, alone_ns, following, met)
 
 
@@ -173,6 +174,12 @@ def some_requests(xp: Namespace, requests: RequestTimes, chosen: Int64Array) -> 
     pairs = xp.asarray(chosen)
     count = xp.diff(requests.at)[pairs]
     at = xp.sums(count)
+    if xp.fuses:
+        n = int(at[-1])
+        columns = [getattr(requests, name) for name in RequestTimes.__slots__[1:-1]]
+        found = [xp.empty(n, np.int64) for _ in columns]
+        xp.fused("some_requests", n, requests.at[:-1][pairs], at, *columns, *found, len(chosen))
+        return RequestTimes(at, *found, requests.met)
     owner, index = xp.expand(requests.at[:-1][pairs], count)
     moved = at[:-1] - requests.at[:-1][pairs]
     shift = moved[owner]

@@ -55,7 +55,6 @@ class Schedule:
         xp = self.xp = batch.xp
         policies, every = batch.policies, batch.of_policies
         self.requests = _requests_of(batch) if requests is None else requests
-        self.request_pair = xp.owners(self.requests.at, len(self.requests.t_ns))
         periodic = np.array([policy.timer.kind == "periodic" for policy in policies])
         drop = periodic | np.array([policy.busy == "drop" for policy in policies])
         debounce = [policy.timer.delay_ns if policy.timer.kind == "debounce" else -1 for policy in policies]

@@ -14,9 +14,11 @@ from joined_columns import joined_columns
 from gmemgpu.engine.array.batch import Batch, Pairs
 from gmemgpu.engine.array.begun import BootPasses, Coming, begun, merged, met_passes, pushed
 from gmemgpu.engine.array.due import Lasted, Timers, due_times
+from gmemgpu.engine.array.naming import NamedRegions
 from gmemgpu.engine.array.passes import Passes
-from gmemgpu.engine.array.request_times import RequestTimes
+from gmemgpu.engine.array.request_times import RequestTimes, some_requests
 from gmemgpu.engine.array.tables import Tables
+from gmemgpu.engine.array.targets import cleared_keys, requested_keys
 from gmemgpu.engine.array.visits import attempt_costs, attempt_visits, attempts_of
 from gmemgpu.engine.array.xp.namespace import Namespace, begins
 from gmemgpu.engine.array.xp.on_cupy import THREADS, TILE_ITEMS, CupyNamespace
@@ -208,3 +210,40 @@ def test_attempts(device: Namespace, of: list[Trace], chosen: list[Any], data: s
     found = attempt_visits(ours, our_attempts, *(on(device, each) for each in (passes.start_ns, code, length_ns)))
     for theirs, mine in zip((*costs, *expected), (*our_costs, *found), strict=True):
         alike(mine, theirs)
+
+
+@given(arguments=due_arguments(), data=st.data())
+def test_some_requests(device: Namespace, arguments: tuple[Any, ...], data: st.DataObject) -> None:
+    requests = arguments[1]
+    chosen = ints(data.draw(st.lists(st.integers(0, len(requests.at) - 2), min_size=1, max_size=4)))
+    alike(some_requests(device, on(device, requests), chosen), some_requests(NUMPY, requests, chosen))
+
+
+@given(arguments=due_arguments(), data=st.data())
+def test_targets(device: Namespace, arguments: tuple[Any, ...], data: st.DataObject) -> None:
+    _, requests, _, passes, _, _ = arguments
+    n_pairs, n, n_passes = len(requests.at) - 1, len(requests.t_ns), len(passes.start_ns)
+
+    def flags(size: int) -> Any:
+        return np.array(data.draw(st.lists(st.booleans(), min_size=size, max_size=size)), bool)
+
+    # What passes begin with ascends.
+    first = np.sort(passes.first) if n else passes.first
+    boot = passes.boot | (n == 0)
+    passes = Passes(passes.at, passes.pair, passes.start_ns, passes.end_ns, boot, first)
+    ran, lost, base = flags(n_passes), data.draw(st.none() | st.just(flags(n))), 7
+    request = ints(sorted(data.draw(st.lists(st.integers(0, n - 1), max_size=9)))) if n else np.zeros(0, np.int64)
+    position = np.arange(len(request)) % base
+    named = NamedRegions(requests.at, request, position, position * 4)
+    given_ = named, request, requests, lost, passes, ran
+    ours, theirs = (
+        requested_keys(xp, *(on(xp, each) for each in given_), base)  # type: ignore[arg-type]
+        for xp in (device, NUMPY)
+    )
+    assert [key for key in ours.tolist() if key >= 0] == theirs.tolist()
+
+    at, pair, cleared_ns = data.draw(segments(n_pairs))
+    given_ = cleared_ns, np.arange(len(pair)) % base, at, pair, passes, ran
+    ours, theirs = (cleared_keys(xp, *(on(xp, each) for each in given_), base) for xp in (device, NUMPY))
+    assert [key for key in ours.tolist() if key >= 0] == theirs.tolist()
+    assert device.once(ours, 0).tolist() == NUMPY.once(theirs).tolist()

@@ -31,7 +31,7 @@ import strict_cupy  # noqa: E402  # only where the emulation is installed
 from strict_cupy import device  # noqa: E402  # only where the emulation is installed
 
 POLICIES = [policy for policy in named_policies() if policy.name in ("v10", "dirty_retry_10s", "refcount")]
-LAUNCHES = (0, 6, 7, 10, 12, 13, 18, 23, 24, 25, 29, 31, 34, 36, 92, 148, 149, 150)
+LAUNCHES = (0, 6, 7, 10, 12, 13, 19, 20, 21, 22, 25, 27, 30, 32, 84, 134, 136, 137, 138)
 """How many succeed before one fails: of each kernel the first. Four make the timelines, the others evaluate."""
 
 

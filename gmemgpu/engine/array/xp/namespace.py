@@ -274,11 +274,11 @@ class Namespace(ABC):
         """Return a value a segment as a value for each of all `n` elements; a single one as it fits any shape."""
         return values if len(at) == 2 else self.repeat(values, self.diff(at))
 
-    def once(self, keys: Array) -> Array:
-        """Sort numbers and keep each once."""
-        if len(keys) < 2:
+    def once(self, keys: Array, least: int | None = None) -> Array:
+        """Sort numbers and keep each once, as far as they are no smaller than the least."""
+        if not len(keys):
             return keys
         keys = self.sort(keys)
-        kept = self.ones(len(keys), bool)
-        kept[1:] = keys[1:] != keys[:-1]
+        kept = self.ones(len(keys), bool) if least is None else keys >= least
+        kept[1:] &= keys[1:] != keys[:-1]
         return keys[kept]
