@@ -12,6 +12,7 @@ from typing import Any
 from gmemgpu.engine.class_code import check_63_bits
 from gmemgpu.engine.cupy.evaluation import EvaluatedBatch, TooLarge, evaluate_columns
 from gmemgpu.engine.cupy.memory import budget_bytes
+from gmemgpu.engine.cupy.pieces import stage_events
 from gmemgpu.engine.cupy.timelines import PIECE_BYTES, PlayedTraces, least_bytes, play_traces
 from gmemgpu.engine.cupy.transfer import Arena
 from gmemgpu.model.cost import Costs
@@ -30,7 +31,7 @@ KEPT_PINNED_BYTES = 1 << 30
 """Pinned memory that waits for the next call: 300 MB of it took 0.28 s to get on an H200's host, and 0.08 s to fill."""
 
 _Rows = list[list[MetricRow]]
-_idle: list[Arena] = []
+_idle: list[tuple[Arena, Arena]] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +96,17 @@ def evaluate_batches(
     # On the caller's current device. One for all batches: CuPy's pool keeps free memory apart by stream.
     stream = cupy.cuda.Stream(non_blocking=True)
     try:
-        arena = _idle.pop()
+        arenas = _idle.pop()
     except IndexError:
-        arena = Arena()
+        arenas = Arena(), Arena()
     try:
         # One thread drives the device: it mostly waits, and the interpreter is free meanwhile.
         with ThreadPoolExecutor(1, "gmemgpu-device") as device:
             running: Future[_Rows] | None = None
-            for batch in _batches(traces, len(policies), costs, budget):
+            for n, batch in enumerate(_batches(traces, len(policies), costs, budget)):
+                # By turns: the last batch may be on the device still, the one before it is over.
+                arena = arenas[n % 2]
+                stage_events(batch, arena)
                 work = partial(_evaluate, batch, policies, costs, budget, observe, arena, stream)
                 following = device.submit(_drive, work, batch, stream)
                 if running:
@@ -111,18 +115,21 @@ def evaluate_batches(
             if running:
                 rows += running.result()
     except BaseException:
-        arena.release()
+        for arena in arenas:
+            arena.release()
         raise
-    if len(arena) > KEPT_PINNED_BYTES:
-        arena.release()
-    _idle.append(arena)
+    if sum(map(len, arenas)) > KEPT_PINNED_BYTES:
+        for arena in arenas:
+            arena.release()
+    _idle.append(arenas)
     return rows
 
 
 def forget_arenas() -> None:
     """Return the pinned memory that waits for the next call to the host."""
     while _idle:
-        _idle.pop().release()
+        for arena in _idle.pop():
+            arena.release()
 
 
 def _batches(traces: Iterable[Trace], n_policies: int, costs: Costs, budget: int) -> Iterator[list[Trace]]:

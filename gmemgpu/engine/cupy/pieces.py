@@ -17,7 +17,7 @@ from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import COLUMNS, Int64Array, Trace
 from gmemgpu.timeline.piece import EVICT_BEGIN, EVICT_END
 
-__all__ = ["EVENT_BYTES", "Events", "Pieces", "cut_events", "describe_pieces", "upload_events"]
+__all__ = ["EVENT_BYTES", "Events", "Pieces", "cut_events", "describe_pieces", "stage_events", "upload_events"]
 
 EVENT_BYTES = 72
 """Device memory of an event: 37 of its columns, two counts of pieces, and what finds evictions."""
@@ -84,6 +84,27 @@ class Pieces:
         return len(self.keys)
 
 
+def _edges(traces: Sequence[Trace]) -> tuple[Int64Array, Int64Array]:
+    # Where the events and the regions of each begin.
+    return begins([len(trace) for trace in traces]), begins([trace.host.n_regions for trace in traces])
+
+
+def stage_events(traces: Sequence[Trace], arena: Arena) -> None:
+    """
+    Copy events to where the device takes them from, which can be done ahead, by any thread.
+
+    Parameters
+    ----------
+    traces : sequence of Trace
+        Cut at their horizons.
+    arena : Arena
+        Whose last copy is over.
+    """
+    event_at, region_at = _edges(traces)
+    parts = {name: [getattr(trace, name) for trace in traces] for name in COLUMNS}
+    arena.stage(traces, {**parts, "event_at": [event_at], "region_at": [region_at]})
+
+
 def upload_events(traces: Sequence[Trace], arena: Arena, xp: CupyNamespace) -> Events:
     """
     Copy events to the device.
@@ -95,11 +116,13 @@ def upload_events(traces: Sequence[Trace], arena: Arena, xp: CupyNamespace) -> E
     arena : Arena
     xp : CupyNamespace
     """
-    region_at = begins([trace.host.n_regions for trace in traces])
-    event_at = begins([len(trace) for trace in traces])
-    parts = {name: [getattr(trace, name) for trace in traces] for name in COLUMNS}
-    edges = {"event_at": [event_at], "region_at": [region_at]}
-    columns = arena.upload({**parts, **edges})
+    import cupy
+
+    event_at, region_at = _edges(traces)
+    if not arena.holds(traces):
+        cupy.cuda.get_current_stream().synchronize()  # what went last has left
+        stage_events(traces, arena)
+    columns = arena.send()
     kind = columns["kind"]
     evictions = xp.empty(0, np.int64)
     if len(kind):

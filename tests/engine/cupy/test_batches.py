@@ -256,7 +256,7 @@ def test_pinned_memory_waits_for_the_next_call(
     assert emulated.pinned_pool_bytes == 0
     evaluate_batches(traces, POLICIES, Costs())
     kept = emulated.pinned_pool_bytes
-    assert places["pinned"][0] == 0 < kept
+    assert 0 < places["pinned"][0] <= kept
     evaluate_batches(traces, POLICIES, Costs())
     assert emulated.pinned_pool_bytes == kept
     monkeypatch.setattr(batches, "KEPT_PINNED_BYTES", 0)
