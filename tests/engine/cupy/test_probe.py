@@ -30,8 +30,9 @@ if not hasattr(cupy, "is_emulated"):
 import strict_cupy  # noqa: E402  # only where the emulation is installed
 from strict_cupy import device  # noqa: E402  # only where the emulation is installed
 
-POLICIES = [policy for policy in named_policies() if policy.name in ("v10", "dirty_retry_10s", "refcount")]
-LAUNCHES = (0, 6, 7, 10, 12, 13, 19, 20, 21, 22, 25, 27, 30, 32, 84, 134, 136, 137, 138)
+PROBED = ("v10", "dirty_10s", "dirty_retry_10s", "refcount", "merged")
+POLICIES = [policy for policy in named_policies() if policy.name in PROBED]
+LAUNCHES = (0, 6, 7, 10, 12, 13, 18, 20, 21, 22, 23, 26, 28, 31, 33, 89, 143, 144, 146, 147, 148)
 """How many succeed before one fails: of each kernel the first. Four make the timelines, the others evaluate."""
 
 
