@@ -111,7 +111,7 @@ def merged(xp: Namespace, coming: Coming, boots: BootPasses) -> Coming:
         given = (coming.start_ns, coming.due_ns, coming.length_ns, coming.first, coming.at)
         given_boots = (boots.start_ns, boots.due_ns, boots.length_ns, boots.at)
         xp.fused("merge_boots", n, *given, *given_boots, *columns, is_boot, len(at) - 1, n_met)
-        return Coming(at, *columns, is_boot)
+        return Coming(*[at, *columns, is_boot])
     begin = coming.at[:-1]
     before = xp.search(coming.start_ns, begin, coming.at[1:], boots.start_ns, boots.at, "left", begin)
     is_boot = xp.zeros(n, bool)
@@ -128,7 +128,7 @@ def merged(xp: Namespace, coming: Coming, boots: BootPasses) -> Coming:
         column = xp.empty(n, np.int64)
         column[place], column[others] = of_boots, of_others
         columns.append(column)
-    return Coming(at, *columns, is_boot)
+    return Coming(*[at, *columns, is_boot])
 
 
 def pushed(xp: Namespace, due: Array, length: Array, at: Array, otherwise: Array) -> Array:

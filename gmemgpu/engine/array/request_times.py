@@ -179,7 +179,7 @@ def some_requests(xp: Namespace, requests: RequestTimes, chosen: Int64Array) -> 
         columns = [getattr(requests, name) for name in RequestTimes.__slots__[1:-1]]
         found = [xp.empty(n, np.int64) for _ in columns]
         xp.fused("some_requests", n, requests.at[:-1][pairs], at, *columns, *found, len(chosen))
-        return RequestTimes(at, *found, requests.met)
+        return RequestTimes(*[at, *found, requests.met])
     owner, index = xp.expand(requests.at[:-1][pairs], count)
     moved = at[:-1] - requests.at[:-1][pairs]
     shift = moved[owner]

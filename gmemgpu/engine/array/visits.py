@@ -82,7 +82,7 @@ def attempts_of(batch: Batch, passes: Passes, instant: Array, key: Array) -> Att
     if batch.gated:
         kept = xp.flatnonzero(let_through)
         columns = [column[kept] for column in columns]
-    return Attempts(*columns, xp.searchsorted(columns[0], xp.arange(len(passes.start_ns) + 1)))
+    return Attempts(*[*columns, xp.edges(columns[0], len(passes.start_ns))])
 
 
 def attempt_costs(batch: Batch, attempts: Attempts, visited: Array, caught: Array) -> tuple[Array, Array, Array]:
@@ -147,12 +147,12 @@ def attempt_visits(
         given = (attempts.scan_pass, pair, row, table_row, code, length_ns, until, attempts.at, start_ns)
         tables = batch.until_ns, batch.free, batch.position, batch.leader_first
         xp.fused("attempt_visits", n, *given, *tables, *rows, batch.table_row, *times, succeeds)
-        return pass_length_ns, Visits(*times, succeeds)
+        return pass_length_ns, Visits(*[*times, succeeds])
     visit_ns = start_ns[attempts.scan_pass] + (until[:-1] - edges[attempts.scan_pass])
     met_row = row.copy()
     late = xp.flatnonzero(visit_ns >= batch.until_ns[table_row])
     late_pair = pair[late]
-    instant = batch.instant(visit_ns[late], xp.searchsorted(late_pair, xp.arange(len(batch) + 1)))
+    instant = batch.instant(visit_ns[late], xp.edges(late_pair, len(batch)))
     met_row[late] = batch.row(batch.position[table_row[late]], instant, late_pair)
     met_table_row = met_row + batch.table_row[pair]
     succeeds = batch.free[met_table_row]

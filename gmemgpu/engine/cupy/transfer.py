@@ -48,7 +48,7 @@ class Arena:
 
     def stage(self, what: object, columns: Mapping[str, Sequence[NDArray[Any]]]) -> None:
         """
-        Fill the memory; what was sent last must have left it.
+        Copy columns into the memory, which what was sent last must have left.
 
         Parameters
         ----------
