@@ -10,6 +10,8 @@ threads together. Half of the traces, and one policy alone, tell what is for a b
 Left out, since it needs a GPU: what CuPy itself takes to queue a call, and waiting. The calls are counted instead, and
 of them those for which the host waits until the device is done; the estimate takes 9 µs for each, as seen on an H200
 with 16 cores (1.7 s for 134,780 launches and copies, less some 0.5 s of host code). A call may be several launches.
+What calls read and write of the device's memory is reckoned from their arrays: all of each, once. Sorts count eight
+passes; of arrays that are gathered from, and searched, as much as comes out counts.
 Error: time is taken twice a call, 2 µs where it was tried, and what that costs is subtracted (`meter_ns_a_call`). Where
 others use the machine, two runs differed by half (187 and 303 µs a pair): compare on a quiet one. Calls and waits are
 exact. Another CPU has another speed.
@@ -37,6 +39,7 @@ sys.path.insert(0, str(ROOT / "tests" / "emulator"))
 import emulated_device  # noqa: E402
 import emulated_stream  # noqa: E402
 import numpy as np  # noqa: E402
+import strict_array  # noqa: E402
 import strict_cupy  # noqa: E402
 
 from bench.gpu_batches import Case, thirty_policies, traces_of  # noqa: E402
@@ -55,6 +58,37 @@ _NO_CALLS |= {"broadcast_to", "reshape", "slice", "view"}
 _CALL_US = 9.0
 _SYNCHRONISING = {"get", "tolist", "__bool__", "__int__", "__index__", "flatnonzero", "nonzero", "synchronize", "item"}
 _CALIBRATION = 200_000
+_SORT_PASSES = 8
+"""Of a radix sort, eight bits at a time."""
+
+
+def _size(value: Any) -> int:
+    # Bytes of the arrays in it; one that is broadcast has few.
+    if isinstance(value, strict_array.ndarray):
+        return int(value.itemsize if 0 in value.strides else value.nbytes)
+    return sum(map(_size, value)) if isinstance(value, list | tuple) else 0
+
+
+def moved_bytes(name: str, arguments: Sequence[Any], result: Any) -> int:
+    """Reckon what a call reads and writes of the device's memory; gathers and searches read what they give."""
+    given, made = _size(tuple(arguments)), _size(result)
+    if name == "__getitem__":
+        flags = arguments[1].dtype == np.bool_
+        return _size(arguments[1]) + (2 * made if not flags else _size(arguments[0]) + made)
+    if name == "__setitem__":
+        index = arguments[1]
+        return _size(index) + 2 * max(_size(arguments[2]), arguments[0].itemsize * getattr(index, "size", 1))
+    if name in ("sort", "argsort"):
+        return _SORT_PASSES * (given + made)
+    if name == "searchsorted":
+        return _size(arguments[1]) + 2 * made
+    if name == "flatnonzero":
+        return given + 2 * 8 * arguments[0].size + made  # numbered in between
+    if name == "__call__" and len(arguments) > 3:
+        kernel, arrays = arguments[0].name, arguments[3]
+        # Hardly any of its notes of owners is touched.
+        return _size(arrays) - (_size(arrays[5]) if kernel == "region_timeline" else 0)
+    return given + made
 
 
 class _Depth(threading.local):
@@ -66,7 +100,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._depth = _Depth()
-        self._calls: list[tuple[str, int, bool]] = []
+        self._calls: list[tuple[str, int, bool, int]] = []
         self._threads_ns: list[int] = []
 
     def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,18 +114,19 @@ class Meter:
                 return function(*arguments, **options)
             depth.inside = True
             begin = now()
+            result = None
             try:
-                return function(*arguments, **options)
+                result = function(*arguments, **options)
             finally:
-                spent_ns = now() - begin
-                if name != "__getitem__":
-                    note((name, spent_ns, waits))
-                elif getattr(arguments[1], "ndim", 0):
-                    # Of an index of flags the device must say first how many are set.
-                    note((name, spent_ns, arguments[1].dtype == np.bool_))
+                if name == "__getitem__" and not getattr(arguments[1], "ndim", 0):
+                    note(("slice", now() - begin, False, 0))
                 else:
-                    note(("slice", spent_ns, False))
+                    # Of an index of flags the device must say first how many are set.
+                    flags = name == "__getitem__" and arguments[1].dtype == np.bool_
+                    moved = moved_bytes(name, arguments, result)
+                    note((name, now() - begin, waits or flags, moved))
                 depth.inside = False
+            return result
 
         return timed
 
@@ -107,15 +142,15 @@ class Meter:
 
         return timed
 
-    def measure(self, work: Callable[[], Any], repeats: int = 1) -> tuple[float, Counter[str], int]:
+    def measure(self, work: Callable[[], Any], repeats: int = 1) -> tuple[float, Counter[str], int, int]:
         """
-        Do some work; give the host's own seconds, the calls by name, and how many of them wait for the device.
+        Do some work; give the host's own seconds, the calls by name, how many of them wait, and the bytes they move.
 
         Of repeats the fastest counts: what comes on top of it is the machine's other work.
         """
         return min((self._once(work) for _ in range(repeats)), key=lambda found: found[0])
 
-    def _once(self, work: Callable[[], Any]) -> tuple[float, Counter[str], int]:
+    def _once(self, work: Callable[[], Any]) -> tuple[float, Counter[str], int, int]:
         gc.collect()
         self._calls.clear()
         self._threads_ns.clear()
@@ -123,8 +158,9 @@ class Meter:
         work()
         spent_ns = time.thread_time_ns() - begin + sum(self._threads_ns)
         calls = self._calls.copy()
-        own_ns = spent_ns - sum(ns for _, ns, _ in calls) - len(calls) * self.overhead_ns
-        return own_ns / 1e9, Counter(name for name, _, _ in calls), sum(waits for _, _, waits in calls)
+        own_ns = spent_ns - sum(call[1] for call in calls) - len(calls) * self.overhead_ns
+        moved = sum(call[3] for call in calls if call[0] not in _NO_CALLS)
+        return own_ns / 1e9, Counter(call[0] for call in calls), sum(call[2] for call in calls), moved
 
     @functools.cached_property
     def overhead_ns(self) -> float:
@@ -134,7 +170,7 @@ class Meter:
         for _ in range(_CALIBRATION):
             nothing(0, 0)
         whole = time.thread_time_ns() - begin
-        inside = sum(ns for _, ns, _ in self._calls[-_CALIBRATION:])
+        inside = sum(call[1] for call in self._calls[-_CALIBRATION:])
         begin = time.thread_time_ns()
         for _ in range(_CALIBRATION):
             pass
@@ -184,10 +220,10 @@ def host_figures(
     few = policies[:1]
     evaluate_batches(traces[:1], policies, Costs())  # compiles, imports
     with metered(cupy) as meter:
-        few_s, few_calls, few_syncs = meter.measure(lambda: evaluate_batches(traces, few, Costs()), repeats)
-        all_s, calls, syncs = meter.measure(lambda: evaluate_batches(traces, policies, Costs()), repeats)
+        few_s, few_calls, few_syncs, _ = meter.measure(lambda: evaluate_batches(traces, few, Costs()), repeats)
+        all_s, calls, syncs, moved = meter.measure(lambda: evaluate_batches(traces, policies, Costs()), repeats)
         half = traces[: len(traces) // 2]
-        half_s, half_calls, _ = meter.measure(lambda: evaluate_batches(half, policies, Costs()), repeats)
+        half_s, half_calls, *_ = meter.measure(lambda: evaluate_batches(half, policies, Costs()), repeats)
         overhead_ns = meter.overhead_ns
     for of in (few_calls, half_calls, calls):
         for name in _NO_CALLS:
@@ -210,6 +246,7 @@ def host_figures(
         "calls_a_batch_of_one_policy": few_calls.total(),
         "waits_a_batch": syncs,
         "waits_a_batch_of_one_policy": few_syncs,
+        "moved_kb_a_pair": round(moved / n_pairs / 1e3, 1),
         "meter_ns_a_call": round(overhead_ns),
         "most_called": dict(calls.most_common(most_called)),
     }

@@ -207,13 +207,14 @@ def test_the_host_is_measured_beside_calls_of_cupy(monkeypatch: pytest.MonkeyPat
         assert figures["host_s"] > 0
         array = cupy.arange(1 << 20)
         with device_host.metered(cupy) as meter:
-            own_s, calls, waits = meter.measure(lambda: [int((array + 1)[3]) for _ in range(30)])
+            own_s, calls, waits, moved = meter.measure(lambda: [int((array + 1)[3]) for _ in range(30)])
         begin = device_host.time.thread_time()
         _ = [int((array + 1)[3]) for _ in range(30)]
         # A copy of 8 MiB each is the calls' own.
         assert own_s < (device_host.time.thread_time() - begin) / 2
     assert calls == {"__add__": 30, "slice": 30, "__int__": 30, "__del__": 30}
     assert waits == 30
+    assert moved == 30 * (2 * 8 * (1 << 20) + 8)
 
 
 def test_without_a_device_it_says_why() -> None:
