@@ -10,7 +10,7 @@ from gmemgpu.engine.array.due import Lasted
 from gmemgpu.engine.array.passes import Passes, differing, some_passes
 from gmemgpu.engine.array.xp.namespace import Array, Namespace
 
-__all__ = ["BootPasses", "Coming", "begun", "merged", "met_passes", "pushed"]
+__all__ = ["BootPasses", "Coming", "begun", "boot_index", "boot_passes", "merged", "met_passes", "pushed"]
 
 _SAFE_NS = 1 << 62
 """Sums of lengths up to here are added in int64; floats that judge them are off by far less than the other half."""
@@ -55,6 +55,51 @@ class BootPasses:
     start_ns: Array
     due_ns: Array
     length_ns: Array
+
+
+def boot_index(xp: Namespace, at: Array, pair: Array) -> Array:
+    """Return which boot passes those are that started, by the pair of each: the n-th is the n-th that falls due."""
+    return at[pair] + xp.arange(len(pair)) - xp.edges(pair, len(at) - 1)[pair]
+
+
+def boot_passes(
+    xp: Namespace, at: Array, pair: Array, due_ns: Array, passes: Passes, timer: Array
+) -> tuple[Array, Array, Array]:
+    """
+    Compute when boot passes start: after whatever runs when they fall due.
+
+    Parameters
+    ----------
+    xp : Namespace
+    at : (n_pairs + 1,) int64
+        Where the boot passes of each pair begin.
+    pair, due_ns : (n,) int64
+        Of each; due times ascend within a pair.
+    passes : Passes
+        Of the last round.
+    timer : (m,) int64
+        Those of them that are no boot passes.
+
+    Returns
+    -------
+    start_ns, end_ns, length_ns : (n,) int64
+    """
+    n = len(due_ns)
+    timer_at, old = xp.searchsorted(timer, passes.at), xp.flatnonzero(passes.boot)
+    if xp.fuses:
+        start, end, length = (xp.empty(n, np.int64) for _ in range(3))
+        of_passes = timer, timer_at, old, xp.searchsorted(old, passes.at), passes.start_ns, passes.end_ns
+        xp.fused("boot_passes", len(at) - 1, at, due_ns, *of_passes, start, end, length)
+        return start, end, length
+    length = xp.zeros(n, np.int64)
+    length[boot_index(xp, at, passes.pair[old])] = (passes.end_ns - passes.start_ns)[old]
+    start = due_ns
+    if len(timer):
+        before = xp.search(passes.start_ns[timer], timer_at[:-1], timer_at[1:], due_ns, at, "left")
+        last = timer[before + timer_at[pair] - 1]
+        start = xp.where(before > 0, xp.maximum(start, passes.end_ns[last]), start)
+    start = pushed(xp, start, length, at, xp.max_scan_within(start, at))
+    return start, start + length, length
 
 
 def met_passes(

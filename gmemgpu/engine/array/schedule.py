@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from gmemgpu.engine.array.batch import Batch
-from gmemgpu.engine.array.begun import BootPasses, begun, merged, met_passes, pushed
+from gmemgpu.engine.array.begun import BootPasses, begun, boot_index, boot_passes, merged, met_passes
 from gmemgpu.engine.array.due import Lasted, Timers, due_times, length_by_request
 from gmemgpu.engine.array.passes import Passes, differing
 from gmemgpu.engine.array.request_times import RequestTimes, TimedHook, among, request_times, some_requests, without
@@ -111,7 +111,9 @@ class Schedule:
         boot_start = boot_end = boot_length = self.boot_ns
         if len(self.boot_ns):
             timer = self.xp.flatnonzero(~passes.boot)
-            boot_start, boot_end, boot_length = self._boots(passes, timer)
+            boot_start, boot_end, boot_length = boot_passes(
+                self.xp, self.boot_at, self.boot_pair, self.boot_ns, passes, timer
+            )
         requests, origin, lost_moved = self._without_lost(boot_start, boot_end)
         lasted = Lasted(passes.first[timer], (passes.end_ns - passes.start_ns)[timer], self.requests.at)
         starts, due, following = due_times(self.xp, self._timers, requests, origin, passes, boot_end, lasted)
@@ -131,7 +133,9 @@ class Schedule:
         """
         batch = self.batch
         timer = self.xp.flatnonzero(~passes.boot)
-        boot_start, boot_end, boot_length = self._boots(passes, timer)
+        boot_start, boot_end, boot_length = boot_passes(
+            self.xp, self.boot_at, self.boot_pair, self.boot_ns, passes, timer
+        )
         requests = self.requests
         lasted = Lasted(passes.first[timer], (passes.end_ns - passes.start_ns)[timer], requests.at)
         length = length_by_request(self.xp, lasted)
@@ -155,7 +159,7 @@ class Schedule:
         is_boot = first_ < 0
         ordinal = self.xp.flatnonzero(is_boot)
         boots_start, boots_end = boot_start.copy(), boot_end.copy()
-        place = self._boot_index(ordinal, owner[ordinal])
+        place = boot_index(self.xp, self.boot_at, owner[ordinal])
         length_ns = self.xp.where(is_boot, 0, length[self.xp.maximum(first_, 0)] if len(length) else 0)
         length_ns[ordinal] = boot_length[place]
         boots_start[place] = start_ns[ordinal]
@@ -163,28 +167,6 @@ class Schedule:
         _, _, lost_moved = self._without_lost(boots_start, boots_end)
         found = Passes(at, owner, start_ns, start_ns + length_ns, is_boot, first_)
         return found, differing(self.xp, passes, found) | lost_moved
-
-    def _boot_index(self, ordinal: Array, pair: Array) -> Array:
-        # The n-th boot pass that started is the n-th that falls due. `pair` of each that started, ascending.
-        begin = self.xp.searchsorted(pair, self.xp.arange(len(self.batch)))
-        return self.boot_at[pair] + self.xp.arange(len(ordinal)) - begin[pair]
-
-    def _boots(self, passes: Passes, timer: Array) -> tuple[Array, Array, Array]:
-        # Start, end and length of each boot pass: after whatever runs when it falls due.
-        n = len(self.boot_ns)
-        timer_at = self.xp.searchsorted(timer, passes.at)
-        length = self.xp.zeros(n, np.int64)
-        old = self.xp.flatnonzero(passes.boot)
-        length[self._boot_index(old, passes.pair[old])] = (passes.end_ns - passes.start_ns)[old]
-        start = self.boot_ns
-        if len(timer):
-            before = self.xp.search(
-                passes.start_ns[timer], timer_at[:-1], timer_at[1:], self.boot_ns, self.boot_at, "left"
-            )
-            last = timer[before + timer_at[self.boot_pair] - 1]
-            start = self.xp.where(before > 0, self.xp.maximum(start, passes.end_ns[last]), start)
-        start = pushed(self.xp, start, length, self.boot_at, self.xp.max_scan_within(start, self.boot_at))
-        return start, start + length, length
 
     def _without_lost(self, boot_start: Array, boot_end: Array) -> tuple[RequestTimes, Array | None, Array]:
         # Requests that ``drop`` loses in boot passes, and ticks that those skip, neither begin a pass nor move a timer.

@@ -15,6 +15,7 @@ KERNELS = (
     "attempt_rows",
     "attempt_visits",
     "begun_passes",
+    "boot_passes",
     "cleared_keys",
     "cut_events",
     "describe_pieces",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from joined_columns import joined_columns
 
 from gmemgpu.engine.array.batch import Batch, Pairs
-from gmemgpu.engine.array.begun import BootPasses, Coming, begun, merged, met_passes, pushed
+from gmemgpu.engine.array.begun import BootPasses, Coming, begun, boot_passes, merged, met_passes, pushed
 from gmemgpu.engine.array.due import Lasted, Timers, due_times
 from gmemgpu.engine.array.naming import NamedRegions
 from gmemgpu.engine.array.passes import Passes
@@ -247,3 +247,21 @@ def test_targets(device: Namespace, arguments: tuple[Any, ...], data: st.DataObj
     ours, theirs = (cleared_keys(xp, *(on(xp, each) for each in given_), base) for xp in (device, NUMPY))
     assert [key for key in ours.tolist() if key >= 0] == theirs.tolist()
     assert device.once(ours, 0).tolist() == NUMPY.once(theirs).tolist()
+
+
+@given(n_pairs=st.integers(1, 3), large=st.booleans(), data=st.data())
+def test_boot_passes(device: Namespace, n_pairs: int, large: bool, data: st.DataObject) -> None:
+    boot_at, boot_pair, due_ns = data.draw(segments(n_pairs, 3))
+    at, pair, start_ns = data.draw(segments(n_pairs))
+    n = len(start_ns)
+    length_ns = ints(data.draw(st.lists(TIMES | st.just(1 << 60) if large else TIMES, min_size=n, max_size=n)))
+    # As many boot passes have started as fell due, at most.
+    boot = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), bool)
+    before = begins(boot)
+    ordinal = before[1:] - before[at[:-1][pair]]
+    boot &= ordinal <= np.diff(boot_at)[pair]
+    passes = Passes(at, pair, start_ns, start_ns + length_ns, boot, np.zeros(n, np.int64))
+    given_ = boot_at, boot_pair, due_ns, passes, np.flatnonzero(~boot)
+    found = boot_passes(device, *(on(device, each) for each in given_))
+    for ours, theirs in zip(found, boot_passes(NUMPY, *given_), strict=True):
+        alike(ours, theirs)

@@ -26,6 +26,7 @@ REGISTERS = {
     "attempt_rows": (29, 36, 36, 28, 30, 28),
     "attempt_visits": (29, 34, 34, 28, 30, 30),
     "begun_passes": (32, 38, 38, 32, 32, 34),
+    "boot_passes": (32, 35, 35, 31, 29, 32),
     "cleared_keys": (19, 20, 20, 20, 24, 18),
     "cut_events": (32, 34, 34, 32, 30, 30),
     "describe_pieces": (28, 27, 27, 26, 26, 30),

@@ -8,6 +8,7 @@ of a table take kernels that count in 32 bits, and of several values assigned to
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -207,7 +208,11 @@ class CupyNamespace(Namespace):
 
     def sums(self, values: Array) -> Array:
         """Return the sum of all values before each place, and of all."""
-        return self.concatenate([self.zeros(1, np.int64), self.cumsum(values)])
+        return self.concatenate([self._zero, self.cumsum(values)])
+
+    @cached_property
+    def _zero(self) -> Array:
+        return self.zeros(1, np.int64)
 
     def sums_along(self, table: Array, axis: int) -> Array:
         """Return running sums along one axis of a table, by sums of all rows in a row."""
