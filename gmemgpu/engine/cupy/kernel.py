@@ -17,6 +17,7 @@ KERNELS = (
     "begun_passes",
     "boot_passes",
     "cleared_keys",
+    "come_later",
     "cut_events",
     "describe_pieces",
     "merge_boots",

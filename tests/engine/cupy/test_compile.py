@@ -28,6 +28,7 @@ REGISTERS = {
     "begun_passes": (32, 38, 38, 32, 32, 34),
     "boot_passes": (32, 35, 35, 31, 29, 32),
     "cleared_keys": (19, 20, 20, 20, 24, 18),
+    "come_later": (12, 12, 12, 12, 16, 14),
     "cut_events": (32, 34, 34, 32, 30, 30),
     "describe_pieces": (28, 27, 27, 26, 26, 30),
     "merge_boots": (24, 23, 23, 24, 23, 26),

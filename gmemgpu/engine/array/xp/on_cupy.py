@@ -248,6 +248,14 @@ class CupyNamespace(Namespace):
         self._cupy.maximum.at(out, index, values.view(np.uint64))
         return out.view(np.int64)
 
+    def come_later(self, size: int, index: Array, which: Array) -> Array:
+        """Check which of some indices below `size` come after an equal one that is among `which`."""
+        n = len(index)
+        first, later = self.zeros(size, np.uint64), self.empty(n, bool)
+        for step in (0, 1):
+            self.fused("come_later", n, index, which, first, later, step)
+        return later
+
     def distinct(self, values: Array, owner: Array | None, n_owners: int) -> tuple[Int64Array, Array, Array]:
         """Find the values of each owner, each once: by sorting all of them."""
         order = self.stable_order(values)
