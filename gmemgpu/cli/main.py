@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -18,6 +18,7 @@ from gmemgpu import __version__
 from gmemgpu.cli.message import harmless, tell
 from gmemgpu.cli.streams import prepare_streams
 from gmemgpu.errors import GmemgpuError, InputError
+from gmemgpu.hidden import hidden
 
 __all__ = ["COMMANDS", "command_parser", "dask_problem", "main"]
 
@@ -152,7 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = import_module(f"gmemgpu.cli.{top.command}")
     arguments = command_parser(top.command).parse_args(top.arguments)
     try:
-        with _warnings_in_a_line():
+        # No command needs pandas. Whoever calls this function from Python may, though, and after it.
+        with _warnings_in_a_line(), hidden("pandas") if argv is None else nullcontext():
             status: int = command.run(arguments)
         sys.stdout.flush()
     except InputError as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 
-__all__ = ["ONE_THREAD", "start_fork_server", "start_method", "sigint_blocked", "hidden"]
+__all__ = ["ONE_THREAD", "start_fork_server", "start_method", "sigint_blocked"]
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), 1
@@ -76,28 +75,3 @@ def start_method() -> str:
         A start method of `multiprocessing`.
     """
     return "forkserver" if _started else "spawn"
-
-
-@contextmanager
-def hidden(*packages: str) -> Iterator[None]:
-    """
-    Keep packages from being imported, as if they were not there: Dask and Arrow import some whenever they find them.
-
-    Parameters
-    ----------
-    *packages : str
-        Top-level names; those that are imported already stay.
-
-    Yields
-    ------
-    None
-        To the block; afterwards they can be imported.
-    """
-    absent = [name for name in packages if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None is Python's own sign for it
-    try:
-        yield
-    finally:
-        for name in absent:
-            if sys.modules.get(name) is None:
-                sys.modules.pop(name, None)

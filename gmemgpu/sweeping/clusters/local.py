@@ -22,7 +22,8 @@ from distributed.core import Status
 from distributed.system import MEMORY_LIMIT
 
 from gmemgpu.errors import GmemgpuError
-from gmemgpu.sweeping.clusters.fork_server import hidden, sigint_blocked, start_method
+from gmemgpu.hidden import hidden
+from gmemgpu.sweeping.clusters.fork_server import sigint_blocked, start_method
 from gmemgpu.sweeping.clusters.settings import (
     CLUSTER_CONFIG,
     DEVICE_CONFIG,

@@ -4,7 +4,7 @@ import gc
 from contextlib import suppress
 from importlib import import_module
 
-from gmemgpu.sweeping.clusters.fork_server import hidden
+from gmemgpu.hidden import hidden
 
 __all__ = []
 
