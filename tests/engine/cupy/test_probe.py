@@ -6,6 +6,7 @@ import gc
 import re
 import sys
 from collections.abc import Iterator
+from itertools import cycle
 
 import pytest
 
@@ -206,8 +207,7 @@ extern "C" __global__ void trial(const unsigned int* in, unsigned int* out) { ou
 """
 
 
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("launches", LAUNCHES)
+@pytest.mark.parametrize(("launches", "late"), [*zip(LAUNCHES, cycle([False, True]), strict=False)])
 def test_a_device_lost_in_mid_work(launches: int, late: bool, trace: Trace, expected: list[list[MetricRow]]) -> None:
     kernel._function.cache_clear()
     device.fail_launch_after(launches, late=late)
@@ -228,15 +228,17 @@ def test_a_device_lost_at_an_image(launches: int, late: bool, trace: Trace) -> N
         CupyEngine().scan_rmp(trace, [trace.horizon_ns // 2])
 
 
+REFUSED_LAUNCHES = [
+    (1, r"CUDA refused a call \(CUDA_ERROR_INVALID_VALUE: .*; update its driver and CuPy, or take numpy"),
+    REFUSALS[-1],
+    (2, r"CUDA ran out of memory \(CUDA_ERROR_OUT_OF_MEMORY: .*does something else use them .*or take numpy"),
+]
+
+
 @pytest.mark.parametrize(
-    ("status", "message"),
-    [
-        (1, r"CUDA refused a call \(CUDA_ERROR_INVALID_VALUE: .*; update its driver and CuPy, or take numpy"),
-        REFUSALS[-1],
-        (2, r"CUDA ran out of memory \(CUDA_ERROR_OUT_OF_MEMORY: .*does something else use them .*or take numpy"),
-    ],
+    ("launches", "status", "message"),
+    [(launches, *refusal) for launches, refusal in zip(LAUNCHES, cycle(REFUSED_LAUNCHES), strict=False)],
 )
-@pytest.mark.parametrize("launches", LAUNCHES)
 def test_a_refused_launch_does_not_lose_the_device(
     launches: int, status: int, message: str, trace: Trace, expected: list[list[MetricRow]]
 ) -> None:
