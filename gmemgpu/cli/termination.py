@@ -30,17 +30,23 @@ def leaving_on_sigterm() -> Iterator[None]:
     SystemExit
         With 143, as a shell would name it.
     """
+    status = None
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
+        nonlocal status
+        status = 128 + number
         # Asked twice, it must not be kept from what it does because of the first time.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         # Whoever read it may have been ended before us.
         with suppress(OSError, ValueError, RuntimeError):
             print("gmemgpu: terminated; run the same again to go on", file=sys.stderr, flush=True)
-        raise SystemExit(128 + number)
+        raise SystemExit(status)
 
     before = signal.signal(signal.SIGTERM, leave)
     try:
         yield
+        if status is not None:
+            # Compiled code that was calling Python just then may have taken the exception for its own, and gone on.
+            raise SystemExit(status)
     finally:
         signal.signal(signal.SIGTERM, before)
