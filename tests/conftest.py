@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from importlib.util import find_spec
 
@@ -63,6 +64,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     # Before the processes that run tests start: else each would compile for itself what is kept for all.
     if session.config.getoption("numprocesses", None):
         compile_once("numba")
+
+
+def pytest_collection_finish() -> None:
+    # Modules and tests stay to the end. To look through them for garbage takes half a second, each time.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
