@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import atexit
 import gc
 import os
 import sys
@@ -146,9 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _parser().print_help()
         return 0
     top = _parser().parse_args(given)
-    # Python would look for garbage all the while it imports, and once more in everything when it ends.
+    # Python would look for garbage all the while it imports.
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
-    atexit.register(gc.freeze)
     # Imported only now: --help and --version must not pay for NumPy, Arrow or Dask.
     command = import_module(f"gmemgpu.cli.{top.command}")
     arguments = command_parser(top.command).parse_args(top.arguments)

@@ -24,7 +24,7 @@ policies = ["v10", "refcount"]
 [workload]
 preset = "mixed-pods"
 host = {{ name = "pod", memory_bytes = "16 GiB", cores = 4 }}
-horizon_ns = "4 h"
+horizon_ns = "2 h"
 warmup_ns = "1 min"
 stock.vms = 20
 arrivals = {{ vms_per_s = 0.3 }}
@@ -54,7 +54,7 @@ def slurm(slurm_session: SlurmNode, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture(scope="session")
 def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of a dozen parts, each about a second."""
+    """A sweep of a dozen parts, each about half a second."""
     path = tmp_path_factory.mktemp("spec") / "slurm.toml"
     path.write_text(SPEC)
     return path
