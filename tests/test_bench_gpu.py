@@ -57,7 +57,7 @@ def sizes(bench: Any) -> Any:
         batch_s=0.0,
         images=bench.Case("idle-snp", True, 1),
         image_times=2,
-        cases=(bench.Case("idle-snp", True, 3),),
+        cases=(bench.Case("mixed-pods", True, 3),),
         crossover="QUICK",
         sweep=SWEEP,
         cpu_engine="numpy",
@@ -148,7 +148,7 @@ def test_a_table_for_people_and_parts_by_name(bench: Any, sizes: Any, capsys: py
     ("wrong", "message"),
     [
         ("scan_regions", "rmp_scan, aligned: not what the CPU finds"),
-        ("on_all_cores", "3 × idle-snp, small: cupy and numpy differ"),
+        ("on_all_cores", "3 × mixed-pods, small: cupy and numpy differ"),
     ],
 )
 def test_no_figure_of_a_wrong_answer(
