@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
 import pytest
 
+from gmemgpu.cli.main import main
 from gmemgpu.hidden import hidden
 
 
@@ -40,3 +42,10 @@ def test_a_command_leaves_pandas_alone(tmp_path_factory: pytest.TempPathFactory)
     command = [sys.executable, "-c", text, "generate", "--preset", "mixed-pods", "--small", "-o", "t.parquet"]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "False"
+
+
+def test_a_command_called_from_python_leaves_its_process_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    before = gc.get_threshold(), list(sys.meta_path)
+    assert main(["policies"]) == 0
+    assert (gc.get_threshold(), sys.meta_path) == before
+    assert "v10" in capsys.readouterr().out

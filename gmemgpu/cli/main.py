@@ -145,14 +145,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _parser().print_help()
         return 0
     top = _parser().parse_args(given)
-    # Python would look for garbage all the while it imports.
-    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
+    is_own_process = argv is None
+    if is_own_process:
+        # Python would look for garbage all the while it imports.
+        gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
     # Imported only now: --help and --version must not pay for NumPy, Arrow or Dask.
     command = import_module(f"gmemgpu.cli.{top.command}")
     arguments = command_parser(top.command).parse_args(top.arguments)
     try:
         # No command needs pandas. Whoever calls this function from Python may, though, and after it.
-        with _warnings_in_a_line(), hidden("pandas") if argv is None else nullcontext():
+        with _warnings_in_a_line(), hidden("pandas") if is_own_process else nullcontext():
             status: int = command.run(arguments)
         sys.stdout.flush()
     except InputError as error:

@@ -121,7 +121,7 @@ class Namespace(ABC):
         Returns
         -------
         (m,) int64
-            From the beginning of the pair's segment.
+            From the beginning of the pair's segment, and `base` added.
         """
 
     @abstractmethod
