@@ -76,15 +76,14 @@ def pytest_report_header() -> str:
     return f"CuPy engine: {_DEVICE}"
 
 
-# Tests are dealt out to several processes one by one. What shares something of the machine, a Slurm or a GPU, is in an
-# `xdist_group`, which one process runs in order. Tests that start a Dask cluster of their own need none.
+# Tests are dealt out to several processes one by one. Each process that has tests of Slurm starts a Slurm of its own;
+# tests that start a Dask cluster have their own, too.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         *folders, file = item.nodeid.partition("::")[0].split("/")
         if "slurm" in folders:
             item.add_marker(pytest.mark.slow)  # jobs wait for the next round of a scheduler
-            item.add_marker(pytest.mark.xdist_group("slurm"))
         # On a machine with a device, whatever runs engines runs on it: the same tests, the same parameters.
         if HAS_DEVICE and ("engine" in folders or file == "test_calibration.py"):
             item.add_marker(pytest.mark.gpu)
