@@ -11,7 +11,7 @@ from gmemgpu.decision.sentence import assumptions, headline, notes, sentence
 from gmemgpu.decision.text import columns_lines, unfinished, wrapped
 from gmemgpu.report.ascii import to_ascii
 from gmemgpu.report.comparison import ComparedGroup, ComparisonTable
-from gmemgpu.report.comparison_text import compact_cells
+from gmemgpu.report.comparison_grid import compact_cells
 from gmemgpu.report.paired import LEVEL
 
 __all__ = ["QUANTITIES", "WIDTH", "mail_lines", "markdown_lines"]

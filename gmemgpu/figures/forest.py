@@ -10,7 +10,7 @@ from gmemgpu.figures.axis import axis_labels
 from gmemgpu.figures.style import BETTER, INK, UNTOLD, WORSE, Spec, titled
 from gmemgpu.metrics.quantity import Quantity
 from gmemgpu.report.comparison import Comparison
-from gmemgpu.report.comparison_text import Scale, difference_text, scale_of
+from gmemgpu.report.figure_text import Scale, difference_text, scale_of
 
 __all__ = ["forest"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from gmemgpu.metrics.quantity import Quantity
 from gmemgpu.report.comparison import Verdict, compare
-from gmemgpu.report.comparison_text import aligned, scale_for, value_text
+from gmemgpu.report.figure_text import aligned, scale_for, value_text
 
 __all__ = ["PolicySpread", "Spread", "read_spread", "spread_lines"]
 

@@ -9,7 +9,7 @@ from questions import Claim, Figure, Key, Question, Table
 
 from gmemgpu.errors import GmemgpuError
 from gmemgpu.report.comparison import ComparedGroup, Comparison, ComparisonTable, compare
-from gmemgpu.report.comparison_text import difference_text, scale_of
+from gmemgpu.report.figure_text import difference_text, scale_of
 
 __all__ = [
     "PRICES_NS",

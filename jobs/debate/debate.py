@@ -24,7 +24,7 @@ from gmemgpu.atomic import written_whole
 from gmemgpu.cli.progress import shown_progress
 from gmemgpu.errors import GmemgpuError, InputError
 from gmemgpu.report.comparison import Comparison
-from gmemgpu.report.comparison_text import compact_lines, grid_lines, pivot_lines
+from gmemgpu.report.comparison_grid import compact_lines, grid_lines, pivot_lines
 from gmemgpu.sweeping.spec import SweepSpec
 
 __all__ = ["main", "page"]

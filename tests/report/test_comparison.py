@@ -13,7 +13,8 @@ from gmemgpu.metrics.quantity import MORE_QUANTITIES, QUANTITIES
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.report import comparison
 from gmemgpu.report.comparison import Comparison, ComparisonTable, comparison_table
-from gmemgpu.report.comparison_text import compact_lines, comparison_lines
+from gmemgpu.report.comparison_grid import compact_lines
+from gmemgpu.report.comparison_text import comparison_lines
 from gmemgpu.report.export import comparison_json
 from gmemgpu.sweeping.store.read import StoredRows
 
