@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import select
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import fields, replace
 from multiprocessing import active_children, get_context
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from gmemgpu.sweeping.clusters import local
 from gmemgpu.sweeping.run.plan import Plan, make_plan
 from gmemgpu.sweeping.run.producers import Producers
 from gmemgpu.sweeping.run.progress import ShardsDone
-from gmemgpu.sweeping.run.sent_trace import pack
+from gmemgpu.sweeping.run.sent_trace import SenderDied, pack
 from gmemgpu.sweeping.run.shard import ShardError, compute_shards, shard_rows
 from gmemgpu.sweeping.run.sweep import sweep
 from gmemgpu.sweeping.spec import read_spec
@@ -90,11 +92,13 @@ def _pack_and_wait(pipe: Any, events: int) -> None:
     }
     made = replace(made, trace=replace(trace, **empty))
     sent = pack(made)
+    # What is longer may be cut off by the death of its sender, and its reader would wait for ever.
+    assert len(ForkingPickler.dumps(sent)) <= select.PIPE_BUF
     pipe.send((sent, made))
     pipe.recv()
 
 
-@pytest.mark.parametrize("events", [0, 10, 100_000])
+@pytest.mark.parametrize("events", [0, 10, 55, 1_000, 100_000])
 def test_a_trace_is_handed_over_whole(events: int) -> None:
     # By a file in memory if it is large.
     context = get_context("spawn")
@@ -105,12 +109,24 @@ def test_a_trace_is_handed_over_whole(events: int) -> None:
     found = sent.unpack()
     here.send(None)
     process.join(PATIENCE_S)
-    assert (sent.file is not None) == (events > 10)
+    assert (sent.file is not None) == (events > 55)
     assert columns(found) == columns(expected)
     assert replace(found, trace=expected.trace) == expected
     assert all(
         getattr(found.trace, f.name).dtype == getattr(expected.trace, f.name).dtype for f in fields(found.trace)[3:]
     )
+
+
+def test_what_a_dead_process_held_is_not_waited_for() -> None:
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_pack_and_wait, args=(there, 1_000))
+    process.start()
+    sent, _ = here.recv()
+    process.kill()
+    process.join()
+    with pytest.raises(SenderDied):
+        sent.unpack()
 
 
 def test_a_dead_producer_fails_its_task_and_no_other(plan: Plan, producers: Producers, tmp_path: Path) -> None:
@@ -119,7 +135,9 @@ def test_a_dead_producer_fails_its_task_and_no_other(plan: Plan, producers: Prod
             yield made
             if i == 1 and len(shards) > 1:
                 for child in children():
-                    child.kill()
+                    # The pool ends the others as soon as it sees that one is dead.
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
 
     with pytest.raises(ShardError, match=r'scenario ".*", seed \d: a process that made traces for the GPU died, most'):
         shard_rows(plan.shards, plan.setting, killed)

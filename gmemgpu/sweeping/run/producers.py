@@ -14,7 +14,7 @@ from threading import Thread
 from gmemgpu.errors import GmemgpuError
 from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
-from gmemgpu.sweeping.run.sent_trace import SentTrace, pack
+from gmemgpu.sweeping.run.sent_trace import SenderDied, SentTrace, pack
 from gmemgpu.sweeping.run.shard import Setting, Shard
 from gmemgpu.sweeping.run.unguarded import program_left_out
 from gmemgpu.workload.spec import Workload
@@ -83,8 +83,9 @@ class Producers:
                         yield waiting.popleft().result().unpack()
             while waiting:
                 yield waiting.popleft().result().unpack()
-        except BrokenProcessPool:
-            self.close()
+        except (BrokenProcessPool, SenderDied):
+            # Only when all of them are gone: a future given up while the pool marks it as lost ends the pool's thread.
+            self._end(wait=True)
             raise ProducerDied(_DIED) from None
         finally:
             _give_up(waiting)
@@ -101,9 +102,12 @@ class Producers:
 
     def close(self) -> None:
         """End the processes, what they are making with them; the next call of `traces` would start others."""
+        self._end(wait=False)
+
+    def _end(self, *, wait: bool) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait, cancel_futures=not wait)
 
 
 def _give_up(waiting: deque[Future[SentTrace]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import select
 from dataclasses import dataclass, fields, replace
 from multiprocessing.reduction import DupFd
 from typing import Any
@@ -12,10 +13,15 @@ import numpy as np
 
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
 
-__all__ = ["SentTrace", "pack"]
+__all__ = ["SentTrace", "SenderDied", "pack"]
 
-_SMALL_BYTES = 1 << 18
-"""Less goes through the pipe: a piece of memory of its own costs some system calls on either side."""
+_SMALL_BYTES = select.PIPE_BUF // 2
+"""Less goes through the pipe, and what else is sent fits as well: a pipe takes so much whole or not at all. Of a longer
+message a process that is killed can leave a part, and whoever reads would wait for the rest for ever."""
+
+
+class SenderDied(Exception):
+    """The process that packed a trace is gone, and what it held of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +47,20 @@ class SentTrace:
     file: Any
 
     def unpack(self) -> GeneratedTrace:
-        """Return the trace, in the other process; once."""
+        """
+        Return the trace, in the other process; once.
+
+        Raises
+        ------
+        SenderDied
+            If the process that packed it has ended.
+        """
         if self.file is None:
             return self.made
-        file = self.file.detach()
+        try:
+            file = self.file.detach()
+        except (ConnectionError, FileNotFoundError, EOFError) as error:
+            raise SenderDied from error
         try:
             memory = mmap.mmap(file, 0)
         finally:
