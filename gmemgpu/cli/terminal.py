@@ -5,14 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Literal
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Literal
 
 from gmemgpu.cli.message import harmless
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["console", "print_table", "text_width", "is_ascii_only"]
 
@@ -22,6 +20,9 @@ _PIPE_WIDTH = 1000
 
 def console() -> Console:
     """Return what writes to standard output: as wide as the terminal, or without line breaks where there is none."""
+    # Only here: a command that needs the width alone shall not wait for it.
+    from rich.console import Console
+
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
@@ -57,6 +58,10 @@ def print_table(
     right : iterable of int
         Columns whose cells are flush right.
     """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     output = console()
     drawn = output.is_terminal
     lines = [list(line) for line in lines]
