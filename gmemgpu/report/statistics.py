@@ -284,7 +284,9 @@ def median_estimates(values: Floats, line: Codes, n_lines: int) -> list[Estimate
     there = ~np.isnan(values)
     values, line = values[there], line[there]
     n = np.bincount(line, minlength=n_lines)
-    ordered = values[np.lexsort((values, line))]
+    # Not `lexsort`, which takes four times as long.
+    order = np.argsort(values)
+    ordered = values[order[np.argsort(line[order].astype(np.min_scalar_type(n_lines)), kind="stable")]]
     start = np.cumsum(n) - n
     exists = n > 0
     value, low, high = (np.full(n_lines, np.nan) for _ in range(3))
