@@ -17,7 +17,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,7 +30,7 @@ import pyarrow.parquet as pq
 from bench.hardware import record
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.model.metric import METRICS
-from gmemgpu.sweeping.store.read import StoredRows
+from gmemgpu.sweeping.store.read import StoredRows, pieces_of_results
 
 N_SEEDS = 100
 N_HISTOGRAMS = 500
@@ -94,23 +95,17 @@ def histogram(random: np.random.Generator) -> list[int]:
 
 
 def read_rows(path: str, columns: Sequence[str]) -> StoredRows:
-    with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=["label", "preset", "policy"]) as file:
-        # A row group at a time: all at once, Arrow holds each column twice.
-        pieces = [file.read_row_group(i, list(columns)) for i in range(file.num_row_groups)]
+    file = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=["label", "preset", "policy"])
+    # A row group at a time: all at once, Arrow holds each column twice.
+    pieces = [file.read_row_group(i, list(columns)) for i in range(file.num_row_groups)]
     n_parts = sum(len(piece) for piece in pieces) // len(POLICIES)
-
-    def source(name: str) -> Iterator[pa.Array]:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(2048, columns=[name]):
-                yield batch.column(0)
-
     return StoredRows(
         name="made up",
         table=pa.concat_tables(pieces),
         axes=("snp.share",),
         n_parts=n_parts,
         n_parts_done=n_parts,
-        source=source,
+        source=partial(pieces_of_results, file),
     )
 
 

@@ -202,9 +202,9 @@ def print_table(
         For text, the axis whose values are columns.
     """
     if form != "text":
-        from gmemgpu.report.export import table_csv, table_json
+        from gmemgpu.report.export import csv_lines, json_lines
 
-        sys.stdout.write(table_json(table) + "\n" if form == "json" else table_csv(table))
+        sys.stdout.writelines(json_lines(table) if form == "json" else csv_lines(table))
         return
     from gmemgpu.cli.terminal import is_ascii_only, text_width
     from gmemgpu.metrics.quantity import quantity_named

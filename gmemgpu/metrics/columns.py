@@ -58,7 +58,7 @@ class Columns:
     ----------
     read : callable
         From a name to a `pyarrow.ChunkedArray` of int64 or decimal128(38, 0), without nulls, a value a row. It may read
-        a file: one column is kept at a time.
+        a file: one column is kept, or all if they are short, since several quantities need the same.
     oracle : (n_rows,) int64
         Row of the oracle on the same trace, -1 for none.
 
@@ -76,7 +76,8 @@ class Columns:
 
     def _column(self, name: str) -> pa.ChunkedArray:
         if name not in self._last:
-            self._last.clear()
+            if len(self._oracle) > _BLOCK:
+                self._last.clear()
             self._last[name] = self._read(name)
         return self._last[name]
 

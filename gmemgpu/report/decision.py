@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from gmemgpu.errors import Problem, SpecError, StoreError
+from gmemgpu.errors import Problem, SpecError
 from gmemgpu.metrics.columns import Columns, Floats, chunks
 from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named, quantity_names
 from gmemgpu.model import ORACLE_NAME
@@ -21,15 +21,15 @@ from gmemgpu.report.grouping import codes_of, combined, group_sums, groups_of, n
 from gmemgpu.report.pooled import Pooled, pooled_percentiles
 from gmemgpu.report.statistics import Estimate, median_estimates, ratio_estimates
 from gmemgpu.report.trace_figures import TRACE_FIGURE_COLUMNS, TraceFigures, trace_figures
-from gmemgpu.sweeping.store.read import StoredRows, read_rows
+from gmemgpu.sweeping.store.read import RunReader, StoredRows, read_rows
 from gmemgpu.toml_file import unknown_key
 
 __all__ = ["DecisionTable", "Group", "PolicyLine", "decision_table", "read_decision_table"]
 
 _HISTOGRAM = "latency_histogram"
 
-_ROWS_AT_ONCE = 4096
-"""So many: temporary arrays stay in the cache, and small beside the columns."""
+_ROWS_AT_ONCE = 8192
+"""At least so many, up to the end of a group: temporary arrays stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,33 +146,17 @@ def read_decision_table(
 
     Notes
     -----
-    Of a finished sweep a column is read when it is its turn, which halves the memory of 10^6 rows. Of an unfinished one
-    all but the histograms are read at once, since parts may come while this reads.
+    Of a finished sweep rows are read as they are needed, those of some groups at a time. Of an unfinished one all but
+    the histograms are read at once, since parts may come while this reads.
     """
     stored = read_rows(directory, ["policy"])
-    read = None
     if stored.n_parts_done < stored.n_parts:
         known = [*QUANTITIES, *(found for name in quantities if (found := quantity_named(name)) is not None)]
         metrics = (name for quantity in known for name in quantity.columns)
         keys = ("label", "preset", *stored.axes, "seed", "policy", *TRACE_FIGURE_COLUMNS)
         stored = read_rows(directory, list(dict.fromkeys((*keys, *_images(stored), *metrics))))
-    else:
-        n_rows = stored.table.num_rows
-
-        def read(name: str) -> pa.ChunkedArray:
-            column = read_rows(directory, [name]).table[name]
-            if len(column) != n_rows:
-                raise StoreError(f"{directory}: its rows changed while they were read; try again")
-            return column
-
     return decision_table(
-        stored,
-        group_by=group_by,
-        policies=policies,
-        sort=sort,
-        quantities=quantities,
-        most_groups=most_groups,
-        read=read,
+        stored, group_by=group_by, policies=policies, sort=sort, quantities=quantities, most_groups=most_groups
     )
 
 
@@ -184,7 +168,6 @@ def decision_table(
     sort: str | None = None,
     quantities: Sequence[str] = (),
     most_groups: int | None = None,
-    read: Callable[[str], pa.ChunkedArray] | None = None,
 ) -> DecisionTable:
     """
     Build the decision table of a store's rows.
@@ -204,8 +187,6 @@ def decision_table(
         Keys or header words; those of `QUANTITIES` if left out.
     most_groups : int, optional
         Only the first ones are made; all if left out.
-    read : callable, optional
-        From the name of a column to what it holds; left out if `stored` has every column.
 
     Returns
     -------
@@ -217,13 +198,15 @@ def decision_table(
     SpecError
         If a column, policy or quantity is unknown; lists every problem.
     """
-    read = read or stored.table.column
     group_by = tuple(group_by) or ("label",)
     policy, names = codes_of(stored.table["policy"])
     _check(group_by, policies, sort, quantities, names, ("label", "preset", *stored.axes))
     chosen = tuple(found for name in quantities if (found := quantity_named(name)) is not None) or QUANTITIES
     by = quantity_named(sort) if sort is not None else None
+    shown = (*chosen, by) if by is not None and by not in chosen else chosen
     wanted = [names.index(name) for name in policies] or list(range(len(names)))
+    reader = RunReader(stored)
+    read = partial(reader.column, start=0, stop=len(policy))
     label, labels = codes_of(read("label"))
     seed, seeds = numbered(np.concatenate(list(chunks(read("seed")))))
     group, keys = groups_of([(label, labels) if name == "label" else codes_of(read(name)) for name in group_by])
@@ -234,45 +217,51 @@ def decision_table(
         stop = int(np.flatnonzero(group < most_groups)[-1]) + 1
         policy, label, seed, group = (codes[:stop] for codes in (policy, label, seed, group))
         group = np.minimum(group, most_groups).astype(np.int32)
-        whole = read
-
-        def read(name: str) -> pa.ChunkedArray:
-            return whole(name).slice(0, stop)
-
-    n_made = int(group.max()) + 1
+        seed_numbers = seeds[np.unique(seed)]
+    else:
+        seed_numbers = seeds
     pairs = combined(group, label, len(labels))[1]
-    n_scenarios = np.bincount(pairs // len(labels), minlength=n_made).tolist()
-    trace, traces = combined(label, seed, len(seeds))
+    n_scenarios = np.bincount(pairs // len(labels)).tolist()
     bound = names.index(ORACLE_NAME) if ORACLE_NAME in names else None
-    oracle = rows_beside(trace, policy, bound)
-    columns = Columns(read, oracle)
-    of_traces = trace_figures(columns, trace, len(traces), group, n_made, with_images=bool(_images(stored)))
+    made: list[Group] = []
+    # Groups are numbered as they come, and so those of a run of rows follow each other.
+    for start, stop in pairwise([0, *stops_of(group, _ROWS_AT_ONCE)]):
+        run = slice(start, stop)
+        of_group = group[run] - np.int32(len(made))
+        n_made = int(of_group.max()) + 1
+        trace, traces = combined(label[run], seed[run], len(seeds))
+        columns = Columns(partial(reader.column, start=start, stop=stop), rows_beside(trace, policy[run], bound))
+        of_traces = trace_figures(columns, trace, len(traces), of_group, n_made, with_images=bool(_images(stored)))
 
-    # A line is a group and a policy; a seed counts once in it.
-    line = (group * np.int64(len(names)) + policy).astype(np.int32)
-    draw, draws = combined(line, seed, len(seeds))
-    line_of_draw = (draws // len(seeds)).astype(np.int32)
-    seed_numbers = seeds[np.unique(seed)] if n_made < n_groups else seeds
-    stops = stops_of(group, _ROWS_AT_ONCE)
-    # Bytes that are not needed while columns are read.
-    del label, seed, group, policy, pairs, draws, trace, traces
-    rows = Pooled(line=line, draw=draw, line_of_draw=line_of_draw, n_lines=n_made * len(names), stops=stops)
-    n_seeds = np.bincount(line_of_draw, minlength=rows.n_lines).tolist()
-    shown = (*chosen, by) if by is not None and by not in chosen else chosen
-    estimates = {one.key: _estimates(one, columns, rows) for one in shown if one.percent is None}
-    if pooled := [one for one in shown if one.percent is not None]:
-        exact = [(one.percent or 0, one.numerator(columns)) for one in pooled]
-        percentiles = pooled_percentiles(rows, stored.pieces(_HISTOGRAM), exact)
-        estimates |= dict(zip([one.key for one in pooled], percentiles, strict=True))
-
-    def lines_of(index: int) -> list[PolicyLine]:
-        places = ((index * len(names) + code, names[code]) for code in wanted)
-        return [
-            PolicyLine(policy=name, n_seeds=n_seeds[at], estimates={one.key: estimates[one.key][at] for one in shown})
-            for at, name in places
-            if n_seeds[at]
-        ]
-
+        # A line is a group and a policy; a seed counts once in it.
+        line = (of_group * np.int64(len(names)) + policy[run]).astype(np.int32)
+        draw, draws = combined(line, seed[run], len(seeds))
+        line_of_draw = (draws // len(seeds)).astype(np.int32)
+        rows = Pooled(line=line, draw=draw, line_of_draw=line_of_draw, n_lines=n_made * len(names))
+        n_seeds = np.bincount(line_of_draw, minlength=rows.n_lines).tolist()
+        by_draw = len(draws) < len(line) or max(n_scenarios) > 1
+        estimates = {one.key: _estimates(one, columns, rows, by_draw=by_draw) for one in shown if one.percent is None}
+        if pooled := [one for one in shown if one.percent is not None]:
+            exact = [(one.percent or 0, one.numerator(columns)) for one in pooled]
+            percentiles = pooled_percentiles(rows, reader.pieces(_HISTOGRAM, start, stop), exact)
+            estimates |= dict(zip([one.key for one in pooled], percentiles, strict=True))
+        for index in range(min(n_made, len(keys) - len(made))):
+            places = ((index * len(names) + code, names[code]) for code in wanted)
+            lines = [
+                PolicyLine(
+                    policy=name, n_seeds=n_seeds[at], estimates={one.key: estimates[one.key][at] for one in shown}
+                )
+                for at, name in places
+                if n_seeds[at]
+            ]
+            made.append(
+                Group(
+                    keys=dict(zip(group_by, keys[len(made)], strict=True)),
+                    n_scenarios=n_scenarios[len(made)],
+                    traces=of_traces[index],
+                    lines=_sorted(lines, sort, by),
+                )
+            )
     return DecisionTable(
         name=stored.name,
         sweep_id=stored.sweep_id,
@@ -282,15 +271,7 @@ def decision_table(
         n_parts_done=stored.n_parts_done,
         quantities=shown,
         n_groups=n_groups,
-        groups=tuple(
-            Group(
-                keys=dict(zip(group_by, key, strict=True)),
-                n_scenarios=n_scenarios[index],
-                traces=of_traces[index],
-                lines=_sorted(lines_of(index), sort, by),
-            )
-            for index, key in enumerate(keys)
-        ),
+        groups=tuple(made),
     )
 
 
@@ -300,26 +281,16 @@ def _images(stored: StoredRows) -> tuple[str, ...]:
     return RMP_FIGURE_NAMES if RMP_FIGURE_NAMES[0] in names else ()
 
 
-def _estimates(quantity: Quantity, columns: Columns, rows: Pooled) -> list[Estimate | None]:
+def _estimates(quantity: Quantity, columns: Columns, rows: Pooled, *, by_draw: bool) -> list[Estimate | None]:
     numerator = quantity.numerator(columns)
     denominator = None if quantity.denominator is None else quantity.denominator(columns)
-    line, stops = rows.line, rows.stops
-    if len(rows.line_of_draw) < len(line):
+    line = rows.line
+    if by_draw:
         numerator, denominator = _by_draw(rows, numerator, denominator)
-        line, stops = rows.line_of_draw, [len(rows.line_of_draw)]
-    found: list[Estimate | None] = [None] * rows.n_lines
-    for start, stop in pairwise([0, *stops]):
-        # Groups are numbered as they come, and so the lines of a piece are a run.
-        piece = line[start:stop]
-        first = int(piece.min())
-        last = int(piece.max()) + 1
-        above = numerator[start:stop]
-        if quantity.typical:
-            found[first:last] = median_estimates(above, piece - first, last - first)
-        else:
-            below, share = None if denominator is None else denominator[start:stop], quantity.unit == "share"
-            found[first:last] = ratio_estimates(above, below, piece - first, last - first, share=share)
-    return found
+        line = rows.line_of_draw
+    if quantity.typical:
+        return median_estimates(numerator, line, rows.n_lines)
+    return ratio_estimates(numerator, denominator, line, rows.n_lines, share=quantity.unit == "share")
 
 
 def _by_draw(rows: Pooled, numerator: Floats, denominator: Floats | None) -> tuple[Floats, Floats | None]:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
 from gmemgpu.report.comparison import Comparison, ComparisonTable
-from gmemgpu.report.decision import DecisionTable, Group
-from gmemgpu.report.statistics import Estimate
+from gmemgpu.report.decision import DecisionTable, PolicyLine
 
-__all__ = ["table_json", "table_csv", "csv_cell", "comparison_json"]
+__all__ = ["json_lines", "csv_lines", "csv_cell", "comparison_json"]
+
+_NONE = (None, None, None, 0, None)
+"""What is written of an estimate that there is not."""
+
+# No indent: with one, Python takes its slow encoder, ten times as long.
+_encoded = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
-def _ends(found: Estimate | None) -> dict[str, Any]:
-    if found is None:
-        return {"value": None, "low": None, "high": None, "n": 0, "kind": None}
-    return found._asdict()
-
-
-def table_json(table: DecisionTable) -> str:
+def json_lines(table: DecisionTable) -> Iterator[str]:
     """
     Write a table as JSON, a line for each group.
 
@@ -30,40 +31,44 @@ def table_json(table: DecisionTable) -> str:
     table : DecisionTable
         What to write.
 
-    Returns
-    -------
+    Yields
+    ------
     str
-        An object with ``name``, ``sweep``, ``version``, ``seeds``, ``parts``, ``parts_done`` and ``groups``: each a
-        ``group`` (its keys), ``scenarios``, ``admitted`` and ``rejected`` (how many scenarios and VMs), ``running`` and
-        ``running_snp`` (VMs, and SNP guests among them, on average), ``images`` (figures of images of the RMP, sums
-        over them; null if none was made) and ``policies``, a list of objects with ``policy``, ``seeds`` (how many) and,
-        by `Quantity.key`, the fields of an `Estimate`; null where there is none. Shares are 0 to 1, times in the unit
-        of the key.
+        A line with its end. Together an object with ``name``, ``sweep``, ``version``, ``seeds``, ``parts``,
+        ``parts_done`` and ``groups``: each a ``group`` (its keys), ``scenarios``, ``admitted`` and ``rejected`` (how
+        many scenarios and VMs), ``running`` and ``running_snp`` (VMs, and SNP guests among them, on average),
+        ``images`` (figures of images of the RMP, sums over them; null if none was made) and ``policies``, a list of
+        objects with ``policy``, ``seeds`` (how many) and, by `Quantity.key`, the fields of an `Estimate`; null where
+        there is none. Shares are 0 to 1, times in the unit of the key.
     """
-    # No indent: with one, Python takes its slow encoder, ten times as long.
-    encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
     about = {"name": table.name, "sweep": table.sweep_id, "version": table.version, "seeds": table.seeds}
-    head = encode({**about, "parts": table.n_parts, "parts_done": table.n_parts_done})
-    groups = ",\n".join(encode(_group_object(group)) for group in table.groups)
-    return f'{head[:-1]}, "groups": [\n{groups}\n]}}'
+    head = _encoded({**about, "parts": table.n_parts, "parts_done": table.n_parts_done})
+    yield f'{head[:-1]}, "groups": [\n'
+    for i, group in enumerate(table.groups, 1):
+        traces = group.traces
+        running = {"running": traces.mean_running, "running_snp": traces.mean_running_snp}
+        vms = {"admitted": traces.admitted, "rejected": traces.rejected, **running}
+        text = _encoded({"group": group.keys, "scenarios": group.n_scenarios, **vms, "images": traces.images})
+        policies = ", ".join(map(_line_object, group.lines))
+        yield f'{text[:-1]}, "policies": [{policies}]}}{"," if i < len(table.groups) else ""}\n'
+    yield "]}\n"
 
 
-def _group_object(group: Group) -> dict[str, Any]:
-    policies = []
-    for line in group.lines:
-        estimates = {key: _ends(found) for key, found in line.estimates.items()}
-        policies.append({"policy": line.policy, "seeds": line.n_seeds, **estimates})
-    traces = group.traces
-    running = {"running": traces.mean_running, "running_snp": traces.mean_running_snp}
-    vms = {"admitted": traces.admitted, "rejected": traces.rejected, **running}
-    about = {"group": group.keys, "scenarios": group.n_scenarios, **vms, "images": traces.images}
-    return {**about, "policies": policies}
+def _line_object(line: PolicyLine) -> str:
+    # As the encoder would write it, without a dictionary for each of 10^5 figures.
+    text = f'{{"policy": {_encoded(line.policy)}, "seeds": {line.n_seeds}'
+    for key, found in line.estimates.items():
+        value, low, high, n, kind = found or _NONE
+        ends = f'"low": {"null" if low is None else repr(low)}, "high": {"null" if high is None else repr(high)}'
+        of = "null" if kind is None else f'"{kind}"'
+        text += f', "{key}": {{"value": {"null" if value is None else repr(value)}, {ends}, "n": {n}, "kind": {of}}}'
+    return f"{text}}}"
 
 
 _FORMULA = ("=", "+", "-", "@")
 
 
-def table_csv(table: DecisionTable) -> str:
+def csv_lines(table: DecisionTable) -> Iterator[str]:
     """
     Write a table as CSV.
 
@@ -72,29 +77,32 @@ def table_csv(table: DecisionTable) -> str:
     table : DecisionTable
         What to write.
 
-    Returns
-    -------
+    Yields
+    ------
     str
-        With a header: grouping columns, ``policy``, ``seeds``, then for each `Quantity.key` the value and, with
-        ``_low``, ``_high``, ``_n`` and ``_kind`` after it, the other fields of an `Estimate`; empty where there is
-        none. Where images of the RMP were made the last columns are their figures, the same for all policies of a
-        group. Lines end in a newline.
+        Some lines, which end in a newline. The first is a header: grouping columns, ``policy``, ``seeds``, then for
+        each `Quantity.key` the value and, with ``_low``, ``_high``, ``_n`` and ``_kind`` after it, the other fields of
+        an `Estimate`; empty where there is none. Where images of the RMP were made the last columns are their figures,
+        the same for all policies of a group.
     """
     keys = list(table.groups[0].keys) if table.groups else []
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     parts = ("", "_low", "_high", "_n", "_kind")
     named = [f"{quantity.key}{part}" for quantity in table.quantities for part in parts]
     images = RMP_FIGURE_NAMES if any(group.traces.images is not None for group in table.groups) else ()
-    writer.writerow([*keys, "policy", "seeds", *named, *images])
+    yield _csv([[*keys, "policy", "seeds", *named, *images]])
     for group in table.groups:
+        rows = []
         for line in group.lines:
-            cells: list[Any] = []
-            for quantity in table.quantities:
-                cells.extend(_ends(line.estimates[quantity.key]).values())
+            cells = chain.from_iterable(line.estimates[quantity.key] or _NONE for quantity in table.quantities)
             words = map(csv_cell, (*group.keys.values(), line.policy))
             of_images = group.traces.images or {}
-            writer.writerow([*words, line.n_seeds, *cells, *(of_images.get(name) for name in images)])
+            rows.append([*words, line.n_seeds, *cells, *(of_images.get(name) for name in images)])
+        yield _csv(rows)
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
 
 

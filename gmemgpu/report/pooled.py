@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gmemgpu.errors import StoreError
 from gmemgpu.metrics.columns import Floats
 from gmemgpu.report.grouping import Codes, group_sums
 from gmemgpu.report.statistics import Estimate, estimates_of, jackknife
@@ -31,20 +30,17 @@ class Pooled:
     line : (n_rows,) int32
         The line that a row belongs to.
     draw : (n_rows,) int32
-        A number for its seed in that line.
+        A number for its seed in that line, line after line.
     line_of_draw : (n_draws,) int32
-        The line of each draw.
+        The line of each draw, ascending.
     n_lines : int
         How many lines there are.
-    stops : list of int
-        Where rows can be cut so that no line lies on both sides, as `gmemgpu.report.grouping.stops_of` finds it.
     """
 
     line: Codes
     draw: Codes
     line_of_draw: Codes
     n_lines: int
-    stops: list[int]
 
 
 def pooled_percentiles(
@@ -77,15 +73,15 @@ def pooled_percentiles(
     histogram. Where a tail is that of few seeds, as the sum of its parts squared over the sum of their squares tells,
     so few count for the degrees of freedom; where that is below two, the end on that side is open.
     """
-    n_lines = pooled.n_lines
-    found = [np.full((3, n_lines), np.nan) for _ in exact]
-    n_seeds = np.zeros(n_lines, np.int64)
-    for block in _blocks(pooled, histograms):
-        n_seeds += block.n_seeds(n_lines)
-        for (percent, _), of in zip(exact, found, strict=True):
-            lines, ends = block.percentile(percent / 100)
-            of[:, lines] = ends
-    return [_estimates(pooled, ends, n_seeds, values) for (_, values), ends in zip(exact, found, strict=True)]
+    running = _histograms(pooled, histograms)
+    np.cumsum(running, axis=1, out=running)
+    total = running[:, -1].astype(np.float64)
+    n_seeds = np.bincount(pooled.line_of_draw[total > 0], minlength=pooled.n_lines)
+    # By lines, not `reduceat`, which goes through memory in strides.
+    ends = np.searchsorted(pooled.line_of_draw, np.arange(pooled.n_lines + 1)).tolist()
+    cumulated = np.stack([running[start:stop].sum(axis=0) for start, stop in pairwise(ends)]).astype(np.float64)
+    block = _Block(pooled.line_of_draw, running, total, cumulated)
+    return [_estimates(pooled, block.percentile(percent / 100), n_seeds, values) for percent, values in exact]
 
 
 def _estimates(pooled: Pooled, ends: Floats, n_seeds: NDArray[np.int64], values: Floats) -> list[Estimate | None]:
@@ -103,29 +99,20 @@ def _estimates(pooled: Pooled, ends: Floats, n_seeds: NDArray[np.int64], values:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    # Lines all of whose rows are here: the histogram of each draw, its running sum, and that of each line.
-    lines: NDArray[np.int64]
-    line_of_draw: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    # The running sum of each draw's histogram, and of each line's.
+    line_of_draw: Codes
     running: NDArray[np.int64]
+    total: Floats
     cumulated: Floats
 
-    @property
-    def total(self) -> Floats:
-        total: Floats = self.running[:, -1].astype(np.float64)
-        return total
-
-    def n_seeds(self, n_lines: int) -> NDArray[np.int64]:
-        found = np.zeros(n_lines, np.int64)
-        found[self.lines] = np.bincount(self.line_of_draw[self.total > 0], minlength=len(self.lines))
-        return found
-
-    def percentile(self, share: float) -> tuple[NDArray[np.int64], Floats]:
-        n_lines, cumulated = len(self.lines), self.cumulated
+    def percentile(self, share: float) -> Floats:
+        n_lines, cumulated = len(self.cumulated), self.cumulated
         at, within = _place(cumulated, np.full(n_lines, share))
         # Of each seed's episodes, how many are below the percentile of all.
         draws, bins = np.arange(len(self.line_of_draw)), at[self.line_of_draw]
-        below = self.running[draws, bins] - (1.0 - within[self.line_of_draw]) * self.counts[draws, bins]
+        up_to = self.running[draws, bins]
+        in_bin = up_to - np.where(bins > 0, self.running[draws, bins - 1], 0)
+        below = up_to - (1.0 - within[self.line_of_draw]) * in_bin
         there = self.total > 0
         of, below, total = self.line_of_draw[there], below[there], self.total[there]
         n = np.bincount(of, minlength=n_lines)
@@ -140,7 +127,7 @@ class _Block:
             odds = np.log(without) - np.log1p(-without)
         scaled = np.where(inside[of], odds, np.nan_to_num(without))
         several = n > 1
-        down, up = jackknife(scaled, of.astype(np.int32), n, several, np.minimum(*map(np.nan_to_num, effective)) - 1)
+        down, up = jackknife(scaled, of, n, several, np.minimum(*map(np.nan_to_num, effective)) - 1)
         centre = np.where(inside, np.log(share) - np.log1p(-share), share)
         low, high = centre - up, centre + down
         with np.errstate(over="ignore", invalid="ignore"):
@@ -153,7 +140,7 @@ class _Block:
         high_ns[open_above] = np.inf
         low_ns[~several] = high_ns[~several] = np.nan
         value[n == 0] = np.nan
-        return self.lines, np.stack((value, low_ns, high_ns))
+        return np.stack((value, low_ns, high_ns))
 
 
 def _place(cumulated: Floats, share: Floats) -> tuple[NDArray[np.int64], Floats]:
@@ -183,41 +170,31 @@ def _begins_ns(bins: NDArray[np.int64]) -> Floats:
     return begins
 
 
-def _blocks(pooled: Pooled, histograms: Iterable[pa.Array]) -> Iterator[_Block]:
-    # In a store the rows of a line mostly lie close together, so that few are held at a time.
-    stops = list(pooled.stops)
-    start = row = 0
-    draws, counts = _empty(pooled, start, stops[0])
+def _histograms(pooled: Pooled, histograms: Iterable[pa.Array]) -> NDArray[np.int64]:
+    # Of each draw the sum over its rows.
+    n_draws = len(pooled.line_of_draw)
+    counts = np.empty((n_draws, 0), np.int64)
+    row = 0
     for piece in histograms:
-        done = 0
-        while done < len(piece):
-            n = min(len(piece) - done, stops[0] - row)
-            counts = _added(counts, np.searchsorted(draws, pooled.draw[row : row + n]), _counts(piece.slice(done, n)))
-            done, row = done + n, row + n
-            if row == stops[0]:
-                yield _block(pooled, slice(start, row), draws, counts)
-                start = row
-                del stops[0]
-                if not stops:
-                    # Rows after these are not asked for.
-                    return
-                draws, counts = _empty(pooled, start, stops[0])
-    raise StoreError("rows changed while they were read; try again")
+        draw = pooled.draw[row : row + len(piece)]
+        row += len(piece)
+        more = _counts(piece, max(1, counts.shape[1]))
+        if more.shape[1] > counts.shape[1]:
+            narrower, counts = counts, np.zeros((n_draws, more.shape[1]), np.int64)
+            counts[:, : narrower.shape[1]] = narrower
+        if n_draws == len(pooled.draw):
+            counts[draw] = more
+        else:
+            _add(counts, draw, more)
+    return counts
 
 
-def _empty(pooled: Pooled, start: int, stop: int) -> tuple[Codes, NDArray[np.int64]]:
-    draws = np.unique(pooled.draw[start:stop])
-    return draws, np.zeros((len(draws), 1), np.int64)
-
-
-def _counts(lists: pa.Array) -> NDArray[np.int64]:
-    # A histogram a row, as wide as the widest. By buffers, as gmemgpu.metrics.columns reads them.
+def _counts(lists: pa.Array, width: int) -> NDArray[np.int64]:
+    # A histogram a row, so wide or as wide as the widest. By buffers, as gmemgpu.metrics.columns reads them.
     ends, values = lists.offsets, lists.values
     offsets = np.frombuffer(ends.buffers()[1], np.int32)[ends.offset : ends.offset + len(lists) + 1].astype(np.int64)
     lengths = np.diff(offsets)
-    width = int(lengths.max())
-    if not width:
-        return np.zeros((len(lists), 1), np.int64)
+    width = int(lengths.max(initial=width))
     begin = values.offset + offsets[0]
     filled = np.frombuffer(values.buffers()[1], np.int64)[begin : begin + offsets[-1] - offsets[0]]
     if (lengths == width).all():
@@ -227,33 +204,13 @@ def _counts(lists: pa.Array) -> NDArray[np.int64]:
     return counts
 
 
-def _added(counts: NDArray[np.int64], draw: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
-    n_lacking = more.shape[1] - counts.shape[1]
-    if n_lacking > 0:
-        counts = np.pad(counts, ((0, 0), (0, n_lacking)))
-    width = slice(more.shape[1])
+def _add(counts: NDArray[np.int64], draw: Codes, more: NDArray[np.int64]) -> None:
     order = np.argsort(draw, kind="stable")
     starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
     if len(starts) == len(draw):
-        counts[draw, width] += more
-        return counts
+        counts[draw] += more
+        return
     # Of several scenarios a draw has several rows. Not `reduceat`, which goes through memory in strides.
     for start, stop in pairwise([*starts.tolist(), len(draw)]):
         rows = order[start:stop]
-        counts[draw[rows[0]], width] += more[rows].sum(axis=0)
-    return counts
-
-
-def _block(pooled: Pooled, rows: slice, draws: Codes, counts: NDArray[np.int64]) -> _Block:
-    lines = np.unique(pooled.line[rows])
-    # Draws are numbered line after line.
-    line_of_draw = np.searchsorted(lines, pooled.line_of_draw[draws])
-    ends = np.searchsorted(line_of_draw, np.arange(len(lines) + 1)).tolist()
-    filled = np.stack([counts[start:stop].sum(axis=0) for start, stop in pairwise(ends)])
-    return _Block(
-        lines=lines.astype(np.int64),
-        line_of_draw=line_of_draw,
-        counts=counts,
-        running=np.cumsum(counts, axis=1),
-        cumulated=np.cumsum(filled, axis=1).astype(np.float64),
-    )
+        counts[draw[rows[0]]] += more[rows].sum(axis=0)

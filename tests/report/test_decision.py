@@ -3,8 +3,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,9 @@ from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
 from gmemgpu.report import decision
 from gmemgpu.report.decision import DecisionTable, PolicyLine, decision_table
 from gmemgpu.report.estimate_text import estimate_text
-from gmemgpu.report.export import table_csv, table_json
+from gmemgpu.report.export import csv_lines, json_lines
 from gmemgpu.report.statistics import Estimate, Kind
-from gmemgpu.sweeping.store.read import StoredRows
+from gmemgpu.sweeping.store.read import RunReader, StoredRows
 
 METRICS = [name for quantity in QUANTITIES for name in quantity.columns if name != "cores"]
 TYPED = (*METRICS, "latency_histogram")
@@ -214,16 +215,16 @@ def test_figures_of_images_are_sums_over_the_traces_of_a_group() -> None:
     first, second = (group.traces.images for group in decision_table(stored(rows)).groups)
     assert first == dict.fromkeys(RMP_FIGURE_NAMES, 10 + 11) | {"rmp_free_regions_least": 3}
     assert second == dict.fromkeys(RMP_FIGURE_NAMES, 10) | {"rmp_free_regions_least": -1}
-    assert json.loads(table_json(decision_table(stored(rows))))["groups"][0]["images"] == first
-    lines = list(csv.DictReader(io.StringIO(table_csv(decision_table(stored(rows))))))
+    assert json.loads("".join(json_lines(decision_table(stored(rows)))))["groups"][0]["images"] == first
+    lines = list(csv.DictReader(io.StringIO("".join(csv_lines(decision_table(stored(rows)))))))
     assert {name: int(lines[0][name]) for name in RMP_FIGURE_NAMES} == first
     assert {name: int(lines[-1][name]) for name in RMP_FIGURE_NAMES} == second
-    assert "rmp_images" not in table_csv(decision_table(stored(ROWS)))
+    assert "rmp_images" not in "".join(csv_lines(decision_table(stored(ROWS))))
     assert decision_table(stored(ROWS)).groups[0].traces.images is None
 
 
 @pytest.mark.parametrize("n_parts", [1, 2])
-def test_a_directory_is_read_a_column_at_a_time_once_it_is_finished(
+def test_a_directory_is_read_as_its_rows_are_needed_once_it_is_finished(
     n_parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = stored(ROWS, n_parts)
@@ -233,7 +234,7 @@ def test_a_directory_is_read_a_column_at_a_time_once_it_is_finished(
         nonlocal most
         assert directory == "results"
         most = max(most, len(columns))
-        return replace(whole, table=whole.table.select(columns), source=lambda name: iter(whole.table[name].chunks))
+        return replace(whole, table=whole.table.select(columns), source=whole.pieces)
 
     monkeypatch.setattr(decision, "read_rows", read_rows)
     options = {"group_by": ["preset", "axis"], "sort": "IPIs/region", "policies": ["fast", "slow"]}
@@ -241,17 +242,71 @@ def test_a_directory_is_read_a_column_at_a_time_once_it_is_finished(
     assert most == (1 if n_parts == 1 else 11 + len(set(METRICS)) + 1)
 
 
-def test_rows_that_change_while_they_are_read_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_rows(directory: str, columns: Sequence[str]) -> StoredRows:
-        return stored(ROWS[3:] if "ipis" in columns else ROWS)
+def test_rows_that_end_early_are_told() -> None:
+    whole = stored(ROWS)
+    fewer = replace(whole, table=whole.table.select(["policy"]), source=stored(ROWS[3:]).pieces)
+    with pytest.raises(StoreError, match="rows changed while they were read; try again"):
+        decision_table(fewer)
 
-    monkeypatch.setattr(decision, "read_rows", read_rows)
-    with pytest.raises(StoreError, match="results: its rows changed while they were read; try again"):
-        decision.read_decision_table("results")
+
+@pytest.mark.parametrize("group_by", [(), ("axis",), ("preset",)])
+@pytest.mark.parametrize("most_groups", [None, 1, 3])
+def test_runs_of_few_rows_give_what_one_of_all_gives(
+    group_by: Sequence[str], most_groups: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        row(f"{x} {x % 2}", seed, policy, (seed + x) % 7 / 8, never=x, ipis=seed, **latency(100 + 50 * seed * x))
+        for x in range(5)
+        for seed in (4, 0, 7)
+        for policy in ("slow", "fast", "oracle")
+    ]
+    whole = stored(rows)
+
+    def source(name: str, first: int) -> Iterator[pa.Array]:
+        # Pieces of 7 rows, whatever the groups.
+        for start in range(first, len(rows), 7):
+            yield whole.table[name].chunk(0).slice(start, 7)
+
+    in_pieces = replace(whole, table=whole.table.select(["policy"]), source=source)
+    options = {"group_by": group_by, "most_groups": most_groups}
+    expected = decision_table(whole, **options)
+    for n in (1, 10, 20):
+        monkeypatch.setattr(decision, "_ROWS_AT_ONCE", n)
+        assert decision_table(in_pieces, **options) == expected
+
+
+@given(data=st.data())
+def test_a_run_of_rows_is_read_whatever_was_read_before(data: st.DataObject) -> None:
+    values = list(range(data.draw(st.integers(1, 12))))
+    cuts = sorted(data.draw(st.lists(st.sampled_from(values))))
+    pieces = [pa.array(values[a:b], pa.int64()) for a, b in pairwise([0, *cuts, len(values)])]
+    table = pa.table({"seed": pa.chunked_array(pieces)})
+    reader = RunReader(StoredRows(name="x", table=table, axes=(), n_parts=1, n_parts_done=1))
+    for _ in range(4):
+        start = data.draw(st.sampled_from(values))
+        stop = data.draw(st.integers(start + 1, len(values)))
+        assert reader.column("seed", start, stop).to_pylist() == values[start:stop]
+    with pytest.raises(StoreError, match="changed while they were read"):
+        reader.column("seed", 0, len(values) + 1)
+
+
+def test_json_is_what_the_encoder_writes() -> None:
+    (policy,) = decision_table(stored([row("ä", 0, '"quoted" ✓', 0.5)])).groups[0].lines
+    found = {
+        key: Estimate(0.1 + 0.2, None, 1e300, 3, "ratio") if key == "never" else one
+        for key, one in policy.estimates.items()
+    }
+    table = decision_table(stored([row("ä", 0, '"quoted" ✓', 0.5), row("b", 0, "p", 1.0)]))
+    table = replace(
+        table, groups=(replace(table.groups[0], lines=(replace(policy, estimates=found),)), *table.groups[1:])
+    )
+    text = "".join(json_lines(table))
+    again = json.dumps(json.loads(text), ensure_ascii=False)
+    assert again == text.replace("[\n", "[").replace(",\n", ", ").replace("\n]}\n", "]}")
 
 
 def test_json_has_every_estimate_in_full() -> None:
-    document = json.loads(table_json(decision_table(stored(ROWS, n_parts=3))))
+    document = json.loads("".join(json_lines(decision_table(stored(ROWS, n_parts=3)))))
     assert (document["name"], document["parts"], document["parts_done"]) == ("test", 3, 1)
     slow = document["groups"][0]["policies"][0]
     assert (slow["policy"], slow["seeds"]) == ("slow", 2)
@@ -267,7 +322,9 @@ def test_json_has_every_estimate_in_full() -> None:
 
 
 def test_csv_has_a_line_for_each_group_and_policy() -> None:
-    lines = list(csv.DictReader(io.StringIO(table_csv(decision_table(stored(ROWS), group_by=["preset", "axis"])))))
+    lines = list(
+        csv.DictReader(io.StringIO("".join(csv_lines(decision_table(stored(ROWS), group_by=["preset", "axis"])))))
+    )
     assert [(entry["preset"], entry["axis"], entry["policy"]) for entry in lines] == [
         ("p", axis, policy) for axis in ("1", "2") for policy in ("slow", "fast", "oracle")
     ]

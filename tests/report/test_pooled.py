@@ -12,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmemgpu.engine.array.latency import latency_bins
-from gmemgpu.errors import StoreError
-from gmemgpu.report.grouping import stops_of
 from gmemgpu.report.pooled import Pooled, pooled_percentiles
 from gmemgpu.report.statistics import Estimate
 
@@ -36,15 +34,13 @@ def lists(rows: Rows, cuts: Sequence[int] = ()) -> Iterator[pa.Array]:
         yield whole.slice(begin, end - begin)
 
 
-def percentile(rows: Rows, percent: int, cuts: Sequence[int] = (), at_least: int = 100) -> list[Estimate | None]:
+def percentile(rows: Rows, percent: int, cuts: Sequence[int] = ()) -> list[Estimate | None]:
     line = np.array([line for line, _, _ in rows], np.int32)
     pairs = sorted({row[:2] for row in rows})
     draw = np.array([pairs.index(row[:2]) for row in rows], np.int32)
     of_draw = np.array([line for line, _ in pairs], np.int32)
     exact = np.array([nearest_rank(row[2], percent) if row[2] else np.nan for row in rows])
-    lines = Pooled(
-        line=line, draw=draw, line_of_draw=of_draw, n_lines=int(line.max()) + 1, stops=stops_of(line, at_least)
-    )
+    lines = Pooled(line=line, draw=draw, line_of_draw=of_draw, n_lines=int(line.max()) + 1)
     (found,) = pooled_percentiles(lines, lists(rows, cuts), [(percent, exact)])
     return found
 
@@ -84,11 +80,13 @@ def test_the_order_of_rows_and_the_blocks_they_come_in_change_nothing(rows: Rows
             assert one[:3] == tuple(end if end is None else pytest.approx(end, rel=1e-9) for end in other[:3])
 
 
-def test_blocks_end_where_no_line_goes_on() -> None:
+def test_pieces_may_end_within_a_line() -> None:
+    # Line 1 has two rows of each seed.
     rows = [(line, seed, [seed + 5 * line, 1000 * line]) for line in (0, 1, 2, 1, 3) for seed in range(4)]
-    whole = percentile(rows, 50)
-    assert percentile(rows, 50, cuts=[3, 4, 9], at_least=1) == whole
-    assert percentile(rows, 50, cuts=[1, 3, 4, 9], at_least=1) == whole
+    for some in (rows, rows[4:12], rows[:12]):
+        whole = percentile(some, 50)
+        assert percentile(some, 50, cuts=[3, 4, 7]) == whole
+        assert percentile(some, 50, cuts=[1, 3, 4, 7]) == whole
 
 
 def test_seeds_that_agree_are_exact_and_without_width() -> None:
@@ -113,15 +111,3 @@ def test_what_one_seed_alone_has_bounds_nothing() -> None:
     assert found is not None
     assert found.low is not None
     assert found.high is None
-
-
-def test_rows_that_end_early_are_told() -> None:
-    lines = Pooled(
-        line=np.zeros(2, np.int32),
-        draw=np.arange(2, dtype=np.int32),
-        line_of_draw=np.zeros(2, np.int32),
-        n_lines=1,
-        stops=[2],
-    )
-    with pytest.raises(StoreError, match="changed while they were read"):
-        pooled_percentiles(lines, [pa.array([[1]])], [(50, np.zeros(2))])

@@ -18,10 +18,13 @@ from gmemgpu.sweeping.store.part import PartFile, part_files, schema_of
 from gmemgpu.sweeping.store.part_reader import DamagedPart, Found, read_blocks, rows_of, whole
 from gmemgpu.sweeping.store.results import results_are_whole
 
-__all__ = ["StoredRows", "read_rows"]
+__all__ = ["StoredRows", "RunReader", "read_rows", "pieces_of_results"]
 
 _GROUPS_AT_ONCE = 8
 """Row groups that are read by one call: of all at once Arrow holds each column twice."""
+
+_LISTS_AT_ONCE = 512
+"""Lists that are read by one call: what they hold stays in the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,7 @@ class StoredRows:
     names : tuple of str
         Columns of the store, whether or not `table` has them; empty if it has all.
     source : callable or None
-        From the name of a column that `table` lacks to its values of the same rows, piece by piece.
+        From the name of a column that `table` lacks, and a row, to its values from that row on, piece by piece.
     """
 
     name: str
@@ -57,9 +60,9 @@ class StoredRows:
     sweep_id: str = ""
     version: str = ""
     names: tuple[str, ...] = ()
-    source: Callable[[str], Iterator[pa.Array]] | None = None
+    source: Callable[[str, int], Iterator[pa.Array]] | None = None
 
-    def pieces(self, name: str) -> Iterator[pa.Array]:
+    def pieces(self, name: str, first: int = 0) -> Iterator[pa.Array]:
         """
         Yield a column piece by piece: a list of counts a row takes more memory than all other columns together.
 
@@ -67,11 +70,13 @@ class StoredRows:
         ----------
         name : str
             Of a column.
+        first : int
+            Row to begin with.
 
         Yields
         ------
         pyarrow.Array
-            Together a value a row of `table`.
+            Together a value a row of `table`, from that row on.
 
         Raises
         ------
@@ -79,9 +84,81 @@ class StoredRows:
             If a file has gone or is damaged meanwhile.
         """
         if self.source is None or name in self.table.column_names:
-            yield from self.table[name].chunks
+            yield from self.table[name].slice(first).chunks
         else:
-            yield from self.source(name)
+            yield from self.source(name, first)
+
+
+class RunReader:
+    """
+    Reads columns of a store by runs of rows: of runs that follow each other each value is read once, and few are held.
+
+    Parameters
+    ----------
+    stored : StoredRows
+        What to read.
+    """
+
+    def __init__(self, stored: StoredRows) -> None:
+        self._stored = stored
+        # Of each column the row that is next, what is left of a piece, and the pieces after it.
+        self._open: dict[str, tuple[int, pa.Array | None, Iterator[pa.Array]]] = {}
+
+    def pieces(self, name: str, start: int, stop: int) -> Iterator[pa.Array]:
+        """
+        Yield a column of a run of rows.
+
+        Parameters
+        ----------
+        name : str
+            Of a column.
+        start, stop : int
+            First row, and the one after the last.
+
+        Yields
+        ------
+        pyarrow.Array
+            Together a value a row; none is empty.
+
+        Raises
+        ------
+        StoreError
+            If a file has gone or is damaged meanwhile, or has fewer rows.
+        """
+        at, rest, more = self._open.pop(name, (-1, None, iter(())))
+        if at != start:
+            rest, more = None, self._stored.pieces(name, start)
+        while start < stop:
+            piece = next(more, None) if rest is None else rest
+            if piece is None:
+                raise StoreError("rows changed while they were read; try again")
+            n = min(len(piece), stop - start)
+            rest = piece.slice(n) if n < len(piece) else None
+            start += n
+            if n:
+                yield piece.slice(0, n)
+        self._open[name] = (stop, rest, more)
+
+    def column(self, name: str, start: int, stop: int) -> pa.ChunkedArray:
+        """
+        Return a column of a run of rows.
+
+        Parameters
+        ----------
+        name, start, stop : str, int, int
+            As for `pieces`; at least one row.
+
+        Returns
+        -------
+        pyarrow.ChunkedArray
+            A value a row.
+
+        Raises
+        ------
+        StoreError
+            As `pieces` does.
+        """
+        return pa.chunked_array(list(self.pieces(name, start, stop)))
 
 
 def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
@@ -111,24 +188,25 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
     manifest = read_manifest(directory)
     names = [name for name, _ in manifest.columns]
     chosen = [name for name in names if name in columns] if columns else names
-    text = [name for name, kind in manifest.columns if kind == "string" and name in chosen]
+    text = [name for name, kind in manifest.columns if kind == "string"]
     if results_are_whole(directory, manifest):
-        with pq.ParquetFile(open_for_arrow(directory / RESULTS), read_dictionary=text) as file:
-            groups = range(file.num_row_groups)
-            pieces = [
-                file.read_row_groups(groups[i : i + _GROUPS_AT_ONCE], chosen)
-                for i in range(0, len(groups), _GROUPS_AT_ONCE)
-            ]
+        # Open as long as somebody may read on: what follows is of the same file, whatever a sweep puts in its place.
+        file = pq.ParquetFile(open_for_arrow(directory / RESULTS), read_dictionary=text)
+        groups = range(file.num_row_groups)
+        pieces = [
+            file.read_row_groups(groups[i : i + _GROUPS_AT_ONCE], chosen)
+            for i in range(0, len(groups), _GROUPS_AT_ONCE)
+        ]
         table = pa.concat_tables(pieces).replace_schema_metadata(None)
         n_done = manifest.n_parts
-        source = partial(_pieces_of_results, directory / RESULTS)
+        source = partial(pieces_of_results, file)
     elif manifest.results_sha256 is not None and (directory / RESULTS).exists():
         raise StoreError(
             f"{directory / RESULTS}: is damaged: its bytes are not those that were written; run the sweep again, or "
             f"`gmemgpu check {directory} --repair`"
         )
     else:
-        table, found = _of_parts(directory, manifest, chosen, text)
+        table, found = _of_parts(directory, manifest, chosen, [name for name in text if name in chosen])
         n_done = len(found)
         source = partial(_pieces_of_parts, directory / PARTS, found, schema_of(manifest.columns))
     return StoredRows(
@@ -144,14 +222,50 @@ def read_rows(directory: str | Path, columns: Sequence[str] = ()) -> StoredRows:
     )
 
 
-def _pieces_of_results(path: Path, name: str) -> Iterator[pa.Array]:
-    with pq.ParquetFile(open_for_arrow(path)) as file:
-        for i in range(file.num_row_groups):
-            yield from file.read_row_group(i, [name]).column(0).chunks
+def pieces_of_results(file: pq.ParquetFile, name: str, first: int) -> Iterator[pa.Array]:
+    """
+    Yield a column of merged rows piece by piece.
+
+    Parameters
+    ----------
+    file : pyarrow.parquet.ParquetFile
+        Open.
+    name : str
+        Of a column.
+    first : int
+        Row to begin with.
+
+    Yields
+    ------
+    pyarrow.Array
+        Together a value a row, from that row on.
+    """
+    has_lists = pa.types.is_list(file.schema_arrow.field(name).type)
+    for i in range(file.num_row_groups):
+        n_rows = file.metadata.row_group(i).num_rows
+        if first < n_rows:
+            if has_lists:
+                # Not over all row groups, which would stay in memory.
+                batches = file.iter_batches(_LISTS_AT_ONCE, row_groups=[i], columns=[name], use_threads=False)
+                pieces = (batch.column(0) for batch in batches)
+            else:
+                pieces = iter(file.read_row_group(i, [name], use_threads=False).column(0).chunks)
+            yield from _from_row(first, pieces)
+        first = max(0, first - n_rows)
 
 
-def _pieces_of_parts(folder: Path, files: Sequence[PartFile], schema: pa.Schema, name: str) -> Iterator[pa.Array]:
-    yield from read_blocks(folder, files, schema, lambda found: rows_of(whole(found), [name]).column(0).chunk(0))
+def _pieces_of_parts(
+    folder: Path, files: Sequence[PartFile], schema: pa.Schema, name: str, first: int
+) -> Iterator[pa.Array]:
+    blocks = read_blocks(folder, files, schema, lambda found: rows_of(whole(found), [name]).column(0).chunk(0))
+    yield from _from_row(first, blocks)
+
+
+def _from_row(first: int, pieces: Iterator[pa.Array]) -> Iterator[pa.Array]:
+    for piece in pieces:
+        if first < len(piece):
+            yield piece.slice(first)
+        first = max(0, first - len(piece))
 
 
 def _of_parts(
