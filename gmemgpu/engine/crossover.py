@@ -88,7 +88,7 @@ def _source_hash() -> str:
     package = Path(gmemgpu.__file__).parent
     total = hashlib.sha256()
     for path in sorted((*(package / "engine").rglob("*"), *(package / "timeline").rglob("*"))):
-        if path.suffix in (".py", ".cu"):
+        if path.suffix in (".py", ".cu", ".cuh"):
             total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gmemgpu.engine.cupy import kernel
 from gmemgpu.engine.cupy.kernel import KERNELS, kernel_source
 from gmemgpu.engine.kernel_runs import KernelRun, describe_run, has_changed, kernel_runs, source_hash
 
@@ -36,6 +37,24 @@ def test_every_kernel_is_told_of_and_no_other(records: Any) -> None:
     for name in KERNELS:
         found = re.findall(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\(", kernel_source(name))
         assert found == [name]
+
+
+def test_a_source_has_the_text_of_what_its_file_includes(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, hashed = kernel_source("rows_at"), source_hash.__wrapped__
+    assert "#include" not in "".join(map(kernel_source, KERNELS))
+    assert source.startswith('#line 1 "rows_at.cu"\n')
+    assert source.count("i64 place(const i64* values") == 1
+    # Messages still name the line of the file.
+    resumed = re.search(r'#line (\d+) "rows_at.cu"\n\n(.*\n)', source.removeprefix("#line 1"))
+    assert resumed is not None
+    lines = kernel._text("rows_at.cu").splitlines(keepends=True)
+    assert lines[int(resumed[1])] == resumed[2]
+
+    before = {name: hashed(name) for name in ("rows_at", "rmp_scan")}
+    plain = kernel._text
+    monkeypatch.setattr(kernel, "_text", lambda file: plain(file) + "// new\n" * (file == "place.cuh"))
+    assert hashed("rows_at") != before["rows_at"]
+    assert hashed("rmp_scan") == before["rmp_scan"]
 
 
 def result(date: str, gpu: str, kernels: dict[str, str]) -> str:

@@ -37,7 +37,14 @@ KERNELS = (
     "sum_at",
     "timeline_rows",
 )
-"""Each lies in a file of its name; no file includes another."""
+"""Each lies in a file of its name."""
+
+_INCLUDED = "place.cuh"
+"""The one file that kernels include; those that say the same in their own text ran on a GPU as they are."""
+
+
+def _text(file: str) -> str:
+    return resources.files("gmemgpu.engine.cupy").joinpath("kernels", file).read_text(encoding="utf-8")
 
 
 def kernel_source(name: str) -> str:
@@ -52,10 +59,13 @@ def kernel_source(name: str) -> str:
     Returns
     -------
     str
-        Its file; the compiler's messages name file and line.
+        Its file, with the text of what it includes, so that no compiler looks for files; messages name file and line.
     """
-    file = resources.files("gmemgpu.engine.cupy").joinpath("kernels", f"{name}.cu")
-    return f'#line 1 "{name}.cu"\n{file.read_text(encoding="utf-8")}'
+    before, include, after = _text(f"{name}.cu").partition(f'#include "{_INCLUDED}"\n')
+    if include:
+        line = before.count("\n") + 2
+        include = f'#line 1 "{_INCLUDED}"\n{_text(_INCLUDED)}#line {line} "{name}.cu"\n'
+    return f'#line 1 "{name}.cu"\n{before}{include}{after}'
 
 
 @cache

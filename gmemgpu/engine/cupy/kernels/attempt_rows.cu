@@ -13,7 +13,8 @@
 //
 // One thread an attempt, one bisection. Deterministic.
 
-typedef long long i64;
+#include "place.cuh"
+
 typedef unsigned char u8;
 
 extern "C" __global__ void __launch_bounds__(THREADS_ELEMENTS)
@@ -24,12 +25,8 @@ attempt_rows(const i64* key, const i64* pass_pair, const i64* instant, const i64
   if (i >= n) return;
   i64 pass = key[i] / base, position = key[i] - pass * base, own = pass_pair[pass];
   i64 wanted = position * n_instants[own] + instant[pass] - 1;
-  i64 first = begin[own], low = first, high = end[own];
-  while (low < high) {
-    i64 middle = (low + high) >> 1;
-    if (row_key[middle] <= wanted) low = middle + 1; else high = middle;
-  }
-  i64 found = low - first - 1 + row_at[own], where = found + to_table[own];
+  i64 found = place(row_key, begin[own], end[own], wanted, true) - begin[own] - 1 + row_at[own];
+  i64 where = found + to_table[own];
   scan_pass[i] = pass;
   pair[i] = own;
   row[i] = found;

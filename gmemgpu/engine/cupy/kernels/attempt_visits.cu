@@ -17,17 +17,9 @@
 //
 // One thread an attempt; two bisections where the row is over by the visit. Deterministic.
 
-typedef long long i64;
-typedef unsigned char u8;
+#include "place.cuh"
 
-// How many of the ascending values first to stop lie at x or before, counted from 0.
-__device__ __forceinline__ i64 place(const i64* values, i64 first, i64 stop, i64 x) {
-  while (first < stop) {
-    i64 middle = (first + stop) >> 1;
-    if (values[middle] <= x) first = middle + 1; else stop = middle;
-  }
-  return first;
-}
+typedef unsigned char u8;
 
 extern "C" __global__ void __launch_bounds__(THREADS_ELEMENTS)
 attempt_visits(const i64* scan_pass, const i64* pair, const i64* row, const i64* table_row, const i64* code, const i64* lasts,
@@ -41,9 +33,9 @@ attempt_visits(const i64* scan_pass, const i64* pair, const i64* row, const i64*
   i64 pass = scan_pass[i], own = pair[i], where = table_row[i], met = row[i];
   i64 visit = start_ns[pass] + until[i] - until[attempt_at[pass]];
   if (visit >= until_ns[where]) {
-    i64 first = instant_begin[own], instant = place(bounds_ns, first, instant_end[own], visit) - first;
+    i64 first = instant_begin[own], instant = place(bounds_ns, first, instant_end[own], visit, true) - first;
     i64 wanted = position[where] * n_instants[own] + instant - 1;
-    met = place(key, begin[own], end[own], wanted) - begin[own] - 1 + row_at[own];
+    met = place(key, begin[own], end[own], wanted, true) - begin[own] - 1 + row_at[own];
   }
   visit_ns[i] = visit;
   done_ns[i] = visit + lasts[i];

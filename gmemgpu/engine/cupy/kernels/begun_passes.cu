@@ -11,7 +11,8 @@
 //
 // One thread a pass, and one a pair. Deterministic: the only atomics set bits.
 
-typedef long long i64;
+#include "place.cuh"
+
 typedef unsigned char u8;
 
 extern "C" __global__ void __launch_bounds__(THREADS_ELEMENTS)
@@ -21,11 +22,7 @@ begun_passes(const i64* from_at, const i64* start, const i64* length, const i64*
   i64 i = static_cast<i64>(blockIdx.x) * THREADS_ELEMENTS + threadIdx.x;
   if (i < n_pairs && at[i + 1] - at[i] != old_at[i + 1] - old_at[i]) atomicOr(&differs[i], 1);
   if (i >= n || i >= at[n_pairs]) return;
-  i64 own = 0, high = n_pairs;
-  while (own < high) {
-    i64 middle = (own + high) >> 1;
-    if (at[middle + 1] <= i) own = middle + 1; else high = middle;
-  }
+  i64 own = place(at + 1, 0, n_pairs, i, true);
   i64 ordinal = i - at[own], from = from_at[own] + ordinal, old = old_at[own] + ordinal;
   pair[i] = own;
   start_ns[i] = start[from];

@@ -11,7 +11,7 @@
 //
 // One thread a pair: it has few. Where lengths of a pair sum up to more than 2^62, none pushes another. Deterministic.
 
-typedef long long i64;
+#include "place.cuh"
 
 #define SAFE (1ll << 62)
 
@@ -20,14 +20,12 @@ boot_passes(const i64* boot_at, const i64* due_ns, const i64* timer, const i64* 
             const i64* start_ns, const i64* end_ns, i64* start, i64* end, i64* length_ns, i64 n) {
   i64 pair = static_cast<i64>(blockIdx.x) * THREADS_ELEMENTS + threadIdx.x;
   if (pair >= n) return;
-  i64 total = 0;
+  // Every pass is of a timer or a boot pass.
+  i64 first = timer_at[pair] + old_at[pair], last = timer_at[pair + 1] + old_at[pair + 1], total = 0;
   for (i64 boot = boot_at[pair]; boot < boot_at[pair + 1]; boot++) {
-    i64 own = due_ns[boot], low = timer_at[pair], high = timer_at[pair + 1];
-    while (low < high) {
-      i64 middle = (low + high) >> 1;
-      if (start_ns[timer[middle]] < own) low = middle + 1; else high = middle;
-    }
-    if (low > timer_at[pair]) own = max(own, end_ns[timer[low - 1]]);
+    i64 own = due_ns[boot], before = place(start_ns, first, last, own, false);
+    i64 count = place(timer, timer_at[pair], timer_at[pair + 1], before, false);
+    if (count > timer_at[pair]) own = max(own, end_ns[timer[count - 1]]);
     i64 was = old_at[pair] + boot - boot_at[pair];
     i64 length = was < old_at[pair + 1] ? end_ns[old[was]] - start_ns[old[was]] : 0;
     total = total > SAFE || length > SAFE - total ? SAFE + 1 : total + length;

@@ -9,17 +9,13 @@
 //
 // One thread a clearing, one bisection. Deterministic.
 
-typedef long long i64;
+#include "place.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS_ELEMENTS)
 cleared_keys(const i64* cleared_ns, const i64* pair, const i64* position, const i64* ran, const i64* start_ns, const i64* at,
              i64* key, i64 n, i64 base) {
   i64 i = static_cast<i64>(blockIdx.x) * THREADS_ELEMENTS + threadIdx.x;
   if (i >= n) return;
-  i64 t_ns = cleared_ns[i], low = at[pair[i]], stop = at[pair[i] + 1], high = stop;
-  while (low < high) {
-    i64 middle = (low + high) >> 1;
-    if (start_ns[middle] < t_ns) low = middle + 1; else high = middle;
-  }
-  key[i] = low < stop ? ran[low] * base + position[i] : -1;
+  i64 stop = at[pair[i] + 1], found = place(start_ns, at[pair[i]], stop, cleared_ns[i], false);
+  key[i] = found < stop ? ran[found] * base + position[i] : -1;
 }

@@ -11,17 +11,9 @@
 //
 // One thread a pass: it finds how many of the others of its pair go before it. Deterministic.
 
-typedef long long i64;
-typedef unsigned char u8;
+#include "place.cuh"
 
-// How many of the ascending values first to stop lie before x, or at it as well, counted from 0.
-__device__ __forceinline__ i64 place(const i64* values, i64 first, i64 stop, i64 x, bool right) {
-  while (first < stop) {
-    i64 middle = (first + stop) >> 1, value = values[middle];
-    if (value < x || (right && value == x)) first = middle + 1; else stop = middle;
-  }
-  return first;
-}
+typedef unsigned char u8;
 
 extern "C" __global__ void __launch_bounds__(THREADS_ELEMENTS)
 merge_boots(const i64* start, const i64* due, const i64* length, const i64* first, const i64* met_at, const i64* boot_start,

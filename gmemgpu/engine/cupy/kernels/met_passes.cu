@@ -11,17 +11,7 @@
 //
 // One thread a pass, two bisections. A pass lasts as it did, or like the one before it in its pair. Deterministic.
 
-typedef long long i64;
-
-// How many of n ascending values lie at x or before.
-__device__ __forceinline__ i64 place(const i64* values, i64 n, i64 x) {
-  i64 low = 0, high = n;
-  while (low < high) {
-    i64 middle = (low + high) >> 1;
-    if (values[middle] <= x) low = middle + 1; else high = middle;
-  }
-  return low;
-}
+#include "place.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS_ELEMENTS)
 met_passes(const i64* met, const i64* start, const i64* due, const i64* origin, const i64* known, const i64* length_ns,
@@ -30,8 +20,8 @@ met_passes(const i64* met, const i64* start, const i64* due, const i64* origin, 
   i64 i = static_cast<i64>(blockIdx.x) * THREADS_ELEMENTS + threadIdx.x;
   if (i >= n) return;
   i64 request = met[i], first = mapped ? origin[request] : request;
-  i64 count = place(known, n_known, first);
-  bool own = count && known[count - 1] >= at[place(at + 1, n_pairs, first)];
+  i64 count = place(known, 0, n_known, first, true);
+  bool own = count && known[count - 1] >= at[place(at + 1, 0, n_pairs, first, true)];
   met_start[i] = start[request];
   met_due[i] = due[request];
   met_length[i] = own ? length_ns[count - 1] : 0;

@@ -19,17 +19,9 @@
 // One thread a request: two bisections, of which the threads of a warp take nearly the same path; more where a pass is in its
 // way. Deterministic. Reads and writes some 60 bytes a request.
 
-typedef long long i64;
-typedef unsigned char u8;
+#include "place.cuh"
 
-// How many of the ascending values first to stop lie before x, or at it as well, counted from 0.
-__device__ __forceinline__ i64 place(const i64* values, i64 first, i64 stop, i64 x, bool right) {
-  while (first < stop) {
-    i64 middle = (first + stop) >> 1, value = values[middle];
-    if (value < x || (right && value == x)) first = middle + 1; else stop = middle;
-  }
-  return first;
-}
+typedef unsigned char u8;
 
 extern "C" __global__ void __launch_bounds__(THREADS_ELEMENTS)
 request_due(const i64* at, const i64* t_ns, const i64* quiet, const i64* due_ns, const i64* past, const i64* latest_ns,

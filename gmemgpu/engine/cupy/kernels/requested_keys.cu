@@ -13,7 +13,8 @@
 // One thread a region that is named, one bisection: a request belongs to the pass whose first request is the last one up to it,
 // if it was made by its start. Deterministic.
 
-typedef long long i64;
+#include "place.cuh"
+
 typedef unsigned char u8;
 
 extern "C" __global__ void __launch_bounds__(THREADS_ELEMENTS)
@@ -22,13 +23,9 @@ requested_keys(const i64* request, const i64* position, const i64* since_ns, con
                i64 n_timer, i64 losing, i64 base) {
   i64 i = static_cast<i64>(blockIdx.x) * THREADS_ELEMENTS + threadIdx.x;
   if (i >= n) return;
-  i64 own = request[i], low = 0, high = n_timer, found = -1;
-  while (low < high) {
-    i64 middle = (low + high) >> 1;
-    if (first[middle] <= own) low = middle + 1; else high = middle;
-  }
-  if (low && !(losing && lost[own])) {
-    i64 pass = timer[low - 1], start = start_ns[pass];
+  i64 own = request[i], count = place(first, 0, n_timer, own, true), found = -1;
+  if (count && !(losing && lost[own])) {
+    i64 pass = timer[count - 1], start = start_ns[pass];
     bool joins = own < at[pass_pair[pass] + 1] && t_ns[own] <= start && since_ns[i] <= start && ran[pass];
     if (joins) found = pass * base + position[i];
   }

@@ -12,7 +12,7 @@
 //
 // One thread a region and time, one bisection. Deterministic. Bound by the latency of dependent loads, hidden by other threads.
 
-typedef long long i64;
+#include "place.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS_ELEMENTS)
 rows_at(const i64* position, const i64* instant, const i64* pair, const i64* n_instants, const i64* key, const i64* begin,
@@ -20,10 +20,5 @@ rows_at(const i64* position, const i64* instant, const i64* pair, const i64* n_i
   i64 i = static_cast<i64>(blockIdx.x) * THREADS_ELEMENTS + threadIdx.x;
   if (i >= n) return;
   i64 own = pair[i], wanted = position[i] * n_instants[own] + instant[i] - 1;
-  i64 first = begin[own], low = first, high = end[own];
-  while (low < high) {
-    i64 middle = (low + high) >> 1;
-    if (key[middle] <= wanted) low = middle + 1; else high = middle;
-  }
-  row[i] = low - first - 1 + row_at[own];
+  row[i] = place(key, begin[own], end[own], wanted, true) - begin[own] - 1 + row_at[own];
 }

@@ -15,20 +15,11 @@
 // Deterministic: the only atomics set bits. Steps 0 and 2 read 8 or 9 bytes an element and write 9 or 1; step 1 is bound by the
 // latency of a load for each tile of the longest segment.
 
-typedef long long i64;
+#include "place.cuh"
+
 typedef unsigned char u8;
 
 #define TILE (THREADS_CHAIN * TILE_ITEMS)
-
-// How many of n ascending values lie at x or before.
-__device__ __forceinline__ int place(const i64* values, int n, i64 x) {
-  int low = 0, high = n;
-  while (low < high) {
-    int middle = (low + high) >> 1;
-    if (values[middle] <= x) low = middle + 1; else high = middle;
-  }
-  return low;
-}
 
 extern "C" __global__ void __launch_bounds__(THREADS_CHAIN)
 segment_chain(const i64* following, const i64* at, i64* exits, u8* met, i64 n, int n_segments, int step) {
@@ -43,7 +34,7 @@ segment_chain(const i64* following, const i64* at, i64* exits, u8* met, i64 n, i
   }
   i64 first = static_cast<i64>(blockIdx.x) * TILE, stop = min(first + TILE, n);
   // Segments that end by these elements, of the whole tile: mostly the same number.
-  int low = place(at + 1, n_segments, first), high = place(at + 1, n_segments, stop - 1);
+  i64 low = place(at + 1, 0, n_segments, first, true), high = place(at + 1, low, n_segments, stop - 1, true);
   if (threadIdx.x < TILE / 32) marked[threadIdx.x] = 0;
   __syncthreads();
   for (int k = 0; k < TILE_ITEMS; k++) {
@@ -51,7 +42,7 @@ segment_chain(const i64* following, const i64* at, i64* exits, u8* met, i64 n, i
     i64 i = first + own, to = n;
     if (i < stop) {
       to = following[i];
-      if (to >= at[low + place(at + 1 + low, high - low, i) + 1]) to = n;
+      if (to >= at[place(at + 1, low, high, i, true) + 1]) to = n;
       if (step && met[i]) atomicOr(&marked[own >> 5], 1u << (own & 31));
     }
     jump[own] = to;

@@ -11,21 +11,17 @@
 //
 // One thread an element, one bisection, of which the threads of a warp take nearly the same path. Deterministic.
 
-typedef long long i64;
+#include "place.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS_EXPAND)
 segment_expand(const i64* ends, const i64* first, i64* owner, i64* value, i64 n_segments, i64 total, int values) {
   i64 i = static_cast<i64>(blockIdx.x) * THREADS_EXPAND + threadIdx.x;
   if (i >= total) return;
-  i64 low = 0, high = n_segments;
-  while (low < high) {
-    i64 middle = (low + high) >> 1;
-    if (ends[middle] <= i) low = middle + 1; else high = middle;
-  }
+  i64 own = place(ends, 0, n_segments, i, true);
   if (values == 2) {
-    value[i] = first[low];
+    value[i] = first[own];
     return;
   }
-  owner[i] = low;
-  if (values) value[i] = first[low] + i - (low ? ends[low - 1] : 0);
+  owner[i] = own;
+  if (values) value[i] = first[own] + i - (own ? ends[own - 1] : 0);
 }

@@ -12,23 +12,13 @@
 //
 // One thread a needle, two bisections. Deterministic. Bound by the latency of dependent loads, hidden by other threads.
 
-typedef long long i64;
-
-// How many of n ascending values lie before x, or at it as well.
-__device__ __forceinline__ i64 place(const i64* values, i64 n, i64 x, bool right) {
-  i64 low = 0, high = n;
-  while (low < high) {
-    i64 middle = (low + high) >> 1, value = values[middle];
-    if (value < x || (right && value == x)) low = middle + 1; else high = middle;
-  }
-  return low;
-}
+#include "place.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS_SEARCH)
 segment_search(const i64* values, const i64* begin, const i64* end, const i64* needles, const i64* at, const i64* base,
                i64* found, i64 n, int n_pairs, int right, int based) {
   i64 i = static_cast<i64>(blockIdx.x) * THREADS_SEARCH + threadIdx.x;
   if (i >= n) return;
-  i64 pair = place(at + 1, n_pairs, i, true);
-  found[i] = place(values + begin[pair], end[pair] - begin[pair], needles[i], right) + (based ? base[pair] : 0);
+  i64 pair = place(at + 1, 0, n_pairs, i, true);
+  found[i] = place(values, begin[pair], end[pair], needles[i], right) - begin[pair] + (based ? base[pair] : 0);
 }

@@ -9,7 +9,7 @@
 //
 // One thread a request. Deterministic. Memory-bound: reads and writes 128 bytes a request.
 
-typedef long long i64;
+#include "place.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS_ELEMENTS)
 some_requests(const i64* from_at, const i64* at, const i64* t_ns, const i64* quiet, const i64* due_ns, const i64* past,
@@ -18,12 +18,7 @@ some_requests(const i64* from_at, const i64* at, const i64* t_ns, const i64* qui
               i64* to_following, i64 n, i64 n_chosen) {
   i64 i = static_cast<i64>(blockIdx.x) * THREADS_ELEMENTS + threadIdx.x;
   if (i >= n) return;
-  i64 low = 0, high = n_chosen;
-  while (low < high) {
-    i64 middle = (low + high) >> 1;
-    if (at[middle + 1] <= i) low = middle + 1; else high = middle;
-  }
-  i64 shift = at[low] - from_at[low], from = i - shift;
+  i64 own = place(at + 1, 0, n_chosen, i, true), shift = at[own] - from_at[own], from = i - shift;
   to_t_ns[i] = t_ns[from];
   to_quiet[i] = quiet[from] + shift;
   to_due_ns[i] = due_ns[from];
