@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmemgpu.engine.array.batch import Batch
-from gmemgpu.engine.array.dominance import dominance_sums
+from gmemgpu.engine.array.dominance import dominance_sums, span_points
 from gmemgpu.engine.array.outcome import Outcome
 from gmemgpu.engine.array.passes import Passes, first_at
 from gmemgpu.engine.array.row_marks import RowMarks
@@ -90,7 +90,6 @@ class Window:
         self.xp = batch.xp
         self.rows = RowFinder(batch)
         self.caught = RowMarks(batch)
-        self.n_bits = max(1, (batch.most_positions - 1).bit_length())
         # With gate `all` a pass that runs has every covered region.
         self.may_be_empty = batch.gated or not all(host.n_covered for host in batch.tables.hosts)
 
@@ -169,18 +168,10 @@ class Window:
         hot = self.xp.zeros(self.n_passes + 1, np.int64)
         hot[scan_pass] = 1
         place = self.xp.cumsum(hot) - hot  # of the first pass asked for at or after each
-        n_places = int(place[-1])
-        low, high = place[spans.low], place[spans.high]
-        kept = self.xp.flatnonzero(low < high)
-        ended = kept[high[kept] < n_places]
-        both = self.xp.concatenate([kept, ended])
-        points = (
-            self.xp.concatenate([low[kept], high[ended]]),
-            self.batch.position[self.starts.table_row[spans.of[both]]],
-            self.xp.concatenate([spans.length_ns[kept], -spans.length_ns[ended]]),
-        )
-        del low, high, kept, ended, both  # as large as the rows; memory peaks here
-        return dominance_sums(self.xp, *points, place[scan_pass], position, n_places, self.n_bits)
+        of = spans.low, spans.high, spans.of, spans.length_ns
+        points, n_places = span_points(self.xp, of, self.starts.table_row, self.batch.position, place)
+        n_heights = self.batch.most_positions
+        return dominance_sums(self.xp, *points, place[scan_pass], position, n_places, n_heights)
 
     def _landed(
         self, passes: Passes, also_pass: Array, also_position: Array, *, only_what_matters: bool

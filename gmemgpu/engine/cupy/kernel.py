@@ -20,6 +20,9 @@ KERNELS = (
     "come_later",
     "cut_events",
     "describe_pieces",
+    "dominance_sums",
+    "dominance_table",
+    "dominance_tiles",
     "merge_boots",
     "met_passes",
     "region_timeline",
@@ -34,6 +37,7 @@ KERNELS = (
     "segment_push",
     "segment_search",
     "some_requests",
+    "span_points",
     "sum_at",
     "timeline_rows",
 )

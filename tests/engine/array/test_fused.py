@@ -13,6 +13,7 @@ from joined_columns import joined_columns
 
 from gmemgpu.engine.array.batch import Batch, Pairs
 from gmemgpu.engine.array.begun import BootPasses, Coming, begun, boot_passes, merged, met_passes, pushed
+from gmemgpu.engine.array.dominance import dominance_sums, span_points
 from gmemgpu.engine.array.due import Lasted, Timers, due_times
 from gmemgpu.engine.array.naming import NamedRegions
 from gmemgpu.engine.array.passes import Passes
@@ -265,3 +266,36 @@ def test_boot_passes(device: Namespace, n_pairs: int, large: bool, data: st.Data
     found = boot_passes(device, *(on(device, each) for each in given_))
     for ours, theirs in zip(found, boot_passes(NUMPY, *given_), strict=True):
         alike(ours, theirs)
+
+
+@given(data=st.data(), n_passes=st.integers(1, 9))
+def test_span_points(device: Namespace, data: st.DataObject, n_passes: int) -> None:
+    drawn = st.tuples(st.integers(0, n_passes - 1), st.integers(1, n_passes), st.integers(0, 3), TIMES)
+    each = [(low, max(low + 1, high), *rest) for low, high, *rest in data.draw(st.lists(drawn, max_size=9))]
+    spans = tuple(ints([span[k] for span in each]) for k in range(4))
+    table_row, position = ints([2, 0, 1, 2]), ints([4, 0, 6])
+    asked = ints(data.draw(st.lists(st.integers(0, 1), min_size=n_passes, max_size=n_passes)))
+    given_ = spans, table_row, position, begins(asked)
+    ours, _ = span_points(device, tuple(on(device, column) for column in spans), *(on(device, x) for x in given_[1:]))
+    theirs, n_places = span_points(NUMPY, *given_)
+
+    def looked_at(points: tuple[Any, ...]) -> list[tuple[int, ...]]:
+        return sorted(
+            point for point in zip(*(column.tolist() for column in points), strict=True) if point[0] < n_places
+        )
+
+    assert looked_at(ours) == looked_at(theirs)
+    assert len(looked_at(theirs)) == len(theirs[0])
+
+
+@pytest.mark.parametrize("n_heights", [1, 5, 128, 600, 1536])
+@pytest.mark.parametrize("n", [0, 63, 64, 1023, 1024, 5000])
+def test_dominance_sums_beyond_a_tile(device: Namespace, n: int, n_heights: int) -> None:
+    random = np.random.default_rng(n + n_heights)
+    n_places = 37
+    # Places of no point, and one that fills tiles.
+    place = np.where(random.random(n) < 0.4, 11, random.integers(3, n_places - 2, n))
+    points = place, random.integers(0, n_heights, n), random.integers(-(1 << 50), 1 << 50, n)
+    queries = np.arange(2 * n_places) % n_places, random.integers(0, n_heights, 2 * n_places)
+    found = dominance_sums(device, *(on(device, each) for each in (*points, *queries)), n_places, n_heights)
+    alike(found, dominance_sums(NUMPY, *points, *queries, n_places, n_heights))

@@ -228,5 +228,5 @@ POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 15), st.integers(-
 @given(points=POINTS, queries=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 15)), min_size=1, max_size=9))
 def test_dominance_sums(xp: Namespace, points: list[tuple[int, int, int]], queries: list[tuple[int, int]]) -> None:
     columns = [*np.array(points, np.int64).reshape(-1, 3).T, *np.array(queries, np.int64).T]
-    found = dominance_sums(xp, *(xp.asarray(np.ascontiguousarray(column)) for column in columns), 7, 4)
+    found = dominance_sums(xp, *(xp.asarray(np.ascontiguousarray(column)) for column in columns), 7, 16)
     assert found.tolist() == [sum(w for p, h, w in points if p <= a and h < b) for a, b in queries]

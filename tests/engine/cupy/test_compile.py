@@ -31,6 +31,9 @@ REGISTERS = {
     "come_later": (12, 12, 12, 12, 16, 14),
     "cut_events": (32, 34, 34, 32, 30, 30),
     "describe_pieces": (28, 27, 27, 26, 26, 30),
+    "dominance_sums": (30, 30, 30, 30, 32, 44),
+    "dominance_table": (26, 20, 20, 20, 22, 22),
+    "dominance_tiles": (20, 20, 20, 22, 24, 22),
     "merge_boots": (24, 23, 23, 24, 23, 26),
     "met_passes": (29, 29, 29, 29, 23, 22),
     "region_timeline": (56, 56, 56, 60, 62, 64),
@@ -45,6 +48,7 @@ REGISTERS = {
     "segment_push": (32, 40, 40, 32, 32, 40),
     "segment_search": (23, 23, 23, 21, 23, 20),
     "some_requests": (30, 30, 30, 22, 26, 26),
+    "span_points": (23, 23, 23, 24, 22, 22),
     "sum_at": (24, 24, 24, 24, 26, 22),
     "timeline_rows": (32, 34, 34, 31, 32, 36),
 }
