@@ -118,6 +118,19 @@ def test_due_times(device: Namespace, arguments: tuple[Any, ...]) -> None:
         alike(ours, theirs)
 
 
+def test_a_pass_of_another_pair_lasts_for_no_request(device: Namespace) -> None:
+    # Of pair 1 no pass is known yet: the last one before its requests is pair 0's, which would lose some of them.
+    at, t_ns, index = ints([0, 1, 4]), ints([0, 10, 20, 30]), np.arange(4)
+    nothing = np.zeros(0, np.int64)
+    requests = RequestTimes(at, t_ns, index, t_ns, index + 1, t_ns + 90, index + 1, t_ns, index + 1, nothing)
+    passes = Passes(ints([0, 1, 1]), ints([0]), ints([0]), ints([15]), np.zeros(1, bool), ints([0]))
+    lasted = Lasted(passes.first, passes.end_ns - passes.start_ns, at)
+    timers = Timers(np.ones(2, bool), True, True, ints([-1, -1]), ints([0, 0, 0]), nothing, 0)
+    for xp in (NUMPY, device):
+        found = due_times(xp, *(on(xp, each) for each in (timers, requests, None, passes, nothing, lasted)))
+        assert [column.tolist() for column in found] == [t_ns.tolist(), t_ns.tolist(), [1, 2, 3, 4]]
+
+
 @given(arguments=due_arguments(), data=st.data())
 def test_met_passes(device: Namespace, arguments: tuple[Any, ...], data: st.DataObject) -> None:
     _, requests, origin, _, _, lasted = arguments
