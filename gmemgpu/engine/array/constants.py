@@ -103,8 +103,14 @@ def used_between(
     high, low : (m,) int64
         In units of 2**20 page·ns, and in page·ns, of either sign: the integral is the sum of both.
     """
+    n = len(region)
+    if xp.fuses:
+        found = xp.empty(n, np.int64), xp.empty(n, np.int64)
+        rows = used.t_ns, used.used, used.high, used.low, used.offset
+        xp.fused("used_between", n, *rows, region, begin_ns, end_ns, *found)
+        return found
     # Both bounds in one go: searches are what this costs.
-    n, region, t_ns = len(region), xp.concatenate([region, region]), xp.concatenate([end_ns, begin_ns])
+    region, t_ns = xp.concatenate([region, region]), xp.concatenate([end_ns, begin_ns])
     row = xp.last_of(used.t_ns, used.offset[region], used.offset[region + 1], t_ns)
     since, pages = t_ns - used.t_ns[row], used.used[row]
     high = used.high[row] + pages * (since >> LIMB_BITS)

@@ -8,6 +8,7 @@ from gmemgpu.engine.array.xp.on_cupy import THREADS as ARRAY_THREADS
 from gmemgpu.engine.array.xp.on_cupy import TILE_ITEMS
 from gmemgpu.engine.class_code import CACHED, CLEAN
 from gmemgpu.model.event import Kind
+from gmemgpu.timeline.integral import LIMB_BITS
 from gmemgpu.timeline.snp import FOREVER
 from gmemgpu.units import PAGES_PER_BLOCK, PAGES_PER_REGION
 
@@ -58,6 +59,7 @@ DEFINES: dict[str, int] = {
     "CODE_CACHED": CACHED,
     "CODE_CLEAN": CLEAN,
     "TILE_ITEMS": TILE_ITEMS,
+    "LIMB_BITS": LIMB_BITS,
     **{f"THREADS_{name}": threads for name, threads in THREADS.items()},
     **{f"KIND_{kind.name}": int(kind) for kind in Kind},
     **{f"OP_{op.name}": int(op) for op in PieceOp},

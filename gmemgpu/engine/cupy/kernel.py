@@ -40,6 +40,7 @@ KERNELS = (
     "span_points",
     "sum_at",
     "timeline_rows",
+    "used_between",
 )
 """Each lies in a file of its name."""
 

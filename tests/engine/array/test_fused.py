@@ -13,6 +13,7 @@ from joined_columns import joined_columns
 
 from gmemgpu.engine.array.batch import Batch, Pairs
 from gmemgpu.engine.array.begun import BootPasses, Coming, begun, boot_passes, merged, met_passes, pushed
+from gmemgpu.engine.array.constants import used_between
 from gmemgpu.engine.array.dominance import dominance_sums, span_points
 from gmemgpu.engine.array.due import Lasted, Timers, due_times
 from gmemgpu.engine.array.naming import NamedRegions
@@ -27,6 +28,7 @@ from gmemgpu.engine.array.xp.on_numpy import NUMPY
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.trace import Int64Array, Trace
 from gmemgpu.testing.strategies import policies, traces
+from gmemgpu.timeline.integral import UsedIntegral
 
 MOST_NS = 40
 TIMES = st.integers(0, MOST_NS)
@@ -312,3 +314,18 @@ def test_dominance_sums_beyond_a_tile(device: Namespace, n: int, n_heights: int)
     queries = np.arange(2 * n_places) % n_places, random.integers(0, n_heights, 2 * n_places)
     found = dominance_sums(device, *(on(device, each) for each in (*points, *queries)), n_places, n_heights)
     alike(found, dominance_sums(NUMPY, *points, *queries, n_places, n_heights))
+
+
+@given(n_regions=st.integers(1, 3), data=st.data())
+def test_used_between(device: Namespace, n_regions: int, data: st.DataObject) -> None:
+    offset, region, t_ns = data.draw(segments(n_regions))
+    # Each region has a row at 0; running sums have wrapped somewhere.
+    offset, t_ns = offset + np.arange(n_regions + 1), np.insert(t_ns, offset[:-1], 0) << 40
+    random = np.random.default_rng(len(t_ns))
+    used, high, low = (random.integers(0, most, len(t_ns)) for most in (1 << 18, (1 << 63) - 1, (1 << 63) - 1))
+    region = ints(data.draw(st.lists(st.integers(0, n_regions - 1), max_size=6)))
+    begin_ns, end_ns = (random.integers(0, 60 << 40, len(region)) for _ in range(2))
+    given_ = UsedIntegral(offset, t_ns, used, high, low), region, begin_ns, end_ns
+    ours = used_between(device, *(on(device, each) for each in given_))
+    for mine, theirs in zip(ours, used_between(NUMPY, *given_), strict=True):
+        alike(mine, theirs)

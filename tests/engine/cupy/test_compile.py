@@ -51,6 +51,7 @@ REGISTERS = {
     "span_points": (23, 23, 23, 24, 22, 22),
     "sum_at": (24, 24, 24, 24, 26, 22),
     "timeline_rows": (32, 34, 34, 31, 32, 36),
+    "used_between": (28, 27, 27, 27, 28, 28),
 }
 """By architecture, as NVRTC 13.0 compiles them. Change them on purpose: more registers are fewer threads at a time."""
 SLACK = 4

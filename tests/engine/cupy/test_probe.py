@@ -33,7 +33,7 @@ from strict_cupy import device  # noqa: E402  # only where the emulation is inst
 
 PROBED = ("v10", "dirty_10s", "dirty_retry_10s", "refcount", "merged")
 POLICIES = [policy for policy in named_policies() if policy.name in PROBED]
-LAUNCHES = (0, 6, 7, 10, 12, 13, 18, 20, 21, 22, *range(25, 29), 30, 32)
+LAUNCHES = (0, 6, 7, 10, 12, 13, 14, 18, 20, 21, 22, *range(25, 29), 30, 32)
 LAUNCHES += (57, 58, 59, 60, 94, 153, 154, 156, 157, 159, 160)
 """How many succeed before one fails: of each kernel the first. Four make the timelines, the others evaluate."""
 
