@@ -24,19 +24,7 @@ def expected_trace_s(workload: Workload, n_policies: int, n_arrivals: float | No
     """
     Estimate how long one core takes for a trace and its policies, to a factor of a few.
 
-    Parameters
-    ----------
-    workload : Workload
-        What is drawn.
-    n_policies : int
-        Policies that are evaluated on it.
-    n_arrivals : float, optional
-        VMs that arrive, if that is known; else what the workload leads to expect.
-
-    Returns
-    -------
-    float
-        Seconds; infinite for a VM table that is not thinned to a rate, unless `n_arrivals` is given.
+    Infinite for a VM table that is not thinned to a rate, unless the number of arrivals is given.
     """
     if workload.event is not None:
         return (_POLICY_S + _EVENT_S * sum(event.times for event in workload.event)) * n_policies

@@ -21,15 +21,7 @@ _started = False
 
 @contextmanager
 def sigint_blocked() -> Iterator[None]:
-    """
-    Keep Ctrl-C from what starts in a block: a terminal sends it to all processes, and it is for this one alone.
-
-    Yields
-    ------
-    None
-        To the block. Threads and processes inherit what is blocked when they start; a signal that came meanwhile is
-        taken up right after.
-    """
+    """Keep Ctrl-C from what starts in a block: a terminal sends it to all processes, and it is for this one alone."""
     # The tracker of Python's own processes would unblock the signal again if it were started later.
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -66,12 +58,5 @@ def start_fork_server() -> None:
 
 
 def start_method() -> str:
-    """
-    Return how workers of this machine start: none by a mere fork, which would inherit threads, locks and CUDA contexts.
-
-    Returns
-    -------
-    str
-        A start method of `multiprocessing`.
-    """
+    """Return how workers here start: none by a mere fork, which would inherit threads, locks and CUDA contexts."""
     return "forkserver" if _started else "spawn"

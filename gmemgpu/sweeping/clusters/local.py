@@ -93,27 +93,9 @@ def local_client(
     """
     Start a Dask cluster of single-threaded processes on this machine, encrypted, on loopback.
 
-    Parameters
-    ----------
-    workers : int, optional
-        One a device or one a core if left out.
-    n_devices : int
-        CUDA devices that they share, each worker on one of them; 0 if they compute on cores.
-    n_tasks : int
-        No more workers than that.
-    retries : int
-        How often a task's worker may die; that of somebody else's scheduler counts by its own configuration.
-    dashboard : bool
-        Whether there are Dask's web pages, if Bokeh is installed: its import takes longer than a small sweep.
-
-    Yields
-    ------
-    distributed.Client
-
-    Raises
-    ------
-    GmemgpuError
-        If no worker can be started. One that dies while it starts ends nothing as long as there are others.
+    There are at most `n_tasks` workers: as many as asked for, else one a device, each on one of them, or one a core. A
+    worker that dies while it starts ends nothing as long as there are others. Without `dashboard` there are no web
+    pages even if Bokeh is installed: its import takes longer than a small sweep.
     """
     n_workers = min(workers or n_devices or default_workers(), n_tasks)
     _check_machine(n_workers)

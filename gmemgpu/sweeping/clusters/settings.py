@@ -54,11 +54,6 @@ def temporary_security() -> Security:
     Return certificates for one cluster alone, unless Dask's own configuration says what its user wants.
 
     The port is open to every user of this machine, and whoever reaches a scheduler can run code as its owner.
-
-    Returns
-    -------
-    distributed.Security
-        For scheduler, workers and client.
     """
     if dask.config.get("distributed.comm.tls.ca-file"):
         return Security()
@@ -68,14 +63,7 @@ def temporary_security() -> Security:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """
-    Keep Dask's own log lines from a block: in tracebacks they would bury what reaches the user as one line.
-
-    Yields
-    ------
-    None
-        To the block.
-    """
+    """Keep Dask's own log lines from a block: in tracebacks they would bury what reaches the user as one line."""
     packages = ("distributed", "tornado", "asyncio")
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in packages]
     levels = {logger: logger.level for logger in map(logging.getLogger, names)}
@@ -89,37 +77,13 @@ def quiet() -> Iterator[None]:
 
 
 def innermost(error: BaseException) -> str:
-    """
-    Return what the innermost of a chain of errors says: that is what is wrong; those around it say that it took place.
-
-    Parameters
-    ----------
-    error : BaseException
-        The outermost.
-
-    Returns
-    -------
-    str
-        One line, not empty.
-    """
+    """Return what the innermost of a chain of errors says: what is wrong; those around it say that it took place."""
     told = next((str(one) for one in chain_of(error) if str(one)), type(error).__name__)
     return " ".join(told.split())
 
 
 def chain_of(error: BaseException) -> list[BaseException]:
-    """
-    Return an error with those that led to it.
-
-    Parameters
-    ----------
-    error : BaseException
-        The outermost.
-
-    Returns
-    -------
-    list of BaseException
-        The innermost first.
-    """
+    """Return an error with those that led to it."""
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)

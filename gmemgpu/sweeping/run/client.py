@@ -56,22 +56,11 @@ class Fallback:
 
 @dataclass(slots=True)
 class Run:
-    """
-    What became of the shards that a client was given.
+    """What became of the shards that a client was given."""
 
-    Parameters
-    ----------
-    n_rows : int
-        Computed.
-    failures : list of Failure
-        Of shards that have no part.
-    fallback : Fallback or None
-        None if no device failed.
-    """
-
-    n_rows: int = 0
-    failures: list[Failure] = field(default_factory=list)
-    fallback: Fallback | None = None
+    n_rows: int = 0  # computed
+    failures: list[Failure] = field(default_factory=list)  # of shards that have no part
+    fallback: Fallback | None = None  # None if no device failed
 
 
 def run_on_client(
@@ -85,43 +74,7 @@ def run_on_client(
     on_error: OnError,
     retries: int,
 ) -> Run:
-    """
-    Run shards on a Dask cluster.
-
-    Parameters
-    ----------
-    client : distributed.Client
-        Of that cluster.
-    store : Store
-        Where parts go.
-    todo : sequence of Shard
-        At least one.
-    lock : Lock
-        That this process holds the directory.
-    listen : callable
-        Called with each `SweepEvent`.
-    on_device : bool
-        Whether workers compute on GPUs.
-    on_error : {"stop", "continue"}
-    retries : int
-        How often a task is tried again that failed, or whose worker died.
-
-    Returns
-    -------
-    Run
-        What is done, and what failed.
-
-    Raises
-    ------
-    InputError, ShardError
-        If a shard fails and `on_error` is "stop".
-    StoreError
-        If the results directory cannot be written, or another client took it over.
-    UnfitWorker
-        If a worker of somebody else's scheduler runs other code or sees another directory.
-    GmemgpuError
-        If the scheduler is lost.
-    """
+    """Run shards on a Dask cluster."""
     parts = store.parts.resolve()
     with mark(parts) as marked:
         plugin = SweepWorker(

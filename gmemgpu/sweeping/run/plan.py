@@ -37,19 +37,10 @@ _TASKS_PER_DEVICE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """
-    The shards of a sweep.
+    """The shards of a sweep."""
 
-    Parameters
-    ----------
-    shards : tuple of Shard
-        In the order of the final rows: scenario, seed, policy.
-    setting : Setting
-        What they share.
-    """
-
-    shards: tuple[Shard, ...]
-    setting: Setting
+    shards: tuple[Shard, ...]  # in the order of the final rows: scenario, seed, policy
+    setting: Setting  # what they share
 
     @property
     def sweep_id(self) -> str:
@@ -62,35 +53,11 @@ class Plan:
         return self.rows_of(self.shards)
 
     def rows_of(self, shards: Sequence[Shard]) -> int:
-        """
-        Return the number of rows of some shards.
-
-        Parameters
-        ----------
-        shards : sequence of Shard
-            Of this plan.
-
-        Returns
-        -------
-        int
-            One a seed and policy.
-        """
+        """Return the number of rows of some shards."""
         return sum(len(shard.seeds) for shard in shards) * len(self.setting.policies)
 
     def expected_s(self, shards: Sequence[Shard]) -> float:
-        """
-        Estimate how long some shards take one core, to a factor of a few.
-
-        Parameters
-        ----------
-        shards : sequence of Shard
-            Of this plan.
-
-        Returns
-        -------
-        float
-            As of `expected_trace_s`.
-        """
+        """Estimate how long some shards take one core, to a factor of a few."""
         n_seeds: Counter[int] = Counter()
         for shard in shards:
             n_seeds[shard.scenario] += len(shard.seeds)
@@ -98,19 +65,7 @@ class Plan:
         return sum(n * expected_trace_s(scenarios[i].workload, n_policies) for i, n in n_seeds.items())
 
     def name_of(self, shards: Sequence[Shard]) -> str:
-        """
-        Return the scenarios and seeds of some shards, for messages.
-
-        Parameters
-        ----------
-        shards : sequence of Shard
-            Of this plan.
-
-        Returns
-        -------
-        str
-            In one line.
-        """
+        """Return the scenarios and seeds of some shards, for messages."""
         return self.setting.name_of(shards)
 
 
@@ -184,18 +139,6 @@ def shard_length_s(spec: SweepSpec, n_seeds: int) -> float:
     Compute how long a shard of a sweep should take: a second for a small one, up to half a minute for a huge one.
 
     Each shard costs the one client some milliseconds, so that a thousand workers want longer ones than two do.
-
-    Parameters
-    ----------
-    spec : SweepSpec
-        What to run.
-    n_seeds : int
-        How many seeds it has.
-
-    Returns
-    -------
-    float
-        By the same estimate as in `seeds_per_shard`.
     """
     each_s = (expected_trace_s(scenario.workload, len(spec.policies)) for scenario in spec.scenarios)
     whole_s = n_seeds * sum(trace_s for trace_s in each_s if math.isfinite(trace_s))
@@ -206,43 +149,13 @@ def seeds_per_shard(workload: Workload, n_policies: int, at_most_s: float) -> in
     """
     Compute how many seeds make a shard that takes about so long.
 
-    Parameters
-    ----------
-    workload : Workload
-        What a seed draws.
-    n_policies : int
-        Policies evaluated on each seed.
-    at_most_s : float
-        Length of a shard, in seconds of one core.
-
-    Returns
-    -------
-    int
-        At least 1; a matter of parameters alone, so that every machine cuts the same parts.
+    From parameters alone, so that every machine cuts the same parts.
     """
     return max(1, min(_MAX_SEEDS, round(at_most_s / expected_trace_s(workload, n_policies))))
 
 
 def batches(shards: Sequence[Shard], n_policies: int, *, workers: int, on_device: bool) -> list[tuple[Shard, ...]]:
-    """
-    Collect shards into what one Dask task computes: a shard on a core, thousands of pairs on a device.
-
-    Parameters
-    ----------
-    shards : sequence of Shard
-        Those still to do.
-    n_policies : int
-        Policies evaluated on each seed.
-    workers : int
-        How many take tasks.
-    on_device : bool
-        Whether workers compute on a device, which needs thousands of pairs at once.
-
-    Returns
-    -------
-    list of tuple of Shard
-        In order, each shard once.
-    """
+    """Collect shards into what one Dask task computes: a shard on a core, thousands of pairs on a device."""
     if not on_device:
         return [(shard,) for shard in shards]
     n_of = [len(shard.seeds) * n_policies for shard in shards]
@@ -267,17 +180,5 @@ def _device_pairs(n_pairs: int, workers: int) -> int:
 
 
 def pairs_at_once(n_rows: int) -> int:
-    """
-    Return how many pairs of a whole sweep, a row each, one device would get at once.
-
-    Parameters
-    ----------
-    n_rows : int
-        Rows of the whole sweep.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
+    """Return how many pairs of a whole sweep, a row each, one device would get at once."""
     return max(1, min(n_rows, _device_pairs(n_rows, 1)))

@@ -35,16 +35,7 @@ class ProducerDied(GmemgpuError):
 
 
 class Producers:
-    """
-    Processes that live until `close`, or as long as this one.
-
-    Parameters
-    ----------
-    n : int
-        How many, at least 1.
-    setting : Setting
-        Of the sweep.
-    """
+    """Processes that live until `close`, or as long as this one."""
 
     def __init__(self, n: int, setting: Setting) -> None:
         self._n = n
@@ -55,22 +46,7 @@ class Producers:
         """
         Iterate over the traces of shards, seed by seed, while others of them are made.
 
-        Parameters
-        ----------
-        shards : sequence of Shard
-            Of the sweep.
-
-        Yields
-        ------
-        GeneratedTrace
-            As `generate` makes it here.
-
-        Raises
-        ------
-        ProducerDied
-            If a process dies.
-        Exception
-            What `generate` raises of a seed, in place of its trace.
+        What `generate` raises of a seed comes in place of its trace.
         """
         waiting: deque[Future[SentTrace]] = deque()
         # One for each process, and some that wait to be taken: what is made too early is only held in memory.

@@ -26,25 +26,12 @@ class SenderDied(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SentTrace:
-    """
-    A trace that can be sent.
+    """A trace that can be sent."""
 
-    Parameters
-    ----------
-    made : GeneratedTrace
-        Without its columns if they are elsewhere.
-    columns : dict of str to str
-        Name and type of each column that is elsewhere, in the order in which they lie there.
-    n_events : int
-        Length of each.
-    file : DupFd or None
-        Where they lie: a file in memory that has no name, gone with the last process that has it open.
-    """
-
-    made: GeneratedTrace
-    columns: dict[str, str]
-    n_events: int
-    file: Any
+    made: GeneratedTrace  # without its columns if they are elsewhere
+    columns: dict[str, str]  # name and type of each column that is elsewhere, in the order in which they lie there
+    n_events: int  # length of each
+    file: Any  # where they lie: a file in memory that has no name, gone with the last process that has it open
 
     def unpack(self) -> GeneratedTrace:
         """
@@ -74,19 +61,7 @@ class SentTrace:
 
 
 def pack(made: GeneratedTrace) -> SentTrace:
-    """
-    Build what another process can take a trace from.
-
-    Parameters
-    ----------
-    made : GeneratedTrace
-        What `gmemgpu.generator.generate` returned.
-
-    Returns
-    -------
-    SentTrace
-        To be pickled, by a process that lives until the other one has unpacked it.
-    """
+    """Build what another process can take a trace from, for as long as this one lives."""
     trace = made.trace
     found = [(field.name, getattr(trace, field.name)) for field in fields(trace)]
     columns = [(name, value) for name, value in found if isinstance(value, np.ndarray)]

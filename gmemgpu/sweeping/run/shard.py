@@ -40,94 +40,34 @@ class ShardError(GmemgpuError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """
-    A run of seeds of one scenario.
+    """A run of seeds of one scenario."""
 
-    Parameters
-    ----------
-    part_id : str
-        Hash of everything that its rows depend on.
-    index : int
-        Its place among all shards of the sweep.
-    scenario : int
-        Index of its scenario in the setting.
-    seeds : tuple of int
-        One trace each.
-    """
-
-    part_id: str
-    index: int
-    scenario: int
-    seeds: tuple[int, ...]
+    part_id: str  # hash of everything that its rows depend on
+    index: int  # its place among all shards of the sweep
+    scenario: int  # index of its scenario in the setting
+    seeds: tuple[int, ...]  # one trace each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """
-    What all shards of a sweep share.
+    """What all shards of a sweep share."""
 
-    Parameters
-    ----------
-    sweep_id : str
-        Hash of all part ids in their order.
-    scenarios : tuple of Scenario
-        What shards name by index.
-    axes : tuple of str
-        Columns that tell scenarios apart.
-    policies : tuple of Policy
-        Evaluated on each trace.
-    costs : Costs
-        What a pass costs.
-    backend : str
-        An engine's name, never ``auto``: all workers shall take the same.
-    auto : bool
-        Whether ``auto`` chose the engine: then another does what that engine cannot.
-    images : ImageTimes or None
-        When images of the RMP are made; None for never.
-    schema : pyarrow.Schema
-        Columns of the sweep.
-    """
-
-    sweep_id: str
-    scenarios: tuple[Scenario, ...]
-    axes: tuple[str, ...]
-    policies: tuple[Policy, ...]
-    costs: Costs
-    backend: str
-    auto: bool
-    images: ImageTimes | None
-    schema: pa.Schema
+    sweep_id: str  # hash of all part ids in their order
+    scenarios: tuple[Scenario, ...]  # what shards name by index
+    axes: tuple[str, ...]  # columns that tell scenarios apart
+    policies: tuple[Policy, ...]  # evaluated on each trace
+    costs: Costs  # what a pass costs
+    backend: str  # an engine's name, never ``auto``: all workers shall take the same
+    auto: bool  # whether ``auto`` chose the engine: then another does what that engine cannot
+    images: ImageTimes | None  # when images of the RMP are made; None for never
+    schema: pa.Schema  # columns of the sweep
 
     def label_of(self, shard: Shard) -> str:
-        """
-        Return the label of a shard's scenario.
-
-        Parameters
-        ----------
-        shard : Shard
-            One of this sweep.
-
-        Returns
-        -------
-        str
-            As in the rows.
-        """
+        """Return the label of a shard's scenario."""
         return self.scenarios[shard.scenario].label
 
     def name_of(self, shards: Sequence[Shard]) -> str:
-        """
-        Return the scenarios and seeds of shards that are computed together, for messages.
-
-        Parameters
-        ----------
-        shards : sequence of Shard
-            Some of this sweep.
-
-        Returns
-        -------
-        str
-            In one line.
-        """
+        """Return the scenarios and seeds of shards that are computed together, for messages."""
         first, last = shards[0], shards[-1]
         if len(shards) == 1:
             return f'scenario "{self.label_of(first)}", seeds {first.seeds[0]} to {first.seeds[-1]}'
@@ -194,28 +134,8 @@ def shard_rows(
     """
     Compute the rows of shards, in one call of the engine.
 
-    Parameters
-    ----------
-    shards : sequence of Shard
-        At least one.
-    setting : Setting
-        Of their sweep.
-    generated : callable, optional
-        Makes the traces of shards, seed by seed; this process, if left out.
-
-    Returns
-    -------
-    list (shards) of list of dict
-        A value for each column of the sweep; seed by seed, policy by policy.
-    str or None
-        Why another engine was the fallback for the setting's, if one was.
-
-    Raises
-    ------
-    InputError
-        If a file that a workload names is wrong; every problem names scenario and seed.
-    ShardError
-        If anything else goes wrong.
+    Seed by seed, policy by policy, a list a shard; and why another engine was the fallback for that of the setting.
+    Every error names scenario and seed: an `InputError` if a file that a workload names is wrong, else a `ShardError`.
     """
     facts: list[dict[str, Any]] = []
 
@@ -253,28 +173,8 @@ def compute_shards(
     """
     Compute shards and write their parts; a part that is there already is written again, with the same bytes.
 
-    Parameters
-    ----------
-    shards : sequence of Shard
-        Evaluated together; if that fails, one by one, so that one that cannot be done takes no other along.
-    setting : Setting
-        Of their sweep.
-    parts : Path
-        Folder of the parts.
-    generated : callable, optional
-        As of `shard_rows`.
-
-    Returns
-    -------
-    str or None
-        As of `shard_rows`.
-
-    Raises
-    ------
-    InputError, ShardError
-        As `shard_rows` does, of the first that failed; the others are there then.
-    OSError
-        If a part cannot be written, not even after a while.
+    They are evaluated together; if that fails, one by one, so that one that cannot be done takes no other along: the
+    first error is raised when the others are there.
     """
     try:
         rows, fallback = shard_rows(shards, setting, generated)

@@ -45,18 +45,7 @@ _MERGES = 3
 
 
 class ShardsFailed(ShardError):
-    """
-    All other shards are done, and these failed for good; there are no merged rows.
-
-    Parameters
-    ----------
-    directory : Path
-        The results directory.
-    failures : sequence of Failure
-        At least one.
-    n_shards : int
-        Of the whole sweep.
-    """
+    """All other shards are done, and these failed for good; there are no merged rows."""
 
     def __init__(self, directory: Path, failures: Sequence[Failure], n_shards: int) -> None:
         self.failures = tuple(failures)

@@ -44,14 +44,7 @@ def refuse_in_starting_process() -> None:
 
 @contextmanager
 def program_without_file() -> Iterator[None]:
-    """
-    Keep processes that start in a block from reading a program that is no file, such as one on standard input.
-
-    Yields
-    ------
-    None
-        To the block. No task of a sweep needs anything of the program.
-    """
+    """Keep processes that start in a block from reading a program that is no file: standard input. None needs it."""
     main = sys.modules["__main__"]
     path = getattr(main, "__file__", None)
     if path is None or Path(path).exists():
@@ -66,14 +59,7 @@ def program_without_file() -> Iterator[None]:
 
 @contextmanager
 def program_left_out() -> Iterator[None]:
-    """
-    Keep processes that start in a block from reading the program at all: guarded or not, it has nothing for them.
-
-    Yields
-    ------
-    None
-        To the block.
-    """
+    """Keep processes that start in a block from reading the program at all: guarded or not, it has nothing for them."""
     program = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

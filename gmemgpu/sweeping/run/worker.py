@@ -37,20 +37,7 @@ def mark(parts: Path) -> Iterator[tuple[str, str]]:
     """
     Write a file with a random number beside the parts, by which workers know that they see the same folder.
 
-    Parameters
-    ----------
-    parts : Path
-        Folder of the parts.
-
-    Yields
-    ------
-    tuple of (str, str)
-        Name of the file, and what it holds.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
+    Yields the file's name and what it holds.
     """
     nonce = secrets.token_hex(16)
     # Named as what killed workers leave, so that it goes the same way if this process is killed.
@@ -67,19 +54,9 @@ class SweepWorker(WorkerPlugin):
     """
     The sweep's part on each worker.
 
-    Parameters
-    ----------
-    setting : Setting
-        Of the sweep.
-    parts : Path
-        Folder of the parts, as the client names it.
-    marked : tuple of (str, str)
-        As `mark` gives it.
-    retire : bool
-        Whether an unfit worker shall leave its cluster, which starts another. Not on somebody else's scheduler.
-    n_producers : int or None
-        How many processes make traces for each worker, which then only evaluates; below 2 it makes them itself. None
-        for as many as it has threads.
+    An unfit one leaves its cluster if it shall `retire`, which starts another; not so on somebody else's scheduler.
+    With 2 `n_producers` or more, processes make its traces and it only evaluates them; None for as many as it has
+    threads.
     """
 
     def __init__(
@@ -96,19 +73,7 @@ class SweepWorker(WorkerPlugin):
         self._unfit: str | None = None
 
     async def setup(self, worker: Any) -> None:
-        """
-        Check that this worker runs the same code and sees the same folder.
-
-        Parameters
-        ----------
-        worker : distributed.Worker
-            The one that this is set up on.
-
-        Raises
-        ------
-        UnfitWorker
-            If it does not; where the client may replace it, it has left the cluster by then.
-        """
+        """Check that this worker runs the same code and sees the same folder."""
         # Threads of one worker share a device; and NumPy's arrays of two traces would need twice the memory.
         self._one_at_a_time = Lock()
         reason = self._reason()
@@ -126,14 +91,7 @@ class SweepWorker(WorkerPlugin):
         raise UnfitWorker(self._unfit)
 
     def teardown(self, worker: Any) -> None:
-        """
-        End what makes traces for this worker.
-
-        Parameters
-        ----------
-        worker : distributed.Worker
-            The one that this was set up on.
-        """
+        """End what makes traces for this worker."""
         if self._producers is not None:
             self._producers.close()
 
@@ -163,24 +121,7 @@ class SweepWorker(WorkerPlugin):
         return self._one_at_a_time.locked()
 
     def compute(self, shards: Sequence[Shard]) -> str | None:
-        """
-        Compute shards as `compute_shards` does, unless this worker is unfit.
-
-        Parameters
-        ----------
-        shards : sequence of Shard
-            At least one.
-
-        Returns
-        -------
-        str or None
-            Why another engine was the fallback, if one was.
-
-        Raises
-        ------
-        UnfitWorker
-            If it was given a task nevertheless.
-        """
+        """Compute shards as `compute_shards` does, unless this worker is unfit."""
         if self._unfit is not None:
             raise UnfitWorker(self._unfit)
         with self._one_at_a_time:
@@ -189,21 +130,7 @@ class SweepWorker(WorkerPlugin):
 
 
 def compute_on_worker(shards: tuple[Shard, ...], plugin: str) -> None:
-    """
-    Compute shards on the worker that this is called on: what a Dask task does.
-
-    Parameters
-    ----------
-    shards : tuple of Shard
-        At least one.
-    plugin : str
-        Name of the `SweepWorker`.
-
-    Raises
-    ------
-    UnfitWorker, InputError, ShardError, OSError
-        As `SweepWorker.compute` does.
-    """
+    """Compute shards on the worker that this is called on: what a Dask task does."""
     worker = get_worker()
     found = worker.plugins.get(plugin)
     if not isinstance(found, SweepWorker):

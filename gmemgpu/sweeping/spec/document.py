@@ -21,46 +21,17 @@ _MAX_DEPTH = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """
-    A merged spec, and what is wrong with it.
+    """A merged spec, and what is wrong with it."""
 
-    Parameters
-    ----------
-    source : str
-        The file that was asked for, as its user names it; ``spec`` for a mapping.
-    folder : Path
-        What relative paths of `source` start from.
-    values : dict
-        The merged table, without ``include``; file names in it are absolute.
-    origins : dict of key path to str
-        For keys that an included file said: which file.
-    is_file : bool
-        Whether it came from a file, not from a mapping.
-    problems : list of Problem
-        Found so far.
-    """
-
-    source: str
-    folder: Path
-    values: dict[str, Any]
-    origins: dict[KeyPath, str] = field(default_factory=dict)
-    is_file: bool = False
-    problems: list[Problem] = field(default_factory=list)
+    source: str  # the file that was asked for, as its user names it; ``spec`` for a mapping
+    folder: Path  # what relative paths of `source` start from
+    values: dict[str, Any]  # the merged table, without ``include``; file names in it are absolute
+    origins: dict[KeyPath, str] = field(default_factory=dict)  # for keys that an included file said: which file
+    is_file: bool = False  # whether it came from a file, not from a mapping
+    problems: list[Problem] = field(default_factory=list)  # found so far
 
     def file(self, path: str) -> str:
-        """
-        Return the file that said a key; parameters as of `where`.
-
-        Parameters
-        ----------
-        path : str
-            The key.
-
-        Returns
-        -------
-        str
-            A path, or what stands for a mapping.
-        """
+        """Return the file that said a key."""
         keys = tuple(part.partition("[")[0] for part in path.split("."))
         said = (self.origins[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in self.origins)
         return next(said, self.source)
@@ -69,48 +40,19 @@ class Document:
         """
         Return the place of a problem: the file that said a key, and the key.
 
-        Parameters
-        ----------
-        path : str
-            Dotted keys, as in ``workload.memory.placement`` or ``policy[2].timer``; empty for the whole.
-
-        Returns
-        -------
-        str
-            For messages.
+        Keys are dotted, as in ``workload.memory.placement`` or ``policy[2].timer``; none is the whole.
         """
         return f"{self.file(path)}: {path}" if path else self.source
 
     def report(self, path: str, message: str) -> None:
-        """
-        Record a problem of a key; every point of an axis finds the same ones, which are recorded once.
-
-        Parameters
-        ----------
-        path : str
-            The key.
-        message : str
-            What is wrong with it.
-        """
+        """Record a problem of a key; every point of an axis finds the same ones, which are recorded once."""
         problem = Problem(self.where(path), message)
         if problem not in self.problems:
             self.problems.append(problem)
 
 
 def shown(value: object) -> str:
-    """
-    Return a wrong value as a message shows it, cut short if it is long.
-
-    Parameters
-    ----------
-    value : object
-        From a TOML document.
-
-    Returns
-    -------
-    str
-        In one line.
-    """
+    """Return a wrong value as a message shows it, cut short if it is long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 

@@ -17,22 +17,11 @@ _KNOWN = tuple(metric.name for metric in METRICS if not metric.is_list)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """
-    What every seed of a policy shall give.
+    """What every seed of a policy shall give."""
 
-    Parameters
-    ----------
-    policy : str
-        Its name.
-    scenario : str or None
-        A scenario's label; None for each.
-    metrics : dict of str to (int, int)
-        Metric to the least and the most that it may be.
-    """
-
-    policy: str
-    scenario: str | None
-    metrics: dict[str, tuple[int, int]]
+    policy: str  # its name
+    scenario: str | None  # a scenario's label; None for each
+    metrics: dict[str, tuple[int, int]]  # metric to the least and the most that it may be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +42,7 @@ class Checked:
 
 
 def expectations_of(document: Document, policies: Sequence[str], scenarios: Sequence[str]) -> tuple[Expectation, ...]:
-    """
-    Return the expectations of ``[[expect]]``.
-
-    Parameters
-    ----------
-    document : Document
-        Mistakes are reported to it.
-    policies, scenarios : sequence of str
-        Names of the sweep's policies, and labels of its scenarios; none of those where a mistake in them was found.
-
-    Returns
-    -------
-    tuple of Expectation
-        All of them if there was no mistake.
-    """
+    """Return the expectations of ``[[expect]]``; mistakes are reported to the document."""
     tables = document.values.get("expect", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         document.report("expect", "is no list of tables; write [[expect]] above each")
@@ -98,21 +73,7 @@ def expectations_of(document: Document, policies: Sequence[str], scenarios: Sequ
 
 
 def check_expectations(expectations: Iterable[Expectation], rows: Sequence[Mapping[str, Any]]) -> Checked:
-    """
-    Check rows of a sweep against what its spec expects.
-
-    Parameters
-    ----------
-    expectations : iterable of Expectation
-        Of the spec.
-    rows : sequence of mapping
-        With ``label``, ``seed``, ``policy`` and every metric that is expected.
-
-    Returns
-    -------
-    Checked
-        Which figures are not as expected.
-    """
+    """Check rows of a sweep against what its spec expects."""
     n_figures = 0
     unmet = []
     for expected in expectations:

@@ -52,36 +52,12 @@ def _annotations(keys: KeyPath) -> list[Any]:
 
 
 def holds_list(keys: KeyPath) -> bool:
-    """
-    Check whether a list under these keys of a workload is one value rather than an axis.
-
-    Parameters
-    ----------
-    keys : KeyPath
-        From the workload down.
-
-    Returns
-    -------
-    bool
-        True if it is one value.
-    """
+    """Check whether a list under these keys of a workload is one value rather than an axis."""
     return any((get_origin(annotation) or annotation) in _LISTS for annotation in _annotations(keys))
 
 
 def holds_path(keys: KeyPath) -> bool:
-    """
-    Check whether text under these keys of a workload names a file.
-
-    Parameters
-    ----------
-    keys : KeyPath
-        From the workload down.
-
-    Returns
-    -------
-    bool
-        True if it does.
-    """
+    """Check whether text under these keys of a workload names a file."""
     return any(isinstance(annotation, type) and issubclass(annotation, Path) for annotation in _annotations(keys))
 
 
@@ -108,57 +84,17 @@ def _map_paths(table: Mapping[str, Any], convert: Callable[[str], str]) -> dict[
 
 
 def anchor_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """
-    Return a spec's table with every file name made absolute; relative ones start from `folder`.
-
-    Parameters
-    ----------
-    table : Mapping[str, Any]
-        A spec's.
-    folder : Path
-        Where relative names start.
-
-    Returns
-    -------
-    dict of str to object
-        A copy.
-    """
+    """Return a spec's table with every file name made absolute; relative ones start from `folder`."""
     return _map_paths(table, lambda text: str((folder / text).absolute()))
 
 
 def relative_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """
-    Return a spec's table with every file name relative to `folder`, the same wherever both lie.
-
-    Parameters
-    ----------
-    table : Mapping[str, Any]
-        As of `anchor_paths`.
-    folder : Path
-        Where names shall start.
-
-    Returns
-    -------
-    dict of str to object
-        A copy.
-    """
+    """Return a spec's table with every file name relative to `folder`, the same wherever both lie."""
     return _map_paths(table, lambda text: os.path.relpath(text, folder))
 
 
 def input_files(workloads: Iterable[Workload]) -> list[Path]:
-    """
-    Return the files that workloads read, sorted, each once.
-
-    Parameters
-    ----------
-    workloads : iterable of Workload
-        Of a sweep.
-
-    Returns
-    -------
-    list of Path
-        Absolute or not, as workloads name them.
-    """
+    """Return the files that workloads read, sorted, each once."""
     found: set[Path] = set()
 
     def note(value: Any) -> None:

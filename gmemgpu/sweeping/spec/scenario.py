@@ -63,16 +63,6 @@ def scenarios_of(document: Document) -> tuple[Scenario, ...]:
     Return the scenarios of ``[workload]`` and ``[[scenario]]``.
 
     A list on a scalar key is an axis: it makes a scenario of each of its values, and the last axis runs fastest.
-
-    Parameters
-    ----------
-    document : Document
-        Mistakes are reported to it.
-
-    Returns
-    -------
-    tuple of Scenario
-        All of them if there was no mistake.
     """
     workload = document.values.get("workload", {})
     if not isinstance(workload, dict):

@@ -334,19 +334,7 @@ def read_spec(spec: str | Path | Mapping[str, Any], *, seeds: int | None = None)
 
 
 def policy_table(policy: Policy) -> dict[str, Any]:
-    """
-    Return a policy's choices as a policies file would write them, without name and origin.
-
-    Parameters
-    ----------
-    policy : Policy
-        A valid one.
-
-    Returns
-    -------
-    dict[str, Any]
-        JSON-ready.
-    """
+    """Return a policy's choices as a policies file would write them, without name and origin."""
     table: dict[str, Any] = {key: getattr(policy, key) for key in ("hook", "busy", "scope", "gate", "executor", "boot")}
     return {**table, "timer": str(policy.timer)}
 

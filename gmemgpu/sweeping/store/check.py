@@ -22,49 +22,27 @@ __all__ = ["Fault", "CheckReport", "check_directory"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """
-    A file that is not what it should be.
+    """A file that is not what it should be."""
 
-    Parameters
-    ----------
-    path : Path
-        Of the file.
-    what : str
-        In what way.
-    is_ours : bool
-        Whether a sweep wrote it, by its name, so that `--repair` may remove it. What the operating system will not
-        read may be right, and stays.
-    removed : bool
-        Whether it has been removed.
-    """
-
-    path: Path
-    what: str
+    path: Path  # of the file
+    what: str  # in what way
+    # Whether a sweep wrote it, by its name, so that `--repair` may remove it. What the operating system will not read
+    # may be right, and stays.
     is_ours: bool = True
-    removed: bool = False
+    removed: bool = False  # whether it has been removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """
-    What a check found.
+    """What a check found."""
 
-    Parameters
-    ----------
-    n_parts, n_whole, n_missing : int
-        Planned; read in full and right; not there or damaged, so that a sweep computes them. All 0 if the manifest is
-        damaged.
-    is_merged : bool
-        Whether results.parquet is there and whole, and so are all parts.
-    faults : tuple of Fault
-        One a file.
-    """
-
+    # Planned; read in full and right; not there or damaged, so that a sweep computes them. All 0 if the manifest is
+    # damaged.
     n_parts: int
     n_whole: int
     n_missing: int
-    is_merged: bool
-    faults: tuple[Fault, ...]
+    is_merged: bool  # whether results.parquet is there and whole, and so are all parts
+    faults: tuple[Fault, ...]  # one a file
 
 
 def check_directory(directory: str | Path, *, repair: bool = False) -> CheckReport:

@@ -28,19 +28,10 @@ __all__ = ["Store", "manifest_of", "refuse_links", "open_store", "count_parts"]
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """
-    A results directory that belongs to a plan.
+    """A results directory that belongs to a plan."""
 
-    Parameters
-    ----------
-    directory : Path
-        Of the sweep.
-    plan : Plan
-        Its shards.
-    """
-
-    directory: Path
-    plan: Plan
+    directory: Path  # of the sweep
+    plan: Plan  # its shards
 
     @property
     def parts(self) -> Path:
@@ -48,36 +39,12 @@ class Store:
         return self.directory / PARTS
 
     def missing(self) -> list[Shard]:
-        """
-        List the shards that have no part, by one look at the names.
-
-        Returns
-        -------
-        list of Shard
-            In the order of the plan.
-
-        Raises
-        ------
-        StoreError
-            If the folder of the parts cannot be read.
-        """
+        """List the shards that have no part, by one look at the names."""
         there = part_files(self.parts)
         return [shard for shard in self.plan.shards if shard.part_id not in there]
 
     def is_merged(self) -> bool:
-        """
-        Check whether the merged rows are there, byte for byte as they were written.
-
-        Returns
-        -------
-        bool
-            True if they are.
-
-        Raises
-        ------
-        StoreError
-            If they are there and cannot be read.
-        """
+        """Check whether the merged rows are there, byte for byte as they were written."""
         return results_are_whole(self.directory, read_manifest(self.directory))
 
     def merge(self) -> None:
@@ -85,13 +52,6 @@ class Store:
         Write all rows, in the plan's order, into one file, and its digest into the manifest.
 
         The bytes depend on the rows alone: not on which worker wrote which part, when, or how often it was killed.
-
-        Raises
-        ------
-        DamagedParts
-            If parts are missing or are not what their names say; those are removed, so that they are computed anew.
-        StoreError
-            If the operating system will not read a part, or the file cannot be written.
         """
         there = part_files(self.parts)
         lacking = [shard for shard in self.plan.shards if shard.part_id not in there]
@@ -123,21 +83,7 @@ class Store:
 
 
 def manifest_of(spec: SweepSpec, plan: Plan) -> Manifest:
-    """
-    Return the manifest with which a sweep begins.
-
-    Parameters
-    ----------
-    spec : SweepSpec
-        What is swept.
-    plan : Plan
-        Of that spec.
-
-    Returns
-    -------
-    Manifest
-        Without merged rows.
-    """
+    """Return the manifest with which a sweep begins, without merged rows."""
     return Manifest(
         name=spec.name,
         sweep_id=plan.sweep_id,
@@ -166,26 +112,7 @@ def open_store(directory: str | Path, spec: SweepSpec, plan: Plan) -> Store:
     """
     Open a results directory for a sweep, making it if need be.
 
-    Parameters
-    ----------
-    directory : str or Path
-        Of the sweep.
-    spec : SweepSpec
-        What is swept.
-    plan : Plan
-        Of that spec.
-
-    Returns
-    -------
-    Store
-        With a manifest.
-
-    Raises
-    ------
-    DirectoryError
-        If the directory cannot be made, or holds another sweep or other files; every difference is named.
-    StoreError
-        If it has no room, or its manifest is damaged.
+    If it holds another sweep or other files, the `DirectoryError` names every difference.
     """
     directory = Path(directory)
     ours = manifest_of(spec, plan)
@@ -241,19 +168,7 @@ def count_parts(directory: str | Path, spec: SweepSpec, plan: Plan) -> int:
 
 
 def refuse_links(directory: Path) -> None:
-    """
-    Refuse a results directory whose files or folders are symbolic links.
-
-    Parameters
-    ----------
-    directory : Path
-        Of a sweep; may be one itself.
-
-    Raises
-    ------
-    DirectoryError
-        Names the first.
-    """
+    """Refuse a results directory whose files or folders are symbolic links; it may be one itself."""
     for name in (PARTS, FAILURES, LOGS, LOCK, RESULTS):
         if (directory / name).is_symlink():
             raise DirectoryError(

@@ -44,21 +44,7 @@ class Failure:
 
 
 def record_failure(directory: Path, failure: Failure) -> None:
-    """
-    Write a failure down, in place of an earlier one of the same shard.
-
-    Parameters
-    ----------
-    directory : Path
-        The results directory.
-    failure : Failure
-        What happened.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
+    """Write a failure down, in place of an earlier one of the same shard."""
     folder = directory / FAILURES
     with writing(folder):
         folder.mkdir(exist_ok=True)
@@ -77,17 +63,7 @@ def read_failures(directory: Path, done: Container[str] = ()) -> list[Failure]:
     """
     Read the failures of a results directory.
 
-    Parameters
-    ----------
-    directory : Path
-        Of a sweep.
-    done : container of str
-        Part ids that are there by now: what failed there before counts no more.
-
-    Returns
-    -------
-    list of Failure
-        In the order of their names. A file that cannot be read as one is left out: it keeps nobody from going on.
+    But for those of parts that are there by now, and files that cannot be read as one: they keep nobody from going on.
     """
     found = []
     for path in _files(directory):
@@ -100,14 +76,7 @@ def read_failures(directory: Path, done: Container[str] = ()) -> list[Failure]:
 
 
 def remove_failures(directory: Path) -> None:
-    """
-    Remove all failures, once every part is there.
-
-    Parameters
-    ----------
-    directory : Path
-        Of a sweep.
-    """
+    """Remove all failures, once every part is there."""
     for path in _files(directory):
         with suppress(OSError):
             path.unlink()

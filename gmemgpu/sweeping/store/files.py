@@ -30,26 +30,7 @@ _REMEDIES = {
 
 
 def read_regular(path: str | Path) -> bytes:
-    """
-    Read a file whole, in one go, and only if it is a file of its own.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    bytes
-        All of it.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    StoreError
-        If it is a link, or anything else than a file, or the operating system will not read it.
-    """
+    """Read a file whole, in one go, and only if it is a file of its own."""
     try:
         # Not blocking: a pipe of that name would wait for ever.
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -75,24 +56,7 @@ def read_regular(path: str | Path) -> bytes:
 
 @contextmanager
 def writing(directory: Path) -> Iterator[None]:
-    """
-    Raise a `StoreError` with a remedy for what the operating system says against a results directory.
-
-    Parameters
-    ----------
-    directory : Path
-        Named in the message.
-
-    Yields
-    ------
-    None
-        To the block.
-
-    Raises
-    ------
-    StoreError
-        For any OSError of the block.
-    """
+    """Raise a `StoreError` with a remedy for what the operating system says against a results directory."""
     try:
         yield
     except OSError as error:
@@ -106,21 +70,7 @@ def writing(directory: Path) -> Iterator[None]:
 
 
 def unreadable(path: str | Path, error: OSError) -> StoreError:
-    """
-    Return the error for a file that is there and that the operating system will not read.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    error : OSError
-        What reading it raised.
-
-    Returns
-    -------
-    StoreError
-        Names a remedy.
-    """
+    """Return the error for a file that is there and that the operating system will not read."""
     reason = os.strerror(error.errno) if error.errno else error
     return StoreError(
         f"{path}: cannot be read: {reason}; check its permissions and its file system, or delete it, "

@@ -16,61 +16,19 @@ __all__ = ["canonical_json", "digest", "digester", "versions", "differences"]
 
 
 def canonical_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """
-    Return the one JSON text that a value always has.
-
-    Parameters
-    ----------
-    value : object
-        JSON-ready, but for what `default` converts.
-    default : callable, optional
-        From anything that JSON has no form for to something that it has one for.
-
-    Returns
-    -------
-    str
-        Keys sorted, no blanks.
-    """
+    """Return the one JSON text that a value always has: keys sorted, no blanks."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=default
     )
 
 
 def digest(value: Any) -> str:
-    """
-    Return the SHA-256 of a value's canonical JSON, in hexadecimal.
-
-    Parameters
-    ----------
-    value : Any
-        As of `canonical_json`.
-
-    Returns
-    -------
-    str
-        Of 64 digits.
-    """
+    """Return the SHA-256 of a value's canonical JSON, in hexadecimal."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def digester(shared: Mapping[str, Any], key: str, default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]:
-    """
-    Return a function for the digests of many values that differ under one key.
-
-    Parameters
-    ----------
-    shared : mapping of str to object
-        What they have in common; written once, whatever its size.
-    key : str
-        Not among its keys.
-    default : callable, optional
-        As of `canonical_json`, for what is shared.
-
-    Returns
-    -------
-    callable
-        From a value v to ``digest({**shared, key: v})``.
-    """
+    """Return a function from a value v to ``digest({**shared, key: v})``, for which what is shared is written once."""
     before = canonical_json({name: value for name, value in shared.items() if name < key}, default)
     after = canonical_json({name: value for name, value in shared.items() if name > key}, default)
     head = hashlib.sha256(f"{before[:-1]}{',' if before != '{}' else ''}{canonical_json(key)}:".encode())
@@ -90,11 +48,6 @@ def versions() -> dict[str, str]:
 
     Rows depend on the model's version alone. The others are compared between the workers of one sweep: whoever
     installed another gmemgpu, NumPy or Arrow there did not mean to.
-
-    Returns
-    -------
-    dict of str to str
-        Name to version.
     """
     return {
         "model": str(MODEL_VERSION),
@@ -105,21 +58,7 @@ def versions() -> dict[str, str]:
 
 
 def differences(there: Any, here: Any, path: str = "") -> list[str]:
-    """
-    Return where two JSON values differ.
-
-    Parameters
-    ----------
-    there, here : object
-        JSON-ready.
-    path : str
-        Dotted keys under which both lie.
-
-    Returns
-    -------
-    list of str
-        One ``key: old there, new here`` each; empty if they are equal.
-    """
+    """Return where two JSON values differ, as ``key: old there, new here``."""
     if isinstance(there, dict) and isinstance(here, dict):
         found: list[str] = []
         for key in sorted({*there, *here}):

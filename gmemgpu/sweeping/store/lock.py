@@ -82,24 +82,7 @@ def _server_time_s(directory: Path) -> float:
 
 
 def read_holder(directory: Path) -> Holder | None:
-    """
-    Read who holds a results directory.
-
-    Parameters
-    ----------
-    directory : Path
-        Of a sweep.
-
-    Returns
-    -------
-    Holder or None
-        None if nobody does.
-
-    Raises
-    ------
-    StoreError
-        If the lock cannot be read.
-    """
+    """Read who holds a results directory."""
     path = directory / LOCK
     try:
         touched_s = path.lstat().st_mtime
@@ -121,16 +104,7 @@ def _holder(content: bytes, silent_s: float) -> Holder:
 
 
 class Lock:
-    """
-    A results directory that this process holds.
-
-    Parameters
-    ----------
-    directory : Path
-        Of a sweep.
-    holder : Holder
-        This process.
-    """
+    """A results directory that this process holds."""
 
     def __init__(self, directory: Path, holder: Holder) -> None:
         self._directory = directory
@@ -144,14 +118,7 @@ class Lock:
         self._thread.start()
 
     def check(self) -> None:
-        """
-        Check that this process holds the directory still.
-
-        Raises
-        ------
-        StoreError
-            If another client took it over, since this one was silent (suspended, or cut off from its file system).
-        """
+        """Check that no other client took the directory over while this one was silent (suspended, or cut off)."""
         with suppress(OSError, StoreError):
             self._is_mine()
         if self._taken_by is not None:
@@ -188,27 +155,7 @@ class Lock:
 
 @contextmanager
 def held(directory: Path, *, take_over: bool = False) -> Iterator[Lock]:
-    """
-    Reserve a results directory for the time of a block.
-
-    Parameters
-    ----------
-    directory : Path
-        Exists.
-    take_over : bool
-        Take it from whoever holds it, alive or not.
-
-    Yields
-    ------
-    Lock
-
-    Raises
-    ------
-    DirectoryError
-        If another client holds it that may be alive; names it, and how to take over.
-    StoreError
-        If the lock cannot be written.
-    """
+    """Reserve a results directory for a block; refuse if another client holds it that may be alive."""
     path = directory / LOCK
     me = Holder(host=socket.gethostname(), pid=os.getpid(), started=_started(os.getpid()), token=secrets.token_hex(8))
     content = json.dumps({key: value for key, value in asdict(me).items() if key != "silent_s"}).encode() + b"\n"

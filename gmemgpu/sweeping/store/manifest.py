@@ -132,23 +132,7 @@ def _other_schema(path: Path, found: object) -> StoreError:
 
 
 def write_manifest(directory: Path, manifest: Manifest, *, replacing: bool = True) -> None:
-    """
-    Write a manifest, for people too: a line for each value.
-
-    Parameters
-    ----------
-    directory : Path
-        Of a sweep.
-    manifest : Manifest
-        What to write.
-    replacing : bool
-        False leaves one that another process put there meanwhile.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
-    """
+    """Write a manifest, for people too: a line for each value; if not `replacing`, in nobody's place."""
     told = asdict(manifest)
     for name in _LEFT_OUT_IF_NONE:
         if told[name] is None:
@@ -159,21 +143,7 @@ def write_manifest(directory: Path, manifest: Manifest, *, replacing: bool = Tru
 
 
 def refuse_other_sweep(directory: Path, theirs: Manifest, ours: Manifest) -> None:
-    """
-    Compare the manifest that a directory has with the one that it should have.
-
-    Parameters
-    ----------
-    directory : Path
-        Of a sweep, for messages.
-    theirs, ours : Manifest
-        Read there, and made of the spec.
-
-    Raises
-    ------
-    DirectoryError
-        If they differ in anything that rows depend on; names what, there and here.
-    """
+    """Refuse a directory whose manifest differs from what it should be in anything that rows depend on."""
     found = differences(theirs.spec, ours.spec)
     found += differences(theirs.versions.get("model"), ours.versions["model"], "version of the model")
     if not found and theirs.sweep_id != ours.sweep_id:

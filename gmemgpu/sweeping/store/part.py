@@ -64,22 +64,7 @@ def _axis_type(values: Iterable[AxisValue]) -> pa.DataType:
 
 
 def rows_schema(axes: Mapping[str, Sequence[AxisValue]], *, with_images: bool = False) -> pa.Schema:
-    """
-    Return the columns of a sweep.
-
-    Parameters
-    ----------
-    axes : mapping of str to sequence of AxisValue
-        Axis column to all values that it takes in the sweep; they decide its type.
-    with_images : bool
-        Whether images of the RMP are made.
-
-    Returns
-    -------
-    pyarrow.Schema
-        ``label``, ``preset``, the axes, ``seed``, ``policy``, `TRACE_COLUMNS`, figures of images if there are any, the
-        metrics.
-    """
+    """Return the columns of a sweep: those that tell rows apart, `TRACE_COLUMNS`, figures of images, the metrics."""
     return pa.schema(
         [
             ("label", pa.string()),
@@ -95,40 +80,14 @@ def rows_schema(axes: Mapping[str, Sequence[AxisValue]], *, with_images: bool = 
 
 
 def schema_of(columns: Sequence[Sequence[str]]) -> pa.Schema:
-    """
-    Return the columns that a manifest names.
-
-    Parameters
-    ----------
-    columns : sequence of (str, str)
-        Name and type of each, as of `rows_schema`.
-
-    Returns
-    -------
-    pyarrow.Schema
-        In their order.
-    """
+    """Return the columns that a manifest names."""
     # Arrow reads no decimals and no lists from their names.
     of_metrics = {str(kind): kind for kind in map(metric_arrow_type, METRIC_NAMES)}
     return pa.schema([(name, of_metrics.get(kind) or pa.type_for_alias(kind)) for name, kind in columns])
 
 
 def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """
-    Build an Arrow table of a sweep's columns.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        A value for each column; on an axis that mixes kinds, numbers are written as text.
-    schema : pyarrow.Schema
-        Columns of the sweep.
-
-    Returns
-    -------
-    pyarrow.Table
-        In the order of `rows`.
-    """
+    """Build an Arrow table of a sweep's columns; on an axis that mixes kinds, numbers become text."""
     columns = []
     for field in schema:
         values = [row[field.name] for row in rows]
@@ -140,19 +99,10 @@ def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Ta
 
 @dataclass(frozen=True, slots=True, order=True)
 class PartFile:
-    """
-    A file that by its name is a part.
+    """A file that by its name is a part."""
 
-    Parameters
-    ----------
-    part_id : str
-        Hash of everything that its rows depend on, 32 hexadecimal digits.
-    sha : str
-        The first 16 digits of the SHA-256 of its bytes.
-    """
-
-    part_id: str
-    sha: str
+    part_id: str  # hash of everything that its rows depend on, 32 hexadecimal digits
+    sha: str  # the first 16 digits of the SHA-256 of its bytes
 
     @property
     def name(self) -> str:
@@ -164,22 +114,8 @@ def listed_parts(folder: Path) -> tuple[list[PartFile], list[str]]:
     """
     List a folder of parts, by one look at its names.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the parts.
-
-    Returns
-    -------
-    files : list of PartFile
-        Files that by their names are parts; of one shard there may be two.
-    others : list of str
-        Names of everything else, links among them, but for those that begin with a dot.
-
-    Raises
-    ------
-    StoreError
-        If the folder is there and cannot be read.
+    First the parts, two of one shard if there are; then the names of everything else, links among them, but for those
+    that begin with a dot.
     """
     files, others = [], []
     try:
@@ -199,24 +135,7 @@ def listed_parts(folder: Path) -> tuple[list[PartFile], list[str]]:
 
 
 def part_files(folder: Path) -> dict[str, PartFile]:
-    """
-    List the parts of a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        As for `listed_parts`.
-
-    Returns
-    -------
-    dict of str to PartFile
-        By part id. Of several with one id (written by two versions of Arrow, say) the first by name.
-
-    Raises
-    ------
-    StoreError
-        As `listed_parts` does.
-    """
+    """List the parts of a folder by their ids; of two with one id (by two versions of Arrow, say) the first by name."""
     found: dict[str, PartFile] = {}
     for file in listed_parts(folder)[0]:
         found[file.part_id] = min(file, found.get(file.part_id, file))
@@ -224,21 +143,7 @@ def part_files(folder: Path) -> dict[str, PartFile]:
 
 
 def part_bytes(table: pa.Table, about: Mapping[str, Any]) -> bytes:
-    """
-    Build the bytes of a part; equal rows give equal bytes.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-        The rows.
-    about : mapping
-        JSON-ready: whose rows these are.
-
-    Returns
-    -------
-    bytes
-        An Arrow IPC file.
-    """
+    """Build the bytes of a part; equal rows give equal bytes."""
     sink = pa.BufferOutputStream()
     schema = table.schema.with_metadata({METADATA_KEY: json.dumps(about, sort_keys=True).encode()})
     with pa.ipc.new_file(sink, schema) as writer:
@@ -247,30 +152,7 @@ def part_bytes(table: pa.Table, about: Mapping[str, Any]) -> bytes:
 
 
 def write_part(folder: Path, part_id: str, table: pa.Table, about: Mapping[str, Any]) -> PartFile:
-    """
-    Write the rows of a shard: whole and on disk, or not at all.
-
-    Parameters
-    ----------
-    folder : Path
-        Exists.
-    part_id : str
-        Of the shard.
-    table : pyarrow.Table
-        Its rows.
-    about : mapping
-        JSON-ready; goes into the file's metadata beside the part's id.
-
-    Returns
-    -------
-    PartFile
-        Its name.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; then nothing is left behind.
-    """
+    """Write the rows of a shard, and whose they are: whole and on disk, or not at all."""
     content = part_bytes(table, {**about, "part": part_id})
     file = PartFile(part_id, hashlib.sha256(content).hexdigest()[:SHA_DIGITS])
     with written_whole(folder / file.name) as target:
@@ -279,23 +161,7 @@ def write_part(folder: Path, part_id: str, table: pa.Table, about: Mapping[str, 
 
 
 def parts_of_sweep(folder: Path, files: Mapping[str, PartFile], sweep_id: str) -> dict[str, PartFile]:
-    """
-    Return those parts that say that they are of a sweep, by their heads alone: the rest is not looked at.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the parts.
-    files : mapping of str to PartFile
-        By part id.
-    sweep_id : str
-        Of the sweep.
-
-    Returns
-    -------
-    dict of str to PartFile
-        Without those that cannot be read.
-    """
+    """Return those parts that say that they are of a sweep, by their heads alone: the rest is not looked at."""
     wanted = json.dumps({"sweep": sweep_id})[1:-1].encode()
     found = {}
     for part_id, file in files.items():

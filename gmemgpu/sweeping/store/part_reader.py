@@ -33,22 +33,11 @@ _BLOCK_BYTES = 2 << 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """
-    A part that was read.
+    """A part that was read."""
 
-    Parameters
-    ----------
-    file : PartFile
-        Its name.
-    batch : pyarrow.RecordBatch
-        The rows.
-    about : dict
-        What `write_part` stored beside the rows.
-    """
-
-    file: PartFile
-    batch: pa.RecordBatch
-    about: dict[str, Any]
+    file: PartFile  # its name
+    batch: pa.RecordBatch  # the rows
+    about: dict[str, Any]  # what `write_part` stored beside the rows
 
 
 class DamagedPart(StoreError):
@@ -56,16 +45,7 @@ class DamagedPart(StoreError):
 
 
 class PartReader:
-    """
-    Reads parts of one sweep.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the parts.
-    schema : pyarrow.Schema, optional
-        Their columns; not compared if left out.
-    """
+    """Reads parts of one sweep."""
 
     def __init__(self, folder: Path, schema: pa.Schema | None = None) -> None:
         # As text: to join paths costs as much as to read a small part.
@@ -76,26 +56,7 @@ class PartReader:
         self._known: set[bytes] = set()
 
     def read(self, file: PartFile) -> Part:
-        """
-        Read a part in full, and hold its bytes and its columns against what they should be.
-
-        Parameters
-        ----------
-        file : PartFile
-            The part's name.
-
-        Returns
-        -------
-        Part
-            The rows, and whose they are.
-
-        Raises
-        ------
-        DamagedPart
-            If it is gone, or is not what its name says.
-        StoreError
-            If the operating system will not read it.
-        """
+        """Read a part in full, and hold its bytes and its columns against what they should be."""
         path = f"{self._folder}/{file.name}"
         try:
             content = read_regular(path)
@@ -148,21 +109,7 @@ def read_blocks(
     """
     Read parts in threads, some ahead of whoever takes them: a network file system answers each after a while.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the parts.
-    files : sequence of PartFile
-        What to read.
-    schema : pyarrow.Schema or None
-        As for `PartReader`.
-    use : callable
-        Gets some parts that follow each other, in a thread.
-
-    Yields
-    ------
-    object
-        What `use` returned, in the order of `files`.
+    `use` gets some that follow each other, in a thread; what it returns comes in the order of `files`.
     """
     reader = PartReader(folder, schema)
 
@@ -194,24 +141,7 @@ def _parts_of_a_block(folder: Path, files: Sequence[PartFile]) -> int:
 
 
 def whole(found: Sequence[Found]) -> list[Part]:
-    """
-    Return parts if all of them could be read.
-
-    Parameters
-    ----------
-    found : sequence of (PartFile, Part or StoreError)
-        As `read_blocks` has it.
-
-    Returns
-    -------
-    list of Part
-        In their order.
-
-    Raises
-    ------
-    StoreError
-        The first, if there is one.
-    """
+    """Return parts if all of them could be read; else raise the first error."""
     parts = []
     for _, part in found:
         if isinstance(part, StoreError):
@@ -221,21 +151,7 @@ def whole(found: Sequence[Found]) -> list[Part]:
 
 
 def rows_of(parts: Sequence[Part], columns: Sequence[str] | None = None) -> pa.Table:
-    """
-    Return the rows of parts as one table, each column in one piece.
-
-    Parameters
-    ----------
-    parts : sequence of Part
-        At least one, of the same columns.
-    columns : sequence of str, optional
-        Only these.
-
-    Returns
-    -------
-    pyarrow.Table
-        In the order of `parts`, without metadata.
-    """
+    """Return the rows of parts as one table, each column in one piece."""
     batches = [part.batch if columns is None else part.batch.select(columns) for part in parts]
     return pa.Table.from_batches(batches).replace_schema_metadata(None).combine_chunks()
 

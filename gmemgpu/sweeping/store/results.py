@@ -28,16 +28,7 @@ _digests: dict[tuple[str | int, ...], str] = {}
 
 
 class DamagedParts(StoreError):
-    """
-    Parts are missing or are not what their names say.
-
-    Parameters
-    ----------
-    reasons : sequence of str
-        One a part; at least one.
-    files : sequence of PartFile
-        Those that are there.
-    """
+    """Parts are missing or are not what their names say."""
 
     def __init__(self, reasons: Sequence[str], files: Sequence[PartFile] = ()) -> None:
         self.files = tuple(files)
@@ -51,21 +42,7 @@ class DamagedParts(StoreError):
 
 
 def regrouped(tables: Iterable[pa.Table], sizes: Iterable[int]) -> Iterator[pa.Table]:
-    """
-    Cut a stream of tables anew.
-
-    Parameters
-    ----------
-    tables : iterable of pyarrow.Table
-        Of the same columns.
-    sizes : iterable of int
-        Rows of each table that is yielded, but for the last.
-
-    Yields
-    ------
-    pyarrow.Table
-        Together the rows of `tables`, in order; none without rows.
-    """
+    """Cut a stream of tables into others of so many rows; the last takes what is left."""
     wanted = iter(sizes)
     size = next(wanted, None)
     held: list[pa.Table] = []
@@ -92,32 +69,7 @@ def _leaf(field: pa.Field) -> str:
 
 
 def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema, sweep_id: str) -> str:
-    """
-    Write the rows of all parts into results.parquet: whole, or not at all.
-
-    Parameters
-    ----------
-    directory : Path
-        Of a sweep.
-    files : sequence of PartFile
-        In the order of the rows.
-    schema : pyarrow.Schema
-        Columns of the sweep.
-    sweep_id : str
-        Of the sweep that the parts belong to.
-
-    Returns
-    -------
-    str
-        SHA-256 of the file.
-
-    Raises
-    ------
-    DamagedParts
-        Names every part that is not what its name says.
-    OSError
-        If the file cannot be written.
-    """
+    """Write the rows of parts, in their order, into results.parquet, whole or not at all; return its SHA-256."""
     damaged: list[tuple[str, PartFile]] = []
     folder = directory / PARTS
 
@@ -165,26 +117,7 @@ def write_results(directory: Path, files: Sequence[PartFile], schema: pa.Schema,
 
 
 def results_are_whole(directory: Path, manifest: Manifest) -> bool:
-    """
-    Check whether results.parquet has the digest that its manifest holds.
-
-    Parameters
-    ----------
-    directory : Path
-        Of a sweep.
-    manifest : Manifest
-        Of that sweep.
-
-    Returns
-    -------
-    bool
-        False if it is not there, too.
-
-    Raises
-    ------
-    StoreError
-        If the operating system will not read it.
-    """
+    """Check whether results.parquet is there and has the digest that its manifest holds."""
     path = directory / RESULTS
     if manifest.results_sha256 is None:
         return False
