@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import secrets
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
@@ -29,14 +30,13 @@ def digest(value: Any) -> str:
 
 def digester(shared: Mapping[str, Any], key: str, default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]:
     """Return a function from a value v to ``digest({**shared, key: v})``, for which what is shared is written once."""
-    before = canonical_json({name: value for name, value in shared.items() if name < key}, default)
-    after = canonical_json({name: value for name, value in shared.items() if name > key}, default)
-    head = hashlib.sha256(f"{before[:-1]}{',' if before != '{}' else ''}{canonical_json(key)}:".encode())
-    tail = f"{',' if after != '{}' else ''}{after[1:]}".encode()
+    place = secrets.token_hex(16)
+    before, _, after = canonical_json({**shared, key: place}, default).partition(f'"{place}"')
+    head = hashlib.sha256(before.encode())
 
     def digest_of(value: Any) -> str:
         total = head.copy()
-        total.update(canonical_json(value).encode() + tail)
+        total.update((canonical_json(value) + after).encode())
         return total.hexdigest()
 
     return digest_of

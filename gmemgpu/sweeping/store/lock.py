@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gmemgpu.atomic import NO_LINKS
+from gmemgpu.atomic import written_whole
 from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.store.files import LOCK, read_regular, writing
 
@@ -70,15 +70,14 @@ def _started(pid: int) -> int:
 
 def _server_time_s(directory: Path) -> float:
     # Clocks of hosts differ; what stamps the lock is the file system's, so that one is asked.
-    probe = directory / f".{LOCK}.{secrets.token_hex(4)}.partial"
-    try:
+    probe = _aside(directory / LOCK)
+    with suppress(OSError):
         probe.touch(exist_ok=False)
         try:
             return probe.stat().st_mtime
         finally:
             probe.unlink()
-    except OSError:
-        return time.time()
+    return time.time()
 
 
 def read_holder(directory: Path) -> Holder | None:
@@ -106,16 +105,11 @@ def _holder(content: bytes, silent_s: float) -> Holder:
 class Lock:
     """A results directory that this process holds."""
 
-    def __init__(self, directory: Path, holder: Holder) -> None:
-        self._directory = directory
-        self._holder = holder
+    def __init__(self, directory: Path, token: str) -> None:
+        self._path = directory / LOCK
+        self._token = token
         self._ended = threading.Event()
         self._taken_by: str | None = None
-        self._thread = threading.Thread(target=self._beat, name="gmemgpu-lock", daemon=True)
-
-    def start(self) -> None:
-        """Keep the lock from now on, by a touch every few seconds."""
-        self._thread.start()
 
     def check(self) -> None:
         """Check that no other client took the directory over while this one was silent (suspended, or cut off)."""
@@ -123,23 +117,28 @@ class Lock:
             self._is_mine()
         if self._taken_by is not None:
             raise StoreError(
-                f"{self._directory}: was taken over by another sweep ({self._taken_by}) while this one was silent; "
+                f"{self._path.parent}: was taken over by another sweep ({self._taken_by}) while this one was silent; "
                 "what this one finished is kept"
             )
 
-    def end(self) -> None:
-        """Stop touching the lock, and remove it if it is still this process's."""
-        self._ended.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-        with suppress(OSError, StoreError):
-            if self._is_mine():
-                (self._directory / LOCK).unlink()
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the lock for a block, by a touch every few seconds, and remove it if it is still this process's."""
+        thread = threading.Thread(target=self._beat, name="gmemgpu-lock", daemon=True)
+        try:
+            thread.start()
+            yield
+        finally:
+            self._ended.set()
+            if thread.ident is not None:
+                thread.join()
+            with suppress(OSError, StoreError):
+                if self._is_mine():
+                    self._path.unlink()
 
     def _is_mine(self) -> bool:
-        path = self._directory / LOCK
-        found = _holder(read_regular(path), 0.0) if os.path.lexists(path) else None
-        if found is None or found.token != self._holder.token:
+        found = _holder(read_regular(self._path), 0.0) if os.path.lexists(self._path) else None
+        if found is None or found.token != self._token:
             self._taken_by = "unknown" if found is None else str(found)
             return False
         return True
@@ -150,7 +149,7 @@ class Lock:
             with suppress(OSError, StoreError):
                 if not self._is_mine():
                     return
-                os.utime(self._directory / LOCK, follow_symlinks=False)
+                os.utime(self._path, follow_symlinks=False)
 
 
 @contextmanager
@@ -160,7 +159,7 @@ def held(directory: Path, *, take_over: bool = False) -> Iterator[Lock]:
     me = Holder(host=socket.gethostname(), pid=os.getpid(), started=_started(os.getpid()), token=secrets.token_hex(8))
     content = json.dumps({key: value for key, value in asdict(me).items() if key != "silent_s"}).encode() + b"\n"
     with writing(directory):
-        while not _created(path, content):
+        while not _taken(path, content):
             other = read_holder(directory)
             if other is None:
                 continue
@@ -170,64 +169,36 @@ def held(directory: Path, *, take_over: bool = False) -> Iterator[Lock]:
                     "end it, or, if you know that it is gone, take over with --take-over"
                 )
             _remove(path, other)
-    lock = Lock(directory, me)
-    lock.start()
-    try:
+    lock = Lock(directory, me.token)
+    with lock.kept():
         yield lock
-    finally:
-        lock.end()
 
 
-def _created(path: Path, content: bytes) -> bool:
-    aside = _aside(path)
+def _taken(path: Path, content: bytes) -> bool:
+    # Whole from the start: whoever dies on the way leaves no lock that tells nobody's name. Where there are no hard
+    # links, of two that come in the same moment the first finds at its next look that the other took over.
+    if not os.path.lexists(path):
+        with written_whole(path, replacing=False) as file:
+            file.write(content)
     try:
-        _write_new(aside, content)
-        # A link to a whole file: whoever dies on the way leaves no lock that tells nobody's name.
-        path.hardlink_to(aside)
-    except FileExistsError:
+        return read_regular(path) == content
+    except FileNotFoundError:
         return False
-    except OSError as error:
-        if not aside.exists() or error.errno not in NO_LINKS:
-            raise
-        # Exclusive creation is atomic on every file system.
-        return _written_first(path, content)
-    finally:
-        aside.unlink(missing_ok=True)
-    return True
 
 
 def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
 
 
-def _written_first(path: Path, content: bytes) -> bool:
-    try:
-        _write_new(path, content)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    # Exclusive creation follows no link.
-    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    with open(number, "wb") as file:  # noqa: PTH123  (a descriptor, not a path)
-        file.write(content)
-        file.flush()
-        os.fsync(number)
-
-
 def _remove(path: Path, other: Holder) -> None:
     # By a new name first: of two that find the same holder dead, only one gets the file, and what the slower one got
     # instead, the lock that the quicker one made by now, goes back.
     aside = _aside(path)
-    try:
+    with suppress(FileNotFoundError):
         path.rename(aside)
-    except FileNotFoundError:
-        return
-    try:
-        if _holder(read_regular(aside), 0.0).token != other.token:
-            with suppress(FileExistsError):
-                path.hardlink_to(aside)
-    finally:
-        aside.unlink(missing_ok=True)
+        try:
+            if _holder(read_regular(aside), 0.0).token != other.token:
+                with suppress(FileExistsError):
+                    path.hardlink_to(aside)
+        finally:
+            aside.unlink(missing_ok=True)

@@ -110,10 +110,9 @@ def read_manifest(directory: str | Path) -> Manifest:
         told = json.loads(content)
         if not isinstance(told, dict):
             raise ValueError("it holds no table")
-        schema = told.get("schema")
-        if schema != _SCHEMA and _DIGEST not in told:
-            raise _other_schema(path, schema)
-        if told.pop(_DIGEST, None) != digest(told):
+        sha256, schema = told.pop(_DIGEST, None), told.get("schema")
+        # Other versions may write none.
+        if sha256 != digest(told) and not (sha256 is None and schema != _SCHEMA):
             raise ValueError("its values are not those that were written")
     except (ValueError, RecursionError) as error:
         raise DamagedManifest(
@@ -121,14 +120,10 @@ def read_manifest(directory: str | Path) -> Manifest:
             "sweep again: parts are kept"
         ) from None
     if schema != _SCHEMA:
-        raise _other_schema(path, schema)
+        raise StoreError(
+            f"{path}: is of schema {schema}, and this version of gmemgpu reads schema {_SCHEMA}; use another directory"
+        )
     return Manifest(**told)
-
-
-def _other_schema(path: Path, found: object) -> StoreError:
-    return StoreError(
-        f"{path}: is of schema {found}, and this version of gmemgpu reads schema {_SCHEMA}; use another directory"
-    )
 
 
 def write_manifest(directory: Path, manifest: Manifest, *, replacing: bool = True) -> None:
