@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -69,87 +69,68 @@ def check_directory(directory: str | Path, *, repair: bool = False) -> CheckRepo
         If another version wrote it, or a faulty file cannot be removed.
     """
     directory = Path(directory)
+    parts: list[PartFile] = []
+    n_parts, is_merged = 0, False
     try:
         manifest = read_manifest(directory)
     except DamagedManifest:
         # What parts and rows should be is not known then; the sweep looks at them when it has written it anew.
-        return _without_manifest(directory, repair=repair)
-    whole, faults = _parts(directory, manifest)
-    faults += _strangers(directory / PARTS)
-    is_merged = False
-    if (directory / RESULTS).exists() or (directory / RESULTS).is_symlink():
-        is_whole = len(whole) == manifest.n_parts
-        reason = _results_fault(directory, manifest, whole if is_whole else None)
-        is_merged = reason is None and is_whole
-        if reason is not None:
-            faults.append(Fault(path=directory / RESULTS, what=reason, is_ours=not (directory / RESULTS).is_symlink()))
+        faults = [Fault(path=directory / MANIFEST, what="is damaged: its values are not those that were written")]
+    else:
+        n_parts = manifest.n_parts
+        parts, faults = _parts(directory / PARTS, manifest)
+        path = directory / RESULTS
+        if os.path.lexists(path):
+            reason = _results_fault(directory, manifest, parts)
+            is_merged = reason is None and len(parts) == n_parts
+            if reason is not None:
+                faults.append(Fault(path=path, what=reason, is_ours=not path.is_symlink()))
     if repair:
         with writing(directory):
-            faults = [_removed(fault) for fault in faults]
+            faults = [_removed(fault) if fault.is_ours else fault for fault in faults]
     return CheckReport(
-        n_parts=manifest.n_parts,
-        n_whole=len(whole),
-        n_missing=manifest.n_parts - len(whole),
+        n_parts=n_parts,
+        n_whole=len(parts),
+        n_missing=n_parts - len(parts),
         is_merged=is_merged,
         faults=tuple(faults),
     )
 
 
-def _without_manifest(directory: Path, *, repair: bool) -> CheckReport:
-    fault = Fault(path=directory / MANIFEST, what="is damaged: its values are not those that were written")
-    if repair:
-        with writing(directory):
-            fault = _removed(fault)
-    return CheckReport(n_parts=0, n_whole=0, n_missing=0, is_merged=False, faults=(fault,))
-
-
 def _removed(fault: Fault) -> Fault:
-    if not fault.is_ours:
-        return fault
     # A name tells the bytes: whatever is put there meanwhile by a sweep is as bad, or has another name.
-    with suppress(FileNotFoundError):
-        fault.path.unlink()
+    fault.path.unlink(missing_ok=True)
     return replace(fault, removed=True)
 
 
-def _parts(directory: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fault]]:
+def _parts(folder: Path, manifest: Manifest) -> tuple[list[PartFile], list[Fault]]:
     # Whole ones in the plan's order, and what is wrong with others.
-    folder = directory / PARTS
     if folder.is_symlink():
         return [], [Fault(path=folder, what="is a symbolic link, which is not followed", is_ours=False)]
     faults: list[Fault] = []
-    whole: dict[int, PartFile] = {}
-
+    index_of: dict[PartFile, int] = {}
     files = list(part_files(folder).values())
-    for file, part in chain.from_iterable(read_blocks(folder, files, schema_of(manifest.columns), list)):
-        path = folder / file.name
+    blocks = read_blocks(folder, files, list, schema_of(manifest.columns), manifest.sweep_id)
+    for file, part in chain.from_iterable(blocks):
         if isinstance(part, StoreError):
-            what = str(part).removeprefix(f"{path}: ")
-            faults.append(Fault(path=path, what=what, is_ours=isinstance(part, DamagedPart)))
-        elif part.about.get("sweep") != manifest.sweep_id:
-            faults.append(Fault(path=path, what="belongs to another sweep"))
+            what = str(part).removeprefix(f"{folder / file.name}: ")
+            faults.append(Fault(path=folder / file.name, what=what, is_ours=isinstance(part, DamagedPart)))
         else:
-            whole[int(part.about["index"])] = file
-    return [whole[index] for index in sorted(whole)], faults
+            index_of[file] = part.about["index"]
+    listed, others = listed_parts(folder)
+    for file in sorted({*listed} - {*files}):
+        faults.append(Fault(path=folder / file.name, what="is a second file of its shard"))
+    for name in others:
+        faults.append(Fault(path=folder / name, what="no sweep wrote this: move it away", is_ours=False))
+    return sorted(index_of, key=index_of.__getitem__), faults
 
 
-def _strangers(folder: Path) -> list[Fault]:
-    if folder.is_symlink():
-        return []
-    files, others = listed_parts(folder)
-    second = sorted({*files} - {*part_files(folder).values()})
-    return [
-        *(Fault(path=folder / file.name, what="is a second file of its shard") for file in second),
-        *(Fault(path=folder / name, what="no sweep wrote this: move it away", is_ours=False) for name in others),
-    ]
-
-
-def _results_fault(directory: Path, manifest: Manifest, parts: list[PartFile] | None) -> str | None:
+def _results_fault(directory: Path, manifest: Manifest, parts: list[PartFile]) -> str | None:
     if manifest.results_sha256 is None:
         return "is of no finished sweep: the manifest tells no digest of it"
     if not results_are_whole(directory, manifest):
         return "is damaged: its bytes are not those that were written"
-    if parts is not None and not _same_rows(directory, parts):
+    if len(parts) == manifest.n_parts and not _same_rows(directory, parts):
         return "holds other rows than the parts"
     return None
 
@@ -158,7 +139,7 @@ def _same_rows(directory: Path, parts: list[PartFile]) -> bool:
     # Both as streams: a sweep may be larger than memory.
     with pq.ParquetFile(open_for_arrow(directory / RESULTS)) as file:
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        blocks = read_blocks(directory / PARTS, parts, None, lambda found: rows_of(whole(found)))
+        blocks = read_blocks(directory / PARTS, parts, lambda found: rows_of(whole(found)))
         n_same = 0
         for rows in regrouped(blocks, sizes):
             # Not `iter_batches`, which holds all of the file in memory.

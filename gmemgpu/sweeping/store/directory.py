@@ -15,7 +15,7 @@ from gmemgpu.sweeping.store.failure import remove_failures
 from gmemgpu.sweeping.store.files import FAILURES, LOCK, LOGS, MANIFEST, PARTS, RESULTS, writing
 from gmemgpu.sweeping.store.identity import versions
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest, refuse_other_sweep, write_manifest
-from gmemgpu.sweeping.store.part import PartFile, listed_parts, part_files
+from gmemgpu.sweeping.store.part import listed_parts, part_files
 from gmemgpu.sweeping.store.results import DamagedParts, results_are_whole, write_results
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class Store:
         """Folder of the parts."""
         return self.directory / PARTS
 
-    def missing(self) -> list[Shard]:
-        """List the shards that have no part, by one look at the names."""
+    def missing(self, shards: Sequence[Shard] | None = None) -> list[Shard]:
+        """List the shards, of some or of all, that have no part, by one look at the names."""
         there = part_files(self.parts)
-        return [shard for shard in self.plan.shards if shard.part_id not in there]
+        return [shard for shard in (self.plan.shards if shards is None else shards) if shard.part_id not in there]
 
     def is_merged(self) -> bool:
         """Check whether the merged rows are there, byte for byte as they were written."""
@@ -54,23 +54,19 @@ class Store:
         The bytes depend on the rows alone: not on which worker wrote which part, when, or how often it was killed.
         """
         there = part_files(self.parts)
-        lacking = [shard for shard in self.plan.shards if shard.part_id not in there]
-        if lacking:
-            raise DamagedParts([f"{self.parts}: the part of {self.plan.name_of([lacking[0]])} is missing"])
+        for shard in self.plan.shards:
+            if shard.part_id not in there:
+                raise DamagedParts(f"{self.parts}: the part of {self.plan.setting.name_of([shard])} is missing")
         files = [there[shard.part_id] for shard in self.plan.shards]
-        try:
-            with writing(self.directory):
-                sha256 = write_results(self.directory, files, self.plan.setting.schema, self.plan.sweep_id)
-                write_manifest(self.directory, replace(read_manifest(self.directory), results_sha256=sha256))
-        except DamagedParts as error:
-            self._remove(error.files)
-            raise
+        with writing(self.directory):
+            try:
+                sha256 = write_results(self.directory, files, self.plan.setting.schema, self.plan.setting.sweep_id)
+            except DamagedParts as error:
+                for file in error.files:
+                    (self.parts / file.name).unlink(missing_ok=True)
+                raise
+            write_manifest(self.directory, replace(read_manifest(self.directory), results_sha256=sha256))
         remove_failures(self.directory)
-
-    def _remove(self, files: Sequence[PartFile]) -> None:
-        for file in files:
-            with writing(self.directory), suppress(FileNotFoundError):
-                (self.parts / file.name).unlink()
 
     def remove_temporaries(self) -> None:
         """Remove what killed clients and workers left half-written, by the names that only they give."""
@@ -86,7 +82,7 @@ def manifest_of(spec: SweepSpec, plan: Plan) -> Manifest:
     """Return the manifest with which a sweep begins, without merged rows."""
     return Manifest(
         name=spec.name,
-        sweep_id=plan.sweep_id,
+        sweep_id=plan.setting.sweep_id,
         versions=versions(),
         spec=spec.canonical,
         axes=list(spec.axes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.directory import manifest_of, open_store, refuse_links
 from gmemgpu.sweeping.store.failure import remove_failures
 from gmemgpu.sweeping.store.files import MANIFEST, PARTS, RESULTS, writing
 from gmemgpu.sweeping.store.lock import held
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest, refuse_other_sweep, write_manifest
 from gmemgpu.sweeping.store.part import PartFile, listed_parts, parts_of_sweep, write_part
-from gmemgpu.sweeping.store.part_reader import DamagedPart, PartReader, read_blocks, rows_of
+from gmemgpu.sweeping.store.part_reader import DamagedPart, read_blocks, rows_of, whole
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.run.plan import Plan
@@ -93,26 +92,19 @@ def _adopt(folder: Path, sweep_id: str, plan: Plan) -> None:
     # Every shard of the plan whose seeds are all there gets its part.
     schema = plan.setting.schema
     there: dict[tuple[str, int], PartFile] = {}
-    for file, part in chain.from_iterable(read_blocks(folder, listed_parts(folder)[0], schema, list)):
+    for file, part in chain.from_iterable(read_blocks(folder, listed_parts(folder)[0], list, schema, sweep_id)):
         if isinstance(part, DamagedPart):
             continue  # as if it were not there
-        if isinstance(part, StoreError):
-            raise part
-        if part.about.get("sweep") == sweep_id:
-            label = part.batch.column("label")[0].as_py()
-            there |= {(label, seed): file for seed in part.batch.column("seed").unique().to_pylist()}
+        (found,) = whole([(file, part)])
+        label = found.batch.column("label")[0].as_py()
+        there |= {(label, seed): file for seed in found.batch.column("seed").unique().to_pylist()}
     for shard in plan.shards:
         label = plan.setting.label_of(shard)
-        files = dict.fromkeys(there.get((label, seed)) for seed in shard.seeds)
-        if None not in files:
-            table = _rows(folder, [file for file in files if file is not None], schema, shard.seeds)
-            write_part(folder, shard.part_id, table, {"sweep": plan.sweep_id, "index": shard.index})
-
-
-def _rows(folder: Path, files: Sequence[PartFile], schema: pa.Schema, seeds: Sequence[int]) -> pa.Table:
-    reader = PartReader(folder, schema)
-    table = rows_of([reader.read(file) for file in files])
-    return table.filter(pc.is_in(table["seed"], pa.array(seeds, pa.int64())))
+        if all((label, seed) in there for seed in shard.seeds):
+            files = list(dict.fromkeys(there[label, seed] for seed in shard.seeds))
+            table = pa.concat_tables(read_blocks(folder, files, lambda found: rows_of(whole(found)), schema))
+            table = table.filter(pc.is_in(table["seed"], pa.array(shard.seeds, pa.int64())))
+            write_part(folder, shard.part_id, table, {"sweep": plan.setting.sweep_id, "index": shard.index})
 
 
 def _remove_others(folder: Path, sweep_id: str) -> None:

@@ -7,11 +7,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from gmemgpu.errors import StoreError
 
-__all__ = ["PARTS", "FAILURES", "LOGS", "MANIFEST", "RESULTS", "LOCK", "read_regular", "writing"]
+__all__ = ["PARTS", "FAILURES", "LOGS", "MANIFEST", "RESULTS", "LOCK", "open_unfollowed", "read_regular", "writing"]
 __all__ += ["unreadable"]
 
 MANIFEST = "manifest.json"
@@ -29,29 +30,29 @@ _REMEDIES = {
 }
 
 
+def open_unfollowed(path: str | Path) -> FileIO:
+    """Open a file for reading, through no link, and without waiting for a pipe of that name."""
+    return FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK))
+
+
 def read_regular(path: str | Path) -> bytes:
-    """Read a file whole, in one go, and only if it is a file of its own."""
+    """Read a file whole, and only if it is a file of its own; only one that is not there is no `StoreError`."""
     try:
-        # Not blocking: a pipe of that name would wait for ever.
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            found = os.fstat(number)
-            if not stat.S_ISREG(found.st_mode):
-                raise StoreError(f"{path}: is not a file; move it away")
-            content = os.read(number, found.st_size)
-            if len(content) < found.st_size:
+        with open_unfollowed(path) as file:
+            found = os.fstat(file.fileno())
+            if stat.S_ISREG(found.st_mode):
+                content = file.read(found.st_size)
                 # A read ends early at 2 GiB.
-                with open(number, "rb", buffering=0, closefd=False) as file:
-                    content += file.readall()
-            return content
-        finally:
-            os.close(number)
+                return content if len(content) == found.st_size else content + file.readall()
     except FileNotFoundError:
         raise
+    except IsADirectoryError:
+        pass
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise StoreError(f"{path}: is a symbolic link, which is not followed; put the file itself there") from None
         raise unreadable(path, error) from error
+    raise StoreError(f"{path}: is not a file; move it away")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from gmemgpu.atomic import written_whole
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.model.metric import METRIC_NAMES
 from gmemgpu.model.rmp_figure import RMP_FIGURE_NAMES
-from gmemgpu.sweeping.store.files import unreadable
+from gmemgpu.sweeping.store.files import open_unfollowed, unreadable
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.spec import AxisValue
@@ -165,12 +165,8 @@ def parts_of_sweep(folder: Path, files: Mapping[str, PartFile], sweep_id: str) -
     wanted = json.dumps({"sweep": sweep_id})[1:-1].encode()
     found = {}
     for part_id, file in files.items():
-        with suppress(OSError):
-            number = os.open(f"{folder}/{file.name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                # The metadata come first, as they were written.
-                if wanted in os.read(number, _HEAD_BYTES):
-                    found[part_id] = file
-            finally:
-                os.close(number)
+        # The metadata come first, as they were written.
+        with suppress(OSError), open_unfollowed(f"{folder}/{file.name}") as content:
+            if wanted in content.read(_HEAD_BYTES):
+                found[part_id] = file
     return found

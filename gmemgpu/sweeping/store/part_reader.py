@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -19,7 +19,7 @@ from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import read_regular
 from gmemgpu.sweeping.store.part import METADATA_KEY, SHA_DIGITS, PartFile
 
-__all__ = ["Part", "DamagedPart", "PartReader", "Found", "read_blocks", "whole", "rows_of"]
+__all__ = ["Part", "DamagedPart", "ForeignPart", "Found", "read_blocks", "whole", "rows_of"]
 
 _MAGIC = b"ARROW1\0\0"
 _HEAD = len(_MAGIC) + 8
@@ -44,19 +44,21 @@ class DamagedPart(StoreError):
     """A file is not what its name says: it goes, and its shard is computed anew."""
 
 
-class PartReader:
-    """Reads parts of one sweep."""
+class ForeignPart(DamagedPart):
+    """A part is of another sweep: one of more scenarios may have computed the same shard, in another place."""
 
-    def __init__(self, folder: Path, schema: pa.Schema | None = None) -> None:
+
+class _Reader:
+    def __init__(self, folder: Path, schema: pa.Schema | None, sweep_id: str | None) -> None:
         # As text: to join paths costs as much as to read a small part.
         self._folder = str(folder)
         self._schema = schema
+        self._sweep_id = sweep_id
         # Heads of files, without what each says of itself, whose columns are those of the schema: to parse and compare
         # these costs more than all else of a small part.
         self._known: set[bytes] = set()
 
     def read(self, file: PartFile) -> Part:
-        """Read a part in full, and hold its bytes and its columns against what they should be."""
         path = f"{self._folder}/{file.name}"
         try:
             content = read_regular(path)
@@ -72,7 +74,18 @@ class PartReader:
             raise DamagedPart(f"{path}: holds the rows of another shard")
         if batch is None:
             raise DamagedPart(f"{path}: has other columns than its sweep")
+        if self._sweep_id not in (None, about.get("sweep")):
+            raise ForeignPart(f"{path}: belongs to another sweep")
         return Part(file, batch, about)
+
+    def read_some(self, files: Sequence[PartFile]) -> list[Found]:
+        found: list[Found] = []
+        for file in files:
+            try:
+                found.append((file, self.read(file)))
+            except StoreError as error:
+                found.append((file, error))
+        return found
 
     def _parse(self, content: bytes) -> tuple[dict[str, Any], pa.RecordBatch | None]:
         # No batch if its columns are others. An Arrow file is a stream of messages between two words and an index; each
@@ -97,24 +110,29 @@ class PartReader:
         return about, batch
 
 
-Found = tuple[PartFile, Part | StoreError]
-"""A part's name, and what `PartReader.read` returned or raised."""
+Found: TypeAlias = tuple[PartFile, "Part | StoreError"]
+"""A part's name, and what it holds or why that cannot be told."""
 
 _T = TypeVar("_T")
 
 
 def read_blocks(
-    folder: Path, files: Sequence[PartFile], schema: pa.Schema | None, use: Callable[[list[Found]], _T]
+    folder: Path,
+    files: Sequence[PartFile],
+    use: Callable[[list[Found]], _T],
+    schema: pa.Schema | None = None,
+    sweep_id: str | None = None,
 ) -> Iterator[_T]:
     """
-    Read parts in threads, some ahead of whoever takes them: a network file system answers each after a while.
+    Read parts in full, and hold them against their names and, if told, columns and sweep.
 
-    `use` gets some that follow each other, in a thread; what it returns comes in the order of `files`.
+    In threads, some ahead of whoever takes them: a network file system answers each after a while. `use` gets some that
+    follow each other, in a thread; what it returns comes in the order of `files`.
     """
-    reader = PartReader(folder, schema)
+    reader = _Reader(folder, schema, sweep_id)
 
     def read(some: Sequence[PartFile]) -> _T:
-        return use([(file, _part_or_error(reader, file)) for file in some])
+        return use(reader.read_some(some))
 
     # Several a task: to hand over one costs more than to read a small part.
     at_once = _parts_of_a_block(folder, files)
@@ -140,7 +158,7 @@ def _parts_of_a_block(folder: Path, files: Sequence[PartFile]) -> int:
     return max(1, min(_MOST_PARTS, _BLOCK_BYTES // max(1, n_bytes)))
 
 
-def whole(found: Sequence[Found]) -> list[Part]:
+def whole(found: Iterable[Found]) -> list[Part]:
     """Return parts if all of them could be read; else raise the first error."""
     parts = []
     for _, part in found:
@@ -154,10 +172,3 @@ def rows_of(parts: Sequence[Part], columns: Sequence[str] | None = None) -> pa.T
     """Return the rows of parts as one table, each column in one piece."""
     batches = [part.batch if columns is None else part.batch.select(columns) for part in parts]
     return pa.Table.from_batches(batches).replace_schema_metadata(None).combine_chunks()
-
-
-def _part_or_error(reader: PartReader, file: PartFile) -> Part | StoreError:
-    try:
-        return reader.read(file)
-    except StoreError as error:
-        return error

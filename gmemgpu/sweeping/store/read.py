@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,7 +16,7 @@ from gmemgpu.errors import StoreError
 from gmemgpu.sweeping.store.files import PARTS, RESULTS
 from gmemgpu.sweeping.store.manifest import Manifest, read_manifest
 from gmemgpu.sweeping.store.part import PartFile, part_files, schema_of
-from gmemgpu.sweeping.store.part_reader import DamagedPart, Found, read_blocks, rows_of, whole
+from gmemgpu.sweeping.store.part_reader import DamagedPart, ForeignPart, Found, read_blocks, rows_of, whole
 from gmemgpu.sweeping.store.results import results_are_whole
 
 __all__ = ["StoredRows", "RunReader", "read_rows", "pieces_of_results"]
@@ -257,7 +258,7 @@ def pieces_of_results(file: pq.ParquetFile, name: str, first: int) -> Iterator[p
 def _pieces_of_parts(
     folder: Path, files: Sequence[PartFile], schema: pa.Schema, name: str, first: int
 ) -> Iterator[pa.Array]:
-    blocks = read_blocks(folder, files, schema, lambda found: rows_of(whole(found), [name]).column(0).chunk(0))
+    blocks = read_blocks(folder, files, lambda found: rows_of(whole(found), [name]).column(0).chunk(0), schema)
     yield from _from_row(first, blocks)
 
 
@@ -277,13 +278,13 @@ def _of_parts(
 
     def ours(found: list[Found]) -> tuple[list[tuple[int, int, PartFile]], pa.Table | None]:
         try:
-            parts = [part for part in whole(found) if part.about.get("sweep") == manifest.sweep_id]
+            parts = whole(one for one in found if not isinstance(one[1], ForeignPart))
         except DamagedPart as error:
             raise StoreError(f"{error}; run the sweep again, or `gmemgpu check {directory} --repair`") from None
         places = [(part.about["index"], part.batch.num_rows, part.file) for part in parts]
         return places, rows_of(parts, columns) if parts else None
 
-    blocks = list(read_blocks(folder, files, schema_of(manifest.columns), ours))
+    blocks = list(read_blocks(folder, files, ours, schema_of(manifest.columns), manifest.sweep_id))
     places = [place for places, _ in blocks for place in places]
     tables = [table for _, table in blocks if table is not None]
     if not tables:
@@ -292,13 +293,6 @@ def _of_parts(
     for name in text:
         i = found.schema.get_field_index(name)
         found = found.set_column(i, name, found[name].dictionary_encode())
-    return found.take(_plan_order([place[:2] for place in places])), [file for _, _, file in sorted(places)]
-
-
-def _plan_order(places: Sequence[tuple[int, int]]) -> pa.Array:
     # Files come in the order of their names, which are hashes; each knows its place in the plan.
-    starts, n_before = [], 0
-    for index, n_rows in places:
-        starts.append((index, n_before, n_rows))
-        n_before += n_rows
-    return pa.array([row for _, start, n in sorted(starts) for row in range(start, start + n)], pa.int64())
+    index_of_row = np.repeat([index for index, _, _ in places], [n_rows for _, n_rows, _ in places])
+    return found.take(np.argsort(index_of_row, kind="stable")), [file for _, _, file in sorted(places)]
