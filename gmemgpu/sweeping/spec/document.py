@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gmemgpu.errors import Problem, SpecError
-from gmemgpu.sweeping.spec.keys import KeyPath, anchor_paths
+from gmemgpu.sweeping.spec.keys import KeyPath, map_paths
 from gmemgpu.toml_file import read_toml
 from gmemgpu.units import INT64_MAX
 from gmemgpu.workload.preset import lay_over
@@ -97,7 +97,8 @@ def _read(path: Path, including: tuple[Path, ...]) -> Document:
 
 def _merged(source: str, folder: Path, table: Mapping[str, Any], including: tuple[Path, ...]) -> Document:
     problems: list[Problem] = []
-    values = anchor_paths(_plain_table(table, "", f"{source}: ", problems), folder)
+    plain = _plain_table(table, "", f"{source}: ", problems)
+    values = map_paths(plain, lambda text: str((folder / text).absolute()))
     include = values.pop("include", None)
     if include is not None and not isinstance(include, str):
         message = f'{shown(include)} is no file name; write include = "other.toml"'

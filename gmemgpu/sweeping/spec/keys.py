@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
@@ -15,7 +14,7 @@ from pydantic import BaseModel
 
 from gmemgpu.workload.spec import Workload
 
-__all__ = ["KeyPath", "holds_list", "holds_path", "anchor_paths", "relative_paths", "input_files"]
+__all__ = ["KeyPath", "holds_list", "holds_path", "map_paths", "input_files"]
 
 KeyPath: TypeAlias = tuple[str, ...]
 """Keys from a table down, as ``("memory", "placement")``."""
@@ -61,8 +60,9 @@ def holds_path(keys: KeyPath) -> bool:
     return any(isinstance(annotation, type) and issubclass(annotation, Path) for annotation in _annotations(keys))
 
 
-def _map_paths(table: Mapping[str, Any], convert: Callable[[str], str]) -> dict[str, Any]:
-    # A spec's table with every file name in it converted.
+def map_paths(table: Mapping[str, Any], convert: Callable[[str], str]) -> dict[str, Any]:
+    """Return a spec's table with every file name in it converted."""
+
     def of_workload(value: Any, keys: KeyPath) -> Any:
         if isinstance(value, Mapping):
             return {key: of_workload(inner, (*keys, key)) for key, inner in value.items()}
@@ -81,16 +81,6 @@ def _map_paths(table: Mapping[str, Any], convert: Callable[[str], str]) -> dict[
     if isinstance(table.get("scenario"), list):
         converted["scenario"] = [of_workload(scenario, ()) for scenario in table["scenario"]]
     return converted
-
-
-def anchor_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a spec's table with every file name made absolute; relative ones start from `folder`."""
-    return _map_paths(table, lambda text: str((folder / text).absolute()))
-
-
-def relative_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a spec's table with every file name relative to `folder`, the same wherever both lie."""
-    return _map_paths(table, lambda text: os.path.relpath(text, folder))
 
 
 def input_files(workloads: Iterable[Workload]) -> list[Path]:

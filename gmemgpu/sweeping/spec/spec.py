@@ -21,7 +21,7 @@ from gmemgpu.model.policy import ORACLE, Policy
 from gmemgpu.rmp.sampled import ImageTimes
 from gmemgpu.sweeping.spec.document import Document, read_document, shown
 from gmemgpu.sweeping.spec.expectation import Expectation, expectations_of
-from gmemgpu.sweeping.spec.keys import input_files, relative_paths
+from gmemgpu.sweeping.spec.keys import input_files, map_paths
 from gmemgpu.sweeping.spec.scenario import Scenario, scenarios_of
 from gmemgpu.toml_file import unknown_key
 from gmemgpu.units import format_duration_ns
@@ -103,6 +103,11 @@ class SweepSpec(Section):
         return tuple(self.scenarios[0].axes)
 
     @property
+    def n_rows(self) -> int:
+        """Number of (scenario, seed, policy) combinations."""
+        return len(self.scenarios) * len(self.seeds) * len(self.policies)
+
+    @property
     def images(self) -> ImageTimes | None:
         """When images of the RMP are made; None for never."""
         if self.rmp_every is None and not self.rmp_at:
@@ -145,7 +150,7 @@ class SweepSpec(Section):
             "policy": {policy.name: policy_table(policy) for policy in self.policies},
             "costs": asdict(self.costs),
             **({} if self.images is None else {"rmp_every": self.rmp_every, "rmp_at": list(self.rmp_at)}),
-            **relative_paths(said, folder),
+            **map_paths(said, lambda text: os.path.relpath(text, folder)),  # the same wherever both lie
             "inputs": {os.path.relpath(path, folder): found for path, found in self.input_hashes.items()},
         }
 
