@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from distributed import Client
 
-    from gmemgpu.sweeping.run.client import OnError
+    from gmemgpu.sweeping.run.outcome import OnError
     from gmemgpu.sweeping.run.progress import Listener
     from gmemgpu.sweeping.run.sweep import Opening
 

@@ -16,8 +16,7 @@ from gmemgpu.metrics.quantity import Quantity, quantity_named, quantity_names
 from gmemgpu.report.comparison import compare
 from gmemgpu.report.samples import default_baseline
 from gmemgpu.sweeping.run.plan import SEEDS_AT_ONCE, make_plan
-from gmemgpu.sweeping.run.sweep import SweepResult, refuse_wrong, sweep_spec
-from gmemgpu.sweeping.run.unguarded import refuse_in_starting_process
+from gmemgpu.sweeping.run.sweep import SweepResult, refuse_wrong, sweep
 from gmemgpu.sweeping.spec import SweepSpec, read_spec
 from gmemgpu.sweeping.spec.document import read_document
 from gmemgpu.sweeping.spec.spec import MAX_SEEDS
@@ -30,7 +29,7 @@ from gmemgpu.units import NS_PER_S, parse_duration_ns
 if TYPE_CHECKING:
     from distributed import Client
 
-    from gmemgpu.sweeping.run.client import OnError
+    from gmemgpu.sweeping.run.outcome import OnError
     from gmemgpu.sweeping.run.progress import Listener
 
 __all__ = ["DEFAULT_MAX_SEEDS", "Target", "read_target", "sweep_until", "told_stop"]
@@ -182,7 +181,6 @@ def sweep_until(
     A round has 8 seeds or a multiple, at most twice as many as the one before it. In the end the directory is what
     `gmemgpu.sweep` makes of the spec with as many seeds.
     """
-    refuse_in_starting_process()
     refuse_wrong(client, workers, on_error, retries)
     target = read_target(until)
     what = read_spec(spec)
@@ -210,7 +208,7 @@ def sweep_until(
         nonlocal n_computed
         what = read_spec(spec, seeds=n)
         extend_store(directory, what, make_plan(what, "numpy", growing=growing), stop, take_over=take_over)
-        result = sweep_spec(
+        result = sweep(
             what,
             directory,
             opening,
@@ -311,7 +309,7 @@ def _baseline(what: SweepSpec, asked: str | None) -> str:
 
 
 def _is_cut_plainly(spec: str | Path | Mapping[str, Any], n: int, sweep_id: str) -> bool:
-    return make_plan(read_spec(spec, seeds=n), "numpy").sweep_id == sweep_id
+    return make_plan(read_spec(spec, seeds=n), "numpy").setting.sweep_id == sweep_id
 
 
 def _wide(directory: str | Path, target: Target, baseline: str) -> list[tuple[float, str]]:

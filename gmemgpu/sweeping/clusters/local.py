@@ -87,7 +87,6 @@ def local_client(
     *,
     n_devices: int = 0,
     n_tasks: int = sys.maxsize,
-    retries: int = 2,
     dashboard: bool = True,
 ) -> Iterator[Client]:
     """

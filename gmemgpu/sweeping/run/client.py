@@ -8,28 +8,24 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from distributed import as_completed
 from distributed.scheduler import KilledWorker
 
 from gmemgpu.errors import GmemgpuError, InputError, StoreError
+from gmemgpu.sweeping.run.outcome import Fallback, OnError, Outcome
 from gmemgpu.sweeping.run.plan import batches
-from gmemgpu.sweeping.run.progress import Listener, ShardFailed, ShardsDone, WorkersReady
+from gmemgpu.sweeping.run.progress import WorkersReady
 from gmemgpu.sweeping.run.shard import Shard, ShardError
 from gmemgpu.sweeping.run.worker import FALLBACK_TOPIC, SweepWorker, UnfitWorker, compute_on_worker, mark
-from gmemgpu.sweeping.store.directory import Store
-from gmemgpu.sweeping.store.failure import Failure, record_failure
 from gmemgpu.sweeping.store.files import writing
 from gmemgpu.sweeping.store.lock import Lock
-from gmemgpu.sweeping.store.part import part_files
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["OnError", "Fallback", "Run", "run_on_client"]
-
-OnError: TypeAlias = Literal["stop", "continue"]
+__all__ = ["run_on_client"]
 
 _POLL_S = 0.05
 _CHECK_EVERY_S = 2.0
@@ -37,48 +33,26 @@ _DRAIN_S = 5.0
 """For parts that are being computed when Ctrl-C comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fallback:
-    """
-    What CPU cores did in a device's place.
-
-    Parameters
-    ----------
-    n_shards : int
-        How many it computed.
-    reason : str
-        What the first device to fail said.
-    """
-
-    n_shards: int
-    reason: str
-
-
-@dataclass(slots=True)
-class Run:
-    """What became of the shards that a client was given."""
-
-    n_rows: int = 0  # computed
-    failures: list[Failure] = field(default_factory=list)  # of shards that have no part
-    fallback: Fallback | None = None  # None if no device failed
-
-
 def run_on_client(
     client: Client,
-    store: Store,
+    outcome: Outcome,
     todo: Sequence[Shard],
     lock: Lock,
-    listen: Listener,
     *,
     on_device: bool,
     on_error: OnError,
     retries: int,
-) -> Run:
-    """Run shards on a Dask cluster."""
-    parts = store.parts.resolve()
+) -> None:
+    """
+    Run shards on a Dask cluster, and keep the lock meanwhile.
+
+    A shard that failed is tried again so often, and so is one whose worker died; what it raises in the end is raised
+    here if `on_error` is "stop".
+    """
+    setting, parts = outcome.store.plan.setting, outcome.store.parts.resolve()
     with mark(parts) as marked:
         plugin = SweepWorker(
-            store.plan.setting,
+            setting,
             parts,
             marked,
             retire=_replaces_workers(client),
@@ -87,10 +61,9 @@ def run_on_client(
         )
         try:
             _register(client, plugin)
-            loop = _Loop(client, store, lock, listen, plugin.name, on_device, on_error, retries)
-            run = loop.run(todo)
-            run.fallback = _fallback(client, todo) if on_device else None
-            return run
+            _Loop(client, outcome, lock, plugin.name, on_device, on_error, retries).run(todo)
+            if on_device:
+                outcome.fallback = _fallback(client, todo) or outcome.fallback
         finally:
             with suppress(Exception):
                 # The scheduler may be gone; who comes after us brings a plugin of his own.
@@ -127,35 +100,25 @@ def _fallback(client: Client, todo: Sequence[Shard]) -> Fallback | None:
     return None
 
 
+@dataclass(slots=True)
 class _Loop:
-    def __init__(
-        self,
-        client: Client,
-        store: Store,
-        lock: Lock,
-        listen: Listener,
-        plugin: str,
-        on_device: bool,
-        on_error: OnError,
-        retries: int,
-    ) -> None:
-        self._client = client
-        self._store = store
-        self._lock = lock
-        self._listen = listen
-        self._plugin = plugin
-        self._on_device = on_device
-        self._on_error = on_error
-        self._retries = retries
-        self._running: dict[Any, tuple[Shard, ...]] = {}
-        self._n_deaths: Counter[tuple[Shard, ...]] = Counter()
-        self._n_workers = -1
-        self._checked_s = float("-inf")
-        self._run = Run()
+    _client: Client
+    _outcome: Outcome
+    _lock: Lock
+    _plugin: str
+    _on_device: bool
+    _on_error: OnError
+    _retries: int
+    _running: dict[Any, tuple[Shard, ...]] = field(default_factory=dict)
+    _n_deaths: Counter[tuple[Shard, ...]] = field(default_factory=Counter)
+    _n_workers: int = -1
+    _checked_s: float = float("-inf")
+    _has_rows: bool = False
 
-    def run(self, todo: Sequence[Shard]) -> Run:
+    def run(self, todo: Sequence[Shard]) -> None:
         n_workers = max(1, sum(self._client.nthreads().values()))
-        tasks = batches(todo, len(self._store.plan.setting.policies), workers=n_workers, on_device=self._on_device)
+        n_policies = len(self._outcome.store.plan.setting.policies)
+        tasks = batches(todo, n_policies, workers=n_workers, on_device=self._on_device)
         futures = self._submit(tasks)
         ended = as_completed(futures, loop=self._client.loop)
         del futures
@@ -175,18 +138,16 @@ class _Loop:
             if isinstance(error, KeyboardInterrupt):
                 self._drain()
             raise
-        return self._run
 
     def _submit(self, tasks: Sequence[tuple[Shard, ...]]) -> list[Future[None]]:
         # Two clients may use one scheduler, which knows tasks by their keys; and each attempt is a task of its own.
-        resources = self._resources()
         futures = self._client.map(
             compute_on_worker,
             list(tasks),
             plugin=self._plugin,
             pure=False,
             retries=self._retries,
-            resources=resources or None,
+            resources=self._resources() or None,
             key="gmemgpu-shard",
         )
         self._running.update(zip((future.key for future in futures), tasks, strict=True))
@@ -204,60 +165,35 @@ class _Loop:
         shards = self._running.pop(future.key)
         # Only the state is looked at: to fetch a result is to compute it again should its worker be dead by now.
         if future.status in ("finished", "lost"):
-            self._done(shards)
+            self._has_rows = True
+            self._outcome.done(shards)
             return []
         if future.status == "cancelled":
             raise GmemgpuError(
                 "the scheduler ended or cannot be reached any more; run the same command again: finished parts are kept"
             )
         error = future.exception()
+        if isinstance(error, UnfitWorker):
+            if not _replaces_workers(self._client):
+                raise error
+            return [shards]
+        if isinstance(error, StoreError | OSError):
+            # No shard's fault: the next one could not be written either.
+            with writing(self._outcome.store.directory):
+                raise error
+        n_failed = len(self._outcome.failures)
         if isinstance(error, KilledWorker):
             self._n_deaths[shards] += 1
             if self._n_deaths[shards] <= self._retries:
                 return [shards]
-            self._fail(shards, "killed", f"its worker died {self._n_deaths[shards]} times while it ran")
-        elif isinstance(error, UnfitWorker):
-            if not _replaces_workers(self._client):
-                raise error
-            return [shards]
-        elif isinstance(error, StoreError | OSError):
-            # No shard's fault: the next one could not be written either.
-            with writing(self._store.directory):
-                raise error
+            self._outcome.fail(shards, "killed", f"its worker died {self._n_deaths[shards]} times while it ran")
         elif isinstance(error, InputError | ShardError):
-            self._fail(shards, "input" if isinstance(error, InputError) else "error", str(error), error)
+            self._outcome.fail(shards, "input" if isinstance(error, InputError) else "error", error)
         else:
-            self._fail(shards, "error", f"{type(error).__name__}: {error}")
+            self._outcome.fail(shards, "error", f"{type(error).__name__}: {error}")
+        if self._on_error == "stop" and (failures := self._outcome.failures[n_failed:]):
+            raise error if isinstance(error, InputError | ShardError) else ShardError(failures[0].message)
         return []
-
-    def _done(self, shards: tuple[Shard, ...]) -> None:
-        n_rows = self._store.plan.rows_of(shards)
-        self._run.n_rows += n_rows
-        self._listen(ShardsDone(label=self._store.plan.setting.label_of(shards[0]), n_rows=n_rows))
-
-    def _fail(
-        self,
-        shards: tuple[Shard, ...],
-        kind: Literal["error", "killed", "input"],
-        why: str,
-        error: Exception | None = None,
-    ) -> None:
-        # Of shards that were computed together, those whose parts are there did not fail.
-        there = part_files(self._store.parts) if len(shards) > 1 else {}
-        done = tuple(shard for shard in shards if shard.part_id in there)
-        if done:
-            self._done(done)
-        for shard in shards:
-            if shard in done:
-                continue
-            label = self._store.plan.setting.label_of(shard)
-            message = why if error is not None else f"{self._store.plan.name_of([shard])}: {why}"
-            failure = Failure(part_id=shard.part_id, label=label, seeds=shard.seeds, kind=kind, message=message)
-            record_failure(self._store.directory, failure)
-            self._run.failures.append(failure)
-            self._listen(ShardFailed(label=label, message=message))
-            if self._on_error == "stop":
-                raise error or ShardError(message)
 
     def _check(self) -> None:
         if time.monotonic() - self._checked_s < _CHECK_EVERY_S:
@@ -267,9 +203,9 @@ class _Loop:
         with suppress(OSError):
             n_workers = len(self._client.nthreads())
             if (n_workers > 0) != (self._n_workers > 0) or self._n_workers < 0:
-                self._listen(WorkersReady(n_workers=n_workers, dashboard=self._dashboard()))
+                self._outcome.listen(WorkersReady(n_workers=n_workers, dashboard=self._dashboard()))
             self._n_workers = n_workers
-            if not n_workers and not self._run.n_rows:
+            if not n_workers and not self._has_rows:
                 self._raise_if_all_unfit()
 
     def _dashboard(self) -> str | None:

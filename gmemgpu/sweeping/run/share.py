@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,17 @@ from gmemgpu.catalogue import tell_doubts
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.crossover import core_count
 from gmemgpu.engine.registry import device_count
-from gmemgpu.errors import DirectoryError, GmemgpuError, InputError, Problem, SpecError
+from gmemgpu.errors import DirectoryError, InputError, Problem, SpecError
+from gmemgpu.sweeping.run.outcome import Outcome
 from gmemgpu.sweeping.run.plan import batches, make_plan, pairs_at_once
 from gmemgpu.sweeping.run.producers import Producers
-from gmemgpu.sweeping.run.progress import Listener, ShardFailed, ShardsDone, SweepMerged, SweepStarted
-from gmemgpu.sweeping.run.shard import Generated, Shard, ShardError, compute_shards
+from gmemgpu.sweeping.run.progress import Listener, SweepMerged
+from gmemgpu.sweeping.run.shard import ShardError, compute_shards
 from gmemgpu.sweeping.spec import read_spec
-from gmemgpu.sweeping.store.directory import Store, open_store
-from gmemgpu.sweeping.store.failure import Failure, record_failure
+from gmemgpu.sweeping.store.directory import open_store
+from gmemgpu.sweeping.store.failure import Failure
 from gmemgpu.sweeping.store.files import writing
 from gmemgpu.sweeping.store.lock import held
-from gmemgpu.sweeping.store.part import part_files
 from gmemgpu.sweeping.store.results import DamagedParts
 
 __all__ = ["ShareResult", "compute_share"]
@@ -108,26 +108,14 @@ def compute_share(
         raise SpecError(Problem("index", f"{index} is outside 0 to {of - 1}; number {of} shares from 0"))
     what = read_spec(spec)
     tell_doubts(what.policies, what.source, strict=strict)
-    n_rows = len(what.scenarios) * len(what.seeds) * len(what.policies)
-    choice = choose_engine(backend or what.backend, n_pairs=pairs_at_once(n_rows // of))
+    choice = choose_engine(backend or what.backend, n_pairs=pairs_at_once(what.n_rows // of))
     plan = make_plan(what, choice.engine.name, auto=choice.reason is not None)
     store = open_store(directory, what, plan)
     share = plan.shards[index::of]
-    there = part_files(store.parts)
-    todo = [shard for shard in share if shard.part_id not in there]
-    listen = progress or (lambda event: None)
-    listen(
-        SweepStarted(
-            n_shards=len(share),
-            n_shards_done=len(share) - len(todo),
-            n_rows=plan.rows_of(share),
-            n_rows_done=plan.rows_of(share) - plan.rows_of(todo),
-            backend=choice.engine.name,
-            reason=choice.reason,
-        )
-    )
+    todo = store.missing(share)
+    outcome = Outcome(store, progress or (lambda event: None))
+    outcome.start(share, todo, choice.reason)
     on_device = device_count(choice.engine.name) > 0
-    failures: list[Failure] = []
     with ExitStack() as stack:
         generated = None
         if on_device and core_count() > 1:
@@ -135,44 +123,24 @@ def compute_share(
             stack.callback(producers.close)
             generated = producers.traces
         for batch in batches(todo, len(what.policies), workers=1, on_device=on_device):
-            failures += _compute(batch, store, listen, generated)
+            try:
+                with writing(store.directory):
+                    compute_shards(batch, plan.setting, store.parts, generated)
+                outcome.done(batch)
+            except (InputError, ShardError) as error:
+                outcome.fail(batch, "input" if isinstance(error, InputError) else "error", error)
     return ShareResult(
         directory=Path(directory),
         n_shards=len(share),
         n_rows=plan.rows_of(share),
-        n_shards_computed=len(todo) - len(failures),
-        failures=tuple(failures),
-        is_merged=_merge_if_whole(store, listen),
+        n_shards_computed=len(todo) - len(outcome.failures),
+        failures=tuple(outcome.failures),
+        is_merged=_merge_if_whole(outcome),
     )
 
 
-def _compute(batch: Sequence[Shard], store: Store, listen: Listener, generated: Generated | None) -> list[Failure]:
-    plan = store.plan
-    try:
-        with writing(store.directory):
-            compute_shards(batch, plan.setting, store.parts, generated)
-    except (InputError, ShardError) as error:
-        there = part_files(store.parts)
-        failed = [shard for shard in batch if shard.part_id not in there]
-        return [_failure(shard, error, store, listen) for shard in failed]
-    listen(ShardsDone(label=plan.setting.label_of(batch[0]), n_rows=plan.rows_of(batch)))
-    return []
-
-
-def _failure(shard: Shard, error: GmemgpuError, store: Store, listen: Listener) -> Failure:
-    failure = Failure(
-        part_id=shard.part_id,
-        label=store.plan.setting.label_of(shard),
-        seeds=shard.seeds,
-        kind="input" if isinstance(error, InputError) else "error",
-        message=str(error),
-    )
-    record_failure(store.directory, failure)
-    listen(ShardFailed(label=failure.label, message=failure.message))
-    return failure
-
-
-def _merge_if_whole(store: Store, listen: Listener) -> bool:
+def _merge_if_whole(outcome: Outcome) -> bool:
+    store = outcome.store
     if store.missing():
         return False
     if store.is_merged():
@@ -180,12 +148,10 @@ def _merge_if_whole(store: Store, listen: Listener) -> bool:
     try:
         with held(store.directory):
             store.merge()
-    except DirectoryError:
-        # Many tasks end at once; whoever holds the directory merges for all.
-        return False
-    except DamagedParts:
-        # They are gone now: the tasks of the array that has them compute them when it is run again.
+    except (DirectoryError, DamagedParts):
+        # Many tasks end at once, and whoever holds the directory merges for all. Damaged parts are gone now: the tasks
+        # of the array that has them compute them when it is run again.
         return False
     store.remove_temporaries()
-    listen(SweepMerged(n_rows=store.plan.n_rows))
+    outcome.listen(SweepMerged(n_rows=store.plan.n_rows))
     return True

@@ -26,12 +26,7 @@ def refuse_in_starting_process() -> None:
     """
     End this process if it is a spawned one that still imports its main module.
 
-    Raises
-    ------
-    SystemExit
-        In a sweep's own worker: no word of it, since the sweep that started it will say what is wrong.
-    GmemgpuError
-        In a process that somebody else started.
+    Without a word if it is a sweep's own worker: the sweep that started it will say what is wrong.
     """
     process = multiprocessing.current_process()
     # Python's own mark of such a process, by which it refuses to start others from there.
