@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.registry import device_count
-from gmemgpu.sweeping.expected import expected_trace_s
-from gmemgpu.sweeping.run.plan import make_plan, pairs_at_once
+from gmemgpu.sweeping.run.plan import expected_trace_s, make_plan, pairs_at_once
 from gmemgpu.sweeping.run.shard import Setting, Shard, shard_rows
 from gmemgpu.sweeping.spec import Scenario, SweepSpec
 
@@ -108,8 +107,7 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None, elsew
     or with as many as a device takes at once; a long one is cut short by its horizon. The others of its kind are taken
     to need time by their horizon, or by their expected size: whichever is less gives the low end.
     """
-    n_rows = len(spec.scenarios) * len(spec.seeds) * len(spec.policies)
-    n_at_once = pairs_at_once(n_rows)
+    n_at_once = pairs_at_once(spec.n_rows)
     choice = choose_engine(backend or spec.backend, n_pairs=n_at_once, elsewhere=elsewhere)
     plan = make_plan(spec, choice.engine.name, auto=choice.reason is not None)
     on_device = device_count(choice.engine.name) > 0
@@ -153,7 +151,7 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None, elsew
         unit="GPU" if on_device else "core",
         workers=workers,
         n_parts=len(plan.shards),
-        n_rows=n_rows,
+        n_rows=spec.n_rows,
         n_timed=len(seeds) * len(kinds),
         timed_s=time.perf_counter() - begin_s,
         busy_s=(low_s, high_s),
@@ -161,7 +159,7 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None, elsew
         worker_bytes=int(_WORKER_BYTES + _EVENT_BYTES * longest[0]),
         largest=longest[1],
         # A row lies in its part and merged; a part has its schema at both ends.
-        disk_bytes=int(2 * row_bytes * n_rows) + 2 * plan.setting.schema.serialize().size * len(plan.shards),
+        disk_bytes=int(2 * row_bytes * spec.n_rows) + 2 * plan.setting.schema.serialize().size * len(plan.shards),
     )
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from gmemgpu.model import MODEL_VERSION
-from gmemgpu.sweeping.expected import expected_trace_s
 from gmemgpu.sweeping.run.shard import Setting, Shard
 from gmemgpu.sweeping.spec import SweepSpec, policy_table
 from gmemgpu.sweeping.store.identity import digest, digester
 from gmemgpu.sweeping.store.part import rows_schema
+from gmemgpu.units import NS_PER_S
 from gmemgpu.workload.spec import Workload
 
-__all__ = ["Plan", "SEEDS_AT_ONCE", "make_plan", "shard_length_s", "seeds_per_shard", "batches", "pairs_at_once"]
+__all__ = ["Plan", "SEEDS_AT_ONCE", "make_plan", "expected_trace_s", "batches", "pairs_at_once"]
 
 SEEDS_AT_ONCE = 8
 """A sweep that grows gets so many seeds more, or a multiple: its shards are cut so that each of them stays whole."""
@@ -34,6 +33,16 @@ _LEAST_DEVICE_PAIRS = 2048
 _TASKS_PER_DEVICE = 2
 """At least, where there are pairs enough: no worker shall idle while another has a long task."""
 
+# Seen in traces of the presets, where an allocator gives a guest few pieces; "scatter" makes one of each 2 MiB block.
+_EVENTS_PER_SNP_VM = 30
+_EVENTS_PER_PLAIN_VM = 2
+_EVENTS_PER_SCATTERED_VM = 3_000
+_EVENTS_PER_CONVERSION = 5
+_POLICY_S = 0.0015
+"""Of one policy on an empty trace, by the NumPy engine; `_EVENT_S` more for each event."""
+_EVENT_S = 2e-7
+_DAY_NS = 86_400 * NS_PER_S
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -41,11 +50,6 @@ class Plan:
 
     shards: tuple[Shard, ...]  # in the order of the final rows: scenario, seed, policy
     setting: Setting  # what they share
-
-    @property
-    def sweep_id(self) -> str:
-        """Hash of all part ids in their order."""
-        return self.setting.sweep_id
 
     @property
     def n_rows(self) -> int:
@@ -58,15 +62,9 @@ class Plan:
 
     def expected_s(self, shards: Sequence[Shard]) -> float:
         """Estimate how long some shards take one core, to a factor of a few."""
-        n_seeds: Counter[int] = Counter()
-        for shard in shards:
-            n_seeds[shard.scenario] += len(shard.seeds)
-        scenarios, n_policies = self.setting.scenarios, len(self.setting.policies)
-        return sum(n * expected_trace_s(scenarios[i].workload, n_policies) for i, n in n_seeds.items())
-
-    def name_of(self, shards: Sequence[Shard]) -> str:
-        """Return the scenarios and seeds of some shards, for messages."""
-        return self.setting.name_of(shards)
+        n_policies = len(self.setting.policies)
+        each_s = [expected_trace_s(scenario.workload, n_policies) for scenario in self.setting.scenarios]
+        return sum(len(shard.seeds) * each_s[shard.scenario] for shard in shards)
 
 
 def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False, growing: bool = False) -> Plan:
@@ -101,7 +99,10 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False, growing: boo
         }
     )
     shards: list[Shard] = []
-    at_most_s = shard_length_s(spec, SEEDS_AT_ONCE if growing else len(spec.seeds))
+    each_s = [expected_trace_s(scenario.workload, len(spec.policies)) for scenario in spec.scenarios]
+    whole_s = (SEEDS_AT_ONCE if growing else len(spec.seeds)) * sum(filter(math.isfinite, each_s))
+    # Each shard costs the one client some milliseconds, so that a thousand workers want longer ones than two do.
+    shard_s = min(max(whole_s / _N_SHARDS, _LEAST_S), _MOST_S)
     for i_scenario, scenario in enumerate(spec.scenarios):
         identity = {
             "common": common,
@@ -112,7 +113,7 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False, growing: boo
         }
         # A file counts by what is in it, not by where it lies.
         digest_of_seeds = digester(identity, "seeds", spec.input_hashes.__getitem__)
-        n = seeds_per_shard(scenario.workload, len(spec.policies), at_most_s)
+        n = max(1, min(_MAX_SEEDS, round(shard_s / each_s[i_scenario])))
         if growing:
             n = 1 << min(n, SEEDS_AT_ONCE).bit_length() - 1  # of 1, 2, 4 and 8 the last that is not larger
         for i in range(0, len(spec.seeds), n):
@@ -134,24 +135,30 @@ def make_plan(spec: SweepSpec, backend: str, *, auto: bool = False, growing: boo
     return Plan(shards=tuple(shards), setting=setting)
 
 
-def shard_length_s(spec: SweepSpec, n_seeds: int) -> float:
+def expected_trace_s(workload: Workload, n_policies: int, n_arrivals: float | None = None) -> float:
     """
-    Compute how long a shard of a sweep should take: a second for a small one, up to half a minute for a huge one.
+    Estimate how long one core takes for a trace and its policies, to a factor of a few.
 
-    Each shard costs the one client some milliseconds, so that a thousand workers want longer ones than two do.
+    Infinite for a VM table that is not thinned to a rate, unless the number of arrivals is given.
     """
-    each_s = (expected_trace_s(scenario.workload, len(spec.policies)) for scenario in spec.scenarios)
-    whole_s = n_seeds * sum(trace_s for trace_s in each_s if math.isfinite(trace_s))
-    return min(max(whole_s / _N_SHARDS, _LEAST_S), _MOST_S)
-
-
-def seeds_per_shard(workload: Workload, n_policies: int, at_most_s: float) -> int:
-    """
-    Compute how many seeds make a shard that takes about so long.
-
-    From parameters alone, so that every machine cuts the same parts.
-    """
-    return max(1, min(_MAX_SEEDS, round(at_most_s / expected_trace_s(workload, n_policies))))
+    if workload.event is not None:
+        return (_POLICY_S + _EVENT_S * sum(event.times for event in workload.event)) * n_policies
+    if n_arrivals is None:
+        if workload.vm_table is None:
+            n_arrivals = workload.expected_arrivals
+        else:
+            # A whole file may come if it is not thinned: one seed is enough for a task.
+            thin = workload.vm_table.thin
+            a_day = math.inf if thin is None or thin.arrivals_per_day is None else thin.arrivals_per_day
+            n_arrivals = a_day * workload.horizon_ns / _DAY_NS
+    vms = workload.n_stock + n_arrivals
+    memory, share = workload.memory, workload.snp.share
+    conversions = memory.conversions_per_s * workload.n_stock * share * workload.horizon_ns / NS_PER_S
+    per_vm = share * _EVENTS_PER_SNP_VM + (1.0 - share) * _EVENTS_PER_PLAIN_VM
+    # A displaced block cuts what lies in order around it.
+    scattered = 1.0 if memory.placement == "scatter" else min(1.0, 2.0 * memory.displaced)
+    per_vm = max(per_vm, scattered * _EVENTS_PER_SCATTERED_VM * workload.sizes.scale)
+    return (_POLICY_S + _EVENT_S * (vms * per_vm + conversions * _EVENTS_PER_CONVERSION)) * n_policies
 
 
 def batches(shards: Sequence[Shard], n_policies: int, *, workers: int, on_device: bool) -> list[tuple[Shard, ...]]:
