@@ -24,9 +24,8 @@ from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
 from gmemgpu.sweeping.clusters import local
 from gmemgpu.sweeping.run.plan import Plan, make_plan
-from gmemgpu.sweeping.run.producers import Producers
+from gmemgpu.sweeping.run.producers import ProducerDied, Producers, pack
 from gmemgpu.sweeping.run.progress import ShardsDone
-from gmemgpu.sweeping.run.sent_trace import SenderDied, pack
 from gmemgpu.sweeping.run.shard import ShardError, compute_shards, shard_rows
 from gmemgpu.sweeping.run.sweep import sweep
 from gmemgpu.sweeping.spec import read_spec
@@ -125,7 +124,7 @@ def test_what_a_dead_process_held_is_not_waited_for() -> None:
     sent, _ = here.recv()
     process.kill()
     process.join()
-    with pytest.raises(SenderDied):
+    with pytest.raises(ProducerDied):
         sent.unpack()
 
 

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import select
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from multiprocessing import connection, get_context, parent_process
+from multiprocessing.reduction import DupFd
 from threading import Thread
+from typing import Any
+
+import numpy as np
 
 from gmemgpu.errors import GmemgpuError
 from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
-from gmemgpu.sweeping.run.sent_trace import SenderDied, SentTrace, pack
 from gmemgpu.sweeping.run.shard import Setting, Shard
 from gmemgpu.sweeping.run.unguarded import program_left_out
 from gmemgpu.workload.spec import Workload
 
-__all__ = ["Producers", "ProducerDied"]
+__all__ = ["Producers", "ProducerDied", "SentTrace", "pack"]
 
 _DIED = (
     "a process that made traces for the GPU died, most likely for want of memory; free some, or let this process "
     "have fewer cores (taskset, or cores of its job): it starts one producer a core"
 )
+
+_SMALL_BYTES = select.PIPE_BUF // 2
+"""Less goes through the pipe, and what else is sent fits as well: a pipe takes so much whole or not at all. Of a longer
+message a process that is killed can leave a part, and whoever reads would wait for the rest for ever."""
 
 _workloads: list[Workload] = []
 """In a producer: of the sweep's scenarios."""
@@ -32,6 +42,54 @@ _workloads: list[Workload] = []
 
 class ProducerDied(GmemgpuError):
     """A process that makes traces died; what it made is lost, and the next attempt starts others."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentTrace:
+    """A trace that can be sent."""
+
+    made: GeneratedTrace  # without its columns if they are elsewhere
+    columns: dict[str, str]  # name and type of each column that is elsewhere, in the order in which they lie there
+    n_events: int  # length of each
+    file: Any  # where they lie: a file in memory that has no name, gone with the last process that has it open
+
+    def unpack(self) -> GeneratedTrace:
+        """Return the trace, in the other process; once, and only while the one that packed it lives."""
+        if self.file is None:
+            return self.made
+        try:
+            file = self.file.detach()
+        except (ConnectionError, FileNotFoundError, EOFError):
+            raise ProducerDied(_DIED) from None
+        try:
+            memory = mmap.mmap(file, 0)
+        finally:
+            os.close(file)
+        found: dict[str, Any] = {}
+        at = 0
+        for name, dtype in self.columns.items():
+            found[name] = np.frombuffer(memory, dtype, self.n_events, at)
+            at += found[name].nbytes
+        return replace(self.made, trace=replace(self.made.trace, **found))
+
+
+def pack(made: GeneratedTrace) -> SentTrace:
+    """Build what another process can take a trace from, for as long as this one lives."""
+    trace = made.trace
+    found = [(field.name, getattr(trace, field.name)) for field in fields(trace)]
+    columns = [(name, value) for name, value in found if isinstance(value, np.ndarray)]
+    # The widest first, so that each begins where its type may.
+    columns.sort(key=lambda column: -column[1].itemsize)
+    if sum(column.nbytes for _, column in columns) < _SMALL_BYTES:
+        return SentTrace(made, {}, 0, None)
+    with os.fdopen(os.memfd_create("gmemgpu-trace"), "wb") as file:
+        for _, column in columns:
+            file.write(np.ascontiguousarray(column).data)
+        file.flush()
+        handle = DupFd(file.fileno())
+    empty: dict[str, Any] = {name: column[:0] for name, column in columns}
+    types = {name: column.dtype.str for name, column in columns}
+    return SentTrace(replace(made, trace=replace(trace, **empty)), types, len(trace), handle)
 
 
 class Producers:
@@ -59,7 +117,7 @@ class Producers:
                         yield waiting.popleft().result().unpack()
             while waiting:
                 yield waiting.popleft().result().unpack()
-        except (BrokenProcessPool, SenderDied):
+        except (BrokenProcessPool, ProducerDied):
             # Only when all of them are gone: a future given up while the pool marks it as lost ends the pool's thread.
             self._end(wait=True)
             raise ProducerDied(_DIED) from None
