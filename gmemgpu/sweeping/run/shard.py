@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -96,6 +96,9 @@ def _trace(
         kind = "" if isinstance(error, GmemgpuError) else f"{type(error).__name__}: "
         raise ShardError(f"{here}: {kind}{error}") from error
     trace = made.trace
+    figures: dict[str, int] = {}
+    if setting.images is not None:
+        figures = rmp_figures(engine.scan_rmp(trace, counted_times(trace, setting.images)), trace.host.hole_regions())
     facts.append(
         {
             "label": scenario.label,
@@ -111,15 +114,10 @@ def _trace(
             "rejected": made.rejected,
             "running_vm_ns": made.running_vm_ns,
             "running_snp_vm_ns": made.running_snp_vm_ns,
-            **({} if setting.images is None else _rmp_figures(trace, setting.images, engine)),
+            **figures,
         }
     )
     return trace
-
-
-def _rmp_figures(trace: Trace, images: ImageTimes, engine: Engine) -> dict[str, int]:
-    scan = engine.scan_rmp(trace, counted_times(trace, images))
-    return rmp_figures(scan, trace.host.hole_regions())
 
 
 def _generated_here(shards: Sequence[Shard], setting: Setting) -> Generator[GeneratedTrace, None, None]:
@@ -183,7 +181,16 @@ def compute_shards(
             raise
         return _one_by_one(shards, setting, parts, generated)
     for shard, rows_of_shard in zip(shards, rows, strict=True):
-        _write(parts, shard, rows_to_arrow(rows_of_shard, setting.schema), setting)
+        table = rows_to_arrow(rows_of_shard, setting.schema)
+        about = {"sweep": setting.sweep_id, "index": shard.index}
+        for wait_s in (*_WRITE_AGAIN_AFTER_S, None):
+            try:
+                write_part(parts, shard.part_id, table, about)
+                break
+            except OSError:
+                if wait_s is None:
+                    raise
+                time.sleep(wait_s)
     return fallback
 
 
@@ -198,13 +205,3 @@ def _one_by_one(shards: Sequence[Shard], setting: Setting, parts: Path, generate
     if failed is not None:
         raise failed
     return fallback
-
-
-def _write(parts: Path, shard: Shard, table: pa.Table, setting: Setting) -> None:
-    about = {"sweep": setting.sweep_id, "index": shard.index}
-    for wait_s in _WRITE_AGAIN_AFTER_S:
-        with suppress(OSError):
-            write_part(parts, shard.part_id, table, about)
-            return
-        time.sleep(wait_s)
-    write_part(parts, shard.part_id, table, about)

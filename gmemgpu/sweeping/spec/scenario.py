@@ -152,10 +152,8 @@ def _over_hosts(points: Iterable[dict[str, Any]], document: Document) -> Iterato
                 workload = workload_from_mapping(point, "", document.folder)
                 if workload.vm_table is not None and workload.vm_table.path.exists():
                     names = workload.vm_table.host_names(workload.host.host)
-            except SpecError:
+            except (SpecError, OSError):
                 pass  # told with the scenario's other mistakes
-            except OSError:
-                pass  # as above
             except TraceError as error:
                 document.problems.extend(problem for problem in error.problems if problem not in document.problems)
         yield from (_with(point, _HOST, name) for name in names) if len(names) > 1 else [point]
