@@ -36,7 +36,7 @@ from gmemgpu.sweeping.store.part import PartFile, part_bytes
 N_SEEDS = 100
 N_POLICIES = 10
 N_BINS = 180
-STEPS = ("resume", "merge", "show", "show_by_preset", "check", "status")
+STEPS = ("resume", "merge", "show", "show_json", "show_json_by_preset", "check", "status")
 _STARTED = time.perf_counter()
 
 
@@ -109,8 +109,9 @@ def run_step(step: str, directory: Path, n_parts: int) -> dict[str, Any]:
     from gmemgpu.cli.main import main
 
     command = {
-        "show": ["show", "--json", "--group-by", "label"],
-        "show_by_preset": ["show", "--json", "--group-by", "preset"],
+        "show": ["show"],
+        "show_json": ["show", "--json"],
+        "show_json_by_preset": ["show", "--json", "--group-by", "preset"],
         "check": ["check", "--json"],
         "status": ["status", "--json"],
     }[step]
