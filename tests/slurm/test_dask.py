@@ -215,11 +215,16 @@ def test_what_jobs_see_is_encrypted_and_gone_afterwards(
 def test_scheduler_and_workers_in_one_allocation(
     slurm: SlurmNode, spec_file: Path, local: Path, store: Store, script: str
 ) -> None:
-    log = store.directory.parent / "log"
-    options = (f"--output={log}", "--ntasks=2", "--mem-per-cpu=1G", f"--chdir={ROOT}")
+    folder = store.directory.parent
+    log = folder / "log"
+    options = ("--hold", f"--output={log}", "--ntasks=2", "--mem-per-cpu=1G", f"--chdir={folder}")
     job = slurm.submit(*options, ROOT / "jobs" / "slurm" / script, spec_file, store.directory, "--quiet")
+    # What a job of the same number, of another cluster on the same file system, has written there.
+    foreign = folder / f"scheduler-{job}.json"
+    foreign.write_text("not this job's")
+    slurm.call("scontrol", "release", job)
     slurm.wait_until_idle(120)
     assert slurm.state_of(job) == "COMPLETED", log.read_text()
     assert same_files(store.directory, local)
     # The controller may know of the job's end before the script has cleaned up behind it.
-    wait_until(lambda: not list(ROOT.glob("scheduler-*")), 30, "the end of the scheduler's files")
+    wait_until(lambda: list(folder.glob("scheduler-*")) == [foreign], 30, "the end of the scheduler's files")
