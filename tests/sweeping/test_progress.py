@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.request import urlopen
 
-import pytest
 from distributed import Client, LocalCluster
 from sweep_processes import run_gmemgpu, running
 
-import gmemgpu
-from gmemgpu.cli.progress import shown_progress
-from gmemgpu.sweeping import compile_once
-from gmemgpu.sweeping.run.progress import Compiling, ShardsDone, SweepEvent, SweepMerged, SweepStarted, WorkersReady
+from gmemgpu.sweeping.run.progress import ShardsDone, SweepEvent, SweepMerged, SweepStarted, WorkersReady
 from gmemgpu.sweeping.run.sweep import sweep
 
 
@@ -37,42 +31,8 @@ def test_events_come_in_order_and_add_up(tiny_file: Path, tiny: Path, threads: C
     assert [type(event) for event in events] == [SweepStarted]
 
 
-@pytest.mark.skipif(not compile_once.is_installed(), reason="Numba is not installed")
-def test_to_compile_is_told_and_done_once(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    # What is compiled is not compiled here.
-    monkeypatch.setattr(compile_once, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(compile_once, "generate", lambda *_, **__: SimpleNamespace(trace=None))
-    monkeypatch.setattr(compile_once, "engine", lambda name: SimpleNamespace(evaluate=lambda *_: []))
-    with shown_progress(quiet=False, say_why=False) as listen:
-        assert listen is not None
-        took_s = [compile_once.compile_once(name, lambda: listen(Compiling())) for name in ("numpy", "numba", "numba")]
-    assert [took is None for took in took_s] == [True, False, True]
-    told = capsys.readouterr().err
-    assert told == "gmemgpu: compiling the engine; this takes a minute, once for you and this version\n"
-
-
-@pytest.mark.skipif(not compile_once.is_installed(), reason="Numba is not installed")
-def test_a_second_installation_compiles_for_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # Numba finds what it keeps by where a file lies and how old it is.
-    monkeypatch.setattr(compile_once, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(compile_once, "generate", lambda *_, **__: SimpleNamespace(trace=None))
-    monkeypatch.setattr(compile_once, "engine", lambda name: SimpleNamespace(evaluate=lambda *_: []))
-    took_s = [compile_once.compile_once("numba"), compile_once.compile_once("numba")]
-    for place in ("here", "there"):
-        source = tmp_path / place / "gmemgpu" / "__init__.py"
-        source.parent.mkdir(parents=True)
-        source.touch()
-        monkeypatch.setattr(gmemgpu, "__file__", str(source))
-        took_s += [compile_once.compile_once("numba"), compile_once.compile_once("numba")]
-        os.utime(source, (1, 1))
-        took_s += [compile_once.compile_once("numba"), compile_once.compile_once("numba")]
-    assert [took is None for took in took_s] == [False, True] * 5
-
-
 def test_piped_output_tells_a_line_before_any_worker_is_up(spec_file: Path, tmp_path: Path) -> None:
-    with running("sweep", spec_file, "-o", tmp_path / "out", "--workers", 1, "--backend", "numpy") as process:
+    with running("sweep", spec_file, "-o", tmp_path / "out", "--workers", 1) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
         assert line == "gmemgpu: 128 of 128 evaluations to do, 16 parts\n"
@@ -84,7 +44,7 @@ def test_piped_output_tells_a_line_before_any_worker_is_up(spec_file: Path, tmp_
 def test_a_sweep_of_more_than_a_minute_tells_where_its_dashboard_is(spec_file: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.toml"
     large.write_text(spec_file.read_text().replace("seeds = 2\n", "seeds = 2000\n"))
-    with running("sweep", large, "-o", tmp_path / "out", "--workers", 1, "--backend", "numpy") as process:
+    with running("sweep", large, "-o", tmp_path / "out", "--workers", 1) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith("gmemgpu: 128,000 of 128,000 evaluations to do, ")
         # Tests have Bokeh, without which nobody could look at the page.
