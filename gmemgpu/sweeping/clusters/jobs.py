@@ -19,6 +19,7 @@ import dask
 from dask.utils import parse_timedelta
 from distributed import Client
 from distributed.core import Status
+from distributed.diagnostics.plugin import SchedulerPlugin
 
 from gmemgpu.errors import BackendError, GmemgpuError, Problem, SpecError
 from gmemgpu.sweeping.clusters.fork_server import ONE_THREAD, sigint_blocked
@@ -252,6 +253,17 @@ def _is_taken(job: Any) -> bool:
     return job.job_id is not None
 
 
+class _Seen(SchedulerPlugin):
+    # Names of workers that ever came up; some are lost again before anybody looks.
+    name = "gmemgpu-seen"
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        self.names.add(str(scheduler.workers[worker].name))
+
+
 @contextmanager
 def _replacing_lost_jobs(cluster: Any) -> Iterator[None]:
     # Dask replaces a lost job that was one worker; of a job that was several it waits for the rest for ever, and one
@@ -259,6 +271,8 @@ def _replacing_lost_jobs(cluster: Any) -> Iterator[None]:
     lost_after_s = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
     ended = threading.Event()
     up_s: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+    seen = _Seen()
+    cluster.scheduler.add_plugin(seen)
 
     def look() -> None:
         now_s = time.monotonic()
@@ -266,10 +280,11 @@ def _replacing_lost_jobs(cluster: Any) -> Iterator[None]:
         lost = []
         for name, job in list(cluster.workers.items()):
             group = cluster.worker_spec.get(name, {}).get("group", ())
-            if not _is_taken(job):
-                up_s.setdefault(job, now_s)
-            elif any(f"{name}{suffix}" in up for suffix in group):
+            workers = {f"{name}{suffix}" for suffix in group}
+            if workers & up:
                 up_s[job] = now_s
+            elif workers & seen.names or not _is_taken(job):
+                up_s.setdefault(job, now_s)
             if now_s - up_s.get(job, now_s) > lost_after_s:
                 lost.append(name)
         if lost:
