@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 from distributed.security import Security
 
-__all__ = ["PATIENCE_S", "DaskProcesses", "parts_of", "preload", "run_gmemgpu", "running", "tls_environment"]
+__all__ = ["PATIENCE_S", "DaskProcesses", "Hold", "parts_of", "preload", "run_gmemgpu", "running", "tls_environment"]
 __all__ += ["wait_for_parts", "wait_until", "workers_of"]
 
 PATIENCE_S = 120
@@ -94,6 +94,59 @@ def preload(folder: Path, text: str) -> dict[str, str]:
     path = folder / "preload.py"
     path.write_text(text)
     return {"DASK_DISTRIBUTED__WORKER__PRELOAD": repr([str(path)])}
+
+
+_HELD = """\
+import os
+import time
+from pathlib import Path
+
+from pyarrow import ipc
+
+
+def held(*arguments, new_file=ipc.new_file, **options):
+    Path({folder!r}, f"{{os.getpid()}}.came").touch()
+    while len(list(Path({parts!r}).glob("[!.]*.arrow"))) >= int(Path({limit!r}).read_text()):
+        time.sleep(0.02)
+    return new_file(*arguments, **options)
+
+
+# Called for each part that was computed, before anything is written.
+ipc.new_file = held
+"""
+
+
+class Hold:
+    """
+    Has a sweep go no further than some parts, as if the next ones took for ever, until a test lets it go on.
+
+    It is there to be disturbed then, however fast the machine, and computes nothing meanwhile. `environment` is for
+    processes that start Dask workers, `python_environment` for those that compute themselves.
+    """
+
+    def __init__(self, folder: Path, directory: Path, n: int) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._limit = folder / "limit"
+        self.at(n)
+        text = _HELD.format(folder=str(folder), parts=str(directory / "parts"), limit=str(self._limit))
+        self.environment = preload(folder, text)
+        (folder / "sitecustomize.py").write_text(text)
+        self.python_environment = {"PYTHONPATH": str(folder)}
+
+    def at(self, n: int) -> None:
+        """Let it go on until there are so many parts; each worker may finish one more."""
+        new = self._limit.with_suffix(".new")
+        new.write_text(str(n))
+        new.replace(self._limit)
+
+    def n_processes(self) -> int:
+        """Count the processes that have computed a part."""
+        return len(list(self._folder.glob("*.came")))
+
+    def let_go(self) -> None:
+        """Let it go on to its end."""
+        self.at(1_000_000)
 
 
 @dataclass

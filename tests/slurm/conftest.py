@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from slurm_node import PACKAGES, SlurmNode, missing_programs, running_node
+from sweep_processes import Hold
 
 from gmemgpu.sweeping.run.plan import make_plan
 from gmemgpu.sweeping.run.sweep import sweep
@@ -24,7 +25,7 @@ policies = ["v10", "refcount"]
 [workload]
 preset = "mixed-pods"
 host = {{ name = "pod", memory_bytes = "16 GiB", cores = 4 }}
-horizon_ns = "2 h"
+horizon_ns = "5 min"
 warmup_ns = "1 min"
 stock.vms = 20
 arrivals = {{ vms_per_s = 0.3 }}
@@ -54,7 +55,7 @@ def slurm(slurm_session: SlurmNode, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture(scope="session")
 def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of a dozen parts, each about half a second."""
+    """A sweep of a dozen parts."""
     path = tmp_path_factory.mktemp("spec") / "slurm.toml"
     path.write_text(SPEC)
     return path
@@ -73,3 +74,12 @@ def store(spec_file: Path, tmp_path: Path) -> Store:
     """An empty results directory of the same sweep, as another client sees it."""
     spec = read_spec(spec_file)
     return open_store(tmp_path / "out", spec, make_plan(spec, "numpy"))
+
+
+@pytest.fixture
+def hold(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hold:
+    """Hold a sweep into that directory at one part, if Dask workers compute it."""
+    hold = Hold(tmp_path / "hold", store.directory, 1)
+    for name, value in hold.environment.items():
+        monkeypatch.setenv(name, value)
+    return hold

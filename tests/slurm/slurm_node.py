@@ -101,7 +101,7 @@ def wait_until(condition: Callable[[], bool], patience_s: float, what: str) -> N
     give_up = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < give_up, f"waited {patience_s} s for {what}"
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def same_files(directory: Path, local: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from slurm_node import SlurmNode, same_files, wait_until
+from sweep_processes import Hold
 
 from gmemgpu.sweeping.store.directory import Store
 
@@ -49,11 +50,13 @@ def test_two_arrays_on_one_directory_write_the_same_parts(
 
 
 def test_a_task_past_its_walltime_is_ended_and_the_same_array_goes_on(
-    slurm: SlurmNode, spec_file: Path, local: Path, tmp_path: Path, store: Store
+    slurm: SlurmNode, spec_file: Path, local: Path, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Each part takes the slow engine many seconds, and the walltime ends within half a minute.
+    hold = Hold(tmp_path / "hold", store.directory, 1)
+    for name, value in hold.python_environment.items():
+        monkeypatch.setenv(name, value)
     array = ("--array=0-1", f"--output={tmp_path}/%a-of-2.log", "--mem=1G", "--time=10", SCRIPTS / "array.sbatch")
-    job = slurm.submit(*array, spec_file, store.directory, "--backend", "reference")
+    job = slurm.submit(*array, spec_file, store.directory)
     log = tmp_path / "1-of-2.log"
     wait_until(lambda: log.exists() and "6 of 6 shards to do" in log.read_text(), 60, "the task's start")
     for i in range(2):
@@ -62,6 +65,7 @@ def test_a_task_past_its_walltime_is_ended_and_the_same_array_goes_on(
     assert slurm.state_of(f"{job}_1") == "TIMEOUT"
     assert "terminated; run the same again to go on" in log.read_text()
     assert not (store.directory / "results.parquet").exists()
+    hold.let_go()
     job = submit_array(slurm, spec_file, store.directory, 2, tmp_path)
     slurm.wait_until_idle(120)
     assert slurm.state_of(f"{job}_1") == "COMPLETED"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from slurm_node import SlurmNode, same_files, wait_until
+from sweep_processes import Hold
 
 from gmemgpu.sweeping.store.directory import Store
 
@@ -100,25 +101,24 @@ def test_two_workers_with_a_gpu_each(
 
 @pytest.mark.parametrize("how", ["cancelled", "past its walltime", "of two processes"])
 def test_a_lost_job_is_replaced(
-    slurm: SlurmNode, config: Path, command: list[str], local: Path, store: Store, how: str
+    slurm: SlurmNode, config: Path, command: list[str], local: Path, store: Store, hold: Hold, how: str
 ) -> None:
     if how == "of two processes":
         config.write_text(config.read_text().replace("cores: 1", "cores: 2"))
         command[-1] = "1"
     with running(command, slurm) as client:
-        wait_until(lambda: n_parts(store) > 0, 90, "the first part")
+        wait_until(lambda: hold.n_processes() == 2, 90, "both workers")
         first = slurm.active_jobs()
         assert len(first) == int(command[-1])
-        # Nothing goes on until it is gone: Slurm takes up to half a minute to see that a walltime is over.
-        client.send_signal(signal.SIGSTOP)
+        # Slurm takes up to half a minute to see that a walltime is over.
         if how == "past its walltime":
             slurm.expire(first[0])
         else:
             slurm.call("scancel", first[0])
         wait_until(lambda: first[0] not in slurm.active_jobs(), 60, "the job's end")
-        client.send_signal(signal.SIGCONT)
         assert slurm.state_of(first[0]) == ("TIMEOUT" if how == "past its walltime" else "CANCELLED")
         wait_until(lambda: len(set(slurm.active_jobs()) - set(first)) == 1, 60, "a job in its place")
+        hold.let_go()
         assert ends_well(client)
     slurm.wait_until_idle(60)
     assert same_files(store.directory, local)
@@ -136,7 +136,7 @@ def test_a_queue_that_is_not_there_is_named(slurm: SlurmNode, config: Path, comm
 
 
 def test_a_job_that_was_refused_once_is_submitted_again(
-    slurm: SlurmNode, command: list[str], local: Path, store: Store, tmp_path: Path
+    slurm: SlurmNode, command: list[str], local: Path, store: Store, hold: Hold, tmp_path: Path
 ) -> None:
     refusing = tmp_path / "sbatch"
     real = shutil.which("sbatch")
@@ -144,6 +144,7 @@ def test_a_job_that_was_refused_once_is_submitted_again(
     refusing.chmod(0o755)
     with running(command, slurm, path=tmp_path) as client:
         wait_until(lambda: len(slurm.active_jobs()) == 2, 60, "both jobs")
+        hold.let_go()
         assert ends_well(client)
     slurm.wait_until_idle(60)
     assert same_files(store.directory, local)
@@ -179,23 +180,32 @@ def test_nodes_with_other_code(
     ],
 )
 def test_a_client_that_is_ended_takes_its_jobs_along(
-    slurm: SlurmNode, command: list[str], local: Path, store: Store, number: signal.Signals, code: int, told: str
+    slurm: SlurmNode,
+    command: list[str],
+    local: Path,
+    store: Store,
+    hold: Hold,
+    number: signal.Signals,
+    code: int,
+    told: str,
 ) -> None:
     with running(command, slurm) as client:
         wait_until(lambda: n_parts(store) > 0, 90, "the first part")
         client.send_signal(number)
+        hold.at(6)
         assert client.communicate(timeout=60)[1] == told
         assert client.returncode == code
     slurm.wait_until_idle(60)
     assert not (store.directory / "lock").exists()
     assert not (store.directory / "results.parquet").exists()
+    hold.let_go()
     with running(command, slurm) as client:
         assert ends_well(client)
     assert same_files(store.directory, local)
 
 
 def test_what_jobs_see_is_encrypted_and_gone_afterwards(
-    slurm: SlurmNode, command: list[str], local: Path, store: Store
+    slurm: SlurmNode, command: list[str], local: Path, store: Store, hold: Hold
 ) -> None:
     logs = store.directory / "logs"
     with running(command, slurm) as client:
@@ -205,6 +215,7 @@ def test_what_jobs_see_is_encrypted_and_gone_afterwards(
         assert all(path.stat().st_mode & 0o077 == 0 for path in keys)
         told = slurm.call("scontrol", "write", "batch_script", slurm.active_jobs()[0], "-")
         assert " tls://127.0.0.1:" in told
+        hold.let_go()
         assert ends_well(client)
     slurm.wait_until_idle(60)
     assert not list(logs.glob(".dask-jobqueue*"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from slurm_node import SlurmNode, same_files, wait_until
+from sweep_processes import Hold
 
 from gmemgpu.sweeping.store.directory import Store
 
@@ -56,14 +57,15 @@ def test_an_array(slurm: SlurmNode, spec_file: Path, local: Path, folder: Path) 
 
 
 def test_a_client_in_a_job_of_its_own_replaces_a_lost_one(
-    slurm: SlurmNode, spec_file: Path, local: Path, folder: Path, store: Store
+    slurm: SlurmNode, spec_file: Path, local: Path, folder: Path, store: Store, hold: Hold
 ) -> None:
     job = submit(slurm, folder, "dask.pbs", {"SPEC": spec_file, "DIR": store.directory})
-    wait_until(lambda: len(list(store.parts.glob("*.arrow"))) > 0, 90, "the first part")
+    wait_until(lambda: hold.n_processes() == 2, 90, "both workers")
     first = slurm.active_jobs()
     assert len(first) == 3
     slurm.call("qdel", next(one for one in first if one != job))
     wait_until(lambda: len(set(slurm.active_jobs()) - set(first)) == 1, 60, "a job in its place")
+    hold.let_go()
     slurm.wait_until_idle(120)
     assert slurm.state_of(job) == "COMPLETED", (folder / f"dask.pbs.e{job}").read_text()
     assert same_files(store.directory, local)

@@ -1,4 +1,4 @@
-"""Two sweeps: one of some seconds that tests disturb, and a tiny one; and Dask processes that a test may kill."""
+"""Two sweeps: one that tests disturb, and a tiny one; and Dask processes that a test may kill."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
-from sweep_processes import DaskProcesses
+from sweep_processes import DaskProcesses, Hold
 
 from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.sweep import sweep
@@ -22,7 +22,7 @@ SPEC = f"""
 name = "disturbed"
 seeds = 2
 policies = ["never", "v10", "refcount"]
-backend = "reference"
+backend = "numpy"
 
 [workload]
 preset = "mixed-pods"
@@ -50,7 +50,7 @@ snp.share = [0.2, 0.4, 0.6, 0.8, 1.0]
 
 @pytest.fixture(scope="session")
 def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the sweep of some seconds: 16 parts, by the engine that is not meant to get faster."""
+    """Write the sweep that is disturbed: 16 parts."""
     path = tmp_path_factory.mktemp("spec") / "disturbed.toml"
     path.write_text(SPEC)
     return path
@@ -60,7 +60,7 @@ def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(spec_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a directory with its results, which tests must leave as it is."""
     directory = tmp_path_factory.mktemp("undisturbed") / "out"
-    result = sweep(spec_file, directory, workers=2, backend="numpy")
+    result = sweep(spec_file, directory, workers=2)
     assert result.n_computed == result.n_rows == N_ROWS
     return directory
 
@@ -85,6 +85,15 @@ def tiny_whole(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def tiny(tiny_whole: Path, tmp_path: Path) -> Path:
     """Copy that directory, for a test to spoil."""
     return Path(shutil.copytree(tiny_whole, tmp_path / "tiny"))
+
+
+@pytest.fixture
+def hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hold:
+    """Hold what sweeps into `tmp_path / "out"` on Dask workers of other processes at two parts."""
+    hold = Hold(tmp_path / "hold", tmp_path / "out", 2)
+    for name, value in hold.environment.items():
+        monkeypatch.setenv(name, value)
+    return hold
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from distributed import Client
 from sweep_processes import (
     PATIENCE_S,
     DaskProcesses,
+    Hold,
     parts_of,
     run_gmemgpu,
     running,
@@ -43,8 +44,8 @@ def goes_on(spec_file: Path, undisturbed: Path, contents: Contents, threads: Cli
 
     def sweep_on(directory: Path) -> None:
         stamps = {path: path.stat().st_mtime_ns for path in parts_of(directory)}
-        # On workers that are there already, and an engine that takes less time for the rest than the judge.
-        result = sweep(spec_file, directory, threads, backend="numpy")
+        # On workers that are there already.
+        result = sweep(spec_file, directory, threads)
         assert result.n_computed == (N_PARTS - len(stamps)) * N_ROWS // N_PARTS
         assert contents(directory) == contents(undisturbed)
         assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
@@ -58,7 +59,7 @@ def listens(pids: set[int]) -> bool:
 
 
 def test_ctrl_c_keeps_finished_parts_and_leaves_nothing_running(
-    spec_file: Path, goes_on: Callable[[Path], None], tmp_path: Path
+    spec_file: Path, goes_on: Callable[[Path], None], hold: Hold, tmp_path: Path
 ) -> None:
     directory = tmp_path / "out"
     with running("sweep", spec_file, "-o", directory, "--workers", 2) as process:
@@ -66,6 +67,7 @@ def test_ctrl_c_keeps_finished_parts_and_leaves_nothing_running(
         family = psutil.Process(process.pid).children(recursive=True)
         begun_s = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
+        hold.at(8)
         output, errors = process.communicate(timeout=PATIENCE_S)
         assert time.monotonic() - begun_s < MOST_S
         assert not psutil.wait_procs(family, timeout=5)[1]
@@ -93,13 +95,16 @@ def test_ctrl_c_while_workers_start_is_as_quiet(spec_file: Path, tmp_path: Path)
     assert parts_of(directory) == []
 
 
-def test_sigterm_leaves_nothing_running(spec_file: Path, goes_on: Callable[[Path], None], tmp_path: Path) -> None:
+def test_sigterm_leaves_nothing_running(
+    spec_file: Path, goes_on: Callable[[Path], None], hold: Hold, tmp_path: Path
+) -> None:
     directory = tmp_path / "out"
     with running("sweep", spec_file, "-o", directory, "--workers", 2, "--quiet") as process:
         wait_for_parts(process, directory, 2)
         family = psutil.Process(process.pid).children(recursive=True)
         # To this process alone, unlike Ctrl-C.
         process.terminate()
+        hold.at(8)
         assert process.communicate(timeout=PATIENCE_S) == ("", "gmemgpu: terminated; run the same again to go on\n")
         assert not psutil.wait_procs(family, timeout=5)[1]
     assert process.returncode == 128 + signal.SIGTERM
@@ -108,7 +113,7 @@ def test_sigterm_leaves_nothing_running(spec_file: Path, goes_on: Callable[[Path
 
 
 def test_a_killed_client_takes_its_workers_along(
-    spec_file: Path, goes_on: Callable[[Path], None], tmp_path: Path
+    spec_file: Path, goes_on: Callable[[Path], None], hold: Hold, tmp_path: Path
 ) -> None:
     directory = tmp_path / "out"
     with running("sweep", spec_file, "-o", directory, "--workers", 2, "--quiet") as process:
@@ -122,13 +127,17 @@ def test_a_killed_client_takes_its_workers_along(
     goes_on(directory)
 
 
-def test_killed_workers_are_replaced(spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path) -> None:
+def test_killed_workers_are_replaced(
+    spec_file: Path, undisturbed: Path, contents: Contents, hold: Hold, tmp_path: Path
+) -> None:
     directory = tmp_path / "out"
     with running("sweep", spec_file, "-o", directory, "--workers", 2, "--quiet") as process:
         for n in (2, 5):
+            hold.at(n)
             wait_for_parts(process, directory, n)
             victim, *_ = workers_of(process.pid)
             victim.kill()
+        hold.let_go()
         output, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, output, errors) == (0, "", "")
     assert contents(directory) == contents(undisturbed)
@@ -139,6 +148,7 @@ def test_a_killed_nanny_costs_its_host_alone(
     spec_file: Path,
     undisturbed: Path,
     contents: Contents,
+    hold: Hold,
     tmp_path: Path,
 ) -> None:
     dask = dask_processes()
@@ -147,6 +157,7 @@ def test_a_killed_nanny_costs_its_host_alone(
     with running("sweep", spec_file, "-o", directory, "--scheduler", dask.file, "--quiet") as process:
         wait_for_parts(process, directory, 2)
         victim.kill()
+        hold.let_go()
         assert process.communicate(timeout=PATIENCE_S) == ("", "")
     assert process.returncode == 0
     assert other.poll() is None
@@ -157,6 +168,7 @@ def test_a_killed_scheduler_ends_the_sweep_in_one_line(
     dask_processes: Callable[..., DaskProcesses],
     spec_file: Path,
     goes_on: Callable[[Path], None],
+    hold: Hold,
     tmp_path: Path,
 ) -> None:
     dask = dask_processes()
@@ -165,6 +177,7 @@ def test_a_killed_scheduler_ends_the_sweep_in_one_line(
     with running("sweep", spec_file, "-o", directory, "--scheduler", dask.address, "--quiet") as process:
         wait_for_parts(process, directory, 2)
         dask.started[0].kill()
+        hold.let_go()
         output, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, output) == (1, "")
     assert errors.startswith("gmemgpu: the scheduler ended or cannot be reached any more; run the same command again")

@@ -15,6 +15,7 @@ from distributed import Client
 from distributed.security import Security
 from sweep_processes import (
     DaskProcesses,
+    Hold,
     parts_of,
     run_gmemgpu,
     running,
@@ -50,9 +51,9 @@ def handshake(port: int) -> None:
             raise ssl.SSLError("closed")
 
 
-def test_a_local_sweep_listens_on_loopback_and_answers_no_stranger(spec_file: Path, tmp_path: Path) -> None:
+def test_a_local_sweep_listens_on_loopback_and_answers_no_stranger(spec_file: Path, hold: Hold, tmp_path: Path) -> None:
     with running("sweep", spec_file, "-o", tmp_path / "out", "--workers", 2, "--quiet") as process:
-        wait_for_parts(process, tmp_path / "out", 1)
+        wait_for_parts(process, tmp_path / "out", 2)
         places = listening(psutil.Process(process.pid))
         assert {place.ip for place in places} == {"127.0.0.1"}
         # A scheduler, two nannies, two workers, and web pages, which show what runs and take no orders.
