@@ -141,7 +141,7 @@ def test_a_dry_run_looks_at_the_directory(
 
     assert dry(undisturbed) == 0
     out = capsys.readouterr().out
-    assert "16 parts, on reference; 16 of them are there, and counted below all the same" in out
+    assert "16 parts, on numpy; 16 of them are there, and counted below all the same" in out
     other = tmp_path / "other.toml"
     other.write_text(spec_file.read_text().replace("seeds = 2", "seeds = 3"))
     assert dry(undisturbed, other) == 2
