@@ -75,6 +75,10 @@ class SlurmNode:
         """Return the jobs that wait or run, an array's tasks one by one."""
         return self.call("squeue", "--noheader", "--array", "--format=%i").split()
 
+    def all_jobs(self) -> list[str]:
+        """Return the jobs of the last minutes, those that have ended too."""
+        return self.call("squeue", "--noheader", "--states=all", "--format=%i").split()
+
     def state_of(self, job: str) -> str:
         """Return a job's state, as ``RUNNING`` or ``TIMEOUT``; an array's task is ``123_4``."""
         told = self.call("scontrol", "--oneliner", "show", "job", job)

@@ -121,6 +121,8 @@ def test_a_lost_job_is_replaced(
         hold.let_go()
         assert ends_well(client)
     slurm.wait_until_idle(60)
+    # The one in its place was not taken for lost while it started.
+    assert len([job for job in slurm.all_jobs() if int(job) > max(map(int, first))]) == 1
     assert same_files(store.directory, local)
 
 

@@ -86,7 +86,8 @@ def _job_arguments(kind: str, logs: Path | None, *, on_device: bool) -> dict[str
     }
     scheduler = dict(config.get("scheduler-options") or {})
     arguments["scheduler_options"] = {"dashboard_address": LOOPBACK_DASHBOARD, **scheduler}
-    extra = [str(word) for word in config.get("worker-extra-args") or []]
+    # Nobody looks at a worker's own pages, and its job would import Bokeh for them; later words take it back.
+    extra = ["--no-dashboard", *(str(word) for word in config.get("worker-extra-args") or [])]
     if not config.get("death-timeout"):
         arguments["death_timeout"] = 60
     if config.get("python") is None:
@@ -253,15 +254,23 @@ def _is_taken(job: Any) -> bool:
     return job.job_id is not None
 
 
-class _Seen(SchedulerPlugin):
-    # Names of workers that ever came up; some are lost again before anybody looks.
-    name = "gmemgpu-seen"
+class _Coming(SchedulerPlugin):
+    # When each job was last seen to have a worker: noted as they come, since some are gone again before anybody looks.
+    name = "gmemgpu-coming"
 
-    def __init__(self) -> None:
-        self.names: set[str] = set()
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+        self.up_s: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    def jobs(self) -> list[tuple[str, Any, set[str]]]:
+        # With the names of their workers, which are noted of jobs of several alone. A later job may have the same ones.
+        specs = self._cluster.worker_spec
+        found = [(name, job, specs.get(name, {}).get("group", ())) for name, job in list(self._cluster.workers.items())]
+        return [(name, job, {f"{name}{suffix}" for suffix in group}) for name, job, group in found]
 
     def add_worker(self, scheduler: Any, worker: str) -> None:
-        self.names.add(str(scheduler.workers[worker].name))
+        added = str(scheduler.workers[worker].name)
+        self.up_s.update({job: time.monotonic() for _, job, workers in self.jobs() if added in workers})
 
 
 @contextmanager
@@ -270,21 +279,19 @@ def _replacing_lost_jobs(cluster: Any) -> Iterator[None]:
     # that the batch system refused it does not submit again.
     lost_after_s = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
     ended = threading.Event()
-    up_s: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
-    seen = _Seen()
-    cluster.scheduler.add_plugin(seen)
+    coming = _Coming(cluster)
+    up_s = coming.up_s
+    cluster.scheduler.add_plugin(coming)
 
     def look() -> None:
         now_s = time.monotonic()
         up = {str(worker["name"]) for worker in cluster.scheduler_info["workers"].values()}
         lost = []
-        for name, job in list(cluster.workers.items()):
-            group = cluster.worker_spec.get(name, {}).get("group", ())
-            workers = {f"{name}{suffix}" for suffix in group}
-            if workers & up:
-                up_s[job] = now_s
-            elif workers & seen.names or not _is_taken(job):
+        for name, job, workers in coming.jobs():
+            if not _is_taken(job):
                 up_s.setdefault(job, now_s)
+            elif workers & up:
+                up_s[job] = now_s
             if now_s - up_s.get(job, now_s) > lost_after_s:
                 lost.append(name)
         if lost:
