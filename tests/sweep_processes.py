@@ -174,7 +174,7 @@ class DaskProcesses:
         command = [*before, sys.executable, "-m", f"distributed.cli.{program}", "--host", "127.0.0.1"]
         with (self.folder / f"{program}-{len(self.started)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [*command, "--dashboard-address", "127.0.0.1:0", *options],
+                [*command, "--no-dashboard", *options],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment, **(environment or {})},
