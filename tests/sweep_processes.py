@@ -132,7 +132,8 @@ class Hold:
         text = _HELD.format(folder=str(folder), parts=str(directory / "parts"), limit=str(self._limit))
         self.environment = preload(folder, text)
         (folder / "sitecustomize.py").write_text(text)
-        self.python_environment = {"PYTHONPATH": str(folder)}
+        paths = (str(folder), os.environ.get("PYTHONPATH"))
+        self.python_environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
     def at(self, n: int) -> None:
         """Let it go on until there are so many parts; each worker may finish one more."""
