@@ -76,8 +76,8 @@ class SlurmNode:
         return self.call("squeue", "--noheader", "--array", "--format=%i").split()
 
     def all_jobs(self) -> list[str]:
-        """Return the jobs of the last minutes, those that have ended too."""
-        return self.call("squeue", "--noheader", "--states=all", "--format=%i").split()
+        """Return the jobs of the last minutes, those that have ended too, an array as one."""
+        return self.call("squeue", "--noheader", "--states=all", "--format=%A").split()
 
     def state_of(self, job: str) -> str:
         """Return a job's state, as ``RUNNING`` or ``TIMEOUT``; an array's task is ``123_4``."""

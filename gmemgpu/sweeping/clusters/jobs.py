@@ -309,3 +309,5 @@ def _replacing_lost_jobs(cluster: Any) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+        # It holds the cluster, whose certificates are removed when nobody does any more.
+        cluster.scheduler.remove_plugin(coming.name)
