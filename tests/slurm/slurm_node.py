@@ -76,7 +76,7 @@ class SlurmNode:
         return self.call("squeue", "--noheader", "--array", "--format=%i").split()
 
     def all_jobs(self) -> list[str]:
-        """Return the jobs of the last minutes, those that have ended too, an array as one."""
+        """Return the jobs of the last minutes, those that have ended too, an array's tasks one by one."""
         return self.call("squeue", "--noheader", "--states=all", "--format=%A").split()
 
     def state_of(self, job: str) -> str:
