@@ -24,6 +24,9 @@ else:
     settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+# Of a test process's time a fifteenth went into looking for garbage; there is memory enough to look more rarely.
+gc.set_threshold(50_000, 20, 20)
+
 # Where one is missing, a GPU's machine say, the tests that need it are skipped; in CI none may be.
 _SKIPPED_WITHOUT = ("kubernetes_validate", "numba", "numpydoc", "vl_convert")
 

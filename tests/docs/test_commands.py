@@ -49,6 +49,11 @@ def blocks(page: str) -> list[Block]:
     return [Block(*parts) for parts in found]
 
 
+def quotes(page: str) -> list[str]:
+    found = re.findall(r"((?:^> .*\n)+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    return [" ".join(quote.replace("> ", "").split()) for quote in found]
+
+
 def parse(command: str) -> None:
     """Check a command without running it: options of gmemgpu, files, extras and modules that it names."""
     words = shlex.split(command)
@@ -113,6 +118,10 @@ def test_commands(
     cells = [block.text for block in found if (block.language, block.word) == ("python", "notebook")]
     if cells:
         run_python('if __name__ == "__main__":\n' + textwrap.indent("".join(cells), "    "), tmp_path)
+    # What a page quotes is what one of its commands said.
+    said = " ".join(capfd.readouterr().out.split())
+    for quoted in quotes(page):
+        assert quoted in said
 
 
 def run_python(text: str, folder: Path) -> None:
@@ -128,3 +137,4 @@ def test_blocks_are_found() -> None:
         assert (ROOT / page).read_text(encoding="utf-8").count("\n```") == 2 * len(blocks(page)), page
     assert sum(block.language == "sh" for page in TEXTS for block in blocks(page)) > 15
     assert {block.word for page in TEXTS for block in blocks(page) if block.language == "sh"} == WHERE
+    assert len(quotes("README.md")) == 1

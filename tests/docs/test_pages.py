@@ -137,18 +137,3 @@ def test_hooks_are_those_of_ci() -> None:
     found = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     hooks = {hook["id"] for repo in found["repos"] for hook in repo["hooks"]}
     assert {"ruff", "ruff-format", "mypy", "numpydoc-validation", "check-yaml", "check-toml"} <= hooks
-
-
-@pytest.mark.slow
-def test_the_answer_in_the_readme_is_what_the_command_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from gmemgpu.cli.main import main
-
-    section = README[README.index("## The answer") :]
-    monkeypatch.chdir(tmp_path)
-    Path("host.toml").write_text(section.split("```toml file=host.toml\n")[1].split("```")[0], encoding="utf-8")
-    (quoted,) = re.findall(r"((?:^> .*\n)+)", section, re.MULTILINE)
-    assert main(["sweep", "host.toml", "-o", "host", "--quiet", "--workers", "1"]) == 0
-    assert main(["decide", "host"]) == 0
-    assert " ".join(quoted.replace("> ", "").split()) in " ".join(capsys.readouterr().out.split())
