@@ -5,7 +5,10 @@ The engine runs on the emulated CuPy of the tests. What each of its calls (funct
 copies, memory) takes of its thread's CPU time is subtracted: the rest is the package's own Python and NumPy, on all
 threads together. Half of the traces, and one policy alone, tell what is for a batch, a trace and a pair.
 
-    python -m bench.device_host [--traces N] [--horizon H ...] [--only small iaas] [--repeats N] [--save]
+    python -m bench.device_host [--traces N] [--horizon H ...] [--only small iaas copy] [--repeats N] [--save]
+
+`copy` is the copy of whole traces into pinned memory, apart: it alone grows with events, and emulated kernels need
+minutes for a whole trace and leave caches cold. Its time is that of all threads together, and by the clock.
 
 Left out, since it needs a GPU: what CuPy itself takes to queue a call, and waiting. The calls are counted instead, and
 of them those for which the host waits until the device is done; the estimate takes 9 µs for each, as seen on an H200
@@ -45,6 +48,8 @@ import strict_cupy  # noqa: E402
 from bench.gpu_batches import Case, thirty_policies, traces_of  # noqa: E402
 from bench.hardware import record  # noqa: E402
 from gmemgpu.engine.cupy.batch import evaluate_batches  # noqa: E402
+from gmemgpu.engine.cupy.pieces import stage_events  # noqa: E402
+from gmemgpu.engine.cupy.transfer import Arena  # noqa: E402
 from gmemgpu.generator import generate  # noqa: E402
 from gmemgpu.model.cost import Costs  # noqa: E402
 from gmemgpu.model.policy import Policy  # noqa: E402
@@ -52,12 +57,15 @@ from gmemgpu.model.trace import Trace  # noqa: E402
 from gmemgpu.units import NS_PER_S  # noqa: E402
 from gmemgpu.workload.preset import preset  # noqa: E402
 
+KINDS = ("small", "iaas", "copy")
 _NO_CALLS = {"__del__", "__init__", "__enter__", "__exit__", "__len__", "empty", "get_current_stream"}
 _NO_CALLS |= {"broadcast_to", "reshape", "slice", "view"}
 """Neither launch nor copy: memory comes from a pool or goes back, streams become current, arrays are seen otherwise."""
 _CALL_US = 9.0
 _SYNCHRONISING = {"get", "tolist", "__bool__", "__int__", "__index__", "flatnonzero", "nonzero", "synchronize", "item"}
 _CALIBRATION = 200_000
+_COPIES = 5
+"""For each repeat of an evaluation: they are short."""
 _SORT_PASSES = 8
 """Of a radix sort, eight bits at a time."""
 
@@ -252,6 +260,31 @@ def host_figures(
     }
 
 
+def copy_figures(traces: Sequence[Trace], repeats: int) -> dict[str, Any]:
+    """Copy traces, and half of them, into pinned memory that is there already, and give what each further one takes."""
+    arena = Arena()
+    stage_events(traces, arena)
+
+    def least_s(some: Sequence[Trace]) -> tuple[float, float]:
+        spent = []
+        for _ in range(repeats):
+            process_s, clock_s = time.process_time(), time.perf_counter()
+            stage_events(some, arena)
+            spent.append((time.process_time() - process_s, time.perf_counter() - clock_s))
+        cpu_s, wall_s = zip(*spent, strict=True)
+        return min(cpu_s), min(wall_s)
+
+    half = traces[: len(traces) // 2]
+    n_further = len(traces) - len(half)
+    cpu_s, wall_s = ((both - one) / n_further for both, one in zip(least_s(traces), least_s(half), strict=True))
+    return {
+        "traces": len(traces),
+        "events_a_trace": sum(map(len, traces)) // len(traces),
+        "copy_cpu_ms_each_further_trace": round(1e3 * cpu_s, 2),
+        "copy_wall_ms_each_further_trace": round(1e3 * wall_s, 2),
+    }
+
+
 def _iaas(hours: float, n: int) -> list[Trace]:
     workload = preset("iaas-mixed")
     horizon_ns = round(hours * 3600 * NS_PER_S)
@@ -263,7 +296,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--traces", type=int, default=16, help="in a batch")
     parser.add_argument("--horizon", type=float, nargs="+", default=[1.0, 3.0], help="hours of iaas-mixed; two or more")
-    parser.add_argument("--only", nargs="+", choices=("small", "iaas"), default=("small", "iaas"))
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--calls", type=int, default=12, help="how many of the most frequent calls are listed")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement, of which the least counts")
     parser.add_argument("--save", action="store_true", help="keep it in bench/results")
@@ -281,6 +314,10 @@ def main(argv: list[str] | None = None) -> int:
                 figures[f"iaas-mixed, {hours:g} h"] = host_figures(
                     cupy, _iaas(hours, arguments.traces), policies, arguments.calls, arguments.repeats
                 )
+        if "copy" in arguments.only:
+            workload = preset("iaas-mixed")
+            traces = _iaas(workload.horizon_ns / NS_PER_S / 3600, arguments.traces)
+            figures["iaas-mixed, copied"] = copy_figures(traces, _COPIES * arguments.repeats)
     record("device-host", "python -m bench.device_host", figures, save=arguments.save)
     return 0
 

@@ -217,6 +217,18 @@ def test_the_host_is_measured_beside_calls_of_cupy(monkeypatch: pytest.MonkeyPat
     assert moved == 30 * (2 * 8 * (1 << 20) + 8)
 
 
+def test_the_copy_of_traces_is_measured_apart(monkeypatch: pytest.MonkeyPatch, gxx: str) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    device_host = importlib.import_module("bench.device_host")
+    traces = list(device_host.traces_of(device_host.Case("mixed-pods", True, 8), range(8)))
+    with importlib.import_module("strict_cupy").installed():
+        figures = device_host.copy_figures(traces, 2)
+    assert figures["traces"] == 8
+    assert figures["events_a_trace"] == sum(map(len, traces)) // 8
+    # How long it takes depends on the machine, and on what else runs there.
+    assert {f"copy_{clock}_ms_each_further_trace" for clock in ("cpu", "wall")} < set(figures)
+
+
 def test_without_a_device_it_says_why() -> None:
     environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     ran = subprocess.run(
