@@ -77,8 +77,8 @@ def test_the_same_rows_in_order(plan: Plan, producers: Producers) -> None:
     assert shard_rows(plan.shards, plan.setting, producers.traces) == shard_rows(plan.shards, plan.setting)
     running = children()
     assert len(running) == N
-    producers.close()
-    assert gone(running)
+    producers.close(wait=True)
+    assert not any(process.is_running() for process in running)
 
 
 def _pack_and_wait(pipe: Any, events: int) -> None:

@@ -119,7 +119,7 @@ class Producers:
                 yield waiting.popleft().result().unpack()
         except (BrokenProcessPool, ProducerDied):
             # Only when all of them are gone: a future given up while the pool marks it as lost ends the pool's thread.
-            self._end(wait=True)
+            self._end(wait=True, cancel=False)
             raise ProducerDied(_DIED) from None
         finally:
             _give_up(waiting)
@@ -134,14 +134,18 @@ class Producers:
                 self._pool = ProcessPoolExecutor(self._n, context, _set_up, (self._workloads,))
             return self._pool.submit(_make, scenario, seed)
 
-    def close(self) -> None:
-        """End the processes, what they are making with them; the next call of `traces` would start others."""
-        self._end(wait=False)
+    def close(self, *, wait: bool = False) -> None:
+        """
+        End the processes, after what they are making; the next call of `traces` would start others.
 
-    def _end(self, *, wait: bool) -> None:
+        A program that ends next has to `wait`: Python 3.11 may complain if it ends while they do.
+        """
+        self._end(wait=wait, cancel=True)
+
+    def _end(self, *, wait: bool, cancel: bool) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown(wait, cancel_futures=not wait)
+            pool.shutdown(wait, cancel_futures=cancel)
 
 
 def _give_up(waiting: deque[Future[SentTrace]]) -> None:

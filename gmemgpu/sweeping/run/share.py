@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,9 @@ def compute_share(
     with ExitStack() as stack:
         generated = None
         if on_device and core_count() > 1:
-            generated = stack.enter_context(closing(Producers(core_count(), plan.setting))).traces
+            producers = Producers(core_count(), plan.setting)
+            stack.callback(producers.close, wait=True)
+            generated = producers.traces
         for batch in batches(todo, len(what.policies), workers=1, on_device=on_device):
             try:
                 with writing(store.directory):
