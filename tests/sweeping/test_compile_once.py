@@ -50,6 +50,15 @@ def test_to_compile_is_told_and_done_once(
     assert [other.returncode for other in nothing_compiled] == [0]
 
 
+@pytest.mark.parametrize("backend", ["cupy", "numba"])
+def test_for_a_device_the_same_is_compiled(nothing_compiled: list[subprocess.Popen[bytes]], backend: str) -> None:
+    # Its traces are made on cores, and so is what it leaves if it is lost.
+    assert not compile_once.is_compiled()
+    took_s = [compile_once.compile_once(name) for name in ("numpy", "reference", backend, "cupy", "numba")]
+    assert [took is None for took in took_s] == [True, True, False, True, True]
+    assert compile_once.is_compiled()
+
+
 def test_without_another_process_all_is_compiled_in_this_one(
     nothing_compiled: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import select
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -71,6 +73,30 @@ def _others() -> None:
 def children() -> list[psutil.Process]:
     """Return the processes that this test has started."""
     return [psutil.Process(child.pid) for child in active_children() if child.pid not in _OTHERS]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_vms_are_placed_by_code_that_was_compiled_before(tiny_file: Path, compiled: bool) -> None:
+    pytest.importorskip("numba")
+    # In a process that has no server to fork from yet.
+    script = f"""
+import psutil
+from gmemgpu.sweeping.run import producers
+from gmemgpu.sweeping.run.plan import make_plan
+from gmemgpu.sweeping.spec import read_spec
+
+producers.is_compiled = lambda: {compiled}
+plan = make_plan(read_spec({str(tiny_file)!r}), "numpy")
+made = producers.Producers(1, plan.setting)
+assert len(list(made.traces(plan.shards[:1]))) == len(plan.shards[0].seeds)
+loaded = [file.path for child in psutil.Process().children(recursive=True) for file in child.memory_maps()]
+print(any("llvmlite" in path for path in loaded))
+made.close(wait=True)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
+    assert (ran.stdout, ran.stderr) == (f"{compiled}\n", "")
 
 
 def test_the_same_rows_in_order(plan: Plan, producers: Producers) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from gmemgpu.errors import GmemgpuError
 from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
+from gmemgpu.sweeping.compile_once import is_compiled
 from gmemgpu.sweeping.run.shard import Setting, Shard
 from gmemgpu.sweeping.run.unguarded import program_left_out
 from gmemgpu.workload.spec import Workload
@@ -130,7 +131,8 @@ class Producers:
             if self._pool is None:
                 # A mere fork would inherit threads, locks and a CUDA context. The server has imported what they need.
                 context = get_context("forkserver")
-                context.set_forkserver_preload([__name__])
+                # Numba only where it saves more than it costs; those who fork then place VMs by compiled code.
+                context.set_forkserver_preload([__name__, *(["numba"] if is_compiled() else [])])
                 self._pool = ProcessPoolExecutor(self._n, context, _set_up, (self._workloads,))
             return self._pool.submit(_make, scenario, seed)
 
