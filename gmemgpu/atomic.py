@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
-__all__ = ["NO_LINKS", "written_whole", "remove_unchanged", "is_wrong_path"]
+__all__ = ["NO_LINKS", "written_whole", "written_output", "remove_unchanged", "is_wrong_path"]
 
 _WRONG_PATH = frozenset(
     {
@@ -135,3 +137,36 @@ def written_whole(path: str | Path, *, replacing: bool = True) -> Iterator[Binar
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def written_output(path: str | Path) -> Iterator[BinaryIO]:
+    """
+    Open what a user named for writing: a file as `written_whole` does, at the end of links.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of a file, or of a device or pipe, which stays what it is and is written to when all is complete.
+
+    Yields
+    ------
+    binary file
+        One that can seek.
+
+    Raises
+    ------
+    OSError
+        As for `written_whole`.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with TemporaryFile() as held:
+            yield held
+            held.seek(0)
+            with path.open("wb", buffering=0) as target:
+                shutil.copyfileobj(held, target)
+        return
+    # Not the link: it would be replaced by the file.
+    with written_whole(os.path.realpath(path)) as file:
+        yield file

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from gmemgpu.atomic import is_wrong_path, remove_unchanged, written_whole
+from gmemgpu.atomic import is_wrong_path, remove_unchanged, written_output, written_whole
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -98,3 +99,40 @@ def test_a_path_is_wrong_where_another_would_do(tmp_path: Path) -> None:
         assert is_wrong_path(caught.value)
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
         assert not is_wrong_path(OSError(number, ""))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_output_at_the_end_of_a_link_leaves_the_link(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "other").mkdir()
+    file, link = tmp_path / "other" / "file", tmp_path / "link"
+    link.symlink_to("other/file")
+    if there:
+        file.write_bytes(b"old")
+    with written_output(link) as target:
+        target.write(b"new")
+    assert link.is_symlink()
+    assert file.read_bytes() == b"new"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "link", "other"]
+
+
+def test_a_pipe_gets_an_output_when_it_is_complete(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        found = reader.submit(pipe.read_bytes)
+        with written_output(pipe) as target:
+            target.write(b"12")
+            target.seek(0)
+            target.write(b"3")
+            assert not found.done()
+        assert found.result() == b"32"
+    assert pipe.is_fifo()
+
+
+def test_a_device_that_is_full_says_so_and_stays(tmp_path: Path) -> None:
+    # By a link, so that the device itself is safe from what this is about.
+    link = tmp_path / "link"
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)), written_output(link) as target:
+        target.write(b"new")
+    assert link.is_char_device()

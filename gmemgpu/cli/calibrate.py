@@ -108,10 +108,10 @@ def _costs_file(found: Calibration, name: str) -> str:
 
 
 def _write(text: str, path: Path) -> None:
-    from gmemgpu.atomic import is_wrong_path, written_whole
+    from gmemgpu.atomic import is_wrong_path, written_output
 
     try:
-        with written_whole(path) as file:
+        with written_output(path) as file:
             file.write(text.encode(errors="backslashreplace"))
     except OSError as error:
         reason = f"cannot be written: {error.strerror or error}"

@@ -191,11 +191,11 @@ def _finish(arguments: argparse.Namespace, files: list[tuple[Path, HostForm]], f
 def _write(table: pa.Table, path: Path) -> None:
     import pyarrow.parquet
 
-    from gmemgpu.atomic import is_wrong_path, written_whole
+    from gmemgpu.atomic import is_wrong_path, written_output
     from gmemgpu.errors import StoreError
 
     try:
-        with written_whole(path) as file:
+        with written_output(path) as file:
             pyarrow.parquet.write_table(table, file, compression="zstd")
     except OSError as error:
         reason = f"cannot be written: {error.strerror or error}"

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gmemgpu.atomic import is_wrong_path, written_whole
+from gmemgpu.atomic import is_wrong_path, written_output
 from gmemgpu.errors import GmemgpuError, Problem, SpecError
 from gmemgpu.figures.style import Spec, single
 
@@ -113,7 +113,7 @@ def write_file(path: str | Path, content: bytes) -> None:
         If the disk is full or fails.
     """
     try:
-        with written_whole(path) as file:
+        with written_output(path) as file:
             file.write(content)
     except OSError as error:
         if is_wrong_path(error):

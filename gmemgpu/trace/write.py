@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from gmemgpu.atomic import is_wrong_path, written_whole
+from gmemgpu.atomic import is_wrong_path, written_output
 from gmemgpu.errors import Problem, StoreError, TraceError
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import COLUMNS, Trace
@@ -80,10 +80,10 @@ def write_trace(trace: Trace, path: str | Path) -> None:
     try:
         if form == "parquet":
             table = table.replace_schema_metadata({METADATA_KEY: json.dumps(document)})
-            with written_whole(path) as file:
+            with written_output(path) as file:
                 pa.parquet.write_table(table, file, compression="zstd")
             return
-        with written_whole(header_path(path)) as header, written_whole(path) as file:
+        with written_output(header_path(path)) as header, written_output(path) as file:
             header.write(_header_toml(document))
             if path.suffix == ".gz":
                 # Name and time left out of the gzip header: equal traces are equal files.

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from gmemgpu.atomic import is_wrong_path, written_whole
+from gmemgpu.atomic import is_wrong_path, written_output
 from gmemgpu.errors import Problem, StoreError, TraceError
 from gmemgpu.model.host import Host
 from gmemgpu.model.trace import Int64Array
@@ -224,7 +224,7 @@ def write_normal_form(table: OwnTable, path: Path) -> None:
     kept = {name: cells for name, cells in columns.items() if name in needed or cells.null_count < len(cells)}
     order = np.argsort(table.arrival_ns, kind="stable")
     try:
-        with written_whole(path) as file:
+        with written_output(path) as file:
             pa.parquet.write_table(pa.table(kept).take(order), file, compression="zstd")
     except OSError as error:
         reason = f"cannot be written: {error.strerror or error}"
