@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -15,8 +16,8 @@ __all__ = ["Finding", "Answer", "answer_at"]
 
 Finding: TypeAlias = Literal["beats", "nothing beats", "can't tell"]
 
-_AS_GOOD = 0.99
-"""Whoever has this share of the best one's lead over the baseline is as good for all that a model can say."""
+_AS_GOOD = 0.01
+"""Leads over the baseline that differ by this share are alike for all that a model can say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +42,17 @@ class Answer:
     worths : (float, float) or None
         Where it beats the baseline, the worths around this one at which it does.
     as_good : tuple of str
-        Those with at least 99 % of that lead, the best first.
+        Those whose leads are within 1 % of that one, the best first.
+    further : str or None
+        Where it beats the baseline, who is further ahead on average and is not told apart from the baseline.
     up_to_ns : float or None
         The highest of `Weighed.prices_ns` up to which it beats the baseline at this worth; None if it does not, if it
         has no tracker, or if costs are no CPU time.
     seeds : int or None
         Where one can't tell, how many seeds in all would; None if too many.
     at_most : float or None
-        Where one can't tell, what the seeds leave room for at most: the highest upper end of the intervals of all
-        leads, as a share like `of_stake`; None with one seed.
+        Where nothing is told to beat it, what the seeds leave room for at most: the highest upper end of the intervals
+        of all leads, as a share like `of_stake`; None with one seed.
 
     Notes
     -----
@@ -65,6 +68,7 @@ class Answer:
     n_agree: int
     worths: Interval | None = None
     as_good: tuple[str, ...] = ()
+    further: str | None = None
     up_to_ns: float | None = None
     seeds: int | None = None
     at_most: float | None = None
@@ -95,14 +99,22 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
     net = net_at(group, worth)
     more = dict(zip(group.policies, (net - net[0]).mean(axis=1).tolist(), strict=True))
     ahead = sorted((name for name in others if policy in (None, name) and more[name] > 0), key=lambda name: -more[name])
+    stake = group.per_day * worth * group.in_use
+    tests = [lead_at(net, i) for i, name in enumerate(group.policies) if name in others and policy in (None, name)]
     if not ahead:
-        n_agree = int((net[0] >= net.max(axis=0)).sum())
-        return Answer(worth=worth, finding="nothing beats", policy=baseline, lead=None, of_stake=0.0, n_agree=n_agree)
+        return Answer(
+            worth=worth,
+            finding="nothing beats",
+            policy=baseline,
+            lead=None,
+            of_stake=0.0,
+            n_agree=int((net[0] >= net.max(axis=0)).sum()),
+            at_most=_at_most(tests, level, stake),
+        )
     leads = {name: lead_at(net, group.policies.index(name)) for name in ahead}
     told = [name for name in ahead if _is_told(leads[name], level)]
     best = (told or ahead)[0]
     lead = leads[best]
-    stake = group.per_day * worth * group.in_use
     found = Answer(
         worth=worth,
         finding="can't tell",
@@ -112,17 +124,22 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
         n_agree=lead.above,
     )
     if not told:
-        tests = [one for one, name in enumerate(group.policies) if name in others and policy in (None, name)]
-        ends = [_upper_end(lead_at(net, i), level) for i in tests]
-        highest = None if None in ends or not stake else max(end for end in ends if end is not None) / stake
-        return replace(found, seeds=seeds_needed(lead, level), at_most=highest)
+        return replace(found, seeds=seeds_needed(lead, level), at_most=_at_most(tests, level, stake))
+    alike = {name for name in ahead if abs(leads[name].difference / lead.difference - 1) <= _AS_GOOD}
     return replace(
         found,
         finding="beats",
         worths=_worths(group, best, worth, level),
-        as_good=tuple(name for name in ahead if name != best and leads[name].difference >= _AS_GOOD * lead.difference),
+        as_good=tuple(name for name in ahead if name in alike - {best}),
+        further=None if ahead[0] in alike else ahead[0],
         up_to_ns=_up_to_ns(group, best, worth, level),
     )
+
+
+def _at_most(leads: Sequence[Difference], level: float, stake: float) -> float | None:
+    ends = [_upper_end(lead, level) for lead in leads]
+    known = [end for end in ends if end is not None]
+    return max(known) / stake if stake and known and len(known) == len(ends) else None
 
 
 def _upper_end(lead: Difference, level: float) -> float | None:

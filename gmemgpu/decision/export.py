@@ -120,6 +120,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "worth_from": low,
         "worth_to": None if high is None else _finite(high),
         "as_good": list(answer.as_good),
+        "further": answer.further,
         "up_to_ns": answer.up_to_ns,
         "seeds_needed": answer.seeds,
         "at_most": answer.at_most,

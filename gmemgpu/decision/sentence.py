@@ -153,7 +153,13 @@ def sentence(decision: Decision, group: DecidedGroup) -> str:
     if answer.finding == "nothing beats":
         if n_seeds == 1:
             return f"{name}nothing beats {baseline} {at}, as far as one seed says."
-        return f"{name}nothing beats {baseline} {at}; {agree}."
+        if answer.at_most is None or answer.at_most <= 0:
+            return f"{name}nothing beats {baseline} {at}; {agree}."
+        if answer.at_most < _HARDLY:
+            much = f"by as much as {100 * _HARDLY:g} % of what is at stake"
+            return f"{name}nothing beats {baseline} {much} {at}; {agree}."
+        room = f"room for a lead of up to {share_text(answer.at_most)} of what is at stake"
+        return f"{name}nothing is ahead of {baseline} {at}; {agree}, but leave {room}."
     assert answer.lead is not None
     lead = f"{lead_text(answer.lead)} {kind.lead_unit}"
     # Of a policy that is ahead by what it does not cost, it says nothing.
@@ -201,6 +207,8 @@ def notes(decision: Decision, group: DecidedGroup) -> Iterator[str]:
         Sentences.
     """
     answer = group.answer
+    if answer.further is not None:
+        yield f"`{answer.further}` is further ahead on average, but not told apart from `{decision.baseline}`."
     if answer.as_good:
         verb = "is" if len(answer.as_good) == 1 else "are"
         yield f"{listed(answer.as_good)} {verb} as good, to 1 %."

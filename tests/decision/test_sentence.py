@@ -69,6 +69,40 @@ def test_nothing_beats_the_kernel() -> None:
     )
 
 
+def test_a_baseline_that_is_best_by_chance_is_not_claimed_to_be() -> None:
+    # Behind by 7.5 on average, with leads of -30 and once 60: t(3) at 5 % is 3.18, the error 22.5.
+    noisy: Figures = {"merged": ([50] * 4, [0] * 4), "other": ([20, 20, 20, 110], [0] * 4)}
+    found = decided(rows("a", noisy), worth=10)
+    at_most = found.groups[0].answer.at_most
+    assert at_most == pytest.approx((-7.5 + 3.1824 * 22.5) / 100, rel=1e-3)
+    assert told(found).endswith(
+        "nothing is ahead of what the kernel does (`merged`) where a set bit is worth 10 core-s per GiB·h; 3 of 4 "
+        "seeds agree, but leave room for a lead of up to 64 % of what is at stake."
+    )
+    near: Figures = {"merged": KEPT, "near": ([20.01, 39.98, 60.0, 79.99], [0] * 4)}
+    assert told(decided(rows("a", near), worth=10)).endswith(
+        "nothing beats what the kernel does (`merged`) by as much as 1 % of what is at stake where a set bit is worth "
+        "10 core-s per GiB·h; 3 of 4 seeds agree."
+    )
+
+
+def test_who_is_further_ahead_but_not_told_apart_is_named_beside() -> None:
+    # Ahead by 20 on average, but by 80 in one seed alone; `more` is ahead by 5 in each.
+    skewed: Figures = {
+        "merged": ([50] * 4, [0] * 4),
+        "more": ([55, 55.1, 54.9, 55], [0] * 4),
+        "skewed": ([50, 50, 50, 130], [0] * 4),
+        "same": ([55.01, 55.1, 54.9, 55], [0] * 4),
+    }
+    found = decided(rows("a", skewed), worth=10)
+    answer = found.groups[0].answer
+    assert (answer.finding, answer.policy, answer.as_good, answer.further) == ("beats", "same", ("more",), "skewed")
+    assert list(notes(found, found.groups[0]))[:2] == [
+        "`skewed` is further ahead on average, but not told apart from `merged`.",
+        "`more` is as good, to 1 %.",
+    ]
+
+
 def test_seeds_that_do_not_tell_are_not_claimed_to() -> None:
     unsure = {**FIGURES, "more": ([30, 30, 90, 61], [8, 9, 7, 8])}
     text = told(decided(rows("a", unsure), worth=10))
