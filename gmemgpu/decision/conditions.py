@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,8 @@ class Provenance:
         Costs of RMPOPT that are not the shipped ones.
     command : str
         What computes them again, in DIR.
+    policies : mapping of str to mapping
+        Keys and values of each policy.
     """
 
     version: str
@@ -74,6 +76,26 @@ class Provenance:
     seeds: tuple[int, ...]
     other_costs: tuple[str, ...]
     command: str
+    policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def differing(self, policy: str, other: str) -> tuple[str, ...]:
+        """
+        Return the keys in which two policies differ.
+
+        Parameters
+        ----------
+        policy, other : str
+            Names.
+
+        Returns
+        -------
+        tuple of str
+            In alphabetical order; empty if one is unknown.
+        """
+        if not {policy, other} <= self.policies.keys():
+            return ()
+        one, two = self.policies[policy], self.policies[other]
+        return tuple(sorted(key for key in one.keys() | two.keys() if one.get(key) != two.get(key)))
 
 
 def group_conditions(stored: StoredRows, group_by: Sequence[str]) -> list[Conditions]:
@@ -157,4 +179,5 @@ def provenance_of(directory: str | Path) -> Provenance:
         seeds=tuple(sorted(manifest.spec.get("seeds", ()))),
         other_costs=tuple(sorted(name for name, value in costs.items() if shipped.get(name) != value)),
         command=sweep_command(manifest, "DIR"),
+        policies=manifest.spec.get("policy", {}),
     )

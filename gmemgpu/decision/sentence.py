@@ -207,6 +207,10 @@ def notes(decision: Decision, group: DecidedGroup) -> Iterator[str]:
         Sentences.
     """
     answer = group.answer
+    keys = decision.provenance.differing(answer.policy, decision.baseline)
+    if len(keys) > 1:
+        # Which of them it is that pays, this comparison does not say.
+        yield f"`{answer.policy}` differs from `{decision.baseline}` in {listed(keys, len(keys))}."
     if answer.further is not None:
         yield f"`{answer.further}` is further ahead on average, but not told apart from `{decision.baseline}`."
     if answer.as_good:

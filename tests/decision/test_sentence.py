@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from decision_rows import Figures, decided, rows, stored
 
@@ -84,6 +86,22 @@ def test_a_baseline_that_is_best_by_chance_is_not_claimed_to_be() -> None:
         "nothing beats what the kernel does (`merged`) by as much as 1 % of what is at stake where a set bit is worth "
         "10 core-s per GiB·h; 3 of 4 seeds agree."
     )
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"timer": "fixed(1 s)"}, []),  # as the name of its policy will say
+        ({"timer": "fixed(1 s)", "executor": "serial"}, ["`more` differs from `merged` in `executor` and `timer`."]),
+    ],
+)
+def test_a_policy_that_differs_in_more_than_one_key_is_told_to(changed: dict[str, str], expected: list[str]) -> None:
+    found = decided(rows("a", FIGURES), worth=10)
+    kept = {"hook": "vm_destroy", "timer": "debounce(10 s)", "executor": "leader_followers"}
+    provenance = replace(found.provenance, policies={"merged": kept, "more": {**kept, **changed}})
+    told_beside = list(notes(replace(found, provenance=provenance), found.groups[0]))
+    assert [text for text in told_beside if "differs" in text] == expected
+    assert not [text for text in notes(found, found.groups[0]) if "differs" in text]
 
 
 def test_who_is_further_ahead_but_not_told_apart_is_named_beside() -> None:
