@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,10 @@ __all__ = ["add_arguments", "policies_markdown", "run"]
 
 _CHOICES = ("hook", "timer", "busy", "scope", "gate", "executor", "boot")
 _HEADINGS = ["policy", *_CHOICES, "origin"]
+_MOST_TELLING = ("policy", "hook", "timer", "scope", "executor", "gate", "busy", "boot")
+_LEAST_ORIGIN = 30
+_GAP = 3
+"""Characters: of an origin that is worth its column, and between columns."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,10 +50,30 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.markdown:
         print(policies_markdown(policies), end="")
     else:
-        from gmemgpu.cli.terminal import print_table
+        from gmemgpu.cli.terminal import print_table, text_width
 
-        print_table(_HEADINGS, map(_cells, policies))
+        cells = list(map(_cells, policies))
+        kept = _columns_that_fit(cells, text_width())
+        print_table([_HEADINGS[i] for i in kept], [[of_policy[i] for i in kept] for of_policy in cells])
+        if left_out := [name for i, name in enumerate(_HEADINGS) if i not in kept]:
+            print(f"{', '.join(left_out)}: in a wider terminal, or with --json")
     return 0
+
+
+def _columns_that_fit(rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
+    # Of the table's columns, by their places; the origin is prose, and folds.
+    if width is None:
+        return list(range(len(_HEADINGS)))
+    kept: list[int] = []
+    left = width
+    for name in (*_MOST_TELLING, "origin"):
+        i = _HEADINGS.index(name)
+        longest = max(len(name), *(len(row[i]) for row in rows))
+        left -= _GAP + (min(longest, _LEAST_ORIGIN) if name == "origin" else longest)
+        if left < 0:
+            break
+        kept.append(i)
+    return sorted(kept)
 
 
 def _cells(policy: Policy) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gmemgpu.catalogue import named_policies
+from gmemgpu.cli import terminal
 from gmemgpu.cli.main import main
 from gmemgpu.model.policy import Timer
 
@@ -17,6 +18,29 @@ def test_a_table_of_all(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["policy", *NAMES]
     assert "debounce(10 s, 60 s)" in next(line for line in lines if line.startswith("capped"))
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [
+        (80, "busy, gate, executor, boot, origin"),
+        (105, "busy, gate, boot, origin"),
+        (130, "origin"),
+        (160, ""),
+    ],
+)
+def test_a_narrow_terminal_has_the_most_telling_columns(
+    width: int, left_out: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "text_width", lambda: width)
+    assert main(["policies"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    if left_out:
+        assert lines.pop() == f"{left_out}: in a wider terminal, or with --json"
+        # A terminal's table has a blank more at each side, and none is folded.
+        assert all(len(line.rstrip()) + 2 <= width for line in lines)
+    assert [line.split()[0] for line in lines] == NAMES
+    assert not set(heading.split()) & set(left_out.split(", "))
 
 
 def test_json_gives_every_choice_back(capsys: pytest.CaptureFixture[str]) -> None:
