@@ -25,6 +25,7 @@ from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.comparison import ComparisonTable, compare
 from gmemgpu.report.decision import DecisionTable, read_decision_table
 from gmemgpu.sweeping.store.manifest import read_manifest
+from gmemgpu.sweeping.store.status import read_status
 from gmemgpu.toml_file import unknown_key
 
 __all__ = ["FIGURES", "MOST_GROUPS", "Choice", "Drawing", "charts", "decision_for", "figure"]
@@ -300,7 +301,13 @@ def figure(name: str, choice: Choice) -> tuple[Spec, list[str]]:
     if n_more:
         verb = "group is" if n_more == 1 else "groups are"
         notes.append(f"{n_more:,} more {verb} not drawn; --group chooses, --group-by puts scenarios together")
-    if len(drawn[0]) > 1 or len(drawn) == 1:
+    if len(drawn[0]) == 1 < len(drawn):
+        flat = [specs[0] for specs in drawn]
+        drawn = [flat[i : i + 2] for i in range(0, len(flat), 2)]
+    status = read_status(choice.directory)
+    if status.n_done == status.n_parts:
         return grid(drawn), notes
-    flat = [specs[0] for specs in drawn]
-    return grid([flat[i : i + 2] for i in range(0, len(flat), 2)]), notes
+    # A figure goes further than the words beside it.
+    unfinished = f"Not finished: {status.n_done:,} of {status.n_parts:,} parts"
+    notes.append(f"{unfinished}; run the sweep again to go on.")
+    return {"title": {"text": unfinished, "anchor": "start"}, "vconcat": [grid(drawn)]}, notes

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import shutil
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from gmemgpu.cli.main import main
 from gmemgpu.figures import catalogue
 from gmemgpu.figures.catalogue import FIGURES
+from gmemgpu.sweeping.store.manifest import read_manifest, write_manifest
 
 pytestmark = pytest.mark.skipif(find_spec("vl_convert") is None, reason="vl-convert is not installed")
 
@@ -27,6 +30,22 @@ def test_each_figure_becomes_svg(name: str, store: Path, hostile: str, tmp_path:
     # Parsed as XML, it is text; nothing of it became an element.
     assert any(hostile in text for text in written) or name == "tornado"
     assert "<script" not in (tmp_path / "f.svg").read_text()
+
+
+@pytest.mark.parametrize("name", sorted({*FIGURES} - {"tornado"}))  # that of one part less has no axis left
+def test_a_figure_of_an_unfinished_sweep_says_so(
+    name: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = tmp_path / "half"
+    shutil.copytree(store, half)
+    (half / "results.parquet").unlink()
+    write_manifest(half, replace(read_manifest(half), results_sha256=None))
+    first, *others = sorted((half / "parts").iterdir())
+    first.unlink()
+    assert main(["plot", str(half), "--figure", name, "-o", str(tmp_path / "f.svg")]) == 0
+    unfinished = f"Not finished: {len(others)} of {len(others) + 1} parts"
+    assert unfinished in texts(tmp_path / "f.svg")
+    assert f"gmemgpu: {unfinished}; run the sweep again to go on.\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("form", "begin"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("html", b"<!DOCTYPE html>")])
