@@ -13,9 +13,11 @@ import pytest
 from distributed import Client
 from sweep_processes import parts_of
 
+from gmemgpu.atomic import written_whole
 from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.sweep import sweep
+from gmemgpu.sweeping.run.worker import mark
 from gmemgpu.sweeping.store.check import check_directory
 from gmemgpu.sweeping.store.read import read_rows
 from gmemgpu.sweeping.store.status import read_status
@@ -42,7 +44,7 @@ def test_nothing_behind_a_link_is_read_written_or_deleted(
         target.write_text("a private key")
     else:
         target.mkdir()
-    for file in ("a", ".x.partial", f"{'0' * 32}.json") if target.is_dir() else ():
+    for file in ("a", f".lock.{'0' * 8}.partial", f"{'0' * 32}.json") if target.is_dir() else ():
         (target / file).write_text("a private key")
     (tiny / name).symlink_to(elsewhere / "target")
     before = contents(elsewhere)
@@ -88,6 +90,7 @@ def test_a_directory_itself_may_be_a_link(
 
 def test_foreign_files_stay(tiny_file: Path, tiny_whole: Path, tiny: Path, contents: Contents, threads: Client) -> None:
     foreign = {"notes.txt", "parts/notes.txt", "parts/.hidden", ".hidden", "failures/notes.txt"}
+    foreign |= {".notes.partial", "parts/.download.partial", "failures/.notes.01234567.partial"}
     (tiny / "failures").mkdir()
     for name in foreign:
         (tiny / name).write_text("years of work")
@@ -100,6 +103,26 @@ def test_foreign_files_stay(tiny_file: Path, tiny_whole: Path, tiny: Path, conte
     sweep(tiny_file, tiny, threads)
     assert contents(tiny).keys() == contents(tiny_whole).keys() | foreign
     assert (tiny / "parts" / "folder").is_dir()
+
+
+def test_what_killed_writers_left_goes(
+    tiny_file: Path, tiny_whole: Path, tiny: Path, contents: Contents, threads: Client
+) -> None:
+    (tiny / "failures").mkdir()
+    with mark(tiny / "parts") as (marked, _):
+        pass
+    part = parts_of(tiny)[0].relative_to(tiny)
+    left = [tiny / "parts" / marked]
+    for name in ("manifest.json", "results.parquet", "lock", part, f"failures/{'0' * 32}.json", f"parts/{marked}"):
+        with suppress(KeyboardInterrupt), written_whole(tiny / name) as file:
+            left.append(Path(file.name))
+            raise KeyboardInterrupt
+    for path in left:
+        path.touch(exist_ok=False)
+    (tiny / part).unlink()
+    (tiny / "results.parquet").unlink()
+    sweep(tiny_file, tiny, threads)
+    assert contents(tiny).keys() == contents(tiny_whole).keys()
 
 
 @contextmanager

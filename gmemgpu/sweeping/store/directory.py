@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from gmemgpu.sweeping.spec import SweepSpec
 
 __all__ = ["Store", "manifest_of", "refuse_links", "open_store", "count_parts"]
+
+# As `written_whole` names a file of ours, or a mark, until it is complete; marks end so themselves.
+_END = r"\.[0-9a-f]{8}\.partial"
+_OURS = rf"manifest\.json|results\.parquet|lock|[0-9a-f]{{32}}(-[0-9a-f]{{16}}\.arrow|\.json)|\.mark{_END}"
+_TEMPORARY = re.compile(rf"\.({_OURS}|mark){_END}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +80,9 @@ class Store:
             if folder.is_symlink():
                 continue
             for path in folder.glob(".*.partial"):
-                with suppress(OSError):
-                    path.unlink()
+                if _TEMPORARY.fullmatch(path.name):
+                    with suppress(OSError):
+                        path.unlink()
 
 
 def manifest_of(spec: SweepSpec, plan: Plan) -> Manifest:
