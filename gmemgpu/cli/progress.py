@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gmemgpu.cli.message import tell
-from gmemgpu.sweeping.run.progress import Compiling, ShardFailed, ShardsDone, SweepMerged, SweepStarted, WorkersReady
+from gmemgpu.sweeping.run.progress import (
+    Compiling,
+    ShardFailed,
+    ShardsDone,
+    StillRunning,
+    SweepMerged,
+    SweepStarted,
+    WorkersReady,
+)
 
 if TYPE_CHECKING:
     from gmemgpu.sweeping.run.progress import Listener, SweepEvent
@@ -68,8 +76,8 @@ class _Lines:
             _print(
                 f"{event.n_rows - event.n_rows_done:,} of {_count(event.n_rows, 'evaluation')} to do, {n_tasks:,} parts"
             )
-        elif isinstance(event, ShardsDone):
-            self._n_done += event.n_rows
+        elif isinstance(event, ShardsDone | StillRunning):
+            self._n_done += event.n_rows if isinstance(event, ShardsDone) else 0
             now_s = time.monotonic()
             if now_s - self._printed_s >= _LINE_EVERY_S:
                 self._printed_s = now_s

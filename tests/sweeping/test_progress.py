@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from urllib.request import urlopen
 
+import pytest
 from distributed import Client, LocalCluster
 from sweep_processes import run_gmemgpu, running
 
-from gmemgpu.sweeping.run.progress import ShardsDone, SweepEvent, SweepMerged, SweepStarted, WorkersReady
+from gmemgpu.cli import progress
+from gmemgpu.sweeping.run import client, worker
+from gmemgpu.sweeping.run.progress import (
+    ShardsDone,
+    StillRunning,
+    SweepEvent,
+    SweepMerged,
+    SweepStarted,
+    WorkersReady,
+)
+from gmemgpu.sweeping.run.shard import Setting, Shard, compute_shards
 from gmemgpu.sweeping.run.sweep import sweep
 
 
@@ -25,7 +38,7 @@ def test_events_come_in_order_and_add_up(tiny_file: Path, tiny: Path, threads: C
     )
     assert last == SweepMerged(n_rows=10)
     assert first.n_rows_done + sum(event.n_rows for event in rest if isinstance(event, ShardsDone)) == 10
-    assert all(isinstance(event, ShardsDone | WorkersReady) for event in rest)
+    assert all(isinstance(event, ShardsDone | StillRunning | WorkersReady) for event in rest)
     events.clear()
     assert sweep(tiny_file, tiny, progress=events.append).n_computed == 0
     assert [type(event) for event in events] == [SweepStarted]
@@ -64,6 +77,39 @@ def test_a_small_sweep_tells_its_beginning_and_its_end(tiny_file: Path, tmp_path
         errors,
     ), errors
     assert re.fullmatch(f"gmemgpu: 0 of 10 evaluations to do, 0 parts\n{idle}", run_gmemgpu(*command)[2])
+
+
+def test_a_pipe_hears_of_time_that_passes_while_no_part_ends(
+    tiny_file: Path,
+    tmp_path: Path,
+    threads: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.1)
+    monkeypatch.setattr(client, "_CHECK_EVERY_S", 0.0)
+    enough = Event()
+
+    def held(shards: Sequence[Shard], setting: Setting, parts: Path, generated: None) -> str | None:
+        assert enough.wait(60)
+        return compute_shards(shards, setting, parts, generated)
+
+    monkeypatch.setattr(worker, "compute_shards", held)
+    told = ""
+    with progress.shown_progress(quiet=False, say_why=False) as listen:
+        assert listen is not None
+
+        def hear(event: SweepEvent) -> None:
+            nonlocal told
+            listen(event)
+            told += capsys.readouterr().err
+            if told.count(" done, ") == 2:
+                enough.set()
+
+        sweep(tiny_file, tmp_path / "out", threads, backend="numpy", progress=hear)
+    assert told.count("gmemgpu: 0 of 10 evaluations done, ") == 2, told
+    with progress.shown_progress(quiet=True, say_why=False) as listen:
+        assert listen is None
 
 
 def test_the_next_cluster_of_this_process_has_its_dashboard(tiny_file: Path, tmp_path: Path) -> None:

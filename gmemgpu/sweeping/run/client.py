@@ -16,7 +16,7 @@ from distributed.scheduler import KilledWorker
 from gmemgpu.errors import GmemgpuError, InputError, StoreError
 from gmemgpu.sweeping.run.outcome import Fallback, OnError, Outcome
 from gmemgpu.sweeping.run.plan import batches
-from gmemgpu.sweeping.run.progress import WorkersReady
+from gmemgpu.sweeping.run.progress import StillRunning, WorkersReady
 from gmemgpu.sweeping.run.shard import Shard, ShardError
 from gmemgpu.sweeping.run.worker import FALLBACK_TOPIC, SweepWorker, UnfitWorker, compute_on_worker, mark
 from gmemgpu.sweeping.store.files import writing
@@ -200,6 +200,7 @@ class _Loop:
             return
         self._checked_s = time.monotonic()
         self._lock.check()
+        self._outcome.listen(StillRunning())
         with suppress(OSError):
             n_workers = len(self._client.nthreads())
             if (n_workers > 0) != (self._n_workers > 0) or self._n_workers < 0:

@@ -10,6 +10,7 @@ __all__ = [
     "SweepStarted",
     "Compiling",
     "WorkersReady",
+    "StillRunning",
     "ShardsDone",
     "ShardFailed",
     "SweepMerged",
@@ -69,6 +70,11 @@ class WorkersReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StillRunning:
+    """Parts are waited for: every other second, for who would show that time passes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShardsDone:
     """
     The parts of some shards are there.
@@ -116,5 +122,5 @@ class SweepMerged:
     n_rows: int
 
 
-SweepEvent: TypeAlias = SweepStarted | Compiling | WorkersReady | ShardsDone | ShardFailed | SweepMerged
+SweepEvent: TypeAlias = SweepStarted | Compiling | WorkersReady | StillRunning | ShardsDone | ShardFailed | SweepMerged
 Listener: TypeAlias = Callable[[SweepEvent], None]
