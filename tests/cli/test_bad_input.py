@@ -133,6 +133,15 @@ def test_a_csv_without_its_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("option", "value"), [("--adapt", value) for value in ("4:1", "x", "0:0", "1", "1:", "-1:2")] + [("--jobs", "0")]
+)
+def test_a_number_of_jobs(tmp_path: Path, option: str, value: str) -> None:
+    arguments = ["sweep", "s.toml", "-o", "out", "--cluster", "slurm", f"{option}={value}"]
+    message = f'{option}: "{value}" is no number of jobs; write --jobs 4 or --adapt 1:16'
+    assert_refused(tmp_path, arguments, message)
+
+
+@pytest.mark.parametrize(
     ("option", "text", "messages"),
     [
         ("--costs", "block = -1\n", ["f.toml: block: -1 cannot be used: it must be greater than or equal to 0"]),

@@ -126,6 +126,21 @@ def test_a_lost_job_is_replaced(
     assert same_files(store.directory, local)
 
 
+def test_as_many_jobs_as_there_is_work_for(
+    slurm: SlurmNode, command: list[str], local: Path, store: Store, hold: Hold
+) -> None:
+    command[-2:] = ["--adapt", "1:2"]
+    before = slurm.all_jobs()
+    with running(command, slurm) as client:
+        wait_until(lambda: n_parts(store) > 0, 90, "the first part")
+        wait_until(lambda: len(slurm.active_jobs()) == 2, 60, "a second job")
+        hold.let_go()
+        assert ends_well(client)
+    slurm.wait_until_idle(60)
+    assert len(set(slurm.all_jobs()) - set(before)) == 2
+    assert same_files(store.directory, local)
+
+
 def test_a_queue_that_is_not_there_is_named(slurm: SlurmNode, config: Path, command: list[str], store: Store) -> None:
     add_key(config, "queue: nowhere")
     with running(command, slurm) as client:
