@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -146,6 +147,15 @@ def test_the_rooms_form_a_dag() -> None:
 def test_every_part_is_in_the_table() -> None:
     parts = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in MODULES}
     assert parts == set(ALLOWED)
+
+
+def test_the_list_for_contributors_names_every_part_after_those_that_it_imports() -> None:
+    page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    rows = page.partition("| room |")[2].partition("\n\n")[0].splitlines()[2:]
+    parts = [name.removesuffix("/") for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    assert sorted(parts) == sorted(set(ALLOWED) - {"__init__", "__main__"})
+    for n, part in enumerate(parts):
+        assert set(parts[:n]) >= ALLOWED[part], part
 
 
 def test_imports_point_one_way() -> None:
