@@ -16,7 +16,7 @@ from gmemgpu.sweeping.spec import read_spec
 from gmemgpu.sweeping.store.directory import count_parts
 
 if TYPE_CHECKING:
-    from gmemgpu.sweeping.estimate import Estimate, Range
+    from gmemgpu.sweeping.estimate import Range, SweepEstimate
 
 __all__ = ["run_dry"]
 
@@ -66,7 +66,7 @@ def _workers(arguments: argparse.Namespace) -> int:
     return default_workers()
 
 
-def _lines(found: Estimate, n_there: int) -> list[tuple[str, str]]:
+def _lines(found: SweepEstimate, n_there: int) -> list[tuple[str, str]]:
     there = f"; {n_there:,} of them are there, and counted below all the same" if n_there else ""
     return [
         ("evaluations", f"{found.n_rows:,} in {found.n_parts:,} parts, on {found.backend}{there}"),

@@ -13,7 +13,7 @@ from gmemgpu.sweeping.run.plan import expected_trace_s, make_plan, pairs_at_once
 from gmemgpu.sweeping.run.shard import Setting, Shard, shard_rows
 from gmemgpu.sweeping.spec import Scenario, SweepSpec
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["SweepEstimate", "estimate"]
 
 Range: TypeAlias = tuple[float, float]
 """Low and high."""
@@ -32,7 +32,7 @@ _EVENT_BYTES = 280
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class SweepEstimate:
     """
     What a whole sweep takes, none of it done before.
 
@@ -74,7 +74,7 @@ class Estimate:
     disk_bytes: int
 
 
-def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None, elsewhere: bool = False) -> Estimate:
+def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None, elsewhere: bool = False) -> SweepEstimate:
     """
     Estimate time, memory and disk of a sweep from some seconds of work in this process.
 
@@ -91,7 +91,7 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None, elsew
 
     Returns
     -------
-    Estimate
+    SweepEstimate
         From measurement, for this machine.
 
     Raises
@@ -146,7 +146,7 @@ def estimate(spec: SweepSpec, *, workers: int, backend: str | None = None, elsew
         longest = max(longest, *((n_events * max(by_size[at], by_horizon[at]), at) for at in of_kind))
     at_once = min(workers, len(plan.shards))
     row_bytes = sum(_value_bytes(value) for row in rows for value in row.values()) / len(rows)
-    return Estimate(
+    return SweepEstimate(
         backend=choice.engine.name,
         unit="GPU" if on_device else "core",
         workers=workers,

@@ -12,7 +12,7 @@ import pytest
 from gmemgpu.cli.main import main
 from gmemgpu.engine.choice import Choice, choose_engine
 from gmemgpu.sweeping import estimate as estimating
-from gmemgpu.sweeping.estimate import Estimate, estimate
+from gmemgpu.sweeping.estimate import SweepEstimate, estimate
 from gmemgpu.sweeping.run.plan import make_plan
 from gmemgpu.sweeping.run.shard import Setting, Shard, shard_rows
 from gmemgpu.sweeping.spec import read_spec
@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
 Runs = list[tuple[str, int, int]]
 
 
-def of(workers: int = 1, **changes: Any) -> Estimate:
+def of(workers: int = 1, **changes: Any) -> SweepEstimate:
     return estimate(read_spec({**SMALL, **changes}), workers=workers)
 
 
