@@ -33,7 +33,7 @@ from gmemgpu.sweeping.clusters.settings import (
     quiet,
     temporary_security,
 )
-from gmemgpu.sweeping.run.unguarded import REMEDY, program_without_file, script_is_unguarded
+from gmemgpu.sweeping.run.main_guard import REMEDY, program_without_file, script_lacks_main_guard
 
 __all__ = ["local_client", "default_workers"]
 
@@ -172,7 +172,7 @@ def _wait_for_first(cluster: Any, client: Client) -> None:
     while not cluster.scheduler_info["workers"]:
         started = list(cluster.workers.values())
         if started and all(worker.status == Status.failed for worker in started):
-            if script_is_unguarded():
+            if script_lacks_main_guard():
                 raise GmemgpuError(f"no worker can be started; {REMEDY}")
             raise GmemgpuError(
                 "no worker can be started: each ended before it was up; look for memory and process limits of this "

@@ -22,8 +22,8 @@ from gmemgpu.errors import GmemgpuError
 from gmemgpu.generator import generate
 from gmemgpu.lifecycle.life_cycle import GeneratedTrace
 from gmemgpu.sweeping.compile_once import is_compiled
+from gmemgpu.sweeping.run.main_guard import program_left_out
 from gmemgpu.sweeping.run.shard import Setting, Shard
-from gmemgpu.sweeping.run.unguarded import program_left_out
 from gmemgpu.workload.spec import Workload
 
 __all__ = ["Producers", "ProducerDied", "SentTrace", "pack"]

@@ -13,11 +13,11 @@ from gmemgpu.columns.file_form import open_for_arrow
 from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.registry import device_count, runs_on_devices
 from gmemgpu.errors import Problem, SpecError
+from gmemgpu.sweeping.run.main_guard import refuse_in_starting_process
 from gmemgpu.sweeping.run.outcome import Fallback, Outcome
 from gmemgpu.sweeping.run.plan import make_plan, pairs_at_once
 from gmemgpu.sweeping.run.progress import Compiling, Listener, SweepMerged
 from gmemgpu.sweeping.run.shard import Shard, ShardError
-from gmemgpu.sweeping.run.unguarded import refuse_in_starting_process
 from gmemgpu.sweeping.spec import SweepSpec, read_spec
 from gmemgpu.sweeping.spec.expectation import Checked, check_expectations
 from gmemgpu.sweeping.store.directory import open_store

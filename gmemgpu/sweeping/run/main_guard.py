@@ -1,4 +1,4 @@
-"""A script that calls `sweep` with no guard: every worker imports the script and so would sweep again."""
+"""A script that calls `sweep` with no main guard: every worker imports the script and so would sweep again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from types import ModuleType
 
 from gmemgpu.errors import GmemgpuError
 
-__all__ = ["REMEDY", "refuse_in_starting_process", "program_without_file", "program_left_out", "script_is_unguarded"]
+__all__ = [
+    "REMEDY",
+    "refuse_in_starting_process",
+    "program_without_file",
+    "program_left_out",
+    "script_lacks_main_guard",
+]
 
 REMEDY = (
     'put the call under `if __name__ == "__main__":`: worker processes import the script, and would sweep once more'
 )
 _WORKER_NAME = "Dask Worker process (from Nanny)"
 _STATUS = 78
-"""What an unguarded worker exits with: EX_CONFIG of sysexits.h, which Python itself never uses."""
+"""What a worker of a script without the guard ends with: EX_CONFIG of sysexits.h, which Python never uses."""
 _PATIENCE_S = 60
 
 
@@ -67,7 +73,7 @@ def _nothing() -> None:
     pass
 
 
-def script_is_unguarded() -> bool:
+def script_lacks_main_guard() -> bool:
     """Check whether a process spawned here would call `sweep` while it starts: start one and look how it ends."""
     probe = multiprocessing.get_context("spawn").Process(target=_nothing, name=_WORKER_NAME, daemon=True)
     probe.start()
