@@ -9,7 +9,7 @@ import numpy as np
 from gmemgpu.lifecycle.admission import Placed
 from gmemgpu.lifecycle.guest import Guests, Inodes
 from gmemgpu.lifecycle.guest_pages import Backing, cut, running_sum
-from gmemgpu.lifecycle.schedule import Schedule
+from gmemgpu.lifecycle.schedule import TeardownSchedule
 from gmemgpu.model.trace import BoolArray, Int64Array
 
 __all__ = ["PrivateExtents", "backing_of", "private_extents", "contiguous"]
@@ -105,14 +105,14 @@ def backing_of(guests: Guests, placed: Placed) -> Backing:
 
 
 def private_extents(
-    guests: Guests, inodes: Inodes, schedule: Schedule, placed: Placed, backing: Backing
+    guests: Guests, inodes: Inodes, schedule: TeardownSchedule, placed: Placed, backing: Backing
 ) -> PrivateExtents:
     """
     Return the private memory that admitted SNP guests assign before they depart, or before the horizon.
 
     Parameters
     ----------
-    guests, inodes, schedule, placed, backing : Guests, Inodes, Schedule, Placed, Backing
+    guests, inodes, schedule, placed, backing : Guests, Inodes, TeardownSchedule, Placed, Backing
         Of the same VMs.
 
     Returns

@@ -7,7 +7,7 @@ import numpy as np
 from gmemgpu.lifecycle.admission import GivenBack
 from gmemgpu.lifecycle.guest import Guests, Inodes
 from gmemgpu.lifecycle.guest_pages import cut, step_index
-from gmemgpu.lifecycle.schedule import Faults, Schedule
+from gmemgpu.lifecycle.schedule import Faults, TeardownSchedule
 from gmemgpu.lifecycle.split_folio import SplitFolios
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.units import PAGES_PER_BLOCK
@@ -19,7 +19,7 @@ __all__ = ["returns_of"]
 def returns_of(
     guests: Guests,
     inodes: Inodes,
-    schedule: Schedule,
+    schedule: TeardownSchedule,
     split: SplitFolios,
     faults: Faults,
     vms: VmTable,
@@ -36,7 +36,7 @@ def returns_of(
 
     Parameters
     ----------
-    guests, inodes, schedule, split, faults : Guests, Inodes, Schedule, SplitFolios, Faults
+    guests, inodes, schedule, split, faults : Guests, Inodes, TeardownSchedule, SplitFolios, Faults
         Of the same VMs.
     vms : VmTable
         The VM table.
@@ -65,7 +65,7 @@ def returns_of(
 
 
 def _inode_returns(
-    guests: Guests, inodes: Inodes, schedule: Schedule, split: SplitFolios, faults: Faults
+    guests: Guests, inodes: Inodes, schedule: TeardownSchedule, split: SplitFolios, faults: Faults
 ) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:
     # Blocks of all guests on one line, as pages are, cut around those that are held back.
     base = guests.base // PAGES_PER_BLOCK

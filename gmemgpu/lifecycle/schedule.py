@@ -17,11 +17,11 @@ from gmemgpu.vmtable.random_stream import NEVER_NS, Purpose, Stream
 from gmemgpu.vmtable.table import VmTable
 from gmemgpu.workload.guest_memory import GuestMemory
 
-__all__ = ["Schedule", "Faults", "schedule_of", "faults_of"]
+__all__ = ["TeardownSchedule", "Faults", "schedule_of", "faults_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Schedule:
+class TeardownSchedule:
     """
     Teardown times; index = inode id, but for `destroy_ns`.
 
@@ -94,7 +94,7 @@ def schedule_of(
     *,
     horizon_ns: int,
     seed: int,
-) -> Schedule:
+) -> TeardownSchedule:
     """
     Compute the teardown times of every SNP guest: its inodes one after another, each page at its folio's cost.
 
@@ -113,7 +113,7 @@ def schedule_of(
 
     Returns
     -------
-    Schedule
+    TeardownSchedule
         Of all SNP guests, admitted or not.
     """
     n, vm = len(guests.n_pages), inodes.vm
@@ -142,7 +142,7 @@ def schedule_of(
     split_end_ns += PAGES_PER_REGION * ((split.n_split + 1) * page_ns[of] + split.n_whole * big_page_ns[of])
     destroy_ns = departure.copy()
     destroy_ns[vm[inodes.is_last]] = begin_ns[inodes.is_last]
-    return Schedule(
+    return TeardownSchedule(
         high=high,
         big_high=big_high,
         page_ns=page_ns,
@@ -158,7 +158,7 @@ def schedule_of(
 def faults_of(
     guests: Guests,
     inodes: Inodes,
-    schedule: Schedule,
+    schedule: TeardownSchedule,
     split: SplitFolios,
     memory: GuestMemory,
     *,
@@ -170,7 +170,7 @@ def faults_of(
 
     Parameters
     ----------
-    guests, inodes, schedule, split : Guests, Inodes, Schedule, SplitFolios
+    guests, inodes, schedule, split : Guests, Inodes, TeardownSchedule, SplitFolios
         Of the same VMs.
     memory : GuestMemory
         How guests use memory.
@@ -221,7 +221,7 @@ def faults_of(
 
 
 def _shared_pins(
-    guests: Guests, inodes: Inodes, schedule: Schedule, memory: GuestMemory, horizon_ns: int, seed: int
+    guests: Guests, inodes: Inodes, schedule: TeardownSchedule, memory: GuestMemory, horizon_ns: int, seed: int
 ) -> tuple[Int64Array, Int64Array]:
     # Pages of guests' shared parts that a DMA pin holds, and until when.
     line = np.cumsum(guests.shared_pages)
@@ -238,7 +238,7 @@ def _shared_pins(
 
 def _merged_ns(
     split: SplitFolios,
-    schedule: Schedule,
+    schedule: TeardownSchedule,
     leaked: Int64Array,
     pinned: Int64Array,
     unpinned_ns: Int64Array,

@@ -9,7 +9,7 @@ from gmemgpu.lifecycle.event_columns import END_OF_LIFE, EventColumns
 from gmemgpu.lifecycle.guest import Guests, Inodes
 from gmemgpu.lifecycle.guest_pages import Backing, cut, regular_cuts, running_sum, step_index
 from gmemgpu.lifecycle.private_memory import PrivateExtents, contiguous
-from gmemgpu.lifecycle.schedule import Faults, Schedule
+from gmemgpu.lifecycle.schedule import Faults, TeardownSchedule
 from gmemgpu.lifecycle.split_folio import SplitFolios
 from gmemgpu.model.event import Kind
 from gmemgpu.model.trace import BoolArray, Int64Array
@@ -30,7 +30,7 @@ def add_teardowns(
     private: PrivateExtents,
     guests: Guests,
     inodes: Inodes,
-    schedule: Schedule,
+    schedule: TeardownSchedule,
     split: SplitFolios,
     faults: Faults,
     placed: Placed,
@@ -46,7 +46,7 @@ def add_teardowns(
         Gets the events.
     private : PrivateExtents
         Assigned memory.
-    guests, inodes, schedule, split, faults : Guests, Inodes, Schedule, SplitFolios, Faults
+    guests, inodes, schedule, split, faults : Guests, Inodes, TeardownSchedule, SplitFolios, Faults
         Of the same VMs.
     placed, backing : Placed, Backing
         Of the same VMs.
@@ -95,7 +95,7 @@ def add_teardowns(
     )
 
 
-def _split(private: PrivateExtents, schedule: Schedule, split: SplitFolios) -> PrivateExtents:
+def _split(private: PrivateExtents, schedule: TeardownSchedule, split: SplitFolios) -> PrivateExtents:
     # Extents as they are when their guest departs: split folios in pages.
     if not len(split.low):
         return private
@@ -124,7 +124,7 @@ def _add_pieces(
     pieces: PrivateExtents,
     rank: Int64Array,
     inodes: Inodes,
-    schedule: Schedule,
+    schedule: TeardownSchedule,
     faults: Faults,
     backing: Backing,
 ) -> None:
@@ -224,7 +224,7 @@ def _add_kernel_pages(
     begin_rank: Int64Array,
     last: Int64Array,
     inodes: Inodes,
-    schedule: Schedule,
+    schedule: TeardownSchedule,
     placed: Placed,
 ) -> None:
     # Context and VMSA pages are HV-owned again when the VM is destroyed, at the start of its last inode's eviction.
