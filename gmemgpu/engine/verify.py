@@ -16,14 +16,14 @@ from gmemgpu.model.region_scan import RegionScan
 from gmemgpu.model.trace import Trace
 from gmemgpu.timeline.build import build_timeline, last_row_at
 
-__all__ = ["Difference", "StateDifference", "Verdict", "verify"]
+__all__ = ["MetricDifference", "StateDifference", "Verdict", "verify"]
 
 _N_IMAGES = 8
 """Of the RMP, from an eighth of the trace to its end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class MetricDifference:
     """
     One integer, or one histogram, on which engines disagree.
 
@@ -74,7 +74,7 @@ class Verdict:
         Names of those that ran.
     n_compared : int
         Values that each of them computed: policies × metrics.
-    differences : tuple of Difference
+    differences : tuple of MetricDifference
         Empty if all engines agree.
     n_states : int
         States of regions in scanned images that each of them found.
@@ -85,7 +85,7 @@ class Verdict:
     n_events: int
     engines: tuple[str, ...]
     n_compared: int
-    differences: tuple[Difference, ...]
+    differences: tuple[MetricDifference, ...]
     n_states: int
     state_differences: tuple[StateDifference, ...]
 
@@ -120,7 +120,7 @@ def verify(
             values = {name: rows[i][metric] for name, rows in results.items()}
             first, *others = values.values()
             if any(other != first for other in others):
-                differences.append(Difference(policy.name, metric, values))
+                differences.append(MetricDifference(policy.name, metric, values))
     times_ns = [max(0, trace.horizon_ns * (i + 1) // _N_IMAGES - 1) for i in range(_N_IMAGES)]
     scans = {
         "timeline": _by_timeline(trace, times_ns),
