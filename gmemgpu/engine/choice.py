@@ -8,7 +8,7 @@ from gmemgpu.engine.crossover import core_count, gpu_key, read_crossovers
 from gmemgpu.engine.protocol import Engine
 from gmemgpu.engine.registry import cpu_engine_name, engine, is_installed, why_missing
 
-__all__ = ["UNMEASURED_CORES", "UNMEASURED_PAIRS", "NUMBA_PAIRS", "NUMBA_EVENTS", "Choice", "choose_engine"]
+__all__ = ["UNMEASURED_CORES", "UNMEASURED_PAIRS", "NUMBA_PAIRS", "NUMBA_EVENTS", "EngineChoice", "choose_engine"]
 
 UNMEASURED_PAIRS = 1000
 """From so many evaluations in a batch on `auto` takes a GPU where nothing was measured. An estimate: a batch takes the
@@ -31,7 +31,7 @@ _MEASURE = "`gmemgpu bench` measures it"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EngineChoice:
     """
     An engine, and how it came to be chosen.
 
@@ -47,7 +47,7 @@ class Choice:
     reason: str | None
 
 
-def choose_engine(name: str = "auto", *, n_pairs: int = 1, n_events: int = 0, elsewhere: bool = False) -> Choice:
+def choose_engine(name: str = "auto", *, n_pairs: int = 1, n_events: int = 0, elsewhere: bool = False) -> EngineChoice:
     """
     Choose the engine to use.
 
@@ -65,7 +65,7 @@ def choose_engine(name: str = "auto", *, n_pairs: int = 1, n_events: int = 0, el
 
     Returns
     -------
-    Choice
+    EngineChoice
         The engine, and why ``auto`` took it.
 
     Raises
@@ -76,14 +76,14 @@ def choose_engine(name: str = "auto", *, n_pairs: int = 1, n_events: int = 0, el
         If it cannot run here; never for ``auto``.
     """
     if name != "auto":
-        return Choice(engine(name), None)
+        return EngineChoice(engine(name), None)
     pays, reason = (False, _ELSEWHERE) if elsewhere else _gpu(n_pairs)
     if pays:
-        return Choice(engine("cupy"), reason)
+        return EngineChoice(engine("cupy"), reason)
     if is_installed("numba") and n_pairs < NUMBA_PAIRS and n_events < NUMBA_EVENTS:
         few = f"Numba, two seconds to load, pays from {NUMBA_PAIRS} evaluations or {NUMBA_EVENTS:,} events"
-        return Choice(engine("numpy"), f"{reason}; {few}")
-    return Choice(engine(cpu_engine_name()), reason)
+        return EngineChoice(engine("numpy"), f"{reason}; {few}")
+    return EngineChoice(engine(cpu_engine_name()), reason)
 
 
 def _gpu(n_pairs: int) -> tuple[bool, str]:

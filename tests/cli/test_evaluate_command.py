@@ -14,7 +14,7 @@ from gmemgpu.catalogue import named_policies
 from gmemgpu.cli.main import main
 from gmemgpu.engine import fallback
 from gmemgpu.engine.array import NumpyEngine
-from gmemgpu.engine.choice import Choice
+from gmemgpu.engine.choice import EngineChoice
 from gmemgpu.engine.registry import available_engines, missing_engines
 from gmemgpu.errors import DeviceLost
 from gmemgpu.model.event import Kind
@@ -198,14 +198,14 @@ def test_a_device_that_fails_is_told_and_numpy_answers(
     monkeypatch.setattr(fallback, "engine", lambda name: Failing() if name == "failing" else NumpyEngine())
     expected = json_of(capsys, "evaluate", trace, "--json", "--backend", "numpy")
     for module in "gmemgpu.api.choose_engine", "gmemgpu.engine.choice.choose_engine":
-        monkeypatch.setattr(module, lambda *_, **__: Choice(Failing(), "the batch is large"))
+        monkeypatch.setattr(module, lambda *_, **__: EngineChoice(Failing(), "the batch is large"))
     assert main(["evaluate", trace, "--json"]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out) == expected
     why = "cudaErrorLaunchFailure: unspecified launch failure"
     assert told.err == f"gmemgpu: warning: numpy did the work of failing: {why}\n"
     for module in "gmemgpu.api.choose_engine", "gmemgpu.engine.choice.choose_engine":
-        monkeypatch.setattr(module, lambda *_, **__: Choice(Failing(), None))
+        monkeypatch.setattr(module, lambda *_, **__: EngineChoice(Failing(), None))
     assert main(["evaluate", trace, "--json", "--backend", "failing"]) == 1
     assert capsys.readouterr() == ("", f"gmemgpu: {why}\n")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gmemgpu.cli.main import main
-from gmemgpu.engine.choice import Choice, choose_engine
+from gmemgpu.engine.choice import EngineChoice, choose_engine
 from gmemgpu.sweeping import estimate as estimating
 from gmemgpu.sweeping.estimate import SweepEstimate, estimate
 from gmemgpu.sweeping.run.plan import make_plan
@@ -155,7 +155,7 @@ def test_of_workers_elsewhere_auto_expects_no_gpu(
 ) -> None:
     asked: list[bool] = []
 
-    def choose(name: str, *, n_pairs: int, elsewhere: bool) -> Choice:
+    def choose(name: str, *, n_pairs: int, elsewhere: bool) -> EngineChoice:
         asked.append(elsewhere)
         return choose_engine(name, n_pairs=n_pairs, elsewhere=elsewhere)
 
