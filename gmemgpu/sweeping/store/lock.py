@@ -17,7 +17,7 @@ from gmemgpu.atomic import written_whole
 from gmemgpu.errors import DirectoryError, StoreError
 from gmemgpu.sweeping.store.files import LOCK, read_regular, writing
 
-__all__ = ["LEASE_S", "Holder", "Lock", "held", "read_holder"]
+__all__ = ["LEASE_S", "LockHolder", "Lock", "held", "read_holder"]
 
 LEASE_S = 60.0
 """A holder that was silent for so long is taken for dead: a network file system may be slow, but hardly so slow."""
@@ -25,7 +25,7 @@ _BEAT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
+class LockHolder:
     """
     The client that holds a results directory.
 
@@ -80,7 +80,7 @@ def _server_time_s(directory: Path) -> float:
     return time.time()
 
 
-def read_holder(directory: Path) -> Holder | None:
+def read_holder(directory: Path) -> LockHolder | None:
     """Read who holds a results directory."""
     path = directory / LOCK
     try:
@@ -94,12 +94,12 @@ def read_holder(directory: Path) -> Holder | None:
     return _holder(content, silent_s)
 
 
-def _holder(content: bytes, silent_s: float) -> Holder:
+def _holder(content: bytes, silent_s: float) -> LockHolder:
     try:
-        return Holder(**{**json.loads(content), "silent_s": silent_s})
+        return LockHolder(**{**json.loads(content), "silent_s": silent_s})
     except (ValueError, RecursionError, TypeError):
         # Torn, or no lock: it counts for as long as it is fresh.
-        return Holder(host="unknown host", pid=0, started=0, token="", silent_s=silent_s)
+        return LockHolder(host="unknown host", pid=0, started=0, token="", silent_s=silent_s)
 
 
 class Lock:
@@ -156,7 +156,9 @@ class Lock:
 def held(directory: Path, *, take_over: bool = False) -> Iterator[Lock]:
     """Reserve a results directory for a block; refuse if another client holds it that may be alive."""
     path = directory / LOCK
-    me = Holder(host=socket.gethostname(), pid=os.getpid(), started=_started(os.getpid()), token=secrets.token_hex(8))
+    me = LockHolder(
+        host=socket.gethostname(), pid=os.getpid(), started=_started(os.getpid()), token=secrets.token_hex(8)
+    )
     content = json.dumps({key: value for key, value in asdict(me).items() if key != "silent_s"}).encode() + b"\n"
     with writing(directory):
         while not _taken(path, content):
@@ -190,7 +192,7 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
 
 
-def _remove(path: Path, other: Holder) -> None:
+def _remove(path: Path, other: LockHolder) -> None:
     # By a new name first: of two that find the same holder dead, only one gets the file, and what the slower one got
     # instead, the lock that the quicker one made by now, goes back.
     aside = _aside(path)

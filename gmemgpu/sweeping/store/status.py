@@ -9,7 +9,7 @@ from typing import Any
 
 from gmemgpu.sweeping.store.failure import Failure, read_failures
 from gmemgpu.sweeping.store.files import PARTS
-from gmemgpu.sweeping.store.lock import Holder, read_holder
+from gmemgpu.sweeping.store.lock import LockHolder, read_holder
 from gmemgpu.sweeping.store.manifest import read_manifest
 from gmemgpu.sweeping.store.part import part_files, parts_of_sweep
 from gmemgpu.sweeping.store.results import results_are_whole
@@ -35,7 +35,7 @@ class SweepStatus:
         Of the whole sweep.
     failures : tuple of Failure
         Of shards that have no part.
-    holder : Holder or None
+    holder : LockHolder or None
         The client that works on it.
     is_merged : bool
         Whether results.parquet is there, byte for byte as it was written.
@@ -52,7 +52,7 @@ class SweepStatus:
     n_done: int
     n_rows: int
     failures: tuple[Failure, ...]
-    holder: Holder | None
+    holder: LockHolder | None
     is_merged: bool
     parts_per_s: float | None
     left_s: float | None
