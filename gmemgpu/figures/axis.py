@@ -12,7 +12,7 @@ import numpy as np
 from gmemgpu.figures.style import Spec
 from gmemgpu.metrics.quantity import Quantity
 
-__all__ = ["Axis", "axis_labels", "axis_for", "plain", "time_ticks"]
+__all__ = ["ChartAxis", "axis_labels", "axis_for", "plain", "time_ticks"]
 
 _NINES = 4
 """Shares from 99.99 % on are one point: what is left is of no matter to anybody."""
@@ -36,7 +36,7 @@ _TIMES_NS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
+class ChartAxis:
     """
     Where values lie on paper.
 
@@ -147,7 +147,7 @@ def _decades(low: float, high: float, quantity: Quantity) -> list[tuple[float, s
     return [(10.0**power, plain(10.0**power * scale) + unit) for power in powers[::step]]
 
 
-def axis_for(quantity: Quantity, values: Iterable[float]) -> Axis:
+def axis_for(quantity: Quantity, values: Iterable[float]) -> ChartAxis:
     """
     Choose the axis of a quantity.
 
@@ -160,7 +160,7 @@ def axis_for(quantity: Quantity, values: Iterable[float]) -> Axis:
 
     Returns
     -------
-    Axis
+    ChartAxis
         By nines for shares of which more is better, by powers of ten if values lie far apart, else linear.
     """
     values = list(values)
@@ -172,17 +172,19 @@ def axis_for(quantity: Quantity, values: Iterable[float]) -> Axis:
     return _linear(quantity, min(0.0, *values), max(0.0, *values))
 
 
-def _by_nines(quantity: Quantity) -> Axis:
+def _by_nines(quantity: Quantity) -> ChartAxis:
     def place(share: float) -> float:
         return -math.log10(min(1.0, max(10.0**-_NINES, 1 - share)))
 
     ticks = [(place(share), f"{100 * share:.12g} %") for share in (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999)]
     ticks.append((float(_NINES), "≥ 99.99 %"))
     reach = _MARGIN * _NINES
-    return Axis(place=place, domain=(-reach, _NINES + reach), ticks=ticks, title=f"{quantity.header} (scale of nines)")
+    return ChartAxis(
+        place=place, domain=(-reach, _NINES + reach), ticks=ticks, title=f"{quantity.header} (scale of nines)"
+    )
 
 
-def _by_tens(quantity: Quantity, low: float, high: float, *, zero: bool) -> Axis:
+def _by_tens(quantity: Quantity, low: float, high: float, *, zero: bool) -> ChartAxis:
     # Zero has no logarithm: it lies half a decade below the smallest of the others, with a tick of its own.
     least = math.log10(low) - (0.5 if zero else 0.0)
     reach = _MARGIN * (math.log10(high) - least)
@@ -193,10 +195,10 @@ def _by_tens(quantity: Quantity, low: float, high: float, *, zero: bool) -> Axis
     ticks = [(math.log10(at), text) for at, text in _decades(low, high * 1.2, quantity)]
     if zero:
         ticks.insert(0, (least, "0"))
-    return Axis(place=place, domain=(least - reach, math.log10(high) + reach), ticks=ticks, title=quantity.header)
+    return ChartAxis(place=place, domain=(least - reach, math.log10(high) + reach), ticks=ticks, title=quantity.header)
 
 
-def _linear(quantity: Quantity, low: float, high: float) -> Axis:
+def _linear(quantity: Quantity, low: float, high: float) -> ChartAxis:
     unit, factor = "", 1.0
     if quantity.unit == "share":
         unit, factor = " [%]", 0.01
@@ -207,4 +209,4 @@ def _linear(quantity: Quantity, low: float, high: float) -> Axis:
         unit = f" [{text[2:]}]"
     reach = _MARGIN * ((high - low) / factor or 1.0)
     domain = (low / factor - reach, high / factor + reach)
-    return Axis(place=lambda value: value / factor, domain=domain, ticks=(), title=f"{quantity.header}{unit}")
+    return ChartAxis(place=lambda value: value / factor, domain=domain, ticks=(), title=f"{quantity.header}{unit}")

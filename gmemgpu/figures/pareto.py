@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gmemgpu.figures.axis import Axis, axis_for
+from gmemgpu.figures.axis import ChartAxis, axis_for
 from gmemgpu.figures.labels import Box, place_labels
 from gmemgpu.figures.style import FRONT, INK, UNTOLD, Spec, titled
 from gmemgpu.metrics.quantity import Quantity
@@ -237,7 +237,7 @@ def _segment(a: tuple[float, float], b: tuple[float, float]) -> Box:
     return min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])
 
 
-def _row(point: Point, across: Axis, up: Axis, beating: Sequence[str]) -> Spec:
+def _row(point: Point, across: ChartAxis, up: ChartAxis, beating: Sequence[str]) -> Spec:
     return {
         "policy": point.policy,
         "x": across.place(point.x.mean),
