@@ -10,7 +10,7 @@ import numpy as np
 
 from gmemgpu.engine.class_code import CLEAN, FAIL_EARLY
 from gmemgpu.explain.record import Cause, Fate, PassState, RunRecord
-from gmemgpu.explain.visit import Outcome, Visits
+from gmemgpu.explain.visit import VisitOutcome, Visits
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.piece import IdRegions
 
@@ -187,7 +187,7 @@ class MissFinder:
                 continue
             visit_ns = int(found.visit_ns[i])
             if begin_ns <= visit_ns < end_ns:
-                if found.outcome[i] == Outcome.WASTED:
+                if found.outcome[i] == VisitOutcome.WASTED:
                     return Miss(Reason.WASTED, k)
                 # Free at the visit and yet failed: with leader_first it counts as what it was when the pass started.
                 if (busy := self._busy(region, int(passes.start_ns[k]), k)) is not None:

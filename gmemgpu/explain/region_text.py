@@ -10,7 +10,7 @@ from gmemgpu.explain.missed import MissFinder
 from gmemgpu.explain.record import RunRecord
 from gmemgpu.explain.region_span import RegionSpans, State, region_spans
 from gmemgpu.explain.run_text import shortened
-from gmemgpu.explain.visit import Outcome
+from gmemgpu.explain.visit import VisitOutcome
 from gmemgpu.explain.words import counted, filled, holders_text, miss_text, ranges_text, when
 
 __all__ = ["region_lines"]
@@ -84,12 +84,12 @@ class _Teller:
         self._record, self._region = record, region
         self._holders, self._finder = Holders(record.prepared), MissFinder(record)
         # What each pass found here.
-        self._visits: list[tuple[int, int, Outcome]] = []
+        self._visits: list[tuple[int, int, VisitOutcome]] = []
         for k, targets in enumerate(record.targets):
             i = int(np.searchsorted(targets, region))
             if i < len(targets) and targets[i] == region:
                 visits = record.visits(k)
-                self._visits.append((int(visits.visit_ns[i]), k, Outcome(visits.outcome[i])))
+                self._visits.append((int(visits.visit_ns[i]), k, VisitOutcome(visits.outcome[i])))
 
     def lines(self, state: State, begin_ns: int, end_ns: int, episode: int) -> list[str]:
         record = self._record
@@ -117,7 +117,7 @@ class _Teller:
         after = span_text(set_ns - int(episodes.begin_ns[episode]))
         return f"set by pass {int(episodes.set_pass[episode])} at {when(record, set_ns)}, {after} after it began"
 
-    def _busy(self, visits: list[tuple[int, int, Outcome]]) -> list[str]:
+    def _busy(self, visits: list[tuple[int, int, VisitOutcome]]) -> list[str]:
         if not visits:
             return []
         visit_ns, k, _ = visits[-1]
@@ -125,13 +125,13 @@ class _Teller:
         found = holders_text(self._holders.at(self._region, visit_ns))
         return filled(f"{before}pass {k} at {when(self._record, visit_ns)} found {found}", 4)
 
-    def _free(self, visits: list[tuple[int, int, Outcome]]) -> list[str]:
+    def _free(self, visits: list[tuple[int, int, VisitOutcome]]) -> list[str]:
         lines = []
         for visit_ns, k, outcome in visits:
-            if outcome is Outcome.WASTED:
+            if outcome is VisitOutcome.WASTED:
                 lines += filled(f"pass {k} at {when(self._record, visit_ns)} was not done when it ended", 4)
-            elif outcome is Outcome.FAILED:
+            elif outcome is VisitOutcome.FAILED:
                 lines += filled(f"pass {k} had counted it as busy when it started", 4)
-        if n := sum(outcome is Outcome.CACHED for _, _, outcome in visits):
+        if n := sum(outcome is VisitOutcome.CACHED for _, _, outcome in visits):
             lines += filled(f"{counted(n, 'pass', 'passes')} later found it set", 4)
         return lines

@@ -9,7 +9,7 @@ import numpy as np
 from gmemgpu.explain.prepared import Prepared
 from gmemgpu.explain.record import Cause, EpisodeLog, Fate, PassLog, PassState, RequestLog, RunRecord
 from gmemgpu.explain.target import Targets
-from gmemgpu.explain.visit import Outcome, Visitor
+from gmemgpu.explain.visit import Visitor, VisitOutcome
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Int64Array, Trace
@@ -111,11 +111,11 @@ class _Replay:
             self.passes.append((due_ns, start_ns, start_ns, cause, state, len(spent), 0, 0, 0, 0, 0))
             return
         visits = self.visitor.visits(targets, start_ns, self.set_pass, scan_pass)
-        new = visits.outcome == Outcome.NEW
+        new = visits.outcome == VisitOutcome.NEW
         lit = visits.episode[new]
         self.set_ns[lit], self.set_pass[lit] = visits.end_ns[new], scan_pass
         self._chooser.visited(visits, start_ns)
-        counts = np.bincount(visits.outcome, minlength=len(Outcome)).tolist()
+        counts = np.bincount(visits.outcome, minlength=len(VisitOutcome)).tolist()
         end_ns = int(visits.end_ns[-1])
         n_early = int(visits.early.sum())
         self.passes.append((due_ns, start_ns, end_ns, cause, PassState.RAN, len(spent), *counts, n_early))

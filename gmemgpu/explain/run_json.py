@@ -11,7 +11,7 @@ import numpy as np
 from gmemgpu.explain.episode_fate import episode_counts
 from gmemgpu.explain.missed import MissFinder
 from gmemgpu.explain.record import Cause, Fate, PassState, RunRecord
-from gmemgpu.explain.visit import Outcome
+from gmemgpu.explain.visit import VisitOutcome
 from gmemgpu.model.event import Kind
 
 __all__ = ["write_run"]
@@ -92,7 +92,7 @@ def _pass(record: RunRecord, k: int, region: int | None) -> dict[str, Any]:
                 "region": int(visits.region[i]),
                 "visit_ns": int(visits.visit_ns[i]),
                 "end_ns": int(visits.end_ns[i]),
-                "outcome": Outcome(visits.outcome[i]).name.lower(),
+                "outcome": VisitOutcome(visits.outcome[i]).name.lower(),
                 "early": bool(visits.early[i]),
             }
             for i in range(len(visits))

@@ -10,7 +10,7 @@ from gmemgpu.explain.duration import span_text
 from gmemgpu.explain.holder import Holders
 from gmemgpu.explain.record import Cause, Fate, PassState, RunRecord
 from gmemgpu.explain.region_span import State, region_spans
-from gmemgpu.explain.visit import Outcome, Visits
+from gmemgpu.explain.visit import VisitOutcome, Visits
 from gmemgpu.explain.words import counted, filled, holders_text, ranges_text, request_text, total_text, when
 from gmemgpu.model.policy import Policy
 
@@ -171,10 +171,14 @@ def pass_lines(record: RunRecord, k: int, holders: Holders, *, whole: bool = Fal
         text += f" ({int(passes.early[k]):,} still converting)"
     lines += filled(f"visits {counted(n, 'region')} in {lasted}: {text}", 2)
     visits = record.visits(k)
-    for outcome, word in ((Outcome.NEW, "set"), (Outcome.CACHED, "set already"), (Outcome.WASTED, "wasted")):
+    for outcome, word in (
+        (VisitOutcome.NEW, "set"),
+        (VisitOutcome.CACHED, "set already"),
+        (VisitOutcome.WASTED, "wasted"),
+    ):
         mine = visits.region[visits.outcome == outcome].tolist()
         if mine:
-            why = ": taken again before all cores were done" if outcome is Outcome.WASTED else ""
+            why = ": taken again before all cores were done" if outcome is VisitOutcome.WASTED else ""
             lines += filled(f"{word:<12}{ranges_text(mine, whole=whole)}{why}", 2)
     return lines + _busy_lines(record, visits, holders, whole=whole)
 
@@ -191,7 +195,7 @@ def _request_lines(record: RunRecord, requests: Sequence[int], *, whole: bool) -
 
 
 def _busy_lines(record: RunRecord, visits: Visits, holders: Holders, *, whole: bool) -> list[str]:
-    failed = np.flatnonzero(visits.outcome == Outcome.FAILED).tolist()
+    failed = np.flatnonzero(visits.outcome == VisitOutcome.FAILED).tolist()
     # Those whose guest is going come first: there a pass came too early.
     failed.sort(key=lambda i: not visits.early[i])
     shown = failed if whole else failed[:_BUSY_SHOWN]

@@ -6,7 +6,7 @@ import numpy as np
 
 from gmemgpu.engine.class_code import CLEAN
 from gmemgpu.explain.prepared import Prepared
-from gmemgpu.explain.visit import Outcome, Visitor, Visits
+from gmemgpu.explain.visit import Visitor, VisitOutcome, Visits
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Int64Array
 from gmemgpu.timeline.piece import IdRegions
@@ -82,7 +82,7 @@ class Targets:
         """
         done = visits.region
         if self._policy.scope == "dirty_retry":
-            done = done[visits.outcome != Outcome.FAILED]
+            done = done[visits.outcome != VisitOutcome.FAILED]
         self._attempted_ns[done] = start_ns
 
     def _dirty(self, start_ns: int) -> Int64Array:

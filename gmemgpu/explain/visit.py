@@ -13,10 +13,10 @@ from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Executor
 from gmemgpu.model.trace import BoolArray, Int8Array, Int64Array
 
-__all__ = ["Outcome", "Visitor", "Visits"]
+__all__ = ["VisitOutcome", "Visitor", "Visits"]
 
 
-class Outcome(IntEnum):
+class VisitOutcome(IntEnum):
     """How a visit ended."""
 
     NEW = 0
@@ -29,7 +29,7 @@ class Outcome(IntEnum):
     """The free episode was over before all cores were done."""
 
 
-_NEW, _CACHED, _FAILED, _WASTED = map(int, Outcome)
+_NEW, _CACHED, _FAILED, _WASTED = map(int, VisitOutcome)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +44,7 @@ class Visits:
     visit_ns, end_ns : (m,) int64
         From when the region is looked at until all cores are done with it.
     outcome : (m,) int8
-        An `Outcome`.
+        A `VisitOutcome`.
     early : (m,) bool
         Failed, with pages of an inode under eviction there.
     failed_at_start : (m,) bool

@@ -12,7 +12,7 @@ from hypothesis import given
 from gmemgpu.explain.missed import Miss, MissFinder, Reason
 from gmemgpu.explain.record import Fate, PassState, RunRecord
 from gmemgpu.explain.replay import record_run
-from gmemgpu.explain.visit import Outcome
+from gmemgpu.explain.visit import VisitOutcome
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.policy import Policy
 from gmemgpu.model.trace import Trace
@@ -121,7 +121,7 @@ def test_a_reason_has_its_evidence(trace: Trace, policy: Policy, cost: Costs) ->
             of = {name: getattr(passes, name)[found.scan_pass] for name in ("start_ns", "state", "due_ns")}
         if found.reason is Reason.WASTED:
             visits = record.visits(found.scan_pass)
-            assert visits.outcome[visits.episode == e].tolist() == [Outcome.WASTED]
+            assert visits.outcome[visits.episode == e].tolist() == [VisitOutcome.WASTED]
         elif found.reason is Reason.PUT_OFF:
             assert requests.fate[found.request] == Fate.MOVED
             assert begin_ns <= requests.due_ns[found.request - 1] < end_ns <= requests.due_ns[found.request]
@@ -149,4 +149,4 @@ def test_a_reason_has_its_evidence(trace: Trace, policy: Policy, cost: Costs) ->
             for k in np.flatnonzero((passes.start_ns >= begin_ns) & (passes.start_ns < end_ns)).tolist():
                 visits = record.visits(k)
                 mine = (visits.region == region) & (visits.visit_ns < end_ns)
-                assert not (visits.outcome[mine] == Outcome.NEW).any()
+                assert not (visits.outcome[mine] == VisitOutcome.NEW).any()

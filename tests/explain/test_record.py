@@ -13,7 +13,7 @@ from gmemgpu.engine.registry import engine
 from gmemgpu.explain.prepared import Prepared
 from gmemgpu.explain.record import Fate, PassState, RunRecord
 from gmemgpu.explain.replay import record_run
-from gmemgpu.explain.visit import Outcome
+from gmemgpu.explain.visit import VisitOutcome
 from gmemgpu.generator import generate
 from gmemgpu.model.cost import Costs
 from gmemgpu.model.metric import MetricRow
@@ -92,10 +92,10 @@ def test_visits_looked_up_later_are_those_that_were_made(trace: Trace, policy: P
         assert visits.region.tolist() == targets.tolist()
         assert visits.visit_ns[0] == record.passes.start_ns[k]
         assert visits.end_ns[-1] == record.passes.end_ns[k]
-        for outcome in Outcome:
+        for outcome in VisitOutcome:
             counted = getattr(record.passes, outcome.name.lower())[k]
             assert (visits.outcome == outcome).sum() == counted
-        new = visits.outcome == Outcome.NEW
+        new = visits.outcome == VisitOutcome.NEW
         found[visits.episode[new]] = visits.end_ns[new]
     assert found.tolist() == record.episodes.set_ns.tolist()
 
