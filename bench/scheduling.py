@@ -28,7 +28,7 @@ from bench.hardware import record
 from bench.store import N_SEEDS, made_up_rows, peak_mib, store_of
 from gmemgpu.sweeping.clusters.local import local_client
 from gmemgpu.sweeping.run.client import run_on_client
-from gmemgpu.sweeping.run.outcome import Outcome
+from gmemgpu.sweeping.run.outcome import SweepOutcome
 from gmemgpu.sweeping.run.shard import Setting, Shard
 from gmemgpu.sweeping.run.worker import SweepWorker
 from gmemgpu.sweeping.store.lock import held
@@ -72,7 +72,7 @@ def run(client: Client, folder: Path, n_shards: int, sleep_s: float) -> float:
     worker = functools.partial(SleepingWorker, sleep_s)
     before = time.perf_counter()
     with held(store.directory) as lock, mock.patch("gmemgpu.sweeping.run.client.SweepWorker", worker):
-        outcome = Outcome(store, lambda event: None)
+        outcome = SweepOutcome(store, lambda event: None)
         run_on_client(client, outcome, todo, lock, on_device=False, on_error="stop", retries=0)
     wall_s = time.perf_counter() - before
     assert not set(todo) & set(store.missing()), "parts are missing"

@@ -14,7 +14,7 @@ from distributed import as_completed
 from distributed.scheduler import KilledWorker
 
 from gmemgpu.errors import GmemgpuError, InputError, StoreError
-from gmemgpu.sweeping.run.outcome import Fallback, OnError, Outcome
+from gmemgpu.sweeping.run.outcome import Fallback, OnError, SweepOutcome
 from gmemgpu.sweeping.run.plan import batches
 from gmemgpu.sweeping.run.progress import StillRunning, WorkersReady
 from gmemgpu.sweeping.run.shard import Shard, ShardError
@@ -35,7 +35,7 @@ _DRAIN_S = 5.0
 
 def run_on_client(
     client: Client,
-    outcome: Outcome,
+    outcome: SweepOutcome,
     todo: Sequence[Shard],
     lock: Lock,
     *,
@@ -103,7 +103,7 @@ def _fallback(client: Client, todo: Sequence[Shard]) -> Fallback | None:
 @dataclass(slots=True)
 class _Loop:
     _client: Client
-    _outcome: Outcome
+    _outcome: SweepOutcome
     _lock: Lock
     _plugin: str
     _on_device: bool

@@ -12,7 +12,7 @@ from gmemgpu.sweeping.store.directory import Store
 from gmemgpu.sweeping.store.failure import Failure, record_failure
 from gmemgpu.sweeping.store.part import part_files
 
-__all__ = ["OnError", "Fallback", "Outcome"]
+__all__ = ["OnError", "Fallback", "SweepOutcome"]
 
 OnError: TypeAlias = Literal["stop", "continue"]
 
@@ -35,7 +35,7 @@ class Fallback:
 
 
 @dataclass(slots=True)
-class Outcome:
+class SweepOutcome:
     """What became of the shards of a store so far."""
 
     store: Store

@@ -13,7 +13,7 @@ from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.crossover import core_count
 from gmemgpu.engine.registry import device_count
 from gmemgpu.errors import DirectoryError, InputError, Problem, SpecError
-from gmemgpu.sweeping.run.outcome import Outcome
+from gmemgpu.sweeping.run.outcome import SweepOutcome
 from gmemgpu.sweeping.run.plan import batches, make_plan, pairs_at_once
 from gmemgpu.sweeping.run.producers import Producers
 from gmemgpu.sweeping.run.progress import Listener, SweepMerged
@@ -113,7 +113,7 @@ def compute_share(
     store = open_store(directory, what, plan)
     share = plan.shards[index::of]
     todo = store.missing(share)
-    outcome = Outcome(store, progress or (lambda event: None))
+    outcome = SweepOutcome(store, progress or (lambda event: None))
     outcome.start(share, todo, choice.reason)
     on_device = device_count(choice.engine.name) > 0
     with ExitStack() as stack:
@@ -139,7 +139,7 @@ def compute_share(
     )
 
 
-def _merge_if_whole(outcome: Outcome) -> bool:
+def _merge_if_whole(outcome: SweepOutcome) -> bool:
     store = outcome.store
     if store.missing():
         return False

@@ -14,7 +14,7 @@ from gmemgpu.engine.choice import choose_engine
 from gmemgpu.engine.registry import device_count, runs_on_devices
 from gmemgpu.errors import Problem, SpecError
 from gmemgpu.sweeping.run.main_guard import refuse_in_starting_process
-from gmemgpu.sweeping.run.outcome import Fallback, Outcome
+from gmemgpu.sweeping.run.outcome import Fallback, SweepOutcome
 from gmemgpu.sweeping.run.plan import make_plan, pairs_at_once
 from gmemgpu.sweeping.run.progress import Compiling, Listener, SweepMerged
 from gmemgpu.sweeping.run.shard import Shard, ShardError
@@ -51,7 +51,7 @@ class ShardsFailed(ShardError):
     failures: tuple[Failure, ...] = ()
 
 
-def _shards_failed(outcome: Outcome) -> ShardsFailed:
+def _shards_failed(outcome: SweepOutcome) -> ShardsFailed:
     store, failures = outcome.store, outcome.failures
     named = "".join("\n  " + failure.message.replace("\n", "\n  ") for failure in failures[:_MAX_NAMED])
     if len(failures) > _MAX_NAMED:
@@ -158,7 +158,7 @@ def sweep(
         name, reason = choice.engine.name, choice.reason
     plan = make_plan(what, name, auto=reason is not None, growing=growing)
     store = open_store(directory, what, plan)
-    outcome = Outcome(store, progress or (lambda event: None))
+    outcome = SweepOutcome(store, progress or (lambda event: None))
     with held(store.directory, take_over=take_over) as lock:
         todo = store.missing()
         outcome.start(plan.shards, todo, reason, what.table_notes() if todo and progress else ())
@@ -192,7 +192,7 @@ def sweep(
 
 
 def _compute(
-    outcome: Outcome,
+    outcome: SweepOutcome,
     todo: Sequence[Shard],
     lock: Lock,
     client: Client | Opening | None,
