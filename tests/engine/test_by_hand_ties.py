@@ -167,6 +167,15 @@ def test_a_debounced_request_at_the_delay_joins_and_does_not_move() -> None:
     assert (found["passes"], found["optimized_ns"]) == (2, 100_000 - 61_000)
 
 
+def test_dirty_retry_keeps_a_region_that_was_assigned_before_its_visit() -> None:
+    # The pass of 50 000 finds both clean: 2000 ns. Region 1 is assigned before its visit at 51 000, which fails;
+    # so it is still dirty at 60 000, and busy: fail(0), 50 ns. Region 0 was got right, and is no target any more.
+    events = (*CLEARED, REQUEST, ev(50_500, "assign", 1), ev(60_000, "vm_destroy", vm=2))
+    found = row(trace(*events, on=host(2)), policy(scope="dirty_retry"))
+    assert outcomes(found) == (1, 0, 2, 0, 2000 + 50)
+    assert (found["passes"], found["passes_empty"]) == (2, 0)
+
+
 @pytest.mark.parametrize(("gate", "failed", "empty"), [("gmem_free", 1, 2), ("free", 0, 3), ("all", 2, 1)])
 def test_dirty_retry_with_a_gate_across_an_snp_init(gate: str, failed: int, empty: int) -> None:
     # Dirty from 2000 on. 5000: a page of firmware makes it fail, or `free` drops it. 7500: SNP is off, skipped.
