@@ -109,6 +109,44 @@ def test_released_and_requested_at_the_start_of_a_pass(scope: str) -> None:
     assert (found["passes"], found["requests"]) == (1, 2)
 
 
+@pytest.mark.parametrize("scope", ["dirty", "dirty_retry"])
+@pytest.mark.parametrize(("at_ns", "new", "empty"), [(49_999, 1, 0), (50_000, 1, 0), (50_001, 0, 1)])
+def test_a_region_is_dirty_from_the_start_of_the_pass_on(at_ns: int, new: int, empty: int, scope: str) -> None:
+    # Region 0 is never cleared but for this once: a pass that starts earlier has no target.
+    events = sorted([ev(0, "assign"), REQUEST, ev(at_ns, "release")])
+    found = row(trace(*events), policy(scope=scope))
+    assert (found["attempts_new"], found["passes"], found["passes_empty"]) == (new, new, empty)
+    assert found["scan_wall_ns"] == 1000 * new
+
+
+@pytest.mark.parametrize(
+    ("at_ns", "expected"),
+    [
+        (59_999, (2, 1, 1, 0, 2000 + 100 + 50)),
+        (60_000, (2, 1, 1, 0, 2000 + 100 + 50)),  # assigned at the start: its class is fail(0)
+        (60_001, (2, 1, 1, 0, 2000 + 100 + 100)),  # its class is cached, and the visit at 60 100 finds it busy
+    ],
+)
+def test_assigned_around_the_start_of_a_second_pass(at_ns: int, expected: tuple[int, ...]) -> None:
+    # The pass of 50 000 sets both regions' bits: what that of 60 000 finds differs by one change alone.
+    events = sorted([REQUEST, ev(60_000, "vm_destroy", vm=2), ev(at_ns, "assign", 1)])
+    assert outcomes(row(trace(*events, on=host(2)), policy())) == expected
+
+
+@pytest.mark.parametrize(
+    ("at_ns", "expected"),
+    [
+        (59_999, (2, 1, 1, 0, 1050 + 100 + 1000)),
+        (60_000, (2, 1, 1, 0, 1050 + 100 + 1000)),  # released at the start: its class is clean
+        (60_001, (2, 1, 1, 0, 1050 + 100 + 50)),  # its class is fail(0), but it is free at the visit of 60 100
+    ],
+)
+def test_released_around_the_start_of_a_second_pass(at_ns: int, expected: tuple[int, ...]) -> None:
+    # The pass of 50 000 sets region 0's bit and fails at region 1.
+    events = sorted([ev(0, "assign", 1), REQUEST, ev(60_000, "vm_destroy", vm=2), ev(at_ns, "release", 1)])
+    assert outcomes(row(trace(*events, on=host(2)), policy())) == expected
+
+
 @pytest.mark.parametrize(
     ("at_ns", "expected"),
     [
