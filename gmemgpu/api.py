@@ -29,13 +29,13 @@ __all__ = ["evaluate", "generate", "policies", "presets", "read_trace"]
 
 _SEEDS = 1 << 64
 
-_doubts_told: WeakSet[Trace] = WeakSet()
+_warned: WeakSet[Trace] = WeakSet()
 """Nobody wants to hear of the same rows whenever another policy is evaluated."""
 
 
 def _tell_doubts(trace: Trace, where: str) -> None:
-    if trace not in _doubts_told:
-        _doubts_told.add(trace)
+    if trace not in _warned:
+        _warned.add(trace)
         for doubt in trace_doubts(trace, where):
             warnings.warn(str(doubt), RuntimeWarning, stacklevel=3)
 

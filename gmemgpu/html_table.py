@@ -65,8 +65,8 @@ def html_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, cap
 
     body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows[:_MAX_ROWS])
     more = f"\n<p>… and {len(rows) - _MAX_ROWS:,} more rows</p>" if len(rows) > _MAX_ROWS else ""
-    told = f"<caption>{escape(caption)}</caption>\n" if caption else ""
+    caption_tag = f"<caption>{escape(caption)}</caption>\n" if caption else ""
     return (
-        f'<div style="overflow-x: auto"><table>\n{told}<thead><tr>{cells("th", headings)}</tr></thead>\n'
+        f'<div style="overflow-x: auto"><table>\n{caption_tag}<thead><tr>{cells("th", headings)}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table>{more}</div>"
     )

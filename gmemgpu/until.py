@@ -323,11 +323,11 @@ def _wide(directory: str | Path, target: Target, baseline: str) -> list[tuple[fl
             half_width = math.inf if difference.half_width is None else difference.half_width
             if half_width > target.tolerance:
                 name = f"{comparison.policy} ({', '.join(str(key) for key in group.keys.values())})"
-                found.append((half_width / target.tolerance, f"{name} ±{_told(target.quantity, half_width)}"))
+                found.append((half_width / target.tolerance, f"{name} ±{_value_text(target.quantity, half_width)}"))
     return sorted(found, key=lambda one: -one[0])
 
 
-def _told(quantity: Quantity, value: float) -> str:
+def _value_text(quantity: Quantity, value: float) -> str:
     if math.isinf(value):
         return "any amount"
     if quantity.unit == "share":

@@ -144,7 +144,7 @@ def fit_costs(passes: Sequence[MeasuredPass]) -> Calibration:
     )
     measured_costs = design.any(axis=0)
     at_bound = (solved.active_mask != 0) & measured_costs
-    _, open_directions = _told_and_open(design, measured_costs)
+    _, open_directions = _determined_and_open(design, measured_costs)
     half_width, freedom = _half_width(design, wanted - design @ solved.x, measured_costs & ~at_bound)
     fitted_ns = np.where(measured_costs, solved.x * scale, scale)
     together = np.square(open_directions).sum(axis=0) > _LEFT_OPEN
@@ -166,7 +166,7 @@ def fit_costs(passes: Sequence[MeasuredPass]) -> Calibration:
     return Calibration(tuple(costs), times, _groups(names, together, open_directions), freedom)
 
 
-def _told_and_open(design: Floats, columns: Bools) -> tuple[Floats, Floats]:
+def _determined_and_open(design: Floats, columns: Bools) -> tuple[Floats, Floats]:
     # Directions (rows) in the space of costs: those that runs tell, divided by how strongly, and those left open.
     if not columns.any():
         return np.zeros((0, columns.size)), np.zeros((0, columns.size))
@@ -181,13 +181,13 @@ def _half_width(design: Floats, residual: Floats, free: Bools) -> tuple[Floats |
     # Of each cost's interval, and the degrees of freedom.
     from scipy.special import stdtrit
 
-    told, _ = _told_and_open(design, free)
-    freedom = len(residual) - len(told)
+    determined, _ = _determined_and_open(design, free)
+    freedom = len(residual) - len(determined)
     if freedom == 0:
         return None, freedom
     error = np.sqrt(residual @ residual / freedom)
     quantile = float(stdtrit(freedom, 0.5 + _CONFIDENCE / 2))
-    return quantile * error * np.sqrt(np.square(told).sum(axis=0)), freedom
+    return quantile * error * np.sqrt(np.square(determined).sum(axis=0)), freedom
 
 
 def _groups(names: Sequence[str], together: Bools, open_directions: Floats) -> tuple[tuple[str, ...], ...]:

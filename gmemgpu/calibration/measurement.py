@@ -52,7 +52,7 @@ class MeasuredPass(Section):
     follower_busy: _Runs = Field(default=(), description="CPU time of followers, summed over them.")
 
     @model_validator(mode="after")
-    def _is_told_in_full(self) -> MeasuredPass:
+    def _is_complete(self) -> MeasuredPass:
         faults = []
         if not self.clean + self.cached + self.failed:
             faults.append("visits no region; say how many were clean, cached and failed")

@@ -8,7 +8,7 @@ from gmemgpu.cli.message import tell
 
 __all__ = ["warn_of_rejected", "warn_of_rejected_in", "warn_of_nothing_freed_in"]
 
-_TOLD_FROM = 0.01
+_REPORTED_FROM = 0.01
 _SHOWN = 10
 _NAMED = 3
 _REMEDY = "take a larger host, or fewer or smaller VMs (running, sizes.scale)"
@@ -32,7 +32,7 @@ def warn_of_rejected(admitted: int, rejected: int, where: str = "", remedy: str 
     bool
         Whether it was written.
     """
-    if rejected <= _TOLD_FROM * (admitted + rejected):
+    if rejected <= _REPORTED_FROM * (admitted + rejected):
         return False
     tell(f"gmemgpu: warning: {where}{rejected:,} of {admitted + rejected:,} VMs were rejected; {remedy}")
     return True
@@ -62,12 +62,12 @@ def warn_of_rejected_in(directory: Path) -> None:
         np.bincount(label[first], np.concatenate(list(chunks(rows[name])))[first], len(labels)).tolist()
         for name in ("admitted", "rejected")
     )
-    n_told = 0
+    n_shown = 0
     for name, n_admitted, n_rejected in zip(labels, admitted, rejected, strict=True):
-        if n_told == _SHOWN:
+        if n_shown == _SHOWN:
             tell("gmemgpu: warning: other scenarios may have more than their host can hold, too")
             return
-        n_told += warn_of_rejected(int(n_admitted), int(n_rejected), f'scenario "{name}": ')
+        n_shown += warn_of_rejected(int(n_admitted), int(n_rejected), f'scenario "{name}": ')
 
 
 def warn_of_nothing_freed_in(directory: Path) -> None:

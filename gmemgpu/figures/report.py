@@ -88,14 +88,14 @@ def _has_choice(choice: Choice) -> bool:
 def _charts(found: Sequence[Section]) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]:
     # All charts in one list, as the script reads them; and for each section what the page says of its own.
     drawn: list[dict[str, Any]] = []
-    told = []
+    described = []
     for section in found:
         own = []
         for wide, narrow in section.charts:
             own.append({"index": len(drawn), "description": wide.get("description", section.title)})
             drawn.append(_shared(wide, narrow))
-        told.append(own)
-    return drawn, told
+        described.append(own)
+    return drawn, described
 
 
 def _shared(wide: Spec, narrow: Spec) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def write_report(choice: Choice, path: str | Path, region_map: tuple[str, Region
     found = list(sections(table, decision, choice))
     if region_map is not None:
         found.append(map_section(*region_map))
-    drawn, told = _charts(found)
+    drawn, described = _charts(found)
     markup = import_module("markupsafe").Markup
     page = environment.get_template("report.html").render(
         version=__version__,
@@ -160,7 +160,7 @@ def write_report(choice: Choice, path: str | Path, region_map: tuple[str, Region
                 "tables": section.tables,
                 "charts": own,
             }
-            for section, own in zip(found, told, strict=True)
+            for section, own in zip(found, described, strict=True)
         ],
         headline=None if decision is None else headline(decision).replace("`", ""),
         method=[*_METHOD, *([] if decision is None else assumptions(decision))],

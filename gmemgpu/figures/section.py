@@ -71,7 +71,7 @@ class Section:
     charts: Sequence[tuple[Spec, Spec]] = field(default=())
 
 
-_TOLD_FROM = 0.01
+_REPORTED_FROM = 0.01
 """A load of which more finds no room does not fit its host, and says little about policies."""
 
 _OF_SEVERAL = ("worth", "forest", "tornado")
@@ -151,7 +151,7 @@ def _decisions(groups: Sequence[Group], quantities: Sequence[Quantity]) -> Secti
         seeds = max((line.n_seeds for line in group.lines), default=0)
         title = f"{group_title(group.keys)} · {seeds} seed{'' if seeds == 1 else 's'}"
         rejected, drawn = group.traces.rejected, group.traces.admitted + group.traces.rejected
-        if rejected > _TOLD_FROM * drawn:
+        if rejected > _REPORTED_FROM * drawn:
             title += f" · {rejected:,} of {drawn:,} VMs found no room"
         tables.append(Table(title, ["policy", *(quantity.header for quantity in quantities)], rows))
     meanings = "; ".join(f"{quantity.header}: {quantity.meaning}" for quantity in quantities)

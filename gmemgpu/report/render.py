@@ -36,7 +36,7 @@ _GAP = "  "
 _MOST_SEEDS = 10
 """Named one by one."""
 _NOTE_WIDTH = 100
-_TOLD_FROM = 0.01
+_REPORTED_FROM = 0.01
 """Of VMs rejected: as `gmemgpu sweep` warns."""
 
 
@@ -273,7 +273,7 @@ def _vms(traces: TraceFigures) -> str:
     if not drawn:
         return ""
     text = f"VMs of all seeds: {drawn:,} drawn, {traces.admitted:,} admitted, {traces.rejected:,} rejected"
-    if traces.rejected > _TOLD_FROM * drawn:
+    if traces.rejected > _REPORTED_FROM * drawn:
         text += (
             f" ({100 * traces.rejected / drawn:.1f} %: a load that does not fit its host says little about policies)"
         )

@@ -185,10 +185,10 @@ def spread_lines(spread: Spread, width: int = 80) -> Iterator[str]:
     for one in spread.policies:
         texts = (value_text(figure, scale) for figure in (one.least, one.median, one.most))
         figures.append((one.policy, *texts, "–" if one.worst_at is None else str(one.worst_at)))
-        told = [""] * len(_VERDICTS)
+        cells = [""] * len(_VERDICTS)
         if one.policy != spread.baseline:
-            told = [str(one.verdicts[verdict]) for verdict in _VERDICTS]
-        counts.append((one.policy, *told))
+            cells = [str(one.verdicts[verdict]) for verdict in _VERDICTS]
+        counts.append((one.policy, *cells))
     whole = list(aligned([(*row, *more[1:]) for row, more in zip(figures, counts, strict=True)], width))
     if max(map(len, whole)) <= width and len(whole) == len(figures):
         yield from whole

@@ -104,16 +104,16 @@ def read_event_table(path: Path) -> OwnTable:
         tenant=none,
         host=none,
         # An id that is used again would be told as a doubt, and here it is none.
-        id=_told_apart(pc.take(ids, pa.array(row))),
+        id=_unique(pc.take(ids, pa.array(row))),
         has_host=False,
         form=tuple(notes),
     )
 
 
-def _told_apart(ids: pa.Array) -> pa.Array:
+def _unique(ids: pa.Array) -> pa.Array:
     seen: dict[str, int] = {}
-    told = []
+    unique = []
     for one in ids.to_pylist():
         seen[one] = seen.get(one, 0) + 1
-        told.append(one if seen[one] == 1 else f"{one}#{seen[one]}")
-    return pa.array(told, pa.string())
+        unique.append(one if seen[one] == 1 else f"{one}#{seen[one]}")
+    return pa.array(unique, pa.string())

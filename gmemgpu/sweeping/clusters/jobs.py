@@ -153,9 +153,9 @@ def job_script(kind: str, config_file: str | Path | None = None, *, on_device: b
 
 
 def _wrong_config(kind: str, error: Exception) -> SpecError:
-    told = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     remedy = "say it in ~/.config/dask/jobqueue.yaml or in --cluster-config FILE"
-    return SpecError(Problem(f"jobqueue.{kind}", f"{told}; {remedy}"))
+    return SpecError(Problem(f"jobqueue.{kind}", f"{message}; {remedy}"))
 
 
 @contextmanager
@@ -236,15 +236,15 @@ def _submit(cluster: Any, kind: str, n_jobs: int) -> None:
             cluster.worker_spec.update(cluster.new_worker_spec())
         await cluster
 
-    told = None
+    message = None
     try:
         cluster.sync(submit)
     except (RuntimeError, OSError, ValueError) as error:
-        told = " ".join((str(error).partition("stderr:\n")[2].strip() or str(error)).split())
+        message = " ".join((str(error).partition("stderr:\n")[2].strip() or str(error)).split())
     taken = [_is_taken(job) for job in cluster.workers.values()]
     # Of a user who may have no more at a time the others are tried again.
-    if told is not None and not any(taken):
-        raise GmemgpuError(f"{kind} takes no job: {told}; --print-job shows the script")
+    if message is not None and not any(taken):
+        raise GmemgpuError(f"{kind} takes no job: {message}; --print-job shows the script")
 
 
 def _is_taken(job: Any) -> bool:

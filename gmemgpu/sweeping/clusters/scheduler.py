@@ -44,19 +44,20 @@ def scheduler_client(address: str) -> Iterator[Client]:
             _refuse_without_certificates(address)
             client = Client(**where, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
-            tls = "TLS" in (told := innermost(error)) or "certificate" in told.lower() or address.startswith("tls://")
+            message = innermost(error)
+            tls = "TLS" in message or "certificate" in message.lower() or address.startswith("tls://")
             remedy = (
                 "check distributed.comm.tls of Dask's configuration, on both sides"
                 if tls
                 else "check the address, whether it wants tls://, and that it is up"
             )
-            raise GmemgpuError(f"{address}: no Dask scheduler answers ({told}); {remedy}") from error
+            raise GmemgpuError(f"{address}: no Dask scheduler answers ({message}); {remedy}") from error
         with client:
             yield client
 
 
 def _refuse_without_certificates(address: str) -> None:
     # A client of Dask that finds it out by itself waits half a minute, and ends with a traceback.
-    told = address if "://" in address else Path(address).read_text(encoding="utf-8")
-    if "tls://" in told and Security().get_connection_args("client").get("ssl_context") is None:
+    text = address if "://" in address else Path(address).read_text(encoding="utf-8")
+    if "tls://" in text and Security().get_connection_args("client").get("ssl_context") is None:
         raise ValueError("it wants TLS, and the configuration here names no certificate")

@@ -78,8 +78,8 @@ def quiet() -> Iterator[None]:
 
 def innermost(error: BaseException) -> str:
     """Return what the innermost of a chain of errors says: what is wrong; those around it say that it took place."""
-    told = next((str(one) for one in chain_of(error) if str(one)), type(error).__name__)
-    return " ".join(told.split())
+    message = next((str(one) for one in chain_of(error) if str(one)), type(error).__name__)
+    return " ".join(message.split())
 
 
 def chain_of(error: BaseException) -> list[BaseException]:

@@ -98,8 +98,8 @@ class SweepWorker(WorkerPlugin):
     def _reason(self) -> str | None:
         here = versions()
         if here != self._versions:
-            told = "; ".join(differences(here, self._versions))
-            return f"does not run the same code ({told}); install the same versions there, or rows could differ"
+            differing = "; ".join(differences(here, self._versions))
+            return f"does not run the same code ({differing}); install the same versions there, or rows could differ"
         name, nonce = self._marked
         try:
             sees = (self._parts / name).read_text() == nonce

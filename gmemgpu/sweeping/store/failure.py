@@ -68,8 +68,8 @@ def read_failures(directory: Path, done: Container[str] = ()) -> list[Failure]:
     found = []
     for path in _files(directory):
         with suppress(FileNotFoundError, StoreError, ValueError, RecursionError, TypeError, KeyError):
-            told = json.loads(read_regular(path))
-            failure = Failure(**{**told, "seeds": tuple(told["seeds"])})
+            fields = json.loads(read_regular(path))
+            failure = Failure(**{**fields, "seeds": tuple(fields["seeds"])})
             if failure.part_id not in done:
                 found.append(failure)
     return found

@@ -107,12 +107,12 @@ def read_manifest(directory: str | Path) -> Manifest:
     except StoreError as error:
         raise DirectoryError(str(error)) from error
     try:
-        told = json.loads(content)
-        if not isinstance(told, dict):
+        fields = json.loads(content)
+        if not isinstance(fields, dict):
             raise ValueError("it holds no table")
-        sha256, schema = told.pop(_DIGEST, None), told.get("schema")
+        sha256, schema = fields.pop(_DIGEST, None), fields.get("schema")
         # Other versions may write none.
-        if sha256 != digest(told) and not (sha256 is None and schema != _SCHEMA):
+        if sha256 != digest(fields) and not (sha256 is None and schema != _SCHEMA):
             raise ValueError("its values are not those that were written")
     except (ValueError, RecursionError) as error:
         raise DamagedManifest(
@@ -123,17 +123,17 @@ def read_manifest(directory: str | Path) -> Manifest:
         raise StoreError(
             f"{path}: is of schema {schema}, and this version of gmemgpu reads schema {_SCHEMA}; use another directory"
         )
-    return Manifest(**told)
+    return Manifest(**fields)
 
 
 def write_manifest(directory: Path, manifest: Manifest, *, replacing: bool = True) -> None:
     """Write a manifest, for people too: a line for each value; if not `replacing`, in nobody's place."""
-    told = asdict(manifest)
+    fields = asdict(manifest)
     for name in _LEFT_OUT_IF_NONE:
-        if told[name] is None:
-            del told[name]
+        if fields[name] is None:
+            del fields[name]
     with written_whole(directory / MANIFEST, replacing=replacing) as file:
-        text = json.dumps({**told, _DIGEST: digest(told)}, sort_keys=True, indent=1, ensure_ascii=False)
+        text = json.dumps({**fields, _DIGEST: digest(fields)}, sort_keys=True, indent=1, ensure_ascii=False)
         file.write(text.encode() + b"\n")
 
 
