@@ -214,6 +214,25 @@ def test_dirty_retry_keeps_a_region_that_was_assigned_before_its_visit() -> None
     assert (found["passes"], found["passes_empty"]) == (2, 0)
 
 
+def test_what_a_boot_pass_sets_is_not_tried_again() -> None:
+    # Busy at 0: the first boot pass fails, 50 ns. Dirty from 1000 on, and busy again: so does the pass of 50 000. Free
+    # from 55 000 on: the boot pass of 60 000 sets the bit in 1000 ns, and the pass of 80 000 has no target.
+    found = row(
+        trace(
+            ev(0, "assign"),
+            ev(1000, "release"),
+            ev(2000, "assign"),
+            REQUEST,
+            ev(55_000, "release"),
+            ev(60_000, "snp_init"),
+            ev(80_000, "vm_destroy", vm=2),
+        ),
+        policy(scope="dirty_retry", boot=True),
+    )
+    assert outcomes(found) == (1, 0, 2, 0, 50 + 50 + 1000)
+    assert (found["passes"], found["passes_empty"]) == (3, 1)
+
+
 @pytest.mark.parametrize(("gate", "failed", "empty"), [("gmem_free", 1, 2), ("free", 0, 3), ("all", 2, 1)])
 def test_dirty_retry_with_a_gate_across_an_snp_init(gate: str, failed: int, empty: int) -> None:
     # Dirty from 2000 on. 5000: a page of firmware makes it fail, or `free` drops it. 7500: SNP is off, skipped.
