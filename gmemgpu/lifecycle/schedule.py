@@ -64,7 +64,7 @@ class Faults:
     leaked : (k,) int64
         Pages that stay assigned, on the line of guest pages, ascending.
     pinned : (l,) int64
-        First pages of folios that a DMA pin holds, likewise.
+        First pages of folios that a DMA pin holds, likewise; some may have leaked.
     pinned_pages : (l,) int64
         Pages of each such folio.
     unpinned_ns : (l,) int64
@@ -204,9 +204,8 @@ def faults_of(
     big = (page >= inodes.big_low[inode]) & (page < schedule.big_high[inode]) & (split.at(page) < 0)
     folio_pages = np.where(big, guests.folio_pages[inodes.vm[inode]], 1)
     is_head = (page - inodes.big_low[inode]) % folio_pages == 0
-    # A page that leaked is not freed: only the rest of a larger folio can be pinned.
-    goes = (folio_pages > 1) | ~np.isin(page, leaked)
-    held = is_head & goes & (page < schedule.high[inode]) & (schedule.begin_ns[inode] < horizon_ns)
+    # Some of these pages leaked as well. They never go, pinned or not; the pin holds the rest of a larger folio.
+    held = is_head & (page < schedule.high[inode]) & (schedule.begin_ns[inode] < horizon_ns)
     unpinned_ns = schedule.begin_ns[inode[held]] + delay_ns[held]
     shared_pinned, shared_unpinned_ns = _shared_pins(guests, inodes, schedule, memory, horizon_ns, seed)
     return Faults(
