@@ -171,7 +171,7 @@ class Results(SweepResult):
             As for `compare`.
         group_by, policies : sequence of str
             As for `compare`.
-        cost : {"core_s", "ipis", "longest_pass"}
+        cost : {"core_s", "ipis", "longest_pass_ns"}
             What to count as cost.
         worth, share : float, optional
             Of a set bit, for the sentence: in core-seconds for each GiB·h, or as a share of CPU, 0 to 1.

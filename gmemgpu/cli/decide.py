@@ -35,7 +35,7 @@ def add_decision_arguments(parser: argparse.ArgumentParser) -> None:
         "--cost",
         default="core_s",
         metavar="KIND",
-        help="what a policy costs: core_s (default), ipis, or longest_pass",
+        help="what a policy costs: core_s (default), ipis, or longest_pass_ns",
     )
     parser.add_argument(
         "--worth",

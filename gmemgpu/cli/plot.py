@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="POLICY",
         help="forest, worth, tornado: less this one (default: merged, else v10, else the first)",
     )
-    parser.add_argument("--cost", metavar="KIND", help="worth, tornado: core_s (default), ipis, or longest_pass")
+    parser.add_argument("--cost", metavar="KIND", help="worth, tornado: core_s (default), ipis, or longest_pass_ns")
     parser.add_argument(
         "--worth", metavar="W", help='worth, tornado: of a set bit, "0.1 %%" of CPU (default) or core-s per GiB·h'
     )

@@ -13,6 +13,7 @@ from gmemgpu.decision.overall import Axis, Minimax, axis_of, minimax_regret
 from gmemgpu.decision.ranges import Dominated, Range, dominated, ranges_at_price
 from gmemgpu.decision.weighing import COSTS, WEIGHED_COLUMNS, CostKind, Weighed, weighed_groups
 from gmemgpu.errors import Problem, SpecError, StoreError
+from gmemgpu.metrics.quantity import quantity_named
 from gmemgpu.model import ORACLE_NAME
 from gmemgpu.report.grouping import codes_of
 from gmemgpu.report.samples import default_baseline
@@ -134,8 +135,8 @@ def decide(
         Candidates; all if left out. The baseline is one, the oracle, which no kernel can have, never.
     baseline : str, optional
         As for `gmemgpu.report.comparison.comparison_table`.
-    cost : {"core_s", "ipis", "longest_pass"}
-        What to count as cost.
+    cost : {"core_s", "ipis", "longest_pass_ns"}
+        What to count as cost; a header of `gmemgpu show` will do.
     worth : float, optional
         Of a set bit, for the answer: in units of cost for each GiB·h of memory in use that profits.
     share : float, optional
@@ -213,6 +214,7 @@ def decision_of(
     """
     _, names = codes_of(stored.table["policy"])
     baseline = baseline or default_baseline([name for name in names if name != ORACLE_NAME] or names)
+    cost = found.key if (found := quantity_named(cost)) else cost
     _check(stored, names, group_by, policies, baseline, cost, worth, share)
     group_by = tuple(group_by) or ("label",)
     kind = COSTS[cost]

@@ -87,7 +87,7 @@ COSTS = MappingProxyType(
                 usual_worth=100.0,
             ),
             CostKind(
-                key="longest_pass",
+                key="longest_pass_ns",
                 quantity="longest_pass_ns",
                 factor=1e-6,
                 unit="ms",

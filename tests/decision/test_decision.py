@@ -175,7 +175,9 @@ def test_other_costs_have_no_price_of_trackers() -> None:
     assert [one.best for one in group.priced[0].ranges] == ["merged", "waste", "more"]
     assert group.priced[0].ranges[1].low == pytest.approx(100 / 9.25)
     assert group.answer.up_to_ns is None
-    (group,) = decided(made, cost="longest_pass", policies=["more"]).groups
+    (group,) = decided(made, cost="longest_pass_ns", policies=["more"]).groups
+    # As the header of a table says it.
+    assert decided(made, cost="Longest pass", policies=["more"]).groups[0].priced == group.priced
     # 2 ms longer for 10 GiB·h in 24 h.
     assert group.priced[0].ranges[1].low == pytest.approx(2 / (10 / 24))
     assert group.weighed.per_day == 1
