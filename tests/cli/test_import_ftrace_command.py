@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gmemgpu.cli.main import main
@@ -401,7 +401,6 @@ def files(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=files() | st.binary(max_size=60), options=st.sampled_from([[], ["--shared-as", "release"]]))
 def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes, options: list[str]) -> None:
     folder = tmp_path_factory.getbasetemp()

@@ -55,10 +55,10 @@ def test_any_policy_on_any_trace(trace: Trace, chosen: list[Policy], cost: Costs
 
 
 UNCOMPILED = """
-from hypothesis import settings
-settings.register_profile("few", max_examples=40, deadline=None)
-settings.load_profile("few")
 import importlib.util, sys
+from hypothesis import settings
+settings.register_profile("few", max_examples=int(sys.argv[2]), deadline=None)
+settings.load_profile("few")
 from gmemgpu.engine.registry import engine
 spec = importlib.util.spec_from_file_location("parity", sys.argv[1])
 parity = importlib.util.module_from_spec(spec)
@@ -75,7 +75,8 @@ def test_the_text_of_compiled_passes_as_plain_python() -> None:
     # Packages may come by the environment's own path, too.
     path = os.pathsep.join(filter(None, (str(Path(gmemgpu.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": path}
-    command = [sys.executable, "-W", "error", "-c", UNCOMPILED, __file__]
+    n_examples = str(settings.default.max_examples * 2 // 5)
+    command = [sys.executable, "-W", "error", "-c", UNCOMPILED, __file__, n_examples]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 

@@ -17,7 +17,7 @@ def overlap(a: Label, b: Label) -> bool:
     return abs(a.x - b.x) < across and abs(a.y - b.y) < down
 
 
-@settings(max_examples=20)
+@settings(max_examples=settings.default.max_examples // 5)
 @given(POINTS)
 def test_every_name_is_there_once_and_names_what_it_lies_beside(points: list[tuple[float, float]]) -> None:
     names = [f"policy{i}" for i in range(len(points))]

@@ -99,7 +99,7 @@ def assert_equal_placements(
         np.testing.assert_array_equal(one, other, name)
 
 
-@settings(max_examples=60 if NOT_COMPILED else 150)
+@settings(max_examples=settings.default.max_examples * (6 if NOT_COMPILED else 15) // 10)
 @given(_cases(), st.sampled_from(["lifo", "first_fit"]), st.sampled_from(["packed", "scatter"]))
 def test_drawn_hosts(case: tuple[HostMap, list[np.ndarray], GivenBack, Displaced], placement: str, vmsa: str) -> None:
     assert_equal_placements(*case, placement, vmsa)

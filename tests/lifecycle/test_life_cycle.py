@@ -238,7 +238,7 @@ class Replay:
         return inode in self.inodes_of.get(vm, ())
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(rows=vm_rows, memory=memories, seed=st.integers(0, 2**64 - 1))
 def test_every_page_has_one_owner_and_comes_back(rows: list[dict[str, Any]], memory: GuestMemory, seed: int) -> None:
     vms = table(rows)
@@ -268,7 +268,7 @@ def test_every_page_has_one_owner_and_comes_back(rows: list[dict[str, Any]], mem
         assert trace.t_ns[following[0]] == trace.t_ns[event]
 
 
-@settings(max_examples=40)
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(
     rows=vm_rows,
     memory=memories,
@@ -322,7 +322,7 @@ def test_snp_is_shut_down_between_guests(
             assert not unload_s * S <= arrival_ns < back_ns
 
 
-@settings(max_examples=40)
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(rows=vm_rows, memory=memories, seed=st.integers(0, 99), horizon_s=st.integers(0, 100))
 def test_a_trace_ends_at_its_horizon_and_repeats(
     rows: list[dict[str, Any]], memory: GuestMemory, seed: int, horizon_s: int
@@ -338,7 +338,7 @@ def test_a_trace_ends_at_its_horizon_and_repeats(
         assert getattr(one.trace, name).tobytes() == getattr(two.trace, name).tobytes()
 
 
-@settings(max_examples=40)
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(rows=vm_rows, seed=st.integers(0, 99), share=st.sampled_from([0.0, 0.5, 1.0]))
 def test_the_pool_keeps_snp_guests_and_others_in_different_regions(
     rows: list[dict[str, Any]], seed: int, share: float
@@ -357,7 +357,7 @@ def test_the_pool_keeps_snp_guests_and_others_in_different_regions(
     assert bool(regions[True]) <= (share > 0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(rows=vm_rows, granule_pages=st.sampled_from([PAGES_PER_REGION, 777, 4096]), seed=st.integers(0, 99))
 def test_every_private_page_is_assigned_and_released_once(
     rows: list[dict[str, Any]], granule_pages: int, seed: int

@@ -142,7 +142,7 @@ def assert_alike(found: Estimate | None, wanted: Estimate | None) -> None:
         assert end == (other if other is None else pytest.approx(other, rel=1e-6, abs=1e-6 * max(1, abs(wanted.value))))
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(found=rows(), most=st.integers(1, 3))
 def test_the_first_groups_alone_are_the_first_of_all(found: Rows, most: int) -> None:
     if not found:

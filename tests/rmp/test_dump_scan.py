@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rmp_dumps import entry, table, write_sparse
 
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("form", ["rmp", "rmp-table"])
 @pytest.mark.parametrize("scanner", SCANNERS)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings.default.max_examples * 2 // 25)
 @given(pages=st.dictionaries(places, owned | firmware, min_size=1, max_size=8))
 def test_every_page_is_counted_for_its_owner(
     folder: Path, layout: Layout, form: Form, scanner: str, pages: dict[int, dict[str, int]]

@@ -167,7 +167,9 @@ def test_merged_rows_with_other_numbers_are_found_by_all_and_merged_again(
     assert contents(tiny) == contents(tiny_whole)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings.default.max_examples * 3 // 10, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     place=st.floats(0, 1, exclude_max=True),
     bit=st.integers(0, 7),

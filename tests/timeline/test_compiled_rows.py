@@ -53,7 +53,7 @@ def dense_trace(inodes: tuple[int, int, int]) -> Trace:
     )
 
 
-@settings(max_examples=40 if NOT_COMPILED else settings().max_examples)
+@settings(max_examples=settings.default.max_examples * (2 if NOT_COMPILED else 5) // 5)
 @given(traces(60))
 def test_drawn_traces(trace: Trace) -> None:
     assert_equal_timelines(trace)

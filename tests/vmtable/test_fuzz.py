@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gmemgpu.cli.main import main
@@ -86,7 +86,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=tables() | damaged() | typed() | st.binary(max_size=60), pack=packing)
 def test_any_file_is_read_or_refused(folder: Path, data: bytes, pack: Callable[[bytes], bytes]) -> None:
     path = folder / "t"
