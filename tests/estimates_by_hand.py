@@ -7,9 +7,12 @@ import statistics
 from collections.abc import Sequence
 from functools import cache
 
-from scipy.stats import binom, t
+import pytest
 
 from gmemgpu.report.statistics import Estimate
+
+# A GPU's machine may have no more than the engines need.
+stats = pytest.importorskip("scipy.stats")
 
 __all__ = ["ratio_by_hand", "median_by_hand", "reach_by_hand"]
 
@@ -76,10 +79,10 @@ def median_by_hand(values: Sequence[float]) -> Estimate | None:
 
 @cache
 def _quantile(degrees: float) -> float:
-    return float(t.ppf(0.975, degrees))
+    return float(stats.t.ppf(0.975, degrees))
 
 
 @cache
 def _left_out(n: int) -> int | None:
-    held = [k for k in range(n) if 1 - 2 * float(binom.cdf(k, n, 0.5)) >= 0.95]
+    held = [k for k in range(n) if 1 - 2 * float(stats.binom.cdf(k, n, 0.5)) >= 0.95]
     return max(held, default=None)
