@@ -31,7 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SpecError(Problem("--region", f'"{arguments.region}" are several; explain tells the life of one'))
     t_ns = None
     if arguments.time is not None:
-        t_ns = min(chosen_time("--time", arguments.time, record, 0), record.prepared.horizon_ns - 1)
+        horizon_ns = record.prepared.horizon_ns
+        t_ns = min(chosen_time("--time", arguments.time, horizon_ns, 0), horizon_ns - 1)
     region = None if arguments.region is None else first
     if arguments.json:
         from gmemgpu.explain.run_json import write_run

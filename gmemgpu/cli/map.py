@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         renderer()
     (record,) = recorded_runs(arguments, 1)
     horizon_ns = record.prepared.horizon_ns
-    begin_ns = chosen_time("--from", arguments.begin, record, 0)
-    end_ns = chosen_time("--until", arguments.until, record, horizon_ns)
+    begin_ns = chosen_time("--from", arguments.begin, horizon_ns, 0)
+    end_ns = chosen_time("--until", arguments.until, horizon_ns, horizon_ns)
     if begin_ns >= end_ns:
         raise SpecError(Problem("--until", "is not after --from; give a later time, or an earlier --from"))
     regions = chosen_regions(arguments.region, record)

@@ -114,7 +114,7 @@ def chosen_regions(text: str | None, record: RunRecord) -> tuple[int, int]:
     return first, last + 1
 
 
-def chosen_time(option: str, text: str | None, record: RunRecord, default_ns: int) -> int:
+def chosen_time(option: str, text: str | None, horizon_ns: int, default_ns: int) -> int:
     """
     Read a time in the trace.
 
@@ -124,8 +124,8 @@ def chosen_time(option: str, text: str | None, record: RunRecord, default_ns: in
         The option's name, for messages.
     text : str or None
         As in ``"10 s"``; None for the default.
-    record : RunRecord
-        A run on the trace.
+    horizon_ns : int
+        The trace's.
     default_ns : int
         What holds without it.
 
@@ -147,7 +147,6 @@ def chosen_time(option: str, text: str | None, record: RunRecord, default_ns: in
         t_ns = parse_duration_ns(text)
     except ValueError as error:
         raise SpecError(Problem(option, str(error))) from None
-    horizon_ns = record.prepared.horizon_ns
     if t_ns > horizon_ns:
         end = format_duration_ns(horizon_ns)
         raise SpecError(Problem(option, f'"{text}" is past the horizon; the trace ends at {end}'))

@@ -7,8 +7,7 @@ import json
 from typing import Any
 
 from gmemgpu.cli.message import harmless, tell
-from gmemgpu.errors import Problem, SpecError, TraceError
-from gmemgpu.units import parse_duration_ns
+from gmemgpu.errors import TraceError
 
 __all__ = ["add_arguments", "run"]
 
@@ -79,14 +78,15 @@ def _scan(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from gmemgpu.api import read_trace
+    from gmemgpu.cli.recorded_run import chosen_time
     from gmemgpu.cli.scan import region_scanner
     from gmemgpu.rmp.image import rmp_image
     from gmemgpu.rmp.summary import summarize
 
     scan_regions = region_scanner(arguments.backend)
-    at_ns = None if arguments.at is None else _time_ns(arguments.at)
     trace = read_trace(arguments.file)
-    at_ns = trace.horizon_ns - 1 if at_ns is None else at_ns
+    # What happens at the horizon happens no more.
+    at_ns = min(chosen_time("--at", arguments.at, trace.horizon_ns, trace.horizon_ns), trace.horizon_ns - 1)
     found = summarize(scan_regions(rmp_image(trace, at_ns)), trace.host.hole_regions())
     if arguments.json:
         print(json.dumps({"t_ns": at_ns, **asdict(found)}, indent=1))
@@ -105,13 +105,6 @@ def _scan(arguments: argparse.Namespace) -> int:
     ]
     print_table([], lines, title=f"{arguments.file}, {at_ns / 1e9:,.3f} s")
     return 0
-
-
-def _time_ns(text: str) -> int:
-    try:
-        return parse_duration_ns(text)
-    except ValueError as error:
-        raise SpecError(Problem("--at", str(error))) from None
 
 
 def _lines(info: dict[str, Any]) -> list[tuple[str, str]]:

@@ -117,6 +117,8 @@ def test_scan_of_nonsense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     path = write(tmp_path)
     assert main(["trace", "scan", path, "--at", "noon"]) == 2
     assert '--at: "noon" is not a time' in capsys.readouterr().err
+    assert main(["trace", "scan", path, "--at", "30 d"]) == 2
+    assert '--at: "30 d" is past the horizon; the trace ends at ' in capsys.readouterr().err
     assert main(["trace", "scan", path, "--backend", "abacus"]) == 2
     assert '--backend: "abacus" is unknown here; use numpy, numba, cupy' in capsys.readouterr().err
 
