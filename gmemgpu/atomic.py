@@ -164,7 +164,7 @@ def written_output(path: str | Path) -> Iterator[BinaryIO]:
         with TemporaryFile() as held:
             yield held
             held.seek(0)
-            with path.open("wb", buffering=0) as target:
+            with path.open("wb") as target:
                 shutil.copyfileobj(held, target)
         return
     # Not the link: it would be replaced by the file.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -97,10 +97,9 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
     baseline, *others = group.policies
     level = LEVEL / max(1, n_tests or len(others))
     net = net_at(group, worth)
-    more = dict(zip(group.policies, (net - net[0]).mean(axis=1).tolist(), strict=True))
-    ahead = sorted((name for name in others if policy in (None, name) and more[name] > 0), key=lambda name: -more[name])
+    leads = {name: lead_at(net, group.policies.index(name)) for name in others if policy in (None, name)}
+    ahead = sorted((name for name in leads if leads[name].difference > 0), key=lambda name: -leads[name].difference)
     stake = group.per_day * worth * group.in_use
-    tests = [lead_at(net, i) for i, name in enumerate(group.policies) if name in others and policy in (None, name)]
     if not ahead:
         return Answer(
             worth=worth,
@@ -109,9 +108,8 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
             lead=None,
             of_stake=0.0,
             n_agree=int((net[0] >= net.max(axis=0)).sum()),
-            at_most=_at_most(tests, level, stake),
+            at_most=_at_most(leads.values(), level, stake),
         )
-    leads = {name: lead_at(net, group.policies.index(name)) for name in ahead}
     told = [name for name in ahead if _is_told(leads[name], level)]
     best = (told or ahead)[0]
     lead = leads[best]
@@ -124,7 +122,7 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
         n_agree=lead.above,
     )
     if not told:
-        return replace(found, seeds=seeds_needed(lead, level), at_most=_at_most(tests, level, stake))
+        return replace(found, seeds=seeds_needed(lead, level), at_most=_at_most(leads.values(), level, stake))
     alike = {name for name in ahead if abs(leads[name].difference / lead.difference - 1) <= _AS_GOOD}
     return replace(
         found,
@@ -136,7 +134,7 @@ def answer_at(group: Weighed, worth: float, *, policy: str | None = None, n_test
     )
 
 
-def _at_most(leads: Sequence[Difference], level: float, stake: float) -> float | None:
+def _at_most(leads: Iterable[Difference], level: float, stake: float) -> float | None:
     ends = [_upper_end(lead, level) for lead in leads]
     known = [end for end in ends if end is not None]
     return max(known) / stake if stake and known and len(known) == len(ends) else None
