@@ -92,6 +92,17 @@ def test_topics_and_pages_are_the_same() -> None:
     assert all(f"(gmemgpu/docs/{topic}.md)" in README for topic in TOPICS)
 
 
+def test_the_tests_that_hold_promises_are_there() -> None:
+    page = (PAGES / "contributing.md").read_text(encoding="utf-8")
+    table = page[page.index("## What holds what") : page.index("## Commands in the documentation")]
+    named = re.findall(r"`(tests/[^`]+)`", table)
+    assert len(named) > 25
+    for name in named:
+        found = sorted(ROOT.glob(name))
+        assert found, f"{name} is not there"
+        assert all("def test_" in path.read_text(encoding="utf-8") for path in found), f"{name} holds no tests"
+
+
 def test_every_command_is_shown_somewhere() -> None:
     texts = README + "".join(path.read_text(encoding="utf-8") for path in PAGES.glob("*.md"))
     assert [command for command in COMMANDS if f"gmemgpu {command}" not in texts] == []

@@ -107,7 +107,8 @@ def test_a_pipe_hears_of_time_that_passes_while_no_part_ends(
                 enough.set()
 
         sweep(tiny_file, tmp_path / "out", threads, backend="numpy", progress=hear)
-    assert told.count("gmemgpu: 0 of 10 evaluations done, ") == 2, told
+    # A third one may come before the first part does.
+    assert told.count("gmemgpu: 0 of 10 evaluations done, ") >= 2, told
     with progress.shown_progress(quiet=True, say_why=False) as listen:
         assert listen is None
 
