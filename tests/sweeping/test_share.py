@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from distributed import Client
-from sweep_processes import PATIENCE_S, parts_of, run_gmemgpu, running, wait_for_parts
+from sweep_processes import PATIENCE_S, Hold, parts_of, run_gmemgpu, running, wait_for_parts
 
 from gmemgpu.cli.main import main
 from gmemgpu.sweeping.run.progress import SweepEvent, SweepMerged, SweepStarted
@@ -25,7 +25,7 @@ Contents = Callable[[Path], dict[str, str]]
 
 
 def test_an_array_of_processes_makes_the_same_bytes_as_a_local_sweep(
-    spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
+    spec_file: Path, undisturbed: Path, contents: Contents, threads: Client, tmp_path: Path
 ) -> None:
     directory = tmp_path / "out"
     with ExitStack() as stack:
@@ -38,25 +38,28 @@ def test_an_array_of_processes_makes_the_same_bytes_as_a_local_sweep(
     assert [of["n_shards_computed"] for of in told] == [6, 5, 5]
     # Whoever came last merged; two may have come last at once.
     assert any(of["is_merged"] for of in told)
-    assert contents(directory) == contents(undisturbed)
+    sweep(spec_file, tmp_path / "local", threads)
+    assert contents(directory) == contents(tmp_path / "local") == contents(undisturbed)
 
 
 def test_a_killed_task_and_one_that_is_asked_to_end_lose_nothing_finished(
     spec_file: Path, undisturbed: Path, contents: Contents, tmp_path: Path
 ) -> None:
     directory = tmp_path / "out"
+    hold = Hold(tmp_path / "hold", directory, 2)
     command = ("shard", spec_file, "-o", directory, "--index", 0, "--of", 1, "--backend", "numpy", "--quiet")
-    with running(*command) as task:
+    with running(*command, environment=hold.python_environment) as task:
         wait_for_parts(task, directory, 2)
         task.terminate()
         assert task.communicate(timeout=PATIENCE_S) == ("", "gmemgpu: terminated; run the same again to go on\n")
     assert task.returncode == 143
-    with running(*command) as task:
-        wait_for_parts(task, directory, len(parts_of(directory)) + 2)
+    hold.at(4)
+    with running(*command, environment=hold.python_environment) as task:
+        wait_for_parts(task, directory, 4)
         task.kill()
         task.communicate(timeout=PATIENCE_S)
     n_there = len(parts_of(directory))
-    assert 4 <= n_there < 16
+    assert n_there == 4
     code, output, _ = run_gmemgpu(*command, "--json")
     assert (code, json.loads(output)["n_shards_computed"]) == (0, 16 - n_there)
     assert contents(directory) == contents(undisturbed)
