@@ -141,9 +141,9 @@ class Hold:
         new.write_text(str(n))
         new.replace(self._limit)
 
-    def n_processes(self) -> int:
-        """Count the processes that have computed a part."""
-        return len(list(self._folder.glob("*.came")))
+    def pids(self) -> list[int]:
+        """List the processes that have computed a part."""
+        return [int(path.stem) for path in self._folder.glob("*.came")]
 
     def let_go(self) -> None:
         """Let it go on to its end."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from slurm_node import SlurmNode, same_files, wait_until
 from sweep_processes import Hold
@@ -97,7 +98,7 @@ def test_a_lost_job_is_replaced(
         config.write_text(config.read_text().replace("cores: 1", "cores: 2"))
         command[-1] = "1"
     with running(command, slurm) as client:
-        wait_until(lambda: hold.n_processes() == 2, 90, "both workers")
+        wait_until(lambda: len(hold.pids()) == 2, 90, "both workers")
         first = slurm.active_jobs()
         assert len(first) == int(command[-1])
         # Slurm takes up to half a minute to see that a walltime is over.
@@ -218,8 +219,12 @@ def test_each_job_has_a_gpu_and_what_it_sees_is_encrypted_and_gone_afterwards(
     add_key(config, f"job-script-prologue: ['echo $CUDA_VISIBLE_DEVICES >> {tmp_path}/devices']")
     logs = store.directory / "logs"
     with running(command, slurm) as client:
-        wait_until(lambda: hold.n_processes() == 2, 90, "both workers")
+        wait_until(lambda: len(hold.pids()) == 2, 90, "both workers")
         assert sorted((tmp_path / "devices").read_text().split()) == ["0", "1"]
+        # Tests have pandas installed, which Arrow would import, and no job needs.
+        loaded = [file.path for pid in hold.pids() for file in psutil.Process(pid).memory_maps()]
+        assert any("/pyarrow/" in path for path in loaded)
+        assert not any("/pandas/" in path for path in loaded)
         keys = [path for path in logs.iterdir() if path.name.startswith(".dask-jobqueue.worker.key")]
         assert keys
         assert all(path.stat().st_mode & 0o077 == 0 for path in keys)

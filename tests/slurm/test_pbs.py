@@ -60,7 +60,7 @@ def test_a_client_in_a_job_of_its_own_replaces_a_lost_one(
     slurm: SlurmNode, spec_file: Path, local: Path, folder: Path, store: Store, hold: Hold
 ) -> None:
     job = submit(slurm, folder, "dask.pbs", {"SPEC": spec_file, "DIR": store.directory})
-    wait_until(lambda: hold.n_processes() == 2, 90, "both workers")
+    wait_until(lambda: len(hold.pids()) == 2, 90, "both workers")
     first = slurm.active_jobs()
     assert len(first) == 3
     slurm.call("qdel", next(one for one in first if one != job))

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ def run_sweep(directory: Path, client: Client | None = None) -> None:
     if client is not None:
         sweep(SPEC, directory, client, backend="numpy")
         return
-    options: dict[str, Any] = {"processes": False, "dashboard_address": "127.0.0.1:0"}
+    # Nobody looks at web pages, for which each process would import Bokeh.
+    options: dict[str, Any] = {"processes": False, "dashboard_address": None}
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, **options) as cluster,
         Client(cluster, set_as_default=False) as own,
@@ -215,6 +217,7 @@ def test_a_machine_that_dies_at_the_nth_write(
 
 if __name__ == "__main__":
     which, where, *points = sys.argv[1:]
+    import_module("gmemgpu.sweeping.clusters.preloaded")
     for at in map(int, points):
         # Forked, so that modules are loaded once; no thread runs here yet.
         child = os.fork()

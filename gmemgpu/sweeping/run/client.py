@@ -55,7 +55,7 @@ def run_on_client(
             setting,
             parts,
             marked,
-            retire=_replaces_workers(client),
+            are_ours=_replaces_workers(client),
             # Of our own clusters we know what cores each GPU has for itself; others say so by their workers' threads.
             n_producers=getattr(client.cluster, "n_producers", None) if on_device else 0,
         )

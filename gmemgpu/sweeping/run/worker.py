@@ -11,11 +11,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import pyarrow as pa
 from distributed import WorkerPlugin, get_worker
 
 from gmemgpu.atomic import written_whole
 from gmemgpu.engine.registry import why_missing
 from gmemgpu.errors import GmemgpuError
+from gmemgpu.hidden import hidden
 from gmemgpu.sweeping.run.producers import Producers
 from gmemgpu.sweeping.run.shard import Setting, Shard, compute_shards
 from gmemgpu.sweeping.store.files import writing
@@ -54,19 +56,19 @@ class SweepWorker(WorkerPlugin):
     """
     The sweep's part on each worker.
 
-    An unfit one leaves its cluster if it shall `retire`, which starts another; not so on somebody else's scheduler.
+    If the jobs `are_ours`, an unfit one leaves its cluster, which starts another; not so on somebody else's scheduler.
     With 2 `n_producers` or more, processes make its traces and it only evaluates them; None for as many as it has
     threads.
     """
 
     def __init__(
-        self, setting: Setting, parts: Path, marked: tuple[str, str], *, retire: bool, n_producers: int | None = 0
+        self, setting: Setting, parts: Path, marked: tuple[str, str], *, are_ours: bool, n_producers: int | None = 0
     ) -> None:
         self.name = f"gmemgpu-{setting.sweep_id}"
         self._setting = setting
         self._parts = parts
         self._marked = marked
-        self._retire = retire
+        self._are_ours = are_ours
         self._n_producers = n_producers
         self._producers: Producers | None = None
         self._versions = versions()
@@ -77,6 +79,11 @@ class SweepWorker(WorkerPlugin):
         # Threads of one worker share a device; and NumPy's arrays of two traces would need twice the memory.
         self._one_at_a_time = Lock()
         reason = self._reason()
+        if self._are_ours:
+            # With its first array Arrow looks for pandas, whose import takes longer than a small shard. Nobody else
+            # will want it here.
+            with hidden("pandas"):
+                pa.array([0])
         if reason is None:
             n = worker.state.nthreads if self._n_producers is None else self._n_producers
             # Dask's own default, for workers of somebody else's: a daemonic process may have no children.
@@ -85,7 +92,7 @@ class SweepWorker(WorkerPlugin):
             return
         self._unfit = f"worker {worker.address} on {socket.gethostname()}: {reason}"
         worker.log_event(self.name, self._unfit)
-        if self._retire:
+        if self._are_ours:
             # The scheduler hands what it was given to others, and blames no task for it.
             await worker.scheduler.retire_workers(workers=[worker.address], close_workers=True)
         raise UnfitWorker(self._unfit)
