@@ -107,33 +107,43 @@ def test_the_same_rows_in_order(plan: Plan, producers: Producers) -> None:
     assert not any(process.is_running() for process in running)
 
 
-def _pack_and_wait(pipe: Any, events: int) -> None:
+def _pack_as_asked(pipe: Any) -> None:
     made = generate(small_variant(preset("mixed-pods")), 1)
     trace = made.trace
-    empty: dict[str, Any] = {
-        field.name: np.resize(getattr(trace, field.name), events)
-        for field in fields(trace)
-        if isinstance(getattr(trace, field.name), np.ndarray)
-    }
-    made = replace(made, trace=replace(trace, **empty))
-    sent = pack(made)
-    # What is longer may be cut off by the death of its sender, and its reader would wait for ever.
-    assert len(ForkingPickler.dumps(sent)) <= select.PIPE_BUF
-    pipe.send((sent, made))
-    pipe.recv()
+    while True:
+        events = pipe.recv()
+        resized: dict[str, Any] = {
+            field.name: np.resize(getattr(trace, field.name), events)
+            for field in fields(trace)
+            if isinstance(getattr(trace, field.name), np.ndarray)
+        }
+        one = replace(made, trace=replace(trace, **resized))
+        # Kept until it is asked for the next one.
+        sent = pack(one)
+        # What is longer may be cut off by the death of its sender, and its reader would wait for ever.
+        assert len(ForkingPickler.dumps(sent)) <= select.PIPE_BUF
+        pipe.send((sent, one))
+
+
+@pytest.fixture(scope="module")
+def packing() -> Iterator[tuple[Any, Any]]:
+    """Start a process that packs traces of so many events as it is asked for; it and the pipe to it."""
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_pack_as_asked, args=(there,))
+    process.start()
+    yield process, here
+    process.kill()
+    process.join()
 
 
 @pytest.mark.parametrize("events", [0, 10, 55, 1_000, 100_000])
-def test_a_trace_is_handed_over_whole(events: int) -> None:
+def test_a_trace_is_handed_over_whole(packing: tuple[Any, Any], events: int) -> None:
     # By a file in memory if it is large.
-    context = get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_pack_and_wait, args=(there, events))
-    process.start()
-    sent, expected = here.recv()
+    _, pipe = packing
+    pipe.send(events)
+    sent, expected = pipe.recv()
     found = sent.unpack()
-    here.send(None)
-    process.join(PATIENCE_S)
     assert (sent.file is not None) == (events > 55)
     assert columns(found) == columns(expected)
     assert replace(found, trace=expected.trace) == expected
@@ -145,8 +155,9 @@ def test_a_trace_is_handed_over_whole(events: int) -> None:
 def test_what_a_dead_process_held_is_not_waited_for() -> None:
     context = get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_pack_and_wait, args=(there, 1_000))
+    process = context.Process(target=_pack_as_asked, args=(there,))
     process.start()
+    here.send(1_000)
     sent, _ = here.recv()
     process.kill()
     process.join()
