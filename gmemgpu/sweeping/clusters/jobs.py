@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import _TemporaryFileWrapper
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -227,6 +228,10 @@ def _close(cluster: Any) -> None:
     with suppress(AssertionError):
         cluster.close()
     cluster.status = Status.closed
+    # It would remove its certificates when Python collects it, which need not be before the end.
+    for held in vars(cluster).values():
+        if isinstance(held, _TemporaryFileWrapper):
+            held.close()
 
 
 def _submit(cluster: Any, kind: str, n_jobs: int) -> None:
