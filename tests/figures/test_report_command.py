@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from gmemgpu import sweep
 from gmemgpu.cli.main import main
 from gmemgpu.figures import catalogue
 from gmemgpu.metrics.quantity import TABLE_QUANTITIES
+from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.store.manifest import read_manifest, write_manifest
 
 pytestmark = pytest.mark.skipif(find_spec("vl_convert") is None, reason="vl-convert is not installed")
@@ -166,7 +166,7 @@ def test_one_policy_has_nothing_to_be_held_against(tmp_path: Path) -> None:
         'seeds = 1\npolicies = ["never"]\n[workload]\npreset = "mixed-pods"\nhorizon_ns = "10 s"\nwarmup_ns = 0\n'
         'host = { memory_bytes = "8 GiB", cores = 2 }\nsizes.scale = 0.125\narrivals.vms_per_s = 0.1\n'
     )
-    sweep(tmp_path / "s.toml", tmp_path / "out", progress=None)
+    compute_share(tmp_path / "s.toml", tmp_path / "out", index=0, of=1, backend="numpy")
     assert main(["report", str(tmp_path / "out"), "-o", str(tmp_path / "r.html")]) == 0
     page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert not page.open

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 from metric_rows import by_seed
 
-from gmemgpu import sweep
 from gmemgpu.errors import SpecError
 from gmemgpu.metrics.quantity import QUANTITIES, Quantity, quantity_named
 from gmemgpu.metrics.table import metric_arrow_type
 from gmemgpu.report.decision import decision_table
 from gmemgpu.report.samples import default_baseline, read_samples, samples_of
+from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.store.read import StoredRows, read_rows
 
 
@@ -94,7 +94,7 @@ def test_samples_of_a_sweep_are_its_rows(tmp_path: Path) -> None:
         'seeds = 2\npolicies = ["v3", "v10"]\n[workload]\npreset = "mixed-pods"\nhorizon_ns = "1 min"\nwarmup_ns = 0\n'
         'host = { memory_bytes = "8 GiB", cores = 2 }\nsizes.scale = 0.125\narrivals.vms_per_s = 0.1\n'
     )
-    sweep(tmp_path / "s.toml", tmp_path / "out", progress=None)
+    compute_share(tmp_path / "s.toml", tmp_path / "out", index=0, of=1, backend="numpy")
     samples = read_samples(tmp_path / "out", QUANTITIES)
     table = decision_table(read_rows(tmp_path / "out"))
     assert [group.keys for group in samples.groups] == [group.keys for group in table.groups]
