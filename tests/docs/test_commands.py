@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from forked_commands import Forking, forking
 
 from gmemgpu.cli.help import TOPICS
 from gmemgpu.cli.main import COMMANDS, command_parser, main
@@ -76,18 +77,31 @@ def parse(command: str) -> None:
         assert program in ("pytest", "python3", "pre-commit"), command
 
 
-def run(command: str) -> int:
-    """Run what takes no engine in this process, anything else in a shell in which `gmemgpu` is this one."""
-    # Here an emulated GPU may be found, which a reader does not have; a process of its own has what is installed.
+def run(command: str, forked: Forking | None) -> int:
+    """Run what takes no engine in this process, what does as a fork, anything else in a shell that has `gmemgpu`."""
     words = shlex.split(command)
-    if words[0] == "gmemgpu" and words[1:2] not in ENGINES and not set(command) & set("|;&<>$*`"):
-        return main(words[1:])
+    if words[0] == "gmemgpu" and not set(command) & set("|;&<>$*`"):
+        if words[1:2] not in ENGINES:
+            return main(words[1:])
+        # Here an emulated GPU may be found, which a reader does not have; a process of its own has what is installed.
+        if forked:
+            return forked.run(words[1:])
     return subprocess.run(["bash", "-euo", "pipefail", "-c", command], check=False, timeout=300).returncode
+
+
+@pytest.fixture(scope="module")
+def forked() -> Iterator[Forking]:
+    with forking() as found:
+        yield found
 
 
 @pytest.mark.parametrize("page", TEXTS)
 def test_commands(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    page: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     (tmp_path / "jobs").symlink_to(ROOT / "jobs")
     (tmp_path / "bin").mkdir()
@@ -98,6 +112,8 @@ def test_commands(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.chdir(tmp_path)
     found = blocks(page)
+    # Of the README each process begins as a reader's does.
+    start = None if page == "README.md" else request.getfixturevalue("forked")
     # Files first: a page may show a spec after the command that reads it.
     for block in found:
         if block.word.startswith("file="):
@@ -110,7 +126,7 @@ def test_commands(
                     for one in command.split(" && "):
                         parse(one)
                 else:
-                    status = run(command)
+                    status = run(command, start)
                     assert status == 0, f"{command}: {status}\n{capfd.readouterr().err}"
         elif block.language == "python" and not block.word:
             run_python(block.text, tmp_path)
