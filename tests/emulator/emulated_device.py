@@ -35,6 +35,13 @@ __all__ = ["Allocation", "Device", "device"]
 _NOT_COMPILED = 'kernel.cu(7): error: identifier "u128" is undefined\n\n1 error detected in the compilation'
 
 
+class _ThreadState(threading.local):
+    # Of each thread: the device it uses, and the streams it has entered.
+    def __init__(self) -> None:
+        self.id = 0
+        self.stack: list[Stream] = []
+
+
 class Device:
     """
     One device: how much memory it has, in what order it runs threads, and which fault it suffers.
@@ -67,11 +74,14 @@ class Device:
         Work waits in its stream until something synchronizes. False: it is done at once, which eases debugging.
     launches : list of str
         The kernels launched so far.
+    n_waiting : int
+        How much work waits in all streams.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._local = threading.local()
+        self._local = _ThreadState()
+        self.n_waiting = 0
         self._asan = AddressSanitizer()
         self.blocks: dict[int, Block] = {}
         self.used_bytes = self.pinned_used_bytes = 0
@@ -99,7 +109,7 @@ class Device:
         self._stays_lost = True
         self._loss_status, self._loss_is_late = 700, False
         self.streams: weakref.WeakSet[Stream] = weakref.WeakSet()
-        self._local = threading.local()
+        self._local = _ThreadState()
         self.null_stream = Stream(self, non_blocking=False)
         self.null_stream.device_id = -1
         self._exhume(0, 0)
@@ -222,7 +232,7 @@ class Device:
     @property
     def current_id(self) -> int:
         """The device that this thread uses, 0 until it says otherwise."""
-        return int(self._local.__dict__.setdefault("id", 0))
+        return self._local.id
 
     def use(self, device_id: int) -> None:
         """Make a device current in this thread."""
@@ -267,10 +277,12 @@ class Device:
     def block(self, nbytes: int) -> Block:
         """Give a block, and let AddressSanitizer know its guards."""
         with self.lock:
-            spare = self._spare[nbytes]
-            block = spare.pop() if spare else Block(nbytes)
+            capacity = _aligned(nbytes)
+            spare = self._spare[capacity]
+            block = spare.pop() if spare else Block(capacity)
+            block.serve(nbytes)
             self.blocks[block.address] = block
-            if self.sanitized:
+            if self._asan.present:
                 for guard in block.guards:
                     self._asan.forbid(guard)
             return block
@@ -287,7 +299,7 @@ class Device:
     def bury(self, block: Block) -> None:
         """Make freed memory useless, and keep it for a while to see whether somebody writes there."""
         with self.lock:
-            if not self.sanitized and not block.intact():
+            if not self._asan.present and not block.intact():
                 raise DeviceFault(f"something wrote outside an allocation of {block.nbytes} bytes")
             del self.blocks[block.address]
             block.data.fill(POISON)
@@ -296,7 +308,7 @@ class Device:
             self._quarantine_bytes += block.nbytes
             # Work that waits may hold the address: then it stays.
             is_full = self._quarantine_bytes > QUARANTINE_BYTES or len(self._quarantine) > 2 * QUARANTINE_BLOCKS
-            if is_full and not any(s.waiting for s in self.other_streams()):
+            if is_full and not self.n_waiting:
                 self._exhume(QUARANTINE_BYTES, QUARANTINE_BLOCKS)
 
     def _exhume(self, limit_bytes: int, limit_blocks: int) -> None:
@@ -306,8 +318,8 @@ class Device:
             self._asan.allow(block.whole)
             if not block.untouched():
                 raise DeviceFault(f"{block.nbytes} bytes of device memory were written after they were freed")
-            if block.nbytes <= SPARE_BYTES and len(self._spare[block.nbytes]) < SPARE_BLOCKS:
-                self._spare[block.nbytes].append(block)
+            if block.capacity <= SPARE_BYTES and len(self._spare[block.capacity]) < SPARE_BLOCKS:
+                self._spare[block.capacity].append(block)
 
     def check_guards(self, culprit: str = "something") -> None:
         """
@@ -376,7 +388,7 @@ class Device:
 
     def current_stream(self) -> Stream:
         """Give the stream that this thread uses."""
-        stack = self._local.__dict__.setdefault("stack", [])
+        stack = self._local.stack
         return stack[-1] if stack else self.null_stream
 
     def enter(self, stream: Stream) -> None:
@@ -393,7 +405,7 @@ class Device:
                 f"The device that the stream is created on ({stream.device_id}) does not match with the current device "
                 f"({self.current_id})"
             )
-        self._local.__dict__.setdefault("stack", []).append(stream)
+        self._local.stack.append(stream)
 
     def leave(self) -> None:
         """Undo `enter`."""
@@ -404,6 +416,10 @@ class Device:
         self.runtime_call()
         for stream in self.other_streams():
             stream.run()
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 class Allocation:
@@ -425,7 +441,7 @@ class Allocation:
     __slots__ = ("__weakref__", "_block", "_charged_bytes", "_device", "_stream")
 
     def __init__(self, device: Device, nbytes: int) -> None:
-        self._charged_bytes = -(-nbytes // ALIGNMENT) * ALIGNMENT
+        self._charged_bytes = _aligned(nbytes)
         self._device = device
         self._stream = device.current_stream()
         device.charge(self._charged_bytes)
@@ -441,11 +457,10 @@ class Allocation:
             device, block = self._device, self._block
             device.discharge(self._charged_bytes)
             # Memory is used again in the order of the stream that it was allocated on: work waiting there still has it.
-            burial = Burial(device.bury, block)
             if self._stream.waiting:
-                self._stream.submit(burial)
+                self._stream.submit(Burial(device.bury, block))
             else:
-                burial()
+                device.bury(block)
 
 
 device = Device()

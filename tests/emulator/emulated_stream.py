@@ -79,6 +79,7 @@ class Stream:
     def _append(self, work: Callable[[], None]) -> int:
         self._work.append(work)
         self._submitted += 1
+        self._device.n_waiting += 1
         return self._submitted
 
     def run(self, upto: int | None = None) -> None:
@@ -88,6 +89,7 @@ class Stream:
         with self._device.lock:
             while self._work and (upto is None or self._done < upto):
                 self._done += 1
+                self._device.n_waiting -= 1
                 work = self._work.popleft()
                 # A lost device does nothing more; memory is given back all the same.
                 if self._device.lost_status is None or isinstance(work, Burial):

@@ -181,9 +181,12 @@ class ndarray:
         _read(self)[where] = values
 
 
+_BASIC = (int, slice, np.integer, type(None), type(Ellipsis))
+
+
 def _is_basic(key: Any) -> bool:
     parts = key if isinstance(key, tuple) else (key,)
-    return all(part is None or part is Ellipsis or isinstance(part, int | np.integer | slice) for part in parts)
+    return all(isinstance(part, _BASIC) for part in parts)
 
 
 def _refuse_ties(index: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> None:
@@ -241,7 +244,7 @@ def empty(shape: Any, dtype: Any = float) -> ndarray:
     if nbytes == 0:
         return ndarray(None, np.empty(whole, dtype))
     memory = Allocation(device, nbytes)
-    return ndarray(memory, memory.data.view(dtype).reshape(whole))
+    return ndarray(memory, np.ndarray(whole, dtype, memory.data))
 
 
 def _needs_headers() -> None:

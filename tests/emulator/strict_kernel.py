@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from strict_array import ndarray
 
 __all__ = ["RawKernel", "RawModule"]
 
+_BYTES = {**{name: ctypes.sizeof(scalar) for name, scalar in SCALARS.items()}, **VECTOR_BYTES}
+
 STATIC_SHARED_BYTES = 48 * 1024
 """What a block may have without asking for more."""
 
@@ -23,14 +26,14 @@ def _checked_argument(kernel: str, parameter: Parameter, argument: Any) -> int:
     where = f"{kernel}({parameter.name})"
     if parameter.pointer:
         if isinstance(argument, ndarray):
-            alignment = VECTOR_BYTES.get(parameter.type) or ctypes.sizeof(SCALARS[parameter.type])
+            alignment = _BYTES[parameter.type]
             if not argument.flags.c_contiguous:
                 raise DeviceFault(f"{where}: the array is not C-contiguous")
             # Raw bytes may be anything, and vectors are made of smaller elements.
             if parameter.type not in VECTOR_BYTES and argument.itemsize not in (1, alignment):
                 raise DeviceFault(f"{where}: {argument.dtype} elements for a pointer to {parameter.type}")
             address = argument.data.ptr
-        elif isinstance(argument, int | np.uint64 | np.int64):
+        elif isinstance(argument, (int, np.uint64, np.int64)):
             alignment, address = 1, int(argument)
             device.check_address(where, address)
         else:
@@ -39,8 +42,8 @@ def _checked_argument(kernel: str, parameter: Parameter, argument: Any) -> int:
             raise DeviceFault(f"{where}: address {address:#x} is not a multiple of {alignment}")
         return address
     width = argument.dtype.itemsize if isinstance(argument, np.generic) else 8
-    wanted = ctypes.sizeof(SCALARS[parameter.type])
-    if not isinstance(argument, int | np.integer) or width != wanted:
+    wanted = _BYTES[parameter.type]
+    if not isinstance(argument, (int, np.integer)) or width != wanted:
         raise DeviceFault(f"{where}: {argument!r} is passed as {width} bytes; {parameter.type} has {wanted}")
     return int(argument)
 
@@ -81,7 +84,7 @@ class RawKernel:
             raise DeviceFault(f"{name}: grid {grid} or block {block} is empty")
         limits = (2**31 - 1, 65535, 65535)
         too_wide = any(n > limit for n, limit in zip(grid, limits, strict=False))
-        if too_wide or int(np.prod(block)) > self._kernel.max_threads or shared_mem > self._max_dynamic_shared:
+        if too_wide or prod(block) > self._kernel.max_threads or shared_mem > self._max_dynamic_shared:
             raise CUDADriverError(1)
         values = [_checked_argument(name, *pair) for pair in zip(parameters, args, strict=True)]
         if device.about_to_launch(name):
