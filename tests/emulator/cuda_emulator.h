@@ -145,12 +145,15 @@ struct Fiber;
 // What lanes that meet compute together. The function's address also tells the kind of operation.
 typedef Word Combine(const Fiber* lanes, unsigned mask);
 
-struct Fiber {
+// Where a fiber that does not run stands.
 #if defined(EMULATOR_ASSEMBLY_SWITCH)
-    void* stack_pointer;
+typedef void* Place;
 #else
-    ucontext_t context;
+typedef ucontext_t Place;
 #endif
+
+struct Fiber {
+    Place* stack;  // the one it runs on; null before it begins and after it is done
     uint3 thread;
     unsigned lane, warp;
     State state;
@@ -162,6 +165,7 @@ struct Fiber {
 
 struct Machine {
     Fiber host;  // the caller of the launch
+    Place host_place, places[kMaxThreads];
     Fiber fibers[kMaxThreads];
     unsigned short turn[kMaxThreads];  // the order in which fibers are looked at
     unsigned waiting[kMaxWarps];       // lanes inside a warp operation
@@ -187,7 +191,10 @@ struct Machine {
     void** arguments;
     char* dynamic_shared;
     char* stacks;
-    unsigned n_begun;  // fibers whose stacks stand at the head of their loop
+    // Stacks made so far, and those of them that nobody runs on, which stand at the head of their loop; the last one that
+    // became free serves first. A fiber that waits for nobody leaves its stack, still in the cache, to the next.
+    unsigned n_stacks, n_free;
+    Place* free_stacks[kMaxThreads];
     char error[320];
 };
 
@@ -225,15 +232,23 @@ static inline Fiber* next_fiber() {
     }
 }
 
+static Place* new_stack();
+
+static inline void go_to(Place* from, Fiber* next) {
+    Machine& m = machine;
+    m.current = next;
+    if (!next->stack) next->stack = m.n_free ? m.free_stacks[--m.n_free] : new_stack();
+#if defined(EMULATOR_ASSEMBLY_SWITCH)
+    emulator_switch(from, *next->stack);
+#else
+    swapcontext(from, next->stack);
+#endif
+}
+
 static inline void switch_to(Fiber* next) {
     Fiber* self = machine.current;
     if (next == self) return;
-    machine.current = next;
-#if defined(EMULATOR_ASSEMBLY_SWITCH)
-    emulator_switch(&self->stack_pointer, next->stack_pointer);
-#else
-    swapcontext(&self->context, &next->context);
-#endif
+    go_to(self->stack, next);
 }
 
 static inline void wait() { switch_to(next_fiber()); }
@@ -308,19 +323,29 @@ static inline void leave(Fiber& self) {
         if (release_warp(m.fibers[self.warp * kLanes + __builtin_ctz(rest)])) break;
 }
 
-// Where every fiber begins. It stays in the loop, ready for the next block and the next launch.
-static void fiber_main() {
+// Where every stack begins. It stays in the loop, ready for the next fiber, block and launch.
+static void run_fibers() {
+    Machine& m = machine;
     for (;;) {
-        machine.body(machine.arguments);
-        leave(*machine.current);
-        wait();
+        m.body(m.arguments);
+        Fiber& self = *m.current;
+        leave(self);
+        Place* stack = self.stack;
+        self.stack = nullptr;
+        Fiber* next = next_fiber();
+        if (next->stack) {
+            m.free_stacks[m.n_free++] = stack;
+            go_to(stack, next);
+        } else {
+            next->stack = stack;
+            m.current = next;
+        }
     }
 }
 
-static inline void begin_fiber(unsigned i) {
-    Fiber& fiber = machine.fibers[i];
-    fiber.lane = i % kLanes;
-    fiber.warp = i / kLanes;
+static Place* new_stack() {
+    const unsigned i = machine.n_stacks++;
+    Place* place = &machine.places[i];
     char* bottom = machine.stacks + i * kStackStride;
 #if defined(__SANITIZE_ADDRESS__)
     __asan_unpoison_memory_region(bottom, kStackBytes);
@@ -328,16 +353,17 @@ static inline void begin_fiber(unsigned i) {
 #if defined(EMULATOR_ASSEMBLY_SWITCH)
     void** top = (void**)((uintptr_t)(bottom + kStackBytes) & ~(uintptr_t)15);
     *--top = nullptr;  // where a return address would be: the alignment that a called function expects
-    *--top = (void*)&fiber_main;
+    *--top = (void*)&run_fibers;
     for (int saved = 0; saved < 6; saved++) *--top = nullptr;
-    fiber.stack_pointer = top;
+    *place = top;
 #else
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = bottom;
-    fiber.context.uc_stack.ss_size = kStackBytes;
-    fiber.context.uc_link = nullptr;
-    makecontext(&fiber.context, fiber_main, 0);
+    getcontext(place);
+    place->uc_stack.ss_sp = bottom;
+    place->uc_stack.ss_size = kStackBytes;
+    place->uc_link = nullptr;
+    makecontext(place, run_fibers, 0);
 #endif
+    return place;
 }
 
 // ---- Launch ---------------------------------------------------------------------------------------------------------
@@ -385,8 +411,12 @@ static inline bool run_block() {
         m.gone[warp] = lanes < kLanes ? ~0u << lanes : 0;
         m.waiting[warp] = 0;
     }
-    for (unsigned i = 0; i < m.n_threads; i++) m.fibers[i].state = kReady;
+    for (unsigned i = 0; i < m.n_threads; i++) {
+        m.fibers[i].state = kReady;
+        m.fibers[i].stack = nullptr;
+    }
     if (m.order >= 2) shuffle_turns();
+    m.host.stack = &m.host_place;
     m.current = &m.host;
     wait();
     if (m.error[0]) return false;
@@ -415,7 +445,6 @@ static inline const char* launch(const unsigned* grid, const unsigned* block, si
         m.stacks = (char*)stacks;
     }
     m.n_threads = block[0] * block[1] * block[2];
-    for (; m.n_begun < m.n_threads; m.n_begun++) begin_fiber(m.n_begun);
     m.grid = {grid[0], grid[1], grid[2]};
     m.block = {block[0], block[1], block[2]};
     m.order = order;
@@ -426,6 +455,8 @@ static inline const char* launch(const unsigned* grid, const unsigned* block, si
     m.arguments = arguments;
     m.error[0] = 0;
     for (unsigned i = 0; i < m.n_threads; i++) {
+        m.fibers[i].lane = i % kLanes;
+        m.fibers[i].warp = i / kLanes;
         m.fibers[i].thread = {i % block[0], i / block[0] % block[1], i / block[0] / block[1]};
         m.turn[i] = (unsigned short)(order == 1 ? m.n_threads - 1 - i : i);
     }
@@ -448,7 +479,7 @@ static inline const char* launch(const unsigned* grid, const unsigned* block, si
         if (__start_emulated_shared) poison(__start_emulated_shared, __stop_emulated_shared - __start_emulated_shared);
         poison(shared, shared_bytes + kSharedGuardBytes);
         if (!run_block()) {
-            m.n_begun = 0;  // some fibers stand in the middle of the kernel
+            m.n_stacks = m.n_free = 0;  // some fibers stand in the middle of the kernel
             break;
         }
         for (size_t i = 0; i < kSharedGuardBytes; i++)
