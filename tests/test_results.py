@@ -40,7 +40,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> gmemgpu.Results:
     from distributed import Client
 
     folder = tmp_path_factory.mktemp("results") / "out"
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         return gmemgpu.sweep(SPEC, folder, client)
 
 
@@ -168,7 +168,7 @@ def test_a_sweep_adds_seeds_until_it_is_precise(tmp_path: Path) -> None:
     from distributed import Client
 
     spec = {name: value for name, value in SPEC.items() if name != "seeds"}
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         found = gmemgpu.sweep(spec, tmp_path / "out", client, until="core-s: 1 ns", max_seeds=16)
         # Two scenarios, three policies; a round of 8 seeds was not enough.
         assert (found.n_rows, found.n_computed) == (96, 96)

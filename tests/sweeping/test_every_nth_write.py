@@ -23,6 +23,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from gmemgpu.errors import StoreError
+from gmemgpu.hidden import hidden
 from gmemgpu.sweeping.run import shard
 from gmemgpu.sweeping.run.share import compute_share
 from gmemgpu.sweeping.run.sweep import sweep
@@ -123,12 +124,11 @@ def run_sweep(directory: Path, client: Client | None = None) -> None:
     if client is not None:
         sweep(SPEC, directory, client, backend="numpy")
         return
-    # Nobody looks at web pages, for which each process would import Bokeh.
-    options: dict[str, Any] = {"processes": False, "dashboard_address": None}
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=1, **options) as cluster,
-        Client(cluster, set_as_default=False) as own,
-    ):
+    options: dict[str, Any] = {"processes": False, "dashboard_address": "127.0.0.1:0"}
+    # For its web pages each process would import it.
+    with hidden("bokeh"):
+        cluster = LocalCluster(n_workers=1, threads_per_worker=1, **options)
+    with cluster, Client(cluster, set_as_default=False) as own:
         sweep(SPEC, directory, own, backend="numpy")
 
 
