@@ -95,7 +95,7 @@ def forked() -> Iterator[Forking]:
         yield found
 
 
-@pytest.mark.parametrize("page", TEXTS)
+@pytest.mark.parametrize("page", [pytest.param("README.md", marks=pytest.mark.slow), *TEXTS[1:]])
 def test_commands(
     page: str,
     tmp_path: Path,
