@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from multiprocessing import active_children, get_context
 from multiprocessing.reduction import ForkingPickler
@@ -125,9 +125,9 @@ def _pack_as_asked(pipe: Any) -> None:
         pipe.send((sent, one))
 
 
-@pytest.fixture(scope="module")
+@contextmanager
 def packing() -> Iterator[tuple[Any, Any]]:
-    """Start a process that packs traces of so many events as it is asked for; it and the pipe to it."""
+    """Start a process that packs traces of as many events as it is asked for; yield it and the pipe to it."""
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_pack_as_asked, args=(there,))
@@ -137,12 +137,17 @@ def packing() -> Iterator[tuple[Any, Any]]:
     process.join()
 
 
+@pytest.fixture(scope="module")
+def packed() -> Iterator[Any]:
+    with packing() as (_, pipe):
+        yield pipe
+
+
 @pytest.mark.parametrize("events", [0, 10, 55, 1_000, 100_000])
-def test_a_trace_is_handed_over_whole(packing: tuple[Any, Any], events: int) -> None:
+def test_a_trace_is_handed_over_whole(packed: Any, events: int) -> None:
     # By a file in memory if it is large.
-    _, pipe = packing
-    pipe.send(events)
-    sent, expected = pipe.recv()
+    packed.send(events)
+    sent, expected = packed.recv()
     found = sent.unpack()
     assert (sent.file is not None) == (events > 55)
     assert columns(found) == columns(expected)
@@ -153,14 +158,9 @@ def test_a_trace_is_handed_over_whole(packing: tuple[Any, Any], events: int) -> 
 
 
 def test_what_a_dead_process_held_is_not_waited_for() -> None:
-    context = get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_pack_as_asked, args=(there,))
-    process.start()
-    here.send(1_000)
-    sent, _ = here.recv()
-    process.kill()
-    process.join()
+    with packing() as (_, pipe):
+        pipe.send(1_000)
+        sent, _ = pipe.recv()
     with pytest.raises(ProducerDied):
         sent.unpack()
 

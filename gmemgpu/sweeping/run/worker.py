@@ -79,12 +79,12 @@ class SweepWorker(WorkerPlugin):
         # Threads of one worker share a device; and NumPy's arrays of two traces would need twice the memory.
         self._one_at_a_time = Lock()
         reason = self._reason()
-        if self._are_ours:
-            # With its first array Arrow looks for pandas, whose import takes longer than a small shard. Nobody else
-            # will want it here.
-            with hidden("pandas"):
-                pa.array([0])
         if reason is None:
+            if self._are_ours:
+                # With its first array Arrow looks for pandas, whose import takes longer than a small shard. Nobody
+                # else will want it here.
+                with hidden("pandas"):
+                    pa.array([0])
             n = worker.state.nthreads if self._n_producers is None else self._n_producers
             # Dask's own default, for workers of somebody else's: a daemonic process may have no children.
             if n > 1 and not multiprocessing.current_process().daemon:
